@@ -1,0 +1,1 @@
+"""Batch jobs for numerical work on Dask clusters."""

@@ -1,0 +1,67 @@
+"""What can go wrong, as a person is told it, with the exit code of each.
+
+    JobError
+    ├── UserCodeError      1  the user's own code failed or returned what it must not
+    ├── InputError         2  bad options, data, software or run folder; found before work begins
+    │   └── DataError      2  the data: missing, truncated, wrong format, labels out of range
+    ├── ClusterError       3  workers, scheduler or storage failed; worth another attempt
+    └── Stopped            4  a signal or a deadline ended the job; all is saved
+
+The text of an error names what was given, the rule, and what to do; the command line prints it as one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+
+class JobError(Exception):
+    """Base of all errors that end a job in a known way; `exit_code` is the driver's exit status."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, details: str = "") -> None:
+        """`message` is one line for people; `details` (a user's traceback, say) goes to the log and to status.json."""
+        super().__init__(message)
+        self.details = details
+
+    def __reduce__(self) -> tuple[type[JobError], tuple[Any, ...]]:
+        """Errors travel from workers to the driver: keep both texts."""
+        return type(self), (self.args[0], self.details)
+
+
+class UserCodeError(JobError):
+    """The user's problem, loss or model raised, or returned something that breaks its contract."""
+
+    exit_code = 1
+
+
+class InputError(JobError):
+    """An option, a path, a version or a run folder that cannot be used; the same command would fail again."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """Data that are missing, truncated, of the wrong format, or out of range."""
+
+
+class ClusterError(JobError):
+    """Scheduler, workers or storage were lost for good; the same command may succeed later and loses nothing."""
+
+    exit_code = 3
+
+
+class Stopped(JobError):
+    """A signal or a deadline ended the job after everything was saved; the same command goes on."""
+
+    exit_code = 4
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the entry of `known` nearest to `given`, or `""` if none is near."""
+    by_lower = {name.lower(): name for name in known}
+    matches = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""
