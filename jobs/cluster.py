@@ -1,0 +1,117 @@
+"""`connect`: a Dask client for a cluster on this machine, or for a scheduler's address, checked before work begins."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from jobs.errors import ClusterError, InputError
+
+CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
+"""Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
+
+
+@contextlib.contextmanager
+def connect(
+    scheduler: str | None = None,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    connect_timeout: float = 60.0,
+    workers_timeout: float = 300.0,
+) -> Iterator[Client]:
+    """Yield a client whose workers are there and have the driver's software versions; close all that was started.
+
+    Args:
+        scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without
+        either, a
+            `LocalCluster` on this machine.
+        workers: on this machine, how many processes to start (one a core if None); else, how many to wait for (1 if
+        None).
+        threads: compute threads of each worker on this machine.
+        connect_timeout: seconds to wait for the scheduler.
+        workers_timeout: seconds to wait for the workers.
+
+    Raises:
+        InputError: the address is none, or a worker has other software versions.
+        ClusterError: the scheduler does not answer, or too few workers came in time.
+    """
+    address = scheduler or dask.config.get("scheduler-address", None)
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            count = workers or dask.system.CPU_COUNT
+            address = stack.enter_context(_local(count, threads))
+        else:
+            count = workers or 1
+        client = stack.enter_context(_client(address, connect_timeout))
+        _wait(client, count, workers_timeout)
+        _check_versions(client)
+        yield client
+
+
+def _local(workers: int, threads: int) -> LocalCluster:
+    """Start workers on this machine, without a dashboard: evaluations are no tasks, so it would show nothing of them."""
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+    )
+
+
+def _client(address: Any, timeout: float) -> Client:
+    try:
+        return Client(address, timeout=timeout)
+    except ValueError as error:
+        raise InputError(
+            f"--scheduler is {address!r}, but must be an address like tcp://host:8786 ({error})"
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"--scheduler {address}: no answer in {timeout:g} s (--connect-timeout); "
+            "is it running, and reachable from here?"
+        ) from error
+
+
+def _wait(client: Client, count: int, timeout: float) -> None:
+    try:
+        client.wait_for_workers(count, timeout=timeout)
+    except TimeoutError as error:
+        there = len(client.scheduler_info()["workers"])
+        raise ClusterError(
+            f"only {there} of {count} workers came in {timeout:g} s (--workers-timeout); "
+            "start more, or ask for fewer (--workers)"
+        ) from error
+
+
+def _check_versions(client: Client) -> None:
+    """Compare each worker's versions with this process's.
+
+    Raises:
+        InputError: a package differs, or is missing on a worker.
+    """
+    mine = versions()
+    for address, worker in client.get_versions(packages=list(CHECKED))["workers"].items():
+        theirs = worker["packages"] | {"python": ".".join(worker["host"]["python"].split(".")[:3])}
+        for package, version in mine.items():
+            if theirs.get(package) != version:
+                other = theirs.get(package) or "not installed"
+                raise InputError(
+                    f"worker {address} has {package} {other}, but the driver has {version}: "
+                    "use the same image or environment for both"
+                )
+
+
+def versions() -> dict[str, str]:
+    """Return package -> version of this process, for results and checks."""
+    return {
+        "python": "{}.{}.{}".format(*sys.version_info),
+        **{name: importlib.metadata.version(name) for name in CHECKED},
+    }

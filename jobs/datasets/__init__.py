@@ -1,0 +1,10 @@
+"""Data sets of rows with labels, read by ranges of rows where they are computed on.
+
+`open_dataset(spec)` finds and checks one: the shipped digits, IDX files (MNIST and its kin) or NumPy arrays, on a local
+path or in S3. What it returns holds no data: it goes to the workers, and each reads the rows it owns.
+"""
+
+from jobs.datasets.dataset import Dataset
+from jobs.datasets.opening import open_dataset
+
+__all__ = ["Dataset", "open_dataset"]

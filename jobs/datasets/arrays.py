@@ -1,0 +1,137 @@
+"""NumPy arrays x (rows, features...) and y (rows,) as x.npy and y.npy in a folder, or in one .npz file."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from jobs.datasets.column import Column
+from jobs.datasets.dataset import Dataset, check_dataset
+from jobs.datasets.file import File, open_file
+from jobs.errors import DataError
+from jobs.storage import open_storage
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_HEADER_BYTES = 2**14  # NumPy itself refuses headers of more than 10,000
+_KINDS = {"x": "biuf", "y": "biu"}
+
+
+def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
+    """Return the data set of x.npy and y.npy in the folder `path`.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+        DataError: it is truncated, or the data are not fit, see `check_dataset`.
+    """
+    storage = open_storage(path)
+    x, y = (_array(open_file(storage, f"{name}.npy"), name) for name in "xy")
+    return check_dataset(spec, x, y, classes, scale=1.0)
+
+
+def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
+    """Return the data set of the arrays x and y in the uncompressed .npz file `path`, as np.savez writes it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is no such file, is truncated, lacks an array, or the data are not fit, see `check_dataset`.
+    """
+    folder, slash, name = path.rpartition("/")
+    file = open_file(open_storage(folder + slash or "."), name)
+    try:
+        with zipfile.ZipFile(io.BufferedReader(_SeekableFile(file))) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+    except (zipfile.BadZipFile, EOFError, struct.error) as error:
+        raise DataError(f"{file.address}: truncated, or no .npz file ({error}); write it with np.savez") from error
+    x, y = (_array(replace(file, part=name), name, *_place(file, members, name)) for name in "xy")
+    return check_dataset(spec, x, y, classes, scale=1.0)
+
+
+def _place(file: File, members: dict[str, zipfile.ZipInfo], name: str) -> tuple[int, int]:
+    """Return where the array `name` begins and ends in the .npz file, in bytes."""
+    member = members.get(name)
+    if member is None:
+        raise DataError(
+            f"{file.address}: there is no array {name!r}, only {sorted(members)}; use np.savez(f, x=x, y=y)"
+        )
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise DataError(
+            f"{file.address}: the array {name!r} is compressed; write it with np.savez instead of np.savez_compressed"
+        )
+    # The local header before the content: 30 bytes, the last four the lengths of name and extra field (APPNOTE 4.3.7).
+    begin = max(member.header_offset, 0)  # negative if the file lacks its beginning
+    header = file.read(begin, begin + 30)
+    if not header.startswith(b"PK\3\4") or len(header) < 30:
+        raise DataError(f"{file.address}: damaged or truncated before the array {name!r}; write it again")
+    name_length, extra_length = struct.unpack("<2H", header[26:])
+    start = member.header_offset + 30 + name_length + extra_length
+    return start, start + member.file_size
+
+
+def _array(file: File, name: str, start: int = 0, stop: int | None = None) -> Column:
+    """Check the .npy header in bytes start..stop-1 of `file` and return where its array lies."""
+    stop = file.size if stop is None else stop
+    where = f"{file.address}, array {name!r}"
+    shape, fortran_order, dtype, header_bytes = _header(file.read(start, min(start + _HEADER_BYTES, stop)), where)
+    if dtype.kind not in _KINDS[name]:
+        wanted = "numbers: save x.astype(np.float32)" if name == "x" else "integers 0, 1, ...: save y.astype(np.int64)"
+        raise DataError(f"{where}: the type is {dtype}, but must be {wanted}")
+    if fortran_order:
+        raise DataError(
+            f"{where}: it is in Fortran order, but rows must follow each other: save np.ascontiguousarray(x)"
+        )
+    column = Column(file, start + header_bytes, dtype, shape)
+    if column.end != stop or stop > file.size:
+        raise DataError(
+            f"{where}: its header says shape {shape} of {dtype}, {column.end - start} bytes in all, but there are"
+            f" {min(stop, file.size) - start}; write it again"
+        )
+    return column
+
+
+def _header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, Fortran order, type and length in bytes of the .npy header at the beginning of `data`.
+
+    Formats 1.0 and 2.0, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>; 3.0 has named fields.
+    """
+    stream = io.BytesIO(data)
+    try:
+        version = npy.read_magic(stream)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        return (*read(stream), stream.tell())
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{where}: truncated, or no .npy array ({text}); write it with np.save") from error
+
+
+class _SeekableFile(io.RawIOBase):
+    """A `File` as zipfile wants it."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        self._position = max(origin + offset, 0)
+        return self._position
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        target = memoryview(buffer)
+        data = self._file.read(self._position, min(self._position + len(target), self._file.size))
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,83 @@
+"""Reading ranges of one file in ascending order: .gz files in one pass, files in S3 with few requests."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Iterator
+
+from jobs.errors import DataError
+from jobs.storage import MIB, Storage, as_file
+
+
+class Window:
+    """Asks for `storage.read_ahead` bytes at once and keeps what was not given out yet."""
+
+    def __init__(self, storage: Storage, name: str, size: int) -> None:
+        """Read nothing yet of `name`, which has `size` bytes."""
+        self._storage, self._name, self._size = storage, name, size
+        self._start, self._data = 0, b""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes start..stop-1, fewer if the file has become shorter."""
+        end = self._start + len(self._data)
+        if not self._start <= start <= end:
+            self._start, self._data, end = start, b"", start
+        if stop > end:
+            ahead = min(max(stop, end + self._storage.read_ahead), self._size)
+            self._data = self._data[start - self._start :] + self._storage.read_range(self._name, end, ahead)
+            self._start = start
+        return self._data[start - self._start : stop - self._start]
+
+
+class Unpacker:
+    """Decompresses a .gz file forwards; a jump back starts at its beginning again."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Read nothing yet of `name`."""
+        self._storage, self._name = storage, name
+        self._start_again()
+
+    def _start_again(self) -> None:
+        self._file = gzip.GzipFile(fileobj=as_file(self._storage.stream(self._name)))
+        self._position = 0
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes start..stop-1 of the content, fewer if it ends before."""
+        if start < self._position:
+            self._start_again()
+        with _told(self._storage.address(self._name)):
+            while self._position < start and self._skip(start - self._position):
+                pass
+            data = self._file.read(stop - start)
+        self._position += len(data)
+        return data
+
+    def _skip(self, count: int) -> int:
+        """Read at most `count` bytes and return how many there were."""
+        skipped = len(self._file.read(min(count, MIB)))
+        self._position += skipped
+        return skipped
+
+
+def unpacked_size(storage: Storage, name: str) -> int:
+    """Return the size in bytes of the content of a .gz file, by decompressing it once, a MiB at a time.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is truncated, damaged, or no .gz file.
+    """
+    size = 0
+    with _told(storage.address(name)), gzip.GzipFile(fileobj=as_file(storage.stream(name))) as file:
+        while data := file.read(MIB):
+            size += len(data)
+    return size
+
+
+@contextlib.contextmanager
+def _told(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{address}: not a complete .gz file ({error}); get it again") from error

@@ -1,0 +1,103 @@
+"""`Dataset`: where the rows and labels of a data set lie, and how to read some of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.datasets.column import Column
+from jobs.errors import DataError
+
+_CHECKED_BYTES = 2**20
+_MOST_CLASSES = 2**31
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with labels: small, holds no data, and can be pickled to where the rows are read.
+
+    Attributes:
+        spec: what `open_dataset` was asked for.
+        classes: labels are 0..classes-1.
+        scale: features times this are about 0..1.
+        features: x, (rows, *shape).
+        labels: y, (rows,) of integers.
+    """
+
+    spec: str
+    classes: int
+    scale: float
+    features: Column
+    labels: Column
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.features.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row of the features."""
+        return self.features.shape[1:]
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return rows start..stop-1: x (stop - start, *shape) as stored, read-only, and y (stop - start,) int64.
+
+        Only these rows' bytes are read, of .gz files all before them as well; there, and in S3, ascending calls in one
+        process go on where the last one ended.
+
+        Raises:
+            DataError: the files are shorter than when they were opened, damaged or gone.
+            ClusterError: the storage cannot be reached.
+        """
+        return self.features.read(start, stop), self.labels.read(start, stop).astype(np.int64, copy=False)
+
+    def fingerprint(self) -> str:
+        """Return 32 hex digits (BLAKE2b) that name the data, wherever they lie: shapes, types and the files' content.
+
+        Of each file its size, first and last 64 KiB count, as they were when the data set was opened.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (self.features, self.labels):
+            digest.update(repr((column.shape, column.dtype.str, column.offset, column.file.fingerprint)).encode())
+        return digest.hexdigest()
+
+
+def check_dataset(spec: str, features: Column, labels: Column, classes: int | None, scale: float) -> Dataset:
+    """Return the data set of two columns after a look at their shapes, and at all labels, a MiB at a time.
+
+    Raises:
+        DataError: there are no rows or features, numbers of rows differ, or a label is not in 0..classes-1.
+    """
+    where = f"data set {spec!r}"
+    if len(labels.shape) != 1:
+        raise DataError(f"{where}: y has shape {labels.shape}, but must be (rows,): one label a row")
+    if len(features.shape) < 2:
+        raise DataError(f"{where}: x has shape {features.shape}, but must be (rows, features...); save x[:, None]")
+    if features.shape[0] != labels.shape[0]:
+        raise DataError(
+            f"{where}: {features.shape[0]} rows of features ({features.address}), but {labels.shape[0]} labels"
+            f" ({labels.address}); they must be as many"
+        )
+    if 0 in features.shape:
+        raise DataError(f"{where}: x has shape {features.shape}; there must be at least one row and one feature")
+    largest = _largest_label(where, labels, classes)
+    return Dataset(spec, classes or largest + 1, scale, features, labels)
+
+
+def _largest_label(where: str, labels: Column, classes: int | None) -> int:
+    """Return the largest label after a check that all are in range."""
+    largest, step = 0, max(_CHECKED_BYTES // labels.row_bytes, 1)
+    for start in range(0, labels.shape[0], step):
+        chunk = labels.read(start, min(start + step, labels.shape[0]))
+        bad = (chunk < 0) | (chunk >= (classes or _MOST_CLASSES))
+        if bad.any():
+            row = int(bad.argmax())
+            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MOST_CLASSES - 1}"
+            raise DataError(f"{where}: label {chunk[row]} of row {start + row} ({labels.address}) must be in {given}")
+        largest = max(largest, int(chunk.max()))
+    return largest

@@ -1,0 +1,45 @@
+"""Where a run's time went, with advice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.minimize.objective import Objective
+from jobs.minimize.observer import Observer
+
+OVERHEAD = 0.3
+"""Share of an evaluation that is not computation above which advice is given."""
+
+
+def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[str, Any]:
+    """Return the diagnostics of an attempt; seconds and bytes are of this attempt, not of those before it.
+
+    Overhead is communication's share of the evaluations, loading left out. It is the slowest worker's computation that
+    counts as computation.
+    """
+    timings = objective.sum.timings
+    communication = max(timings.seconds - timings.compute - timings.load, 0.0)
+    working = timings.compute + communication
+    overhead = communication / working if working else 0.0
+    diagnostics: dict[str, Any] = {
+        "evaluations": timings.evaluations,
+        "replayed": replayed,
+        "rows": objective.rows,
+        "seconds": observer.attempt_seconds,
+        "compute_seconds": timings.compute,
+        "communication_seconds": communication,
+        "load_seconds": timings.load,
+        "optimizer_seconds": max(observer.attempt_seconds - timings.seconds, 0.0),
+        "bytes_sent": timings.bytes_sent,
+        "bytes_received": timings.bytes_received,
+        "rows_per_second": objective.rows * timings.evaluations / working if working else 0.0,
+        "workers": objective.sum.workers,
+        "workers_lost": timings.losses,
+        "overhead": overhead,
+    }
+    if overhead > OVERHEAD and objective.sum.workers > 1:
+        diagnostics["hint"] = (
+            f"{overhead:.0%} of an evaluation is communication: use fewer workers, or more rows for each "
+            f"({objective.rows // objective.sum.workers:,} now)"
+        )
+    return diagnostics

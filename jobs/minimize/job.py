@@ -1,0 +1,178 @@
+"""The minimize job: options -> objective -> SciPy -> result, resumable from its run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from jobs.cluster import connect, versions
+from jobs.errors import InputError
+from jobs.minimize import journal as journals
+from jobs.minimize import methods, softmax
+from jobs.minimize.diagnostics import diagnose
+from jobs.minimize.journal import Journal
+from jobs.minimize.objective import Objective
+from jobs.minimize.observer import Observer
+from jobs.minimize.options import Options
+from jobs.minimize.solve import Minimization
+from jobs.progress import Reporter
+from jobs.run import Run
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Vector = NDArray[np.float64]
+LIMITS = ("maxiter", "maxfun", "maxfev")
+"""Options that may grow between attempts: they end a run, but do not change its way."""
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Run the job on its run folder until it ends, and return what is in result.json.
+
+    A run that has already ended with these options is not repeated: its result is returned with `already` set.
+
+    Raises:
+        JobError: how it ended otherwise; the run folder says so too.
+    """
+    if options.data and options.problem:
+        raise InputError(
+            f"--data {options.data} and --problem {options.problem} exclude each other: a problem loads its own"
+        )
+    methods.check_options(methods.find(options.method), options.options)
+    folder = Run(str(options.run), "minimize", options)
+    if result := folder.result():
+        return result | {"already": True}
+    with folder.signals():
+        try:
+            return _attempt(options, folder)
+        except BaseException as error:
+            if folder.attempt:
+                folder.fail(error)
+            raise
+
+
+def _attempt(options: Options, folder: Run) -> dict[str, Any]:
+    """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
+    problem = options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype)
+    with contextlib.ExitStack() as stack:
+        reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
+        client = stack.enter_context(_cluster(options))
+        objective = stack.enter_context(_objective(options, folder, client, problem))
+        start = _start(options, folder, reporter)
+        minimization = _minimization(options, objective, start)
+        identity = _identity(options, objective, minimization.x0)
+        journals.check(folder.storage, identity)
+        folder.start()
+        journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
+        objective.journal = stack.enter_context(contextlib.closing(journal))
+        observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
+        objective.on_evaluation = observer.on_evaluation
+        try:
+            result = minimization.solve(observer.on_iteration)
+        except BaseException:
+            with contextlib.suppress(Exception):  # what failed first is what is told
+                observer.save(best=True)
+            raise
+        return _finish(options, folder, objective, observer, result)
+
+
+@contextlib.contextmanager
+def _cluster(options: Options) -> Iterator[Client | None]:
+    if options.workers == 0:
+        yield None
+        return
+    timeouts = {"connect_timeout": options.connect_timeout, "workers_timeout": options.workers_timeout}
+    with connect(options.scheduler, workers=options.workers, threads=options.threads, **timeouts) as client:
+        yield client
+
+
+def _objective(options: Options, folder: Run, client: Client | None, problem: Any) -> Objective:
+    limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
+    return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, poll=folder.poll, **limits)
+
+
+def _minimization(options: Options, objective: Objective, start: Vector | None) -> Minimization:
+    limit = {methods.find(options.method).iterations: options.max_iterations}
+    return Minimization(
+        objective,
+        start,
+        method=options.method,
+        bounds=options.bounds,
+        tol=options.tol,
+        options=limit | options.options,
+        l1=options.l1,
+    )
+
+
+def _start(options: Options, folder: Run, reporter: Reporter) -> Vector | None:
+    """Return where to start: the best point of a run that outgrew its journal, --x0, or None for the problem's own.
+
+    A full journal cannot be replayed to its end, so it is deleted once its best point is kept as the new start.
+    """
+    if folder.storage.exists(journals.FULL) and (best := folder.load_array("x.npy")) is not None:
+        folder.save_array("warm.npy", best)
+        journals.delete(folder.storage)
+    if (warm := folder.load_array("warm.npy")) is not None:
+        reporter.log(
+            "warm start", message="the journal outgrew --journal-limit: going on from the best point, not exactly"
+        )
+        return warm
+    if options.x0 is None:
+        return None
+    try:
+        array: Vector = np.load(Path(options.x0), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({error})") from error
+    return array
+
+
+def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, str]:
+    """Return what makes this run this run, as people would name it when it differs."""
+    chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
+    return {
+        "problem and data": objective.identity,
+        "start": hashlib.blake2b(x0.tobytes(), digest_size=8).hexdigest(),
+        "method": methods.find(options.method).name,
+        "options": repr(sorted(chosen.items())),
+        **{name: repr(getattr(options, name)) for name in ("tol", "l1", "l2", "bounds", "on_nan")},
+    }
+
+
+def _finish(
+    options: Options, folder: Run, objective: Objective, observer: Observer, result: OptimizeResult
+) -> dict[str, Any]:
+    """Write x.npy, history.csv and, last, result.json."""
+    observer.save(best=False)
+    folder.save_array("x.npy", np.asarray(result.x, dtype=np.float64))
+    replayed = objective.journal.replayed if objective.journal else 0
+    outcome = {
+        "success": bool(result.success),
+        "message": str(result.message),
+        "seconds": observer.seconds,
+        "attempt": folder.attempt,
+        "workers": objective.sum.workers,
+        "versions": versions(),
+        "method": options.method,
+        "fun": float(result.fun),
+        **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
+        "parameters": objective.n,
+        "diagnostics": diagnose(objective, observer, replayed),
+        **_pictures(objective.problem),
+    }
+    folder.finish(outcome)
+    return outcome
+
+
+def _pictures(problem: Any) -> dict[str, Any]:
+    """Return what the report needs to show softmax's weights as pictures."""
+    if not isinstance(problem, softmax.Softmax):
+        return {}
+    shape = problem.data.shape
+    return {"image_shape": list(shape) if len(shape) == 2 else None, "classes": problem.data.classes}

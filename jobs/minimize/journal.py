@@ -1,0 +1,186 @@
+"""The journal: every evaluation's answer, in order, so that a run that was killed goes on with the same bits.
+
+SciPy's optimizers are deterministic: given the same answers they ask the same questions. A new attempt therefore
+starts at x0 and is answered from the journal, without touching the data, until the journal ends. Each attempt writes
+one log of its own, `journal/<attempt>`; together, in order, they are the sequence of all answers.
+
+A log is a file header (magic, then the run's identity as JSON) and records. A record is
+
+    4 s  magic              16 s  key of the request (`Request.key`)
+    d    seconds of the run so far
+    Q    bytes of the answer    I  CRC-32 of the answer    I  CRC-32 of this header
+    and the answer, float64, little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import InputError
+from jobs.storage import Storage
+
+Vector = NDArray[np.float64]
+MAGIC = b"DJJ1"
+RECORD = struct.Struct("<4s16sdQI")
+FULL = "journal-full"
+"""A file of the run folder that says: the limit was passed, what came after is not recorded."""
+CHECKED = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation: the request's key, the run's seconds when it was answered, and the answer (size,) float64."""
+
+    key: bytes
+    seconds: float
+    answer: Vector
+
+
+class Journal:
+    """Replays what earlier attempts recorded, then records.
+
+    Args:
+        storage: the run folder.
+        attempt: the number of this attempt, from 1; logs of lower numbers are replayed.
+        identity: what makes the run this run (data, regularizers, ...): name -> value, as told to people.
+        limit: bytes; past them nothing more is recorded.
+
+    Raises:
+        InputError: a log belongs to another run, or is corrupt in its middle.
+    """
+
+    def __init__(self, storage: Storage, attempt: int, identity: Mapping[str, str], limit: int) -> None:
+        self._storage, self._limit = storage, limit
+        self._identity = dict(identity)
+        self._replay = self._records([_name(number) for number in range(1, attempt)])
+        self._log = storage.append_log(_name(attempt))
+        self._empty = True
+        self.bytes = 0
+        self.replayed = 0
+        self.full = False
+
+    def next(self, key: bytes) -> Record | None:
+        """Return the recorded answer to the run's next request, or None when the journal has ended.
+
+        Raises:
+            InputError: the recorded request is another one: these options do not make the run that the journal is of.
+        """
+        record = next(self._replay, None)
+        if record is None:
+            return None
+        if record.key != key:
+            raise InputError(
+                f"journal in {self._storage.url} belongs to another run: evaluation {self.replayed + 1} was "
+                "at another point (other method, options or software versions?); choose another --run, or delete this run folder"
+            )
+        self.replayed += 1
+        self.bytes += RECORD.size + CHECKED.size + record.answer.nbytes
+        return record
+
+    def append(self, record: Record) -> None:
+        """Record an answer, unless the limit is passed: then `full` is set and nothing more is recorded.
+
+        Raises:
+            ClusterError: the storage fails.
+        """
+        answer = np.ascontiguousarray(record.answer, dtype="<f8")
+        size = RECORD.size + CHECKED.size + answer.nbytes
+        if not self.full and self.bytes + size > self._limit:
+            self.full = True
+        if self.full:
+            return
+        header = RECORD.pack(MAGIC, record.key, record.seconds, answer.nbytes, zlib.crc32(answer.data))
+        if self._empty:
+            self._log.append(_file_header(self._identity))
+            self._empty = False
+        self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
+        self.bytes += size
+
+    def close(self) -> None:
+        """Store what is not stored yet."""
+        self._log.close()
+
+    def _records(self, names: list[str]) -> Iterator[Record]:
+        for name in names:
+            where = self._storage.address(name)
+            with self._storage.read_log(name) as stream:
+                if _read_file_header(stream, where, self._identity):
+                    yield from _read_records(stream, where)
+
+
+def check(storage: Storage, identity: Mapping[str, str]) -> None:
+    """Check that what a run folder's journal recorded is of the run of this identity; reads the headers only.
+
+    Raises:
+        InputError: it is of another run, or is no journal.
+    """
+    for number in range(1, len(storage.list("attempts/")) + 1):
+        with storage.read_log(_name(number)) as stream:
+            _read_file_header(stream, storage.address(_name(number)), identity)
+
+
+def delete(storage: Storage) -> None:
+    """Delete the logs of all attempts, then the mark of a full journal."""
+    for number in range(1, len(storage.list("attempts/")) + 1):
+        storage.delete_log(_name(number))
+    storage.delete(FULL)
+
+
+def _name(attempt: int) -> str:
+    return f"journal/{attempt:04d}"
+
+
+def _file_header(identity: Mapping[str, str]) -> bytes:
+    text = json.dumps(identity, sort_keys=True).encode()
+    return MAGIC + CHECKED.pack(len(text)) + text + CHECKED.pack(zlib.crc32(text))
+
+
+def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> bool:
+    """Check that a log is of this run; False if it is empty or torn before its first record."""
+    start = stream.read(len(MAGIC) + CHECKED.size)
+    if not MAGIC.startswith(start[: len(MAGIC)]):
+        raise InputError(f"{where} is no journal: it starts with {start[:4]!r}; choose another --run, or delete it")
+    size = CHECKED.unpack(start[len(MAGIC) :])[0] if len(start) == len(MAGIC) + CHECKED.size else 0
+    text, check = stream.read(size), stream.read(CHECKED.size)
+    if not size or len(check) < CHECKED.size:
+        return False
+    if zlib.crc32(text) != CHECKED.unpack(check)[0]:
+        raise InputError(f"{where} is corrupt in its header; delete the run folder and start again")
+    theirs = json.loads(text)
+    different = sorted(name for name in {*theirs, *identity} if theirs.get(name) != identity.get(name))
+    if different:
+        name = different[0]
+        raise InputError(
+            f"journal in {where} belongs to another run: {name} was {theirs.get(name)}, "
+            f"and is now {identity.get(name)}; choose another --run, or delete this run folder"
+        )
+    return True
+
+
+def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:
+    """Yield the records of a log; what a killed process left torn at its end is dropped.
+
+    Raises:
+        InputError: a record that is not the last one is corrupt.
+    """
+    number = 0
+    while len(header := stream.read(RECORD.size + CHECKED.size)) == RECORD.size + CHECKED.size:
+        number += 1
+        magic, key, seconds, size, check = RECORD.unpack(header[: RECORD.size])
+        intact = magic == MAGIC and zlib.crc32(header[: RECORD.size]) == CHECKED.unpack(header[RECORD.size :])[0]
+        answer = stream.read(size) if intact else b""
+        if not intact or len(answer) < size or zlib.crc32(answer) != check:
+            if stream.read(1):
+                raise InputError(
+                    f"{where} is corrupt at record {number}; restore it, or delete the run folder and start again"
+                )
+            return
+        yield Record(key, seconds, np.frombuffer(answer, dtype="<f8").astype(np.float64, copy=True))

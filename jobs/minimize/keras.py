@@ -1,0 +1,198 @@
+"""Any Keras model as a problem to minimize: full-batch loss, gradient and Hessian products of its trainable weights."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import DataError, InputError
+from jobs.minimize.keras_build import build, isolated
+from jobs.minimize.keras_code import CreateModel, import_tensorflow, packed, unpacked
+from jobs.minimize.keras_replica import Replica, Spec, replica_of
+from jobs.minimize.problem import DEFAULT_BLOCK_ROWS, check_theta
+
+Vector = NDArray[np.float64]
+BlockData = tuple[Any, Any]
+"""x (rows, *input shape) and y (rows, ...) as tensors."""
+BLOCK_VALUES = 2**22
+"""How many numbers a block of x holds at most, unless one row has more: bounds the activations of large inputs."""
+
+
+def problem(
+    create_model: CreateModel,
+    loss: Any,
+    data: Any = "digits",
+    *,
+    dtype: Literal["float32", "float64"] = "float32",
+    classes: int | None = None,
+    block_rows: int | None = None,
+) -> KerasProblem:
+    """Return the problem of minimizing a loss over a model's trainable weights.
+
+    The objective is the loss summed over all rows, plus the model's weight regularizers once (so Keras's own balance,
+    mean loss + regularizer, needs a regularizer `rows` times as strong). Layers run with training=False: dropout is
+    off and BatchNorm uses its moving statistics, for the loss must be a function of the weights alone. Variables with
+    trainable=False keep their initial values. There are no sample weights.
+
+    This builds the model once in this process, and takes TensorFlow to one thread per evaluation.
+
+    Args:
+        create_model: a function without arguments that returns a built keras.Model of one input and one output,
+            compiled or not; or its `module:function`. Called once in each process, after set_random_seed(0).
+        loss: name or instance of a Keras loss (its `reduction` does not matter), or a function (y_true, y_pred) -> one
+            loss a row.
+        data: what `open_dataset` takes, or an object with `rows` and `read(start, stop) -> (x, y)`, and optionally
+            `scale`, `classes`, `fingerprint()`. Rows of x are multiplied by `scale` and reshaped to the model's input.
+        dtype: what weights, data and losses are computed in.
+        classes: labels are 0 .. classes - 1; only with `data` that are opened here.
+        block_rows: rows of one block; by default 1,024, or a lower power of two for rows of over 4,096 values.
+
+    Raises:
+        InputError: TensorFlow is missing; an argument is of the wrong kind; model, loss and data do not fit.
+        DataError: the first row cannot be read.
+        UserCodeError: create_model raised.
+    """
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
+    code = packed(create_model, loss)
+    data, x, y = _opened(data, classes)
+    spec = Spec(
+        code=code,
+        dtype=dtype,
+        rows=int(data.rows),
+        x_row=x.shape[1:],
+        y_row=y.shape[1:],
+        y_dtype=y.dtype.name,
+        classes=getattr(data, "classes", None),
+    )
+    if block_rows is None:
+        fitting = BLOCK_VALUES // max(math.prod(spec.x_row), 1)
+        block_rows = min(DEFAULT_BLOCK_ROWS, 1 << max(fitting.bit_length() - 1, 0))
+    elif isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
+        raise InputError(f"block_rows is {block_rows!r}, but must be a positive integer")
+    return KerasProblem(spec, data, block_rows, replica_of(spec).frozen)
+
+
+def _opened(data: Any, classes: int | None) -> tuple[Any, NDArray[Any], NDArray[Any]]:
+    """Return the dataset, and x and y of its first row."""
+    if isinstance(data, str):
+        from jobs.datasets import open_dataset
+
+        data = open_dataset(data, classes)
+    elif classes is not None:
+        raise InputError(f"classes is {classes!r}, but only a data set that is opened here takes it; leave it out")
+    for attribute in ("rows", "read"):
+        if not hasattr(data, attribute):
+            raise InputError(
+                f"data is {type(data).__name__}, which has no {attribute!r}: give a dataset's spec, or an object with "
+                "rows and read(start, stop) -> (x, y)"
+            )
+    x, y = data.read(0, 1)
+    return data, np.asarray(x), np.asarray(y)
+
+
+@dataclass(frozen=True)
+class KerasProblem:
+    """A Keras model's loss as a problem (see `jobs.minimize.problem.Problem`); made by `problem`, small when pickled.
+
+    Its methods may be called from several threads at once; they share the process's one replica.
+
+    Attributes:
+        spec: what the replica is made of.
+        data: has `rows` and `read(start, stop)`.
+        block_rows: rows of one block.
+        frozen: digest of the weights outside theta, the same in every process.
+    """
+
+    spec: Spec
+    data: Any
+    block_rows: int
+    frozen: str
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the data."""
+        return self.spec.rows
+
+    @property
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Keras's path and the shape of each trainable variable, in theta's order."""
+        return self._replica().shapes
+
+    def x0(self) -> Vector:
+        """Return the initial weights of `create_model` under seed 0, (n,) float64."""
+        return self._replica().x0()
+
+    def penalized(self) -> NDArray[np.bool_]:
+        """Return which entries L1 and L2 act on, (n,) bool: variables of two dimensions or more, such as kernels."""
+        return np.concatenate([np.full(math.prod(shape), len(shape) >= 2) for _, shape in self.shapes])
+
+    def fingerprint(self) -> str:
+        """Return the identity of model, loss and data; another TensorFlow may give another, as it may other bits."""
+        identity = (
+            self.spec.dtype,
+            self.spec.rows,
+            self.block_rows,
+            self._replica().fingerprint(),
+            _data_identity(self.data),
+        )
+        return hashlib.blake2b(repr(identity).encode(), digest_size=16).hexdigest()
+
+    def load(self, start: int, stop: int) -> BlockData:
+        """Return rows start .. stop - 1 as tensors.
+
+        Raises:
+            DataError: the data gave another number of rows.
+        """
+        tf, _ = import_tensorflow()
+        x, y = self.data.read(start, stop)
+        if not len(x) == len(y) == stop - start:
+            raise DataError(f"data.read({start}, {stop}) returned {len(x)} rows of x and {len(y)} of y")
+        scaled = np.multiply(x, getattr(self.data, "scale", 1), dtype=self.spec.dtype)
+        x_row = self._replica().x_row
+        return tf.convert_to_tensor(scaled.reshape(-1, *x_row)), tf.convert_to_tensor(np.asarray(y, self.spec.y_dtype))
+
+    def value_and_grad(self, theta: Vector, data: BlockData) -> tuple[float, Vector]:
+        """Return loss and gradient (n,) float64, summed over the block's rows; the gradient is read-only."""
+        tf, _ = import_tensorflow()
+        value, gradient = self._replica().value_and_grad(tf.convert_to_tensor(theta, tf.float64), *data)
+        return float(value), np.asarray(memoryview(gradient))
+
+    def hessp(self, theta: Vector, v: Vector, data: BlockData) -> Vector:
+        """Return the Hessian's product with `v`, (n,) float64 read-only, summed over the block's rows.
+
+        Raises:
+            InputError: the model holds an operation without a second derivative.
+        """
+        tf, _ = import_tensorflow()
+        vectors = [tf.convert_to_tensor(vector, tf.float64) for vector in (theta, v)]
+        return np.asarray(memoryview(self._replica().hessp(*vectors, *data)))
+
+    def to_model(self, theta: Vector) -> Any:
+        """Return a new keras.Model with the weights set, compiled if `create_model` compiles.
+
+        Raises:
+            InputError: theta is not a finite vector (n,).
+        """
+        replica = self._replica()
+        pieces = replica.pieces(check_theta("theta", theta, replica.n))
+        model = isolated(self.spec.dtype, lambda: build(unpacked(self.spec.code)[0], self.frozen))
+        for variable, piece in zip(model.trainable_variables, pieces, strict=True):
+            variable.assign(piece)
+        return model
+
+    def _replica(self) -> Replica:
+        return replica_of(self.spec, self.frozen)
+
+
+def _data_identity(data: Any) -> str:
+    """Return the data's fingerprint, or of data without one a digest of the first row."""
+    if hasattr(data, "fingerprint"):
+        return str(data.fingerprint())
+    x, y = data.read(0, 1)
+    return hashlib.blake2b(np.asarray(x).tobytes() + np.asarray(y).tobytes()).hexdigest()

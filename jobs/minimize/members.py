@@ -1,0 +1,98 @@
+"""Which workers can be asked now: those that the scheduler lists, that answered the last call, and have the plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from typing import Any
+
+from distributed import Client
+
+from jobs.errors import ClusterError
+from jobs.minimize.worker import has_plugin
+
+REFRESH_SECONDS = 1.0
+"""How old the list of workers may be before the scheduler is asked again."""
+DISTRUST_SECONDS = 2.0
+"""How long a worker that failed a call is left out although the scheduler still lists it."""
+PLUGIN_SECONDS = 30.0
+"""How long a new worker may take to set the plugin up."""
+
+
+class Members:
+    """The workers of a cluster as one objective sees them; runs on the client's event loop.
+
+    Args:
+        client: the client.
+        key: the name of the objective's plugin.
+        timeout: seconds to wait while there is no worker.
+    """
+
+    def __init__(self, client: Client, key: str, timeout: float) -> None:
+        self._client, self._key, self._timeout = client, key, timeout
+        self._current: dict[str, int] = {}
+        self._failed: dict[str, float] = {}
+        self._asked = -REFRESH_SECONDS
+
+    async def current(self) -> dict[str, int]:
+        """Return address -> compute threads of the workers to ask, waiting for the first if there is none.
+
+        Raises:
+            ClusterError: no worker in time, or the scheduler is gone.
+            InputError, UserCodeError: a new worker cannot make the problem.
+        """
+        deadline = time.monotonic() + self._timeout
+        while not self._current or time.monotonic() - self._asked > REFRESH_SECONDS:
+            listed = await self.listed()
+            new = [address for address in listed if address not in self._current]
+            welcome = await asyncio.gather(*(self._welcome(address) for address in new))
+            ready = self._current.keys() | {address for address, ok in zip(new, welcome, strict=True) if ok}
+            self._current = {address: threads for address, threads in listed.items() if address in ready}
+            self._asked = time.monotonic()
+            if self._current:
+                break
+            if time.monotonic() > deadline:
+                raise ClusterError(f"no worker for {self._timeout:g} s (--workers-timeout)")
+            await asyncio.sleep(0.1)
+        return self._current
+
+    async def listed(self) -> dict[str, int]:
+        """Return address -> compute threads of all workers that the scheduler lists and that did not just fail.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        try:
+            identity = await self._client.scheduler.identity(n_workers=-1)
+        except OSError as error:
+            raise ClusterError(f"the scheduler is gone: {error}") from error
+        now = time.monotonic()
+        self._failed = {address: when for address, when in self._failed.items() if now - when < DISTRUST_SECONDS}
+        return {
+            address: worker["nthreads"]
+            for address, worker in sorted(identity["workers"].items())
+            if address not in self._failed and worker["status"] in ("running", "paused")
+        }
+
+    def fail(self, address: str) -> None:
+        """Leave a worker out that did not answer, and ask the scheduler who is there."""
+        self._current = {member: threads for member, threads in self._current.items() if member != address}
+        self._failed[address] = time.monotonic()
+        self._asked = -REFRESH_SECONDS
+
+    async def _welcome(self, address: str) -> bool:
+        """Wait until a new worker has the plugin (Dask lists it a moment before) and the problem; False if it left."""
+        deadline = time.monotonic() + PLUGIN_SECONDS
+        try:
+            while not (await self._client.run(has_plugin, self._key, workers=[address], on_error="return"))[address]:
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
+                await asyncio.sleep(0.05)
+            reply: dict[str, Any] = await getattr(self._client.rpc(address), f"{self._key}-prepare")()
+        except OSError:
+            self._failed[address] = time.monotonic()
+            return False
+        if "error" in reply:
+            raise pickle.loads(reply["error"])  # noqa: S301  from our own worker
+        return True

@@ -1,0 +1,219 @@
+"""The objective: a plain callable that SciPy minimizes, summed over data that live on the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+from distributed import Client
+from numpy.typing import NDArray
+
+from jobs.blocks import Blocks
+from jobs.errors import InputError
+from jobs.minimize import problem as problems
+from jobs.minimize.cluster_sum import ClusterSum
+from jobs.minimize.evaluation import Kind, OnNan, Request
+from jobs.minimize.journal import Journal, Record
+from jobs.minimize.sums import SerialSum, Sum
+
+Vector = NDArray[np.float64]
+BATCH_BYTES = 32 << 20
+"""Points of a finite difference that go out in one message hold at most this many bytes."""
+
+
+class Objective:
+    """Loss and gradient of a problem, as `scipy.optimize` takes them, for data that are spread over a cluster.
+
+    `objective(theta)` returns (loss, gradient); `objective.loss`, `.grad`, `.hessp` and `.hess` are for interfaces
+    that want them apart. They share one memo of the last theta, so that asking for both costs one pass over the data.
+    Without `client` it all happens in this process, with the same bits.
+
+    Args:
+        client: a synchronous Dask client, or None.
+        problem: an object as `jobs.minimize.problem.Problem` describes, or "module:factory".
+        l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
+        on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite.
+        options: of `ClusterSum`: workers_timeout, timeout, poll.
+
+    Attributes:
+        journal: where answers are replayed from and recorded; None for neither.
+        on_evaluation: called with theta, loss, gradient (None if there is none) and the run's seconds after each
+        evaluation.
+
+    Raises:
+        InputError: the problem breaks its contract, or a worker cannot import it.
+        UserCodeError: the problem's own code raised.
+    """
+
+    def __init__(
+        self,
+        client: Client | None,
+        problem: Any,
+        *,
+        l2: float = 0.0,
+        on_nan: OnNan = "fail",
+        **options: Any,
+    ) -> None:
+        source = problems.source_of(problem)
+        self.problem = source()
+        self._x0 = problems.check(self.problem)
+        if not (np.isfinite(l2) and l2 >= 0):
+            raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
+        self.n = self._x0.size
+        self.rows = int(self.problem.rows)
+        self._kind: Kind = "value_and_grad" if hasattr(self.problem, "value_and_grad") else "value"
+        self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
+        blocks = Blocks(self.rows, problems.block_rows(self.problem))
+        self.sum: Sum = (
+            ClusterSum(client, source, blocks, on_nan, **options) if client else SerialSum(source, blocks, on_nan)
+        )
+        self.identity = problems.fingerprint(source, self.problem, self._x0)
+        self.journal: Journal | None = None
+        self._clock, self._seconds = time.perf_counter(), 0.0
+        self._memo: dict[bytes, Vector] = {}
+        self.on_evaluation: Callable[[Vector, float, Vector | None, float], None] | None = None
+        self.evaluations = 0
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the problem has value_and_grad."""
+        return self._kind == "value_and_grad"
+
+    @property
+    def has_hessp(self) -> bool:
+        """Whether the problem has hessp."""
+        return hasattr(self.problem, "hessp")
+
+    @property
+    def has_hess(self) -> bool:
+        """Whether the problem has hess."""
+        return hasattr(self.problem, "hess")
+
+    def x0(self) -> Vector:
+        """Return the problem's start, (n,) float64, a new array each time."""
+        return self._x0.copy()
+
+    def __call__(self, theta: Vector) -> tuple[float, Vector]:
+        """Return the loss and its gradient (n,) float64 at `theta` (n,).
+
+        Raises:
+            InputError: theta has another size, or the problem has no gradient.
+            UserCodeError: the problem failed on a block.
+            ClusterError: the cluster is gone.
+        """
+        if not self.has_gradient:
+            raise InputError(
+                "the problem has no value_and_grad; use objective.loss with a method that needs no gradient"
+            )
+        packed = self._at(theta)
+        return float(packed[0]), packed[1:].copy()
+
+    def loss(self, theta: Vector) -> float:
+        """Return the loss at `theta` (n,)."""
+        return float(self._at(theta)[0])
+
+    def grad(self, theta: Vector) -> Vector:
+        """Return the gradient (n,) at `theta` (n,)."""
+        return self(theta)[1]
+
+    def hessp(self, theta: Vector, v: Vector) -> Vector:
+        """Return the Hessian's product with `v`, (n,) float64."""
+        theta, v = self._vector(theta), self._vector(v)
+        product = self._answer(Request("hessp", theta[None], v))
+        return product if self._l2 is None else product + self._l2 * v
+
+    def hess(self, theta: Vector) -> Vector:
+        """Return the Hessian, (n, n) float64."""
+        matrix = self._answer(Request("hess", self._vector(theta)[None])).reshape(self.n, self.n).copy()
+        if self._l2 is not None:
+            matrix[np.diag_indices(self.n)] += self._l2
+        return matrix
+
+    def map(self, function: Callable[[Vector], Any], thetas: Iterable[Vector]) -> list[Any]:
+        """Apply SciPy's function to many points, all of them evaluated together; this is SciPy's map-like `workers`."""
+        points = [np.array(theta, dtype=np.float64) for theta in thetas]
+        batch = max(1, BATCH_BYTES // (8 * self.n))
+        results = []
+        for start in range(0, len(points), batch):
+            some = points[start : start + batch]
+            self._evaluate(some)
+            results += [function(point) for point in some]
+        return results
+
+    def close(self) -> None:
+        """Let the workers' data go."""
+        self.sum.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _vector(self, theta: Any) -> Vector:
+        vector = np.asarray(theta, dtype=np.float64)
+        if vector.shape != (self.n,):
+            raise InputError(f"theta has shape {vector.shape}, but must have ({self.n},)")
+        return vector
+
+    def _at(self, theta: Vector) -> Vector:
+        """Return (loss, gradient) as one vector, from the memo if theta is among the last ones asked for."""
+        theta = self._vector(theta)
+        key = theta.tobytes()
+        if key not in self._memo:
+            self._evaluate([theta])
+        return self._memo[key]
+
+    def _evaluate(self, thetas: Sequence[Vector]) -> None:
+        """Evaluate points in one round trip and make them the memo."""
+        keys = list(dict.fromkeys(theta.tobytes() for theta in thetas))
+        request = Request(self._kind, np.array([np.frombuffer(key) for key in keys]))
+        packed = self._answer(request).reshape(len(keys), -1)
+        self._memo = dict(
+            zip(keys, (self._regularized(*pair) for pair in zip(request.thetas, packed, strict=True)), strict=True)
+        )
+        for theta, row in zip(request.thetas, self._memo.values(), strict=True):
+            self.evaluations += 1
+            if self.on_evaluation:
+                self.on_evaluation(theta, float(row[0]), row[1:] if self.has_gradient else None, self._seconds)
+
+    def _regularized(self, theta: Vector, packed: Vector) -> Vector:
+        if self._l2 is None:
+            return packed
+        result = packed.copy()
+        result[0] += 0.5 * np.dot(self._l2 * theta, theta)
+        if self.has_gradient:
+            result[1:] += self._l2 * theta
+        return result
+
+    def _answer(self, request: Request) -> Vector:
+        """Return the sum over all blocks, from the journal as long as it lasts."""
+        if self.journal is None:
+            self._seconds = time.perf_counter() - self._clock
+            return self.sum(request)
+        key = request.key()
+        record = self.journal.next(key)
+        if record is None:
+            answer = self.sum(request)
+            self._seconds = time.perf_counter() - self._clock
+            self.journal.append(Record(key, self._seconds, answer))
+            return answer
+        self._seconds = record.seconds
+        self._clock = time.perf_counter() - record.seconds
+        return record.answer
+
+
+def penalized(problem: Any, n: int) -> Vector:
+    """Return 1.0 for the entries that regularizers act on, 0.0 for others, (n,).
+
+    Raises:
+        InputError: the problem's `penalized()` has the wrong shape.
+    """
+    if not hasattr(problem, "penalized"):
+        return np.ones(n)
+    mask = np.asarray(problem.penalized(), dtype=bool)
+    if mask.shape != (n,):
+        raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
+    return mask.astype(np.float64)

@@ -1,0 +1,64 @@
+"""The options of the minimize job."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from jobs.minimize.methods import METHODS
+from jobs.options import JobOptions
+
+Pair = tuple[float | None, float | None]
+
+
+class Options(JobOptions):
+    """Minimize a loss that is a sum over much data, by any of SciPy's optimizers."""
+
+    data: str | None = Field(
+        default=None,
+        description="data for softmax regression: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
+        "npz:FILE or npy:FOLDER with arrays x and y; each local or s3:// (default: digits)",
+    )
+    problem: str | None = Field(
+        default=None, description="your own problem instead: module:function, a function that returns it"
+    )
+    classes: PositiveInt | None = Field(default=None, description="number of classes (default: the largest label + 1)")
+    dtype: Literal["float64", "float32"] = Field(
+        default="float64", description="what softmax computes in; sums are float64"
+    )
+    method: str = Field(default="L-BFGS-B", description=f"SciPy's method: {', '.join(METHODS)}")
+    max_iterations: PositiveInt = Field(default=1000, description="iterations at most (TNC: evaluations)")
+    tol: PositiveFloat | None = Field(default=None, description="tolerance, as scipy.optimize.minimize takes it")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the method's own options, as SciPy names them: --options maxcor=20,ftol=1e-12",
+    )
+    l2: NonNegativeFloat = Field(default=0.0, description="adds l2/2 * the sum of squares of the weights")
+    l1: NonNegativeFloat = Field(default=0.0, description="adds l1 * the sum of absolute weights (L-BFGS-B only)")
+    bounds: list[float | Pair | None] | None = Field(
+        default=None, description="low and high for all parameters, or (in YAML) a list of such pairs, one a parameter"
+    )
+    x0: str | None = Field(default=None, description=".npy file with the start (default: the problem's)")
+    on_nan: Literal["fail", "inf"] = Field(
+        default="fail",
+        description="what a NaN loss does: fail the job, or count as infinite, so that a line search backs off",
+    )
+    evaluation_timeout: PositiveFloat = Field(default=3600.0, description="seconds that one evaluation may take")
+    journal_limit: PositiveFloat = Field(
+        default=20.0, description="GiB of journal; past them a restart goes on from the best point instead of exactly"
+    )
+
+    @field_validator("options", mode="after")
+    @classmethod
+    def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Read the command line's texts as YAML does, so that 20 and 1e-12 are numbers."""
+        return {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return float(text) if any(letter in text for letter in ".eE") else int(text)
+    except ValueError:
+        return yaml.safe_load(text)

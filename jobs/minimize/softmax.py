@@ -1,0 +1,159 @@
+"""Softmax (multinomial logistic) regression as a problem: `--problem jobs.minimize.softmax:problem`.
+
+theta is flat, float64, class by class: the weights of class 0 (one for each feature), of class 1, and so on, then the
+biases of all classes; `Softmax.weights` takes it apart.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.datasets import open_dataset
+from jobs.errors import DataError, InputError
+from jobs.minimize import _kernel
+from jobs.minimize._kernel import Block, Vector
+
+DType = Literal["float64", "float32"]
+
+
+class DatasetLike(Protocol):
+    """What is asked of the data: a `jobs.datasets.Dataset`, or anything with the same of it."""
+
+    @property
+    def rows(self) -> int:
+        """How many samples there are."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample; it is used flat."""
+
+    @property
+    def classes(self) -> int:
+        """Labels are 0 .. classes - 1."""
+
+    @property
+    def scale(self) -> float:
+        """What stored numbers are multiplied by."""
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return samples start .. stop - 1, (stop - start, *shape) as stored, and their labels, (stop - start,)."""
+
+    def fingerprint(self) -> str:
+        """Return the identity of the data."""
+
+
+def problem(data: str | DatasetLike = "digits", classes: int | None = None, dtype: DType = "float64") -> Softmax:
+    """Return softmax regression on a data set.
+
+    Args:
+        data: what `open_dataset` takes, or a dataset.
+        classes: labels are 0 .. classes - 1, the largest label + 1 if None; for a `data` that is opened here.
+        dtype: what blocks are stored and multiplied in, see `Softmax`.
+
+    Raises:
+        InputError: `dtype` or `data` cannot be used, or `classes` is given with a dataset, which has its own.
+        DataError: the data are missing, damaged or of a wrong format.
+        ClusterError: the storage cannot be reached.
+    """
+    if isinstance(data, str):
+        return Softmax(open_dataset(data, classes), dtype)
+    if classes is not None:
+        raise InputError(f"classes is {classes!r}, but the dataset has {data.classes} of its own; leave classes out")
+    return Softmax(data, dtype)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Sum over the rows of -log softmax(W x + b)[y].
+
+    With dtype 'float64' all is computed in float64. With 'float32' rows are stored and multiplied in float32, in half
+    the memory and half the time, and blocks are summed in float64. Loss and gradient are then right to about 1e-7, the
+    gradient relative to the sum of its rows' absolute values. An optimizer ends where the loss falls by less than that:
+    on the digits with l2 = 1, L-BFGS ends at a loss 7e-8 too high, and at 4e-5 of the first gradient (6e-9 in float64).
+
+    Attributes:
+        data: where rows come from; only this travels to the workers, which read the rows.
+        dtype: 'float64' or 'float32'.
+
+    Raises:
+        InputError: `dtype` is another one.
+    """
+
+    data: DatasetLike
+    dtype: DType = "float64"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float64", "float32"):
+            raise InputError(f"dtype is {self.dtype!r}, but must be 'float64' or 'float32'")
+
+    @property
+    def rows(self) -> int:
+        """Number of samples."""
+        return self.data.rows
+
+    @property
+    def features(self) -> int:
+        """Numbers in a sample."""
+        return math.prod(self.data.shape)
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block, a power of two: about a million numbers, but an eighth of the rows where those are few.
+
+        At least 32 rows for each class, since a block's gradient is as large as so many rows, and is written and added;
+        at most 8,192. 1,024 for 784 features and 10 classes.
+        """
+        many = min(max(2**20 // self.features, 32 * self.data.classes), 8192)
+        return _kernel.power_of_two(min(many, max(self.rows // 8, 128)))
+
+    def x0(self) -> Vector:
+        """Return zeros, (n,) float64 with n = classes * (features + 1)."""
+        return np.zeros(self.data.classes * (self.features + 1))
+
+    def weights(self, theta: Vector) -> tuple[Vector, Vector]:
+        """Return views of theta, (n,): weights (features, classes) and biases (classes,)."""
+        weights, biases = _kernel.split(theta, self.features)
+        return weights.T, biases
+
+    def penalized(self) -> NDArray[np.bool_]:
+        """Return which entries of theta L1 and L2 act on, (n,): weights, not biases."""
+        return np.arange(self.x0().size) < self.data.classes * self.features
+
+    def fingerprint(self) -> str:
+        """Return the identity of data and model."""
+        return f"softmax/{self.dtype}/{self.data.classes}/{self.data.scale!r}/{self.data.fingerprint()}"
+
+    def load(self, start: int, stop: int) -> Block:
+        """Return rows start .. stop - 1, scaled, as a block.
+
+        Raises:
+            DataError: a label is out of range, or the files changed since they were opened.
+            ClusterError: the storage cannot be reached.
+        """
+        x, y = self.data.read(start, stop)
+        classes = self.data.classes
+        if wrong := np.flatnonzero((y < 0) | (y >= classes)).tolist():
+            raise DataError(
+                f"label of row {start + wrong[0]:,} is {y[wrong[0]]}, but must be 0 to {classes - 1}; "
+                "give the right number of classes"
+            )
+        rows = _kernel.aligned((stop - start, self.features), self.dtype)
+        np.multiply(x.reshape(rows.shape), self.data.scale, out=rows, dtype=rows.dtype, casting="same_kind")
+        return Block(rows, y.astype(np.min_scalar_type(classes - 1)))
+
+    def value_and_grad(self, theta: Vector, data: Block) -> tuple[float, Vector]:
+        """Return loss and gradient, (n,) float64, summed over the rows of a block."""
+        return _kernel.value_and_grad(theta, data)
+
+    def hessp(self, theta: Vector, v: Vector, data: Block) -> Vector:
+        """Return the Hessian's product with `v`, (n,) float64, summed over the rows of a block."""
+        return _kernel.hessp(theta, v, data)
+
+    def hess(self, theta: Vector, data: Block) -> Vector:
+        """Return the Hessian, (n, n) float64, summed over the rows of a block."""
+        return _kernel.hess(theta, data)

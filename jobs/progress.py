@@ -1,0 +1,77 @@
+"""What a person sees while a job runs: one live line on a terminal, JSON log lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+LOG_SECONDS = 5.0
+"""How often a JSON line is written where there is no terminal."""
+
+
+class Reporter:
+    """Shows a job's progress on standard error: a bar with an ETA on a terminal, else a JSON line every few seconds.
+
+    Args:
+        job: the job's name, shown first.
+        total: how many steps there are at most; the ETA is for them.
+    """
+
+    def __init__(self, job: str, total: int) -> None:
+        self._job, self._total = job, total
+        self._logged = -math.inf
+        self._live: Progress | None = None
+        if sys.stderr.isatty():
+            self._live = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[metrics]}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._live.add_task(job, total=total, metrics="")
+
+    def update(self, done: int, metrics: Mapping[str, float]) -> None:
+        """Show that `done` steps are done, with metrics: name -> number."""
+        if self._live:
+            text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            self._live.update(self._task, completed=done, metrics=text)
+        elif time.monotonic() - self._logged > LOG_SECONDS:
+            self._logged = time.monotonic()
+            self.log("progress", done=done, total=self._total, **metrics)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Say that something happened: a sentence above the bar, or a JSON line."""
+        if self._live:
+            text = fields.pop("message", "") or " ".join(f"{name}={value}" for name, value in fields.items())
+            self._live.console.print(Text(f"{event}: {text}"))
+            return
+        line = {"time": round(time.time(), 3), "job": self._job, "event": event, **fields}
+        finite = {
+            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in line.items()
+        }
+        sys.stderr.write(json.dumps(finite) + "\n")
+        sys.stderr.flush()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()

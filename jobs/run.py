@@ -1,0 +1,170 @@
+"""The run folder: options, attempts, status and result of one job, and what ends it from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from jobs.errors import InputError, JobError, Stopped
+from jobs.options import JobOptions
+from jobs.storage import open_storage
+
+PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
+"""Options that say where and how long a job runs, not what it computes: they may change between attempts."""
+STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
+
+
+class Run:
+    """One job on one run folder, from this attempt's start to its end.
+
+    Args:
+        url: the folder, a path or s3://bucket/prefix.
+        job: the job's name.
+        options: all its options.
+
+    Raises:
+        InputError: no write access, or the folder is another job's.
+    """
+
+    def __init__(self, url: str, job: str, options: JobOptions) -> None:
+        self.storage = open_storage(url)
+        self.url, self.job, self.options = url, job, options
+        self._check_folder()
+        self.attempt = 0
+        self.began = time.monotonic()
+        self._signal: int | None = None
+        self._written = -np.inf
+        self._interval = STATUS_SECONDS["s3" if self.storage.url.startswith("s3://") else "local"]
+        self._status: dict[str, Any] = {}
+
+    def _check_folder(self) -> None:
+        self.storage.check_writable()
+        before = self._read_options()
+        if before is None and (names := [name for name in self.storage.list() if not name.startswith(".")]):
+            raise InputError(f"--run {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one")
+        if before is not None and before.get("job") != self.job:
+            raise InputError(
+                f"--run {self.url} is a run of {before.get('job')!r}, not of {self.job!r}; choose another one"
+            )
+
+    def _read_options(self) -> dict[str, Any] | None:
+        try:
+            options = yaml.safe_load(self.storage.read("options.yaml"))
+        except FileNotFoundError:
+            return None
+        except yaml.YAMLError as error:
+            raise InputError(f"--run {self.url}: its options.yaml is no YAML; choose another folder") from error
+        return options if isinstance(options, dict) else {}
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the result if this job has ended successfully with the same options, else None."""
+        try:
+            result: dict[str, Any] = json.loads(self.storage.read("result.json"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return result if self._computes(self._read_options() or {}) == self._computes(self._as_yaml()) else None
+
+    def _as_yaml(self) -> dict[str, Any]:
+        return {"job": self.job, **self.options.model_dump(mode="json")}
+
+    @staticmethod
+    def _computes(options: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if name not in PLACE}
+
+    def start(self) -> None:
+        """Claim the next attempt's number and write the options."""
+        self.attempt = len(self.storage.list("attempts/")) + 1
+        who = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}).encode()
+        while not self.storage.create(f"attempts/{self.attempt:04d}", who):
+            self.attempt += 1
+        self.storage.write("options.yaml", yaml.safe_dump(self._as_yaml(), sort_keys=False).encode())
+        self.storage.delete("result.json")
+        self.status("running", now=True)
+
+    def status(self, state: str, *, now: bool = False, **fields: Any) -> None:
+        """Keep status.json up to date: at once, or when the last one is old enough."""
+        self._status |= fields
+        if now or time.monotonic() - self._written > self._interval:
+            content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
+            self.storage.write("status.json", as_json(content))
+            self._written = time.monotonic()
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result, last of all."""
+        self.status("done", now=True)
+        self.storage.write("result.json", as_json({"job": self.job, **result}))
+
+    def fail(self, error: BaseException) -> None:
+        """Say in status.json how this attempt ended; the storage itself may be what failed."""
+        state = "stopped" if isinstance(error, Stopped) else "failed"
+        details = getattr(error, "details", "")
+        with contextlib.suppress(JobError):
+            self.status(state, now=True, error=str(error) or type(error).__name__, details=details)
+
+    def save_array(self, name: str, array: NDArray[np.float64]) -> None:
+        """Write an array as NumPy's .npy."""
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        self.storage.write(name, buffer.getvalue())
+
+    def load_array(self, name: str) -> NDArray[np.float64] | None:
+        """Return an array of the run folder, or None if there is none."""
+        try:
+            array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        return array
+
+    def poll(self) -> None:
+        """Raise Stopped if a signal came or the deadline is over; called often while the job waits."""
+        if self._signal is not None:
+            raise Stopped(f"stopped by {signal.Signals(self._signal).name}; all is saved: the same command goes on")
+        deadline = self.options.deadline
+        if deadline is not None and time.monotonic() - self.began > deadline:
+            raise Stopped(f"stopped by the deadline of {deadline:g} s; all is saved: the same command goes on")
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT end the job at its next poll; a second one ends the process at once."""
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signal = number
+            signal.signal(number, old[number])
+
+        old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in old:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def as_json(content: Any) -> bytes:
+    """Return JSON for files: indented, NaN and infinity as text (JSON has no such numbers)."""
+    return (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value
