@@ -67,6 +67,10 @@ class _Scratch(threading.local):
 
 _scratch = _Scratch()
 
+# BLAS may compute on unused lanes of whatever lies in memory, and so raise floating-point flags at random (seen: a
+# product with one row in float32); NumPy would warn. Where a result is not finite, who asked for it sees that.
+_quiet = np.errstate(all="ignore")
+
 
 def split(theta: Vector, features: int) -> tuple[Vector, Vector]:
     """Return views of a flat theta, (classes * (features + 1),): weights (classes, features) and biases (classes,)."""
@@ -74,6 +78,7 @@ def split(theta: Vector, features: int) -> tuple[Vector, Vector]:
     return theta[: classes * features].reshape(classes, features), theta[classes * features :]
 
 
+@_quiet
 def value_and_grad(theta: Vector, block: Block) -> tuple[float, Vector]:
     """Return the sum over the rows of -log softmax(W x + b)[y], and its gradient, (n,) float64."""
     x = block.x
@@ -98,6 +103,7 @@ def value_and_grad(theta: Vector, block: Block) -> tuple[float, Vector]:
     return float(np.log(sums).sum(dtype=np.float64) - own.sum(dtype=np.float64)), gradient
 
 
+@_quiet
 def hessp(theta: Vector, v: Vector, block: Block) -> Vector:
     """Return the Hessian's product with `v`, (n,) float64, in one pass over the rows.
 
@@ -123,6 +129,7 @@ def hessp(theta: Vector, v: Vector, block: Block) -> Vector:
     return product
 
 
+@_quiet
 def hess(theta: Vector, block: Block) -> Vector:
     """Return the Hessian, (n, n) float64; besides, it takes memory for one more copy of the block.
 

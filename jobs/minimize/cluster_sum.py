@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import pickle
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from distributed import Client
 
-from jobs.blocks import Blocks, CanonicalSum, Run, Vector, subtract
+from jobs.blocks import Blocks, CanonicalSum, Run, Vector, intersect, numbers, subtract
 from jobs.errors import ClusterError
 from jobs.minimize import plan
 from jobs.minimize.evaluation import OnNan, Request
@@ -21,8 +23,8 @@ from jobs.minimize.problem import Source
 from jobs.minimize.sums import Timings
 from jobs.minimize.worker import Reply, ShardPlugin, add_nodes, call
 
-LOSSES_PER_EVALUATION = 5
-"""How many times workers may be lost within one evaluation before it is given up: such data or code kills workers."""
+LOSSES_OF_A_BLOCK = 3
+"""How many workers may be lost over a block within one evaluation: data or code that kill workers are given up."""
 WATCH_SECONDS = 5.0
 """How often the scheduler is asked whether the workers that have not answered yet are still there."""
 
@@ -90,7 +92,8 @@ class ClusterSum:
     def close(self) -> None:
         """Let the workers' data go; a cluster that is gone already is no error."""
         if self._client.status == "running":
-            self._client.unregister_worker_plugin(self._key)
+            with contextlib.suppress(OSError):  # a worker that dies meanwhile takes its data along
+                self._client.unregister_worker_plugin(self._key)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the client's event loop, calling `poll` while it lasts."""
@@ -117,70 +120,82 @@ class ClusterSum:
             self._threads = threads
 
     async def _sum(self, request: Request) -> Vector:
-        total, losses = CanonicalSum(len(self._blocks)), 0
-        running: dict[asyncio.Task[Reply], plan.Part] = {}
-        slowest = Timings()
+        state = _Evaluation(CanonicalSum(len(self._blocks)))
         try:
-            while missing := total.missing():
-                if open_blocks := subtract(missing, [run for part in running.values() for run in plan.todo(part)]):
+            while missing := state.total.missing():
+                if unasked := subtract(missing, state.asked()):
                     await self._share()
-                    running |= self._start(request, open_blocks)
-                lost = await self._collect(running, total, slowest)
-                losses += bool(lost)
-                self._lose(lost, losses)
+                    self._ask(request, unasked, state)
+                await self._collect(state)
         finally:
-            for task in running:
+            for task in state.running:
                 task.cancel()
-        self.timings.compute += slowest.compute
-        self.timings.load += slowest.load
-        return total.total()
+        self.timings.compute += state.compute
+        self.timings.load += state.load
+        return state.total.total()
 
-    def _start(self, request: Request, blocks: list[Run]) -> dict[asyncio.Task[Reply], plan.Part]:
+    def _ask(self, request: Request, blocks: list[Run], state: _Evaluation) -> None:
         """Send a request to the roots of the parts that cover the blocks."""
         message = {"kind": request.kind, "thetas": request.thetas, "direction": request.direction}
-        parts = plan.parts(self._plan, blocks, 8 * request.size)
-        self.timings.bytes_sent += len(parts) * request.nbytes
-        return {asyncio.ensure_future(call(self._client.rpc, self._key, message, part)): part for part in parts}
+        for part in plan.parts(self._plan, blocks, 8 * request.size):
+            state.running[asyncio.ensure_future(call(self._client.rpc, self._key, message, part))] = part
+            self.timings.bytes_sent += request.nbytes
 
-    async def _collect(
-        self, running: dict[asyncio.Task[Reply], plan.Part], total: CanonicalSum, slowest: Timings
-    ) -> list[str]:
-        """Wait for the next replies and add them; return the workers that were lost.
+    async def _collect(self, state: _Evaluation) -> None:
+        """Wait for the next replies and add them.
 
         A worker that the scheduler has given up (it hangs, or its network does) is lost even if its connection stands.
         """
-        done, _ = await asyncio.wait(running, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(state.running, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            part = state.running.pop(task)
+            reply = _reply(task, part)
+            add_nodes(state.total, reply)
+            state.compute, state.load = max(state.compute, reply["compute"]), max(state.load, reply["load"])
+            self.timings.bytes_received += sum(vector.nbytes for vector in reply.get("vectors", ()))
+            self._lose(reply["lost"], part, state)
         if not done:
             known = await self._members.listed()
-            gone = {task: plan.addresses(part) - known.keys() for task, part in running.items()}
-            for task in [task for task, missing in gone.items() if missing]:
-                task.cancel()
-                del running[task]
-            return [address for missing in gone.values() for address in missing]
-        lost: list[str] = []
-        for task in done:
-            reply = _reply(task, running.pop(task))
-            add_nodes(total, reply)
-            lost += reply["lost"]
-            slowest.compute, slowest.load = max(slowest.compute, reply["compute"]), max(slowest.load, reply["load"])
-            self.timings.bytes_received += sum(vector.nbytes for vector in reply.get("vectors", ()))
-        return lost
+            for task, part in list(state.running.items()):
+                if gone := plan.addresses(part) - known.keys():
+                    task.cancel()
+                    del state.running[task]
+                    self._lose(sorted(gone), part, state)
 
-    def _lose(self, lost: list[str], losses: int) -> None:
-        """Forget workers that were lost, unless one evaluation has lost too many.
+    def _lose(self, lost: list[str], part: plan.Part, state: _Evaluation) -> None:
+        """Forget workers that were lost, unless they were lost over the same blocks again and again.
 
         Raises:
             ClusterError: the limit is passed.
         """
+        if not lost:
+            return
         for address in lost:
             self._plan.pop(address, None)
             self._members.fail(address)
+        self._threads = {}
         self.timings.losses += len(lost)
-        if lost and losses > LOSSES_PER_EVALUATION:
+        state.losses.update(numbers(intersect(state.total.missing(), plan.todo(part))))
+        block, times = max(state.losses.items(), key=lambda item: item[1], default=(0, 0))
+        if times > LOSSES_OF_A_BLOCK:
             raise ClusterError(
-                f"workers were lost {losses} times within one evaluation, {lost[-1]} last: "
-                "if they run out of memory, give them more of it or use more workers"
+                f"block {block} was lost with its worker {times} times within one evaluation, the last was {lost[-1]}: "
+                "if workers run out of memory, give them more of it, or use more workers"
             )
+
+
+class _Evaluation:
+    """One evaluation under way: the sum so far, the calls that are out, and what was lost on the way."""
+
+    def __init__(self, total: CanonicalSum) -> None:
+        self.total = total
+        self.running: dict[asyncio.Task[Reply], plan.Part] = {}
+        self.losses: Counter[int] = Counter()
+        self.compute = self.load = 0.0
+
+    def asked(self) -> list[Run]:
+        """Return the blocks that calls are out for."""
+        return [run for part in self.running.values() for run in plan.todo(part)]
 
 
 def _reply(task: asyncio.Task[Reply], part: plan.Part) -> Reply:

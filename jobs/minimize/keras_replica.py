@@ -59,14 +59,16 @@ def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
     Raises:
         InputError, UserCodeError: as `Replica`.
     """
-    if spec not in _replicas:
+    replica = _replicas.get(spec)
+    if replica is None:
         with building:
-            if spec not in _replicas:
+            replica = _replicas.get(spec)
+            if replica is None:
                 replica = isolated(spec.dtype, lambda: Replica(spec, frozen))
                 for oldest in list(_replicas)[: 1 - KEPT]:
                     del _replicas[oldest]
                 _replicas[spec] = replica
-    return _replicas[spec]
+    return replica
 
 
 class Replica:
@@ -79,6 +81,7 @@ class Replica:
     Attributes:
         model: as create_model made it.
         shapes: (path, shape) of each trainable variable, in theta's order.
+        n: entries of theta.
         x_row: shape of one row as the model takes it.
         frozen: digest of the weights outside theta.
         value_and_grad: (theta, x, y) -> (() float64, (n,) float64), compiled; x (rows, *x_row), y (rows, *y_row).
@@ -114,9 +117,10 @@ class Replica:
         Raises:
             InputError: the model holds an operation without a second derivative.
         """
-        with building:
-            if self._hessp is None:
-                self._hessp = isolated(self._spec.dtype, self._compiled_hessp)
+        if self._hessp is None:
+            with building:
+                if self._hessp is None:
+                    self._hessp = isolated(self._spec.dtype, self._compiled_hessp)
         return self._hessp
 
     def x0(self) -> NDArray[np.float64]:
@@ -257,6 +261,6 @@ def _nodes_digest(nodes: Any) -> bytes:
         inputs = [(numbers.get(name.partition(":")[0]), name.partition(":")[2]) for name in node.input]
         digest.update(f"{node.op} {inputs}".encode())
         for key, value in sorted(node.attr.items()):
-            if not key.startswith("_") and value.WhichOneof("value") != "func":
+            if not (key.startswith("_") or value.HasField("func") or value.list.func):
                 digest.update(key.encode() + value.SerializeToString(deterministic=True))
     return digest.digest()

@@ -17,6 +17,7 @@ from jobs.minimize.cluster_sum import ClusterSum
 from jobs.minimize.evaluation import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
 from jobs.minimize.sums import SerialSum, Sum
+from jobs.minimize.wall import wall
 
 Vector = NDArray[np.float64]
 BATCH_BYTES = 32 << 20
@@ -34,7 +35,8 @@ class Objective:
         client: a synchronous Dask client, or None.
         problem: an object as `jobs.minimize.problem.Problem` describes, or "module:factory".
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
-        on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite.
+        on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
+            callable returns what makes a line search back off, see `jobs.minimize.wall`.
         options: of `ClusterSum`: workers_timeout, timeout, poll.
 
     Attributes:
@@ -73,8 +75,9 @@ class Objective:
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._memo: dict[bytes, Vector] = {}
+        self._on_nan = on_nan
+        self._best: tuple[Vector, Vector] | None = None
         self.on_evaluation: Callable[[Vector, float, Vector | None, float], None] | None = None
-        self.evaluations = 0
 
     @property
     def has_gradient(self) -> bool:
@@ -171,13 +174,13 @@ class Objective:
         keys = list(dict.fromkeys(theta.tobytes() for theta in thetas))
         request = Request(self._kind, np.array([np.frombuffer(key) for key in keys]))
         packed = self._answer(request).reshape(len(keys), -1)
-        self._memo = dict(
-            zip(keys, (self._regularized(*pair) for pair in zip(request.thetas, packed, strict=True)), strict=True)
-        )
-        for theta, row in zip(request.thetas, self._memo.values(), strict=True):
-            self.evaluations += 1
+        self._memo = {}
+        for key, theta, row in zip(keys, request.thetas, packed, strict=True):
+            regularized = self._regularized(theta, row)
             if self.on_evaluation:
-                self.on_evaluation(theta, float(row[0]), row[1:] if self.has_gradient else None, self._seconds)
+                grad = regularized[1:] if self.has_gradient else None
+                self.on_evaluation(theta, float(regularized[0]), grad, self._seconds)
+            self._memo[key] = self._walled(theta, regularized)
 
     def _regularized(self, theta: Vector, packed: Vector) -> Vector:
         if self._l2 is None:
@@ -187,6 +190,14 @@ class Objective:
         if self.has_gradient:
             result[1:] += self._l2 * theta
         return result
+
+    def _walled(self, theta: Vector, packed: Vector) -> Vector:
+        """Note the best point; with on_nan 'inf', replace infinite answers by those of a wall around it."""
+        if self._best is None or packed[0] < self._best[1][0]:
+            self._best = (theta.copy(), packed)
+        if self._on_nan == "inf" and self.has_gradient and np.isposinf(packed[0]) and np.isfinite(self._best[1][0]):
+            return wall(theta, *self._best)
+        return packed
 
     def _answer(self, request: Request) -> Vector:
         """Return the sum over all blocks, from the journal as long as it lasts."""

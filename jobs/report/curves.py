@@ -29,7 +29,10 @@ LEGEND = Markup(
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity over a run's evaluations: `values` and their running minimum `lowest`, both (n,) float64."""
+    """One quantity over a run's evaluations: `values` and their running minimum `lowest`, both (n,) float64.
+
+    `lowest` is nan where there is none, or none that a logarithmic scale (`log`) can show.
+    """
 
     name: str
     values: NDArray[np.float64]
@@ -53,14 +56,19 @@ def curves(history: History) -> list[Curve]:
     The loss above its lowest value shows the rate of convergence where the loss itself looks flat; its scale is
     logarithmic, as that of the gradient norm. That of the loss is so if no loss is zero or less.
     """
-    lowest, gradient = lowest_so_far(history.loss), history.gradient_norm
-    floor = lowest[-1] if len(history) else np.nan
+    at = history.lowest
+    floor = np.nan if at is None else history.loss[at]
     found = (
-        Curve("Loss", history.loss, lowest, log=bool(floor > 0)),
-        Curve("Loss above its lowest value", history.loss - floor, lowest - floor, log=True),
-        Curve("Gradient norm", gradient, lowest_so_far(gradient), log=True),
+        _curve("Loss", history.loss, log=bool(floor > 0)),
+        _curve("Loss above its lowest value", history.loss - floor, log=True),
+        _curve("Gradient norm", history.gradient_norm, log=True),
     )
     return [curve for curve in found if curve.drawable.size]
+
+
+def _curve(name: str, values: NDArray[np.float64], *, log: bool) -> Curve:
+    lowest = lowest_so_far(values)
+    return Curve(name, values, np.where(lowest > 0, lowest, np.nan) if log else lowest, log)
 
 
 def progress(history: History) -> Section:
@@ -95,7 +103,7 @@ def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> fi
         tools="pan,box_zoom,reset,save,hover",
         tooltips=[(axis, f"@{axis}{{0.[00]}}"), (curve.name.lower(), "@value{%.8g}")],
     )
-    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
     plot.hover.formatters = {"@value": "printf"}
     size = 6 if curve.drawn.size < 200 else 3
     plot.hover.renderers = [plot.scatter(axis, "value", source=source, size=size, color=EACH, line_color=None)]

@@ -37,8 +37,14 @@ class RunFolder:
 
     @property
     def state(self) -> str:
-        """`running`, `done`, `failed` or `stopped`; `not started` if no attempt has written its status yet."""
-        return str(self.status.get("state") or ("done" if self.result else "not started"))
+        """`running`, `done`, `failed` or `stopped`; `not started` if no attempt has written its status yet.
+
+        The result, which is written after the last status, decides whether a run is done.
+        """
+        if self.result:
+            return "done"
+        state = str(self.status.get("state", "not started"))
+        return "running" if state == "done" else state
 
 
 def read_run(storage: Storage) -> RunFolder:
@@ -59,7 +65,7 @@ def read_run(storage: Storage) -> RunFolder:
         options=_mapping("options.yaml", files["options.yaml"]),
         status=_mapping("status.json", files["status.json"]),
         result=_mapping("result.json", files["result.json"]),
-        history=parse_history((files["history.csv"] or b"").decode()),
+        history=parse_history((files["history.csv"] or b"").decode(errors="replace")),
         x=_array("x.npy", files["x.npy"]),
     )
 
@@ -88,5 +94,5 @@ def _array(name: str, content: bytes | None) -> NDArray[np.float64] | None:
         return None
     try:
         return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise InputError(f"{name} of the run folder cannot be read: {error}") from error

@@ -51,6 +51,7 @@ progress { width: min(520px, 100%); height: 12px; accent-color: #2b6cb0; }
   body { font-size: 11pt; } .plots { gap: 8px; } .plots figure { zoom: 0.63; }
   .wide { zoom: 0.66; overflow: visible; } main { padding: 0; max-width: none; }
   h2 { margin-top: 26px; break-after: avoid; } tr, pre, .bar { break-inside: avoid; }
+  pre { max-height: none; }
 }
 """)
 

@@ -225,7 +225,7 @@ def crossentropy():
 
 
 def build_twice(pickled: bytes) -> tuple[bool, list[bytes], str, str]:
-    """Return, from a fresh process: whether unpickling needed TensorFlow, bits from two threads, fingerprint, an error."""
+    """Return, in a fresh process: whether unpickling imported TensorFlow, two threads' bits, fingerprint, an error."""
     problem, by_process = pickle.loads(pickled)
     needed = "tensorflow" in sys.modules
     theta = np.linspace(-1, 1, problem.x0().size)
@@ -246,10 +246,10 @@ def build_twice(pickled: bytes) -> tuple[bool, list[bytes], str, str]:
     return needed, answers, problem.fingerprint(), ""
 
 
-def mlp_wide():
+def mlp_wide(width: int):
     import keras
 
-    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(3)])
+    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(width, "relu"), keras.layers.Dense(3)])
 
 
 def wide_line():

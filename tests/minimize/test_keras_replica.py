@@ -19,11 +19,11 @@ from jobs.minimize.keras import problem
 
 
 def test_processes_and_threads_agree_to_the_bit():
-    """Two fresh processes, two threads each, give the same bits and fingerprint; unpickling needs no TensorFlow there.
+    """Two fresh processes, two threads each, give the same bits and fingerprint, also of a lambda.
 
-    A factory whose frozen weights differ from process to process is told so.
+    Unpickling does not import TensorFlow. A factory whose frozen weights differ from process to process is told so.
     """
-    made = problem(models.mlp_wide, models.crossentropy(), Points(rows=512, shape=(16,)))
+    made = problem(lambda: models.mlp_wide(6), models.crossentropy(), Points(rows=512, shape=(16,)))
     by_process = problem(models.frozen_by_process, models.crossentropy(), Points())
     pickled = pickle.dumps((made, by_process))
     assert len(pickled) < 10_000

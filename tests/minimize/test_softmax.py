@@ -135,6 +135,13 @@ def test_large_theta_does_not_overflow(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_overflow_makes_the_loss_infinite_or_nan_without_a_warning(dtype):
+    """With theta beyond all bounds the loss is not finite, for others to judge; nothing warns (an error here)."""
+    problem, theta, v, block = made(dtype=dtype)
+    assert not np.isfinite(evaluated(problem, theta * 1e308, v, block)[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_blocks_of_different_lengths_sum_to_the_whole(dtype):
     """Cutting the rows into blocks of 1, 63, 64 and 22 changes sums by rounding only."""
     problem, theta, v, block = made(dtype=dtype)
@@ -153,7 +160,8 @@ def test_bits_do_not_depend_on_memory_alignment(shape, dtype):
     expected = evaluated(problem, theta, v, block)
     for entries in (1, 2, 3, 5, 8):
         moved = _kernel.Block(_moved(block.x, entries), _moved(block.y, entries))
-        assert (evaluated(problem, _moved(theta, entries), _moved(v, entries), moved) == expected).all()
+        result = evaluated(problem, _moved(theta, entries), _moved(v, entries), moved)
+        np.testing.assert_array_equal(result, expected)
 
 
 def _moved(array, entries):
@@ -171,7 +179,8 @@ def test_bits_do_not_depend_on_threads(dtype):
     order = [*range(len(cases))] * 15
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda index: evaluated(*cases[index]), order))
-    assert all((result == expected[index]).all() for index, result in zip(order, results, strict=True))
+    for index, result in zip(order, results, strict=True):
+        np.testing.assert_array_equal(result, expected[index])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -181,7 +190,7 @@ def test_hess_bits_do_not_depend_on_memory_alignment(dtype):
     expected = problem.hess(theta, block)
     for entries in (1, 2, 3):
         moved = _kernel.Block(_moved(block.x, entries), block.y)
-        assert (problem.hess(_moved(theta, entries), moved) == expected).all()
+        np.testing.assert_array_equal(problem.hess(_moved(theta, entries), moved), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

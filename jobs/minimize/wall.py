@@ -1,0 +1,29 @@
+"""What a line search is told where the loss is infinite, so that it backs off.
+
+L-BFGS-B and TNC fit cubics through losses and slopes, and fail on infinity. At such a point theta they are told the values of
+the parabola through the best point so far, along d = theta - best, that has the loss and slope m of the best
+point and its least value a tenth of the way: loss + 4 |m|, and a gradient along d whose slope is 9 |m|.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+def wall(theta: Vector, best: Vector, packed: Vector) -> Vector:
+    """Return a finite loss and gradient, (1 + n,), for a theta (n,) whose loss is infinite.
+
+    Args:
+        theta: the point.
+        best: the best point so far, (n,).
+        packed: its loss and gradient, (1 + n,).
+    """
+    step = theta - best
+    slope = max(abs(float(packed[1:] @ step)), np.finfo(np.float64).eps * (1 + abs(float(packed[0]))))
+    told = np.empty_like(packed)
+    told[0] = packed[0] + 4 * slope
+    told[1:] = step * (9 * slope / max(float(step @ step), np.finfo(np.float64).tiny))
+    return told

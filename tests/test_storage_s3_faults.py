@@ -1,0 +1,161 @@
+"""How S3 storages fail: wrong buckets and credentials, refusals, lost servers and connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+from storage_tools import USES, Replies, failure
+
+from jobs import storage_s3
+from jobs.errors import ClusterError, InputError, UserCodeError
+from jobs.storage import open_storage
+
+every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
+
+
+@every_use
+def test_no_bucket(s3, use):
+    """A bucket that does not exist is an InputError that names it."""
+    with pytest.raises(InputError, match=r"s3://nobody-has-this/run.*no such bucket"):
+        use(open_storage("s3://nobody-has-this/run"))
+
+
+@every_use
+def test_bad_bucket(s3, use):
+    """A bucket name that S3 does not allow is an InputError in one line."""
+    with pytest.raises(InputError, match="s3://not a bucket") as caught:
+        use(open_storage("s3://not a bucket/run"))
+    assert "\n" not in str(caught.value)
+
+
+@every_use
+def test_no_credentials(s3, use, monkeypatch):
+    """Without credentials every use is an InputError that names the URL."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    with pytest.raises(InputError, match=f"{s3}.*credentials"):
+        use(open_storage(s3))
+
+
+def test_bad_endpoint(s3, monkeypatch):
+    """An endpoint that is no URL is an InputError that names the variable."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(InputError, match="AWS_"):
+        open_storage(s3).read("name")
+
+
+def test_gap_in_a_log(s3):
+    """A log that lacks a part is not read as if it were complete."""
+    storage = open_storage(s3)
+    for number in (1, 2, 4):
+        storage.write(f"log/{number:08}", b"record")
+    with pytest.raises(InputError, match="part 00000003 of this log is missing"):
+        storage.read_log("log")
+
+
+@pytest.fixture(scope="module")
+def stopped_server() -> str:
+    """Return the address of a server that was there and is gone."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    server.stop()
+    server._server.server_close()
+    return f"http://{host}:{port}"
+
+
+@every_use
+def test_stopped_server(s3, stopped_server, monkeypatch, use):
+    """A server that is gone is a ClusterError that names the URL, after a few attempts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stopped_server)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    with pytest.raises(ClusterError, match=rf"{s3}.*AWS_ENDPOINT_URL"):
+        use(open_storage(s3))
+
+
+@pytest.fixture(scope="module")
+def replies_server() -> Iterator[Replies]:
+    server = Replies()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(replies_server, s3, monkeypatch) -> Replies:
+    """Return a server at the end of all `s3://` URLs, which gives the replies it is told."""
+    host, port = replies_server.server_address
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    return replies_server
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "message"),
+    [
+        (failure(403, "AccessDenied"), InputError, "access denied"),
+        (failure(403, "InvalidAccessKeyId"), InputError, r"credentials are not valid \(InvalidAccessKeyId\)"),
+        (failure(400, "ExpiredToken"), InputError, r"credentials are not valid \(ExpiredToken\)"),
+        (failure(501, "NotImplemented"), InputError, "NotImplemented"),
+        (failure(503, "SlowDown"), ClusterError, "SlowDown"),
+        (failure(500, "InternalError"), ClusterError, "InternalError"),
+        (failure(405, "MethodNotAllowed"), InputError, "MethodNotAllowed"),
+        (failure(409, "ConditionalRequestConflict"), ClusterError, "others write it all the time"),
+    ],
+)
+def test_refusals(server, monkeypatch, reply, kind, message):
+    """A refusal that will come again is an InputError, one that may pass a ClusterError; both name the URL."""
+    monkeypatch.setattr(storage_s3, "_ATTEMPTS", 2)
+    server.give(reply)
+    with pytest.raises(kind, match=f"s3://b/name: .*{message}") as caught:
+        open_storage("s3://b").create("name", b"data")
+    assert type(caught.value) is kind
+
+
+def test_short_failure(server):
+    """A failure that passes is not noticed."""
+    server.give(failure(503, "SlowDown"), (200, "", b"data"))
+    assert open_storage("s3://b").read("name") == b"data"
+    assert server.requests == 2
+
+
+def test_create_waits_for_a_conflict(server):
+    """A `create` that meets another's unfinished one is sent again."""
+    server.give(failure(409, "ConditionalRequestConflict"), failure(412, "PreconditionFailed"))
+    assert not open_storage("s3://b").create("name", b"data")
+
+
+def test_body_that_breaks_off(server):
+    """A body that ends too early is read again, and is a ClusterError if it always does."""
+    server.give((200, "8", b"half"), (200, "", b"complete"))
+    assert open_storage("s3://b").read("name") == b"complete"
+    assert server.requests == 2
+    server.give((200, "8", b"half"))
+    with pytest.raises(ClusterError, match="s3://b/name"):
+        open_storage("s3://b").read("name")
+
+
+def test_failed_upload(server):
+    """An upload that fails is a ClusterError at the next flush, append and close of the log."""
+    server.give((200, "", b"<ListBucketResult/>"), failure(403, "AccessDenied"))
+    log = open_storage("s3://b").append_log("log")
+    log.append(b"record")
+    for use in (log.flush, lambda: log.append(b"more"), log.close):
+        with pytest.raises(ClusterError, match=r"s3://b/log: the log could not be stored.*access denied"):
+            use()
+
+
+def test_failed_upload_hides_no_error(server):
+    """An error inside the block of a log that cannot be stored stays what it is."""
+    server.give((200, "", b"<ListBucketResult/>"), failure(403, "AccessDenied"))
+
+    def fail() -> None:
+        with open_storage("s3://b").append_log("log") as log:
+            log.append(b"record")
+            raise UserCodeError("the loss")
+
+    with pytest.raises(UserCodeError, match="the loss"):
+        fail()
