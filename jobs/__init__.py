@@ -3,7 +3,22 @@
 Public: `connect`, and the errors of `jobs.errors`.
 """
 
-from jobs.cluster import connect
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from jobs.errors import ClusterError, DataError, InputError, JobError, Stopped, UserCodeError
 
+if TYPE_CHECKING:
+    from jobs.cluster import connect
+
 __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "UserCodeError", "connect"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import Dask only for those who connect: it takes a second or more."""
+    if name == "connect":
+        from jobs.cluster import connect
+
+        return connect
+    raise AttributeError(f"module 'jobs' has no attribute {name!r}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.core import rpc
+from distributed.security import Security
 
 from jobs.errors import ClusterError, InputError
 
@@ -56,7 +58,7 @@ def connect(
 
 
 def _local(workers: int, threads: int) -> LocalCluster:
-    """Start workers on this machine, without a dashboard: evaluations are no tasks, so it would show nothing of them."""
+    """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them."""
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=threads,
@@ -66,8 +68,20 @@ def _local(workers: int, threads: int) -> LocalCluster:
     )
 
 
-def _client(address: Any, timeout: float) -> Client:
+async def _answers(address: str, seconds: float) -> None:
+    """Ask a scheduler who it is; `Client` alone would wait for ever on a port that accepts and then says nothing."""
+    async with asyncio.timeout(seconds):
+        scheduler = rpc(address, connection_args=Security().get_connection_args("client"))
+        try:
+            await scheduler.identity(n_workers=0)
+        finally:
+            await scheduler.close_rpc()
+
+
+def _client(address: str | LocalCluster, timeout: float) -> Client:
     try:
+        if isinstance(address, str):
+            asyncio.run(_answers(address, timeout))
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(

@@ -62,6 +62,11 @@ class Stopped(JobError):
 
 def nearest(given: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the entry of `known` nearest to `given`, or `""` if none is near."""
-    by_lower = {name.lower(): name for name in known}
-    matches = difflib.get_close_matches(given.lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""
+    by_letters = {_letters(name): name for name in known}
+    matches = difflib.get_close_matches(_letters(given), by_letters, n=1, cutoff=0.5)
+    return f"; did you mean {by_letters[matches[0]]!r}?" if matches else ""
+
+
+def _letters(name: str) -> str:
+    """Return what counts when names are compared: LBFGS is nearer to L-BFGS-B than to BFGS."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -63,7 +63,8 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
         if name.startswith("--") and name not in (*known, "--help"):
             raise InputError(f"{name}: there is no such option{nearest(name, known)} ({program} --help lists them)")
     given = _command_line(options, program, arguments)
-    values = {**_read_yaml(options, given["config"]), **given} if given.get("config") else given
+    path = given.get("config")
+    values = {**_read_yaml(options, path, program.rpartition(" ")[2]), **given} if path else given
     return validated(options, values)
 
 
@@ -109,8 +110,8 @@ def _command_line(options: type[BaseModel], program: str, arguments: Sequence[st
     return dict(source())
 
 
-def _read_yaml(options: type[BaseModel], path: str) -> dict[str, Any]:
-    """Return the keys of a YAML file.
+def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
+    """Return the keys of a YAML file; a run folder's options.yaml, which names its job, is one too.
 
     Raises:
         InputError: it cannot be read, is no YAML mapping, or has an unknown key.
@@ -124,6 +125,8 @@ def _read_yaml(options: type[BaseModel], path: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"--config {path}: holds {type(values).__name__}, but must hold 'option: value' lines")
     values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    if values.pop("job", job) != job:
+        raise InputError(f"--config {path}: holds options of another job, not of {job!r}")
     for key in values:
         if key not in options.model_fields:
             raise InputError(f"--config {path}: there is no option {key!r}{nearest(key, options.model_fields)}")

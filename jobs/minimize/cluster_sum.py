@@ -35,6 +35,7 @@ class ClusterSum:
     Args:
         client: a synchronous client.
         source: makes the problem on each worker.
+        identity: the driver's problem's, which each worker's must have.
         blocks: how the rows are cut.
         on_nan: 'fail' or 'inf'.
         workers_timeout: seconds to wait while there is no worker at all.
@@ -42,7 +43,7 @@ class ClusterSum:
         poll: called at least twice a second while an evaluation runs; what it raises ends the evaluation.
 
     Raises:
-        InputError, UserCodeError: a worker cannot make the problem.
+        InputError, UserCodeError: a worker cannot make the problem, or makes another one.
         ClusterError: there is no worker.
     """
 
@@ -50,6 +51,7 @@ class ClusterSum:
         self,
         client: Client,
         source: Source,
+        identity: str,
         blocks: Blocks,
         on_nan: OnNan = "fail",
         *,
@@ -64,7 +66,7 @@ class ClusterSum:
         self._threads: dict[str, int] = {}
         self._plan: dict[str, list[Run]] = {}
         self.timings = Timings()
-        client.register_plugin(ShardPlugin(self._key, source, on_nan))
+        client.register_plugin(ShardPlugin(self._key, source, identity, on_nan))
         try:
             self._run(self._share())
         except BaseException:

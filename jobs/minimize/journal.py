@@ -79,7 +79,8 @@ class Journal:
         if record.key != key:
             raise InputError(
                 f"journal in {self._storage.url} belongs to another run: evaluation {self.replayed + 1} was "
-                "at another point (other method, options or software versions?); choose another --run, or delete this run folder"
+                "at another point (other method, options or software versions?); choose another --run, "
+                "or delete this run folder"
             )
         self.replayed += 1
         self.bytes += RECORD.size + CHECKED.size + record.answer.nbytes

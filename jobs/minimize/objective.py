@@ -68,9 +68,8 @@ class Objective:
         self._kind: Kind = "value_and_grad" if hasattr(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
-        self.sum: Sum = (
-            ClusterSum(client, source, blocks, on_nan, **options) if client else SerialSum(source, blocks, on_nan)
-        )
+        what = (source, problems.identity(self.problem), blocks, on_nan)
+        self.sum: Sum = ClusterSum(client, *what, **options) if client else SerialSum(*what, **options)
         self.identity = problems.fingerprint(source, self.problem, self._x0)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0

@@ -187,19 +187,22 @@ def fingerprint(source: Source, problem: Any, x0: Vector) -> str:
     It is the problem's own `fingerprint()` where there is one, else its class or factory with the source of
     the module it came from; always with the number of rows and x0.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    if hasattr(problem, "fingerprint"):
-        digest.update(str(call("problem.fingerprint()", problem.fingerprint)).encode())
-    else:
+    digest = hashlib.blake2b(identity(problem).encode(), digest_size=16)
+    if not hasattr(problem, "fingerprint"):
         digest.update((source.spec if isinstance(source, Imported) else type(problem).__qualname__).encode())
         module = inspect.getmodule(type(problem))
         try:
             digest.update(inspect.getsource(module).encode() if module else b"")
         except (OSError, TypeError):
             digest.update(b"no source")
-    digest.update(f"{problem.rows}/{block_rows(problem)}".encode())
     digest.update(x0.tobytes())
     return digest.hexdigest()
+
+
+def identity(problem: Any) -> str:
+    """Return what must be the same on the driver and on every worker: rows, block rows, and the fingerprint if any."""
+    own = call("problem.fingerprint()", problem.fingerprint) if hasattr(problem, "fingerprint") else ""
+    return f"{problem.rows} rows in blocks of {block_rows(problem)} {own}".strip()
 
 
 def block_rows(problem: Any) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from jobs.blocks import Blocks, CanonicalSum, Run, numbers
+from jobs.errors import InputError
 from jobs.minimize.evaluation import OnNan, Request, answer
-from jobs.minimize.problem import Source, block_rows, call
+from jobs.minimize.problem import Source, block_rows, call, identity
 
 
 class Shard:
@@ -22,9 +23,9 @@ class Shard:
     of the loaded blocks is this object; it may be called from several threads.
     """
 
-    def __init__(self, source: Source, threads: int, on_nan: OnNan, name: str) -> None:
-        """`name` says in error messages which process holds the block."""
-        self._source, self._on_nan, self._name = source, on_nan, name
+    def __init__(self, source: Source, identity: str, threads: int, on_nan: OnNan, name: str) -> None:
+        """`identity` is the driver's problem's; `name` says in error messages which process holds a block."""
+        self._source, self._identity, self._on_nan, self._name = source, identity, on_nan, name
         self._data: dict[int, Any] = {}
         self._loading = threading.Lock()
         self._threads = threads
@@ -33,12 +34,23 @@ class Shard:
         self._problem: Any = None
 
     def prepare(self) -> None:
-        """Make the problem, once. Raises what its source raises (`InputError`, `UserCodeError`)."""
+        """Make the problem, once.
+
+        Raises:
+            InputError: it cannot be made here, or is another one than the driver's: other code, or other data.
+            UserCodeError: the problem's code raised.
+        """
         with self._loading:
             if self._problem is None:
-                self._problem = self._source()
-                self._blocks = Blocks(int(self._problem.rows), block_rows(self._problem))
+                problem = self._source()
+                if (here := identity(problem)) != self._identity:
+                    raise InputError(
+                        f"{self._name} has another problem than the driver: {here}, not {self._identity}; "
+                        "use the same code and the same data for both"
+                    )
+                self._blocks = Blocks(int(problem.rows), block_rows(problem))
                 threadpool_limits(limits=1)
+                self._problem = problem
 
     def sum(self, request: Request, keep: Sequence[Run], todo: Sequence[Run]) -> CanonicalSum:
         """Return the sum of a request over the blocks of `todo`; afterwards only blocks of `keep` stay loaded.

@@ -205,11 +205,14 @@ def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
         else:
             low, high = _pairs(bounds, n)
     except (TypeError, ValueError) as error:
-        raise InputError(f"--bounds: {error}; must be [low, high], or {n:,} such pairs, one a parameter") from error
-    crossed = np.flatnonzero(~(low <= high))
+        shown = repr(bounds) if len(repr(bounds)) < 80 else f"{len(bounds):,} entries"
+        raise InputError(
+            f"--bounds is {shown}, but must be [low, high], or {n:,} such pairs, one a parameter"
+        ) from error
+    crossed = np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))
     if crossed.size:
         i = int(crossed[0])
-        raise InputError(f"--bounds: pair {i} is [{low[i]}, {high[i]}], but low must be <= high")
+        raise InputError(f"--bounds: pair {i} is [{low[i]}, {high[i]}], but low must be <= high, and a number be between them")
     return optimize.Bounds(low, high)
 
 
@@ -218,7 +221,7 @@ def _pairs(bounds: Any, n: int) -> tuple[Vector, Vector]:
     if len(pairs) == 2 and not any(isinstance(side, list | tuple | np.ndarray) for side in pairs):
         pairs = [pairs] * n
     if len(pairs) != n:
-        raise ValueError(f"{len(pairs):,} pairs for {n:,} parameters")
+        raise ValueError
     low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=np.float64)
     high = np.array([np.inf if b is None else b for _, b in pairs], dtype=np.float64)
     return low, high

@@ -45,16 +45,13 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             "optimizer": "SciPy",
         }.items()
     )
+    megabytes = f"{spent['bytes_sent'] / 1e6:,.1f} MB sent, {spent['bytes_received'] / 1e6:,.1f} MB received"
     return [
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("evaluations", evaluations),
         ("time", f"{result['seconds']:.2f} s on {where}: {shares}"),
-        (
-            "throughput",
-            f"{spent['rows_per_second']:,.0f} rows/s; {spent['bytes_sent'] / 1e6:,.1f} MB sent, "
-            f"{spent['bytes_received'] / 1e6:,.1f} MB received",
-        ),
+        ("throughput", f"{spent['rows_per_second']:,.0f} rows/s; {megabytes}"),
         *([("attempt", f"{result['attempt']}")] if result["attempt"] > 1 else []),
     ]

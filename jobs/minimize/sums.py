@@ -47,10 +47,12 @@ class SerialSum:
 
     workers = 0
 
-    def __init__(self, source: Source, blocks: Blocks, on_nan: OnNan, poll: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, source: Source, identity: str, blocks: Blocks, on_nan: OnNan, poll: Callable[[], None] = lambda: None
+    ) -> None:
         """`poll` is called before each evaluation; what it raises ends it."""
         self._poll = poll
-        self._shard = Shard(source, 1, on_nan, "this process")
+        self._shard = Shard(source, identity, 1, on_nan, "this process")
         self._all = ((0, len(blocks)),)
         self.timings = Timings()
 

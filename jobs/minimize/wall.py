@@ -1,8 +1,8 @@
 """What a line search is told where the loss is infinite, so that it backs off.
 
-L-BFGS-B and TNC fit cubics through losses and slopes, and fail on infinity. At such a point theta they are told the values of
-the parabola through the best point so far, along d = theta - best, that has the loss and slope m of the best
-point and its least value a tenth of the way: loss + 4 |m|, and a gradient along d whose slope is 9 |m|.
+L-BFGS-B and TNC fit cubics through losses and slopes, and fail on infinity. At such a point theta they are told the
+values of a parabola along d = theta - best, where best is the best point so far: it has the loss and the slope m of
+that point, and its least value a tenth of the way; hence loss + 4 |m|, and a gradient along d whose slope is 9 |m|.
 """
 
 from __future__ import annotations

@@ -31,14 +31,14 @@ Reply = dict[str, Any]
 class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
     """Holds one objective's shard in this worker, and answers `evaluate` and `prepare` under the objective's key."""
 
-    def __init__(self, key: str, source: Source, on_nan: OnNan) -> None:
+    def __init__(self, key: str, source: Source, identity: str, on_nan: OnNan) -> None:
         self.name = self.key = key
-        self._source, self._on_nan = source, on_nan
+        self._source, self._identity, self._on_nan = source, identity, on_nan
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: only names the handlers, loads nothing."""
         self._worker = worker
-        self._shard = Shard(self._source, worker.state.nthreads, self._on_nan, worker.address)
+        self._shard = Shard(self._source, self._identity, worker.state.nthreads, self._on_nan, worker.address)
         worker.handlers[f"{self.key}-evaluate"] = self.evaluate
         worker.handlers[f"{self.key}-prepare"] = self.prepare
 

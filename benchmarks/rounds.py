@@ -1,0 +1,141 @@
+"""Rounds: all who are measured take their turns one after the other, again and again, and never at the same time."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.peers.data import Generated
+
+ROOT = Path(__file__).resolve().parents[1]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+QUIET_PERCENT, QUIET_PATIENCE = 10.0, 10.0
+"""A turn starts when the machine is less busy than this over 0.2 s, or after so many seconds."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment of a measured process: one BLAS thread, and this project on the Python path."""
+    return os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"} | variables
+
+
+def wait_until_quiet() -> bool:
+    """Wait for other programs of the machine to rest; return whether they did."""
+    deadline = time.monotonic() + QUIET_PATIENCE
+    while psutil.cpu_percent(0.2) > QUIET_PERCENT:
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+@dataclass
+class Peer:
+    """A measured process: `python -m benchmarks.peers.<module>`, see `benchmarks.peers.serving`.
+
+    Attributes:
+        name: what it is called in the table.
+        module: its name in `benchmarks.peers`.
+        share: the part of the rows that it gets.
+        python: the interpreter.
+        threads: BLAS threads.
+    """
+
+    name: str
+    module: str
+    share: float = 1.0
+    python: str = sys.executable
+    threads: int = 1
+    _process: subprocess.Popen[str] = field(init=False, repr=False)
+
+    def start(self, data: Generated, dtype: str) -> None:
+        """Start it, and wait until it holds its data."""
+        size = ["--rows", str(int(self.share * data.rows)), "--features", str(data.features), "--dtype", dtype]
+        threads = dict.fromkeys(ONE_THREAD, str(self.threads))
+        self._process = subprocess.Popen(
+            [self.python, "-m", f"benchmarks.peers.{self.module}", *size],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(**threads),
+        )
+        self._line()
+
+    def measure(self, seconds: float) -> dict[str, Any]:
+        """Let it take its turn."""
+        assert self._process.stdin
+        print(json.dumps({"seconds": seconds}), file=self._process.stdin, flush=True)
+        return json.loads(self._line())
+
+    def stop(self) -> None:
+        """End it and wait for its end; one that was never started is no error."""
+        if hasattr(self, "_process"):
+            self._process.communicate(timeout=60)
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        if not (line := self._process.stdout.readline()):
+            raise RuntimeError(f"benchmarks.peers.{self.module} ended with exit code {self._process.wait()}")
+        return line
+
+
+@dataclass
+class Rounds:
+    """What rounds gave.
+
+    Attributes:
+        medians: name -> the median seconds of an evaluation, for each round.
+        turns: how many turns there were.
+        disturbed: how many of them began although other programs used the machine.
+    """
+
+    medians: dict[str, list[float]] = field(default_factory=dict)
+    turns: int = 0
+    disturbed: int = 0
+
+    def add(self, name: str, seconds: Sequence[float]) -> None:
+        """Add what one did in one round."""
+        self.medians.setdefault(name, []).append(statistics.median(seconds))
+
+    def ratios(self, name: str, base: str) -> list[float]:
+        """Return how many times the seconds of `base` another one took, for each round."""
+        return [time / other for time, other in zip(self.medians[name], self.medians[base], strict=True)]
+
+
+def take_turns(peers: Sequence[Peer], data: Generated, dtype: str, *, rounds: int, seconds: float) -> Rounds:
+    """Start all peers, let each measure for about `seconds` in each round, check what they gave, and end them.
+
+    Raises:
+        RuntimeError: two peers disagree about loss or gradient, or one ended.
+    """
+    result = Rounds()
+    first: dict[float, dict[str, float]] = {}
+    try:
+        for peer in peers:
+            peer.start(data, dtype)
+        for peer in [peer for _ in range(rounds) for peer in peers]:
+            result.turns += 1
+            result.disturbed += not wait_until_quiet()
+            answer = peer.measure(seconds)
+            result.add(peer.name, answer.pop("seconds"))
+            _check(peer, answer, first.setdefault(peer.share, answer), 1e-9 if dtype == "float64" else 1e-4)
+    finally:
+        for peer in peers:
+            peer.stop()
+    return result
+
+
+def _check(peer: Peer, answer: Mapping[str, float], expected: Mapping[str, float], tolerance: float) -> None:
+    """Raise RuntimeError if a peer's loss or gradient norm is not that of the first one with the same rows."""
+    for what, value in answer.items():
+        if abs(value / expected[what] - 1) > tolerance:
+            raise RuntimeError(f"{what} by {peer.name!r} is {value}, but {expected[what]} by the first one")
