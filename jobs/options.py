@@ -6,7 +6,10 @@ descriptions) and of their checks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,7 +100,7 @@ def _command_line(options: type[BaseModel], program: str, arguments: Sequence[st
     class CommandLine(options, BaseSettings):  # type: ignore[valid-type, misc]  # the class is only known at run time
         model_config = {"extra": "forbid"}
 
-    CommandLine.__doc__ = options.__doc__
+    CommandLine.__doc__ = inspect.getdoc(options)
     source: Any = CliSettingsSource(
         CommandLine,
         cli_prog_name=program,
@@ -106,8 +109,22 @@ def _command_line(options: type[BaseModel], program: str, arguments: Sequence[st
         cli_avoid_json=True,
         cli_hide_none_type=True,
         cli_implicit_flags=True,
+        formatter_class=_Help,
     )
     return dict(source())
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help without the defaults that say nothing and the types that only Python reads."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return re.sub(r" \(default(: None| factory: \w+)\)$", "", super()._expand_help(action))
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+        if isinstance(action.metavar, str):
+            shapes = {"dict": "name=value,...", "list": "value,..."}
+            action.metavar = shapes.get(action.metavar.partition("[")[0], action.metavar)
+        return super()._metavar_formatter(action, default_metavar)
 
 
 def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:

@@ -51,6 +51,13 @@ class Reporter:
             self._logged = time.monotonic()
             self.log("progress", done=done, total=self._total, **metrics)
 
+    def doing(self, what: str) -> None:
+        """Say what goes on before the first step."""
+        if self._live:
+            self._live.update(self._task, metrics=what)
+        else:
+            self.log("doing", message=what)
+
     def log(self, event: str, **fields: Any) -> None:
         """Say that something happened: a sentence above the bar, or a JSON line."""
         if self._live:

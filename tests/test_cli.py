@@ -55,7 +55,11 @@ def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     ],
 )
 def test_bad_options(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each wrong option ends with exit code 2 before any work, and leaves no run behind."""
     monkeypatch.chdir(tmp_path)
@@ -79,7 +83,9 @@ def test_bad_options(
 def test_bad_configuration(content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The YAML file is checked as the command line is."""
     (tmp_path / "job.yaml").write_text(content)
-    code, line = _fails(capsys, "minimize", *PROBLEMS, "--config", str(tmp_path / "job.yaml"), "--run", str(tmp_path / "run"))
+    code, line = _fails(
+        capsys, "minimize", *PROBLEMS, "--config", str(tmp_path / "job.yaml"), "--run", str(tmp_path / "run")
+    )
     assert (code, message in line) == (2, True), line
 
 
@@ -115,7 +121,9 @@ def test_users_code_that_fails_exits_with_1(tmp_path: Path, capsys: pytest.Captu
         error = capsys.readouterr().err
         assert 'raise ZeroDivisionError("a bug of mine")' in error
         last = error.splitlines()[-1]
-        assert last.startswith("dask-jobs: error: value_and_grad on block 3 (rows 24 to 31) of the shard on this process")
+        assert last.startswith(
+            "dask-jobs: error: value_and_grad on block 3 (rows 24 to 31) of the shard on this process"
+        )
         assert json.loads((tmp_path / "run/status.json").read_bytes())["state"] == "failed"
         assert main(["minimize", "--problem", "mine:broken", "--workers", "0", "--run", str(tmp_path / "run2")]) == 1
     finally:
@@ -129,7 +137,15 @@ def test_a_scheduler_that_does_not_answer_exits_with_3(tmp_path: Path, capsys: p
         listener.listen()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         code, line = _fails(
-            capsys, "minimize", *PROBLEMS, "--scheduler", address, "--connect-timeout", "1", "--run", str(tmp_path / "run")
+            capsys,
+            "minimize",
+            *PROBLEMS,
+            "--scheduler",
+            address,
+            "--connect-timeout",
+            "1",
+            "--run",
+            str(tmp_path / "run"),
         )
     assert code == 3
     assert line.startswith(f"--scheduler {address}: no answer in 1 s (--connect-timeout)")

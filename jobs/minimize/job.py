@@ -63,6 +63,7 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
     problem = options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype)
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
+        reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
         client = stack.enter_context(_cluster(options))
         objective = stack.enter_context(_objective(options, folder, client, problem))
         start = _start(options, folder, reporter)
@@ -74,6 +75,7 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         objective.journal = stack.enter_context(contextlib.closing(journal))
         observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
         objective.on_evaluation = observer.on_evaluation
+        reporter.doing("loading the data, first evaluation")
         try:
             result = minimization.solve(observer.on_iteration)
         except BaseException:

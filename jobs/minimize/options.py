@@ -14,7 +14,17 @@ Pair = tuple[float | None, float | None]
 
 
 class Options(JobOptions):
-    """Minimize a loss that is a sum over much data, by any of SciPy's optimizers."""
+    """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
+
+    The data are cut into blocks that live on the workers; loss and gradient are summed there, with the same bits for
+    any number of workers. A run that was killed goes on where it was.
+
+    Examples:
+      dask-jobs minimize --data digits --run runs/digits
+      dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
+      dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
+      DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
+    """
 
     data: str | None = Field(
         default=None,

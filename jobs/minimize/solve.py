@@ -212,7 +212,7 @@ def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
     crossed = np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))
     if crossed.size:
         i = int(crossed[0])
-        raise InputError(f"--bounds: pair {i} is [{low[i]}, {high[i]}], but low must be <= high, and a number be between them")
+        raise InputError(f"--bounds: pair {i} is [{low[i]}, {high[i]}], but low must be <= high, with a number between")
     return optimize.Bounds(low, high)
 
 

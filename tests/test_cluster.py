@@ -1,0 +1,67 @@
+"""connect: clusters of this machine and of others, and what is checked before work begins."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from jobs import connect
+from jobs.cluster import _local
+from jobs.errors import ClusterError, InputError
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[LocalCluster]:
+    """Yield a cluster that was started by somebody else."""
+    with _local(1, 1) as cluster:
+        yield cluster
+
+
+def test_a_cluster_of_this_machine_comes_and_goes() -> None:
+    """Without an address connect starts as many workers as asked, with their threads, and ends them."""
+    with connect(workers=2, threads=3) as client:
+        workers = client.scheduler_info()["workers"]
+        assert [worker["nthreads"] for worker in workers.values()] == [3, 3]
+        assert client.submit(sum, [1, 2]).result() == 3
+    assert client.status == "closed"
+
+
+def test_the_environment_names_the_scheduler(elsewhere: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DASK_SCHEDULER_ADDRESS leads to a cluster that is there, which stays when the client goes."""
+    import dask
+
+    with dask.config.set({"scheduler-address": elsewhere.scheduler_address}), connect() as client:
+        assert client.scheduler.address == elsewhere.scheduler_address
+    with connect(elsewhere.scheduler_address) as client:
+        assert len(client.scheduler_info()["workers"]) == 1
+
+
+def test_too_few_workers_in_time(elsewhere: LocalCluster) -> None:
+    """Who asks for more workers than come is told how many came."""
+    with pytest.raises(ClusterError, match=r"only 1 of 4 workers came in 0.5 s \(--workers-timeout\); start more"):
+        with connect(elsewhere.scheduler_address, workers=4, workers_timeout=0.5):
+            pass
+
+
+def test_a_worker_with_other_versions(tmp_path: Path) -> None:
+    """A worker whose SciPy is another is named, with both versions, before work begins."""
+    other = tmp_path / "other.py"
+    other.write_text(
+        "import distributed.versions as versions\n"
+        "if not hasattr(versions, 'real'):  # a preload is run more than once\n"
+        "    versions.real = versions._version_cached\n"
+        "    versions._version_cached = lambda name: '0.1' if name == 'scipy' else versions.real(name)\n"
+    )
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", preload=str(other)
+    ) as cluster:
+        with (
+            pytest.raises(InputError, match="has scipy 0.1, but the driver has") as caught,
+            connect(cluster.scheduler_address),
+        ):
+            pass
+    assert importlib.metadata.version("scipy") in str(caught.value)
