@@ -27,8 +27,8 @@ demo: .venv/demo ## fit softmax regression to the shipped digits on this machine
 	$(BIN)/dask-jobs minimize --data digits --l2 1 --run runs/demo
 	$(BIN)/dask-jobs report runs/demo
 
-test: .venv/dev ## run all tests that need no Kubernetes (they need Debian's chromium for the report's pages)
-	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install chromium (or another package manager's)"; exit 1; }
+test: .venv/dev ## run all tests that need no Kubernetes (installs Debian's chromium, for the report's pages, if there is none)
+	@command -v chromium >/dev/null || ./tests/install-chromium
 	$(BIN)/pytest
 
 lint: .venv/dev ## check style and types

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jobs.cli import main
+from jobs.storage import open_storage
 
 PROBLEMS = ["--problem", "problems:LeastSquares"]
 
@@ -170,7 +174,7 @@ def test_no_scheduler_address_exits_with_2(tmp_path: Path, capsys: pytest.Captur
 def test_bad_data_exits_with_2(
     make: Callable[[Path], None], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Data that are missing, cut short, of another format or of unequal rows are found before any cluster is started."""
+    """Data that are missing, cut short, of another format or of unequal rows are found before a cluster is started."""
     make(tmp_path / "data")
     code, line = _fails(capsys, "minimize", "--data", f"idx:{tmp_path / 'data'}", "--run", str(tmp_path / "run"))
     assert (code, message in line) == (2, True), line
@@ -216,6 +220,51 @@ def test_help_of_a_command_lists_every_option(capsys: pytest.CaptureFixture[str]
 def test_wrong_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A command that does not exist, or a report of no run, is exit code 2 and one line."""
     assert _fails(capsys, *arguments)[0] == 2
+
+
+@pytest.fixture
+def dask_processes(tmp_path: Path) -> Iterator[str]:
+    """Yield the address of a scheduler with one worker of two threads, started by Dask's own command line."""
+    file = tmp_path / "scheduler.json"
+    folders = {"PYTHONPATH": str(Path(__file__).parent / "minimize"), "OMP_NUM_THREADS": "1"}
+    programs = {
+        "scheduler": ["--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)],
+        "worker": ["--no-nanny", "--nthreads", "2", "--no-dashboard", "--scheduler-file", str(file)],
+    }
+    processes = []
+    try:
+        for name, arguments in programs.items():
+            command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *arguments]
+            log = (tmp_path / f"{name}.log").open("wb")
+            processes.append(subprocess.Popen(command, env=os.environ | folders, stdout=log, stderr=log))
+            log.close()
+            deadline = time.monotonic() + 60
+            while not file.exists():
+                assert time.monotonic() < deadline, (tmp_path / f"{name}.log").read_text()
+                time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(30)
+
+
+def test_any_scheduler_and_an_s3_folder(dask_processes: str, s3: str, tmp_path: Path) -> None:
+    """With DASK_SCHEDULER_ADDRESS the job runs on workers that others started, and its run folder may be in S3."""
+    script = Path(sys.executable).parent / "dask-jobs"
+    (tmp_path / "job.yaml").write_text("method: trust-ncg\nmax_iterations: 50\n")
+    shutil.copy(Path(__file__).parent / "minimize/problems.py", tmp_path)
+    command = [script, "minimize", "--problem", "problems:Logistic", "--config", "job.yaml", "--run", f"{s3}/runs/7"]
+    environment = os.environ | {"DASK_SCHEDULER_ADDRESS": dask_processes}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "on 1 worker:" in done.stdout
+    run = open_storage(f"{s3}/runs/7")
+    result = json.loads(run.read("result.json"))
+    assert (result["success"], result["method"], result["workers"]) == (True, "trust-ncg", 1)
+    assert run.list("journal/")
 
 
 def test_as_a_user_would(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pickle
 import time
 from typing import Any
 
-from distributed import Client
+from distributed import Client, fire_and_forget
 
 from jobs.errors import ClusterError
 from jobs.minimize.worker import has_plugin
@@ -16,6 +16,8 @@ REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
 DISTRUST_SECONDS = 2.0
 """How long a worker that failed a call is left out although the scheduler still lists it."""
+AWAKE_SECONDS = 10.0
+"""How often an empty task tells the scheduler that it is in use: its idle-timeout counts tasks, not evaluations."""
 PLUGIN_SECONDS = 30.0
 """How long a new worker may take to set the plugin up."""
 
@@ -34,6 +36,7 @@ class Members:
         self._current: dict[str, int] = {}
         self._failed: dict[str, float] = {}
         self._asked = -REFRESH_SECONDS
+        self._awake = 0.0
 
     async def current(self) -> dict[str, int]:
         """Return address -> compute threads of the workers to ask, waiting for the first if there is none.
@@ -68,6 +71,9 @@ class Members:
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
         now = time.monotonic()
+        if now - self._awake > AWAKE_SECONDS and identity["workers"]:
+            fire_and_forget(self._client.submit(bool, pure=False))
+            self._awake = now
         self._failed = {address: when for address, when in self._failed.items() if now - when < DISTRUST_SECONDS}
         return {
             address: worker["nthreads"]

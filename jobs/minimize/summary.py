@@ -35,7 +35,7 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         if spent["replayed"]
         else f"{result['nfev']:,}"
     )
-    where = f"{spent['workers']} workers" if spent["workers"] else "this process"
+    where = f"{spent['workers']} worker{'s' * (spent['workers'] > 1)}" if spent["workers"] else "this process"
     shares = ", ".join(
         f"{spent[f'{part}_seconds'] / max(spent['seconds'], 1e-9):.0%} {name}"
         for part, name in {

@@ -16,7 +16,7 @@ from problems import LeastSquares
 class Watched(LeastSquares):
     """Least squares that notes each load as `load-<first row>-<process>` and each pass as `pass-<process>`.
 
-    While there is a file `slow`, a block takes 0.2 s; while there is a file `kill`, a block kills its process; `hang` stops it.
+    While there is a file `slow`, a block takes 0.2 s; while there is a file `kill`, a block kills its process.
     """
 
     folder: str = ""
@@ -31,9 +31,6 @@ class Watched(LeastSquares):
             time.sleep(0.2)
         if Path(self.folder, "kill").exists():
             os.kill(os.getpid(), signal.SIGKILL)
-        if Path(self.folder, "hang").exists():
-            Path(self.folder, "hang").unlink(missing_ok=True)
-            os.kill(os.getpid(), signal.SIGSTOP)
         return super().value_and_grad(theta, data)
 
 
@@ -63,7 +60,7 @@ class Bad(LeastSquares):
 
 @dataclass(frozen=True)
 class Wide:
-    """So many parameters that sums come back by a tree: a separable quadratic, rows that pull at different strengths."""
+    """So many parameters that sums come back by a tree: a quadratic with rows that pull at different strengths."""
 
     rows: int = 12
     block_rows: int = 1

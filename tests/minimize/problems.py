@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def _rows(start: int, stop: int, columns: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rosenbrock:
-    """A Rosenbrock valley in each pair of parameters, summed over rows whose weights make the sum the plain function."""
+    """Rosenbrock's valley in each pair of parameters, as a sum of rows that each have an equal part of it."""
 
     rows: int = 60
     block_rows: int = 7
@@ -138,7 +138,7 @@ class Blobs:
 class SmallSoftmax:
     """The shipped softmax regression on clouds, in blocks of a few rows so that there are many of them."""
 
-    softmax: Softmax = Softmax(Blobs())
+    softmax: Softmax = field(default_factory=lambda: Softmax(Blobs()))
     block_rows: int = 8
     rows: int = 90
 

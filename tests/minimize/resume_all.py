@@ -1,7 +1,7 @@
 """For each method: kill -9 the driver in the middle, run the same command again, compare with an uninterrupted run.
 
-Usage: resume_all.py FOLDER. Prints JSON: method -> what happened. Processes are forked from this one, which has imported
-everything and started no thread.
+Usage: resume_all.py FOLDER. Prints JSON: method -> what happened. Processes are forked from this one, which has
+imported everything and started no thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def job(method: str, folder: Path, dies_at: int = 0) -> int:
                 options=OPTIONS.get(method, {}),
             )
         )
-    except BaseException:
+    except BaseException:  # noqa: BLE001  a forked process must end here
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
@@ -60,8 +60,7 @@ def resumed(method: str, top: Path) -> dict[str, object]:
     whole, cut = top / f"{method}-whole", top / f"{method}-cut"
     codes = [job(method, whole)]
     total = passes(whole)
-    for part in (1, 2):
-        codes.append(job(method, cut, dies_at=max(1, total * part // 3)))
+    codes += [job(method, cut, dies_at=max(1, total * part // 3)) for part in (1, 2)]
     codes.append(job(method, cut))
     return {
         "codes": codes,

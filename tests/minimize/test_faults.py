@@ -16,10 +16,11 @@ import pytest
 from distributed import Client, LocalCluster
 from faulty import Watched
 
+from jobs import connect
 from jobs.blocks import Blocks
 from jobs.cluster import _local
 from jobs.errors import ClusterError, Stopped
-from jobs.minimize import Objective
+from jobs.minimize import Objective, cluster_sum, members
 from jobs.minimize.problem import block_rows
 
 
@@ -152,6 +153,19 @@ def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_p
         (tmp_path / "kill").touch()
         with pytest.raises(ClusterError, match=r"block \d+ was lost with its worker 4 times.*memory"):
             objective(np.ones(3))
+
+
+def test_a_scheduler_that_closes_when_idle_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation longer than the scheduler's idle-timeout, which sees only tasks, is not cut off."""
+    monkeypatch.setattr(members, "AWAKE_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_sum, "WATCH_SECONDS", 0.5)
+    problem = Watched(folder=str(tmp_path), rows=240)
+    (tmp_path / "slow").touch()
+    with dask.config.set({"distributed.scheduler.idle-timeout": "4s"}), connect(workers=1) as client:
+        with Objective(client, problem) as objective:
+            objective(np.ones(3))
+            assert objective.sum.timings.seconds > 4.5
+            assert client.scheduler_info()["workers"]
 
 
 def test_an_evaluation_has_a_deadline(client: Client, tmp_path: Path) -> None:

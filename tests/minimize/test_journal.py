@@ -56,7 +56,7 @@ def test_what_is_replayed_may_be_changed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 1, 3, 4, 10, 60])
 def test_a_torn_end_is_dropped(kept: int, tmp_path: Path) -> None:
-    """A log cut short anywhere, also inside its header, is read as far as it is whole, and the run goes on from there."""
+    """A log cut short anywhere, also in its header, is read as far as it is whole, and the run goes on."""
     storage = open_storage(tmp_path)
     records = _records(4)
     _attempt(storage, 1, records[:3])

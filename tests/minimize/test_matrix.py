@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import scipy.optimize
 from distributed import Client
 from problems import MATRIX, Case, ValueOnly
 
+from jobs import connect
 from jobs.minimize import Objective, minimize
 from jobs.minimize.methods import METHODS
 
@@ -70,6 +71,27 @@ def test_bits_do_not_depend_on_workers(
     assert result.success, result.message
     assert result.x.tobytes() == serial.x.tobytes()
     assert (result.fun, result.nfev, result.message) == (serial.fun, serial.nfev, serial.message)
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_bits_do_not_depend_on_threads(name: str, threaded: Client) -> None:
+    """Workers of three threads each, which take blocks in no fixed order, give the serial bits; Hessians too."""
+    case = MATRIX[name]
+    with (
+        Objective(threaded, case.problem, l2=case.l2) as objective,
+        Objective(None, case.problem, l2=case.l2) as serial,
+    ):
+        for method in ("L-BFGS-B", "trust-ncg", "dogleg"):
+            assert minimize(objective, method=method).x.tobytes() == _serial(name, method).x.tobytes()
+        theta = np.linspace(-1, 1, objective.n)
+        assert objective.hess(theta).tobytes() == serial.hess(theta).tobytes()
+
+
+@pytest.fixture(scope="module")
+def threaded() -> Iterator[Client]:
+    """Yield a client of two workers with three threads each."""
+    with connect(workers=2, threads=3) as client:
+        yield client
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ EXACT = {"ftol": 1e-15, "gtol": 1e-10}
 @pytest.mark.parametrize("l2", [0.0, 0.5])
 @pytest.mark.parametrize("problem", [LeastSquares(), Logistic(), SmallSoftmax()])
 def test_l1_satisfies_the_conditions_of_the_optimum(problem: object, l2: float) -> None:
-    """At the optimum g + l2 theta = -l1 sign(theta) where theta is not 0, |g| <= l1 where it is, and g = 0 without penalty."""
+    """The gradient is -l1 sign(theta) where theta is not 0, at most l1 where it is, and 0 without penalty."""
     l1 = 12.0
     with Objective(None, problem, l2=l2) as objective:
         result = minimize(objective, l1=l1, options=EXACT)
@@ -97,7 +97,7 @@ def test_tol_and_callback_are_passed_on() -> None:
     with Objective(None, Logistic()) as objective:
         assert minimize(objective, tol=1e-1).nit < minimize(objective, tol=1e-12).nit
         seen: list[np.ndarray] = []
-        result = minimize(objective, l1=1.0, callback=lambda xk: seen.append(xk))
+        result = minimize(objective, l1=1.0, callback=seen.append)
         assert len(seen) == result.nit
         assert seen[-1] == pytest.approx(result.x)
 
