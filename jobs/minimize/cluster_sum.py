@@ -21,7 +21,7 @@ from jobs.minimize.evaluation import OnNan, Request
 from jobs.minimize.members import Members
 from jobs.minimize.problem import Source
 from jobs.minimize.sums import Timings
-from jobs.minimize.worker import Reply, ShardPlugin, add_nodes, call
+from jobs.minimize.worker import Reply, ShardPlugin, call, merge
 
 LOSSES_OF_A_BLOCK = 3
 """How many workers may be lost over a block within one evaluation: data or code that kill workers are given up."""
@@ -152,9 +152,8 @@ class ClusterSum:
         for task in done:
             part = state.running.pop(task)
             reply = _reply(task, part)
-            add_nodes(state.total, reply)
+            self.timings.bytes_received += await merge(state.total, reply)
             state.compute, state.load = max(state.compute, reply["compute"]), max(state.load, reply["load"])
-            self.timings.bytes_received += sum(vector.nbytes for vector in reply.get("vectors", ()))
             self._lose(reply["lost"], part, state)
         if not done:
             known = await self._members.listed()

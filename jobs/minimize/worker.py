@@ -18,7 +18,7 @@ from distributed import Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.protocol import to_serialize
 
-from jobs.blocks import CanonicalSum
+from jobs.blocks import CanonicalSum, Vector
 from jobs.errors import JobError
 from jobs.minimize.evaluation import OnNan, Request
 from jobs.minimize.plan import Part, addresses
@@ -26,6 +26,8 @@ from jobs.minimize.problem import Source
 from jobs.minimize.shard import Shard
 
 Reply = dict[str, Any]
+LARGE_BYTES = 1 << 20
+"""Sums of more bytes are added in a thread: on the event loop they would hold up messages and heartbeats."""
 
 
 class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
@@ -86,7 +88,7 @@ class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             theirs = await child
             if "error" in theirs:
                 return theirs
-            add_nodes(total, theirs)
+            await merge(total, theirs)
             reply["lost"] += theirs["lost"]
             for seconds in ("compute", "load"):
                 reply[seconds] = max(reply[seconds], theirs[seconds])
@@ -99,9 +101,19 @@ def has_plugin(key: str, dask_worker: Worker) -> bool:
     return f"{key}-evaluate" in dask_worker.handlers
 
 
-def add_nodes(total: CanonicalSum, reply: Reply) -> None:
-    """Add the nodes of a reply to a sum."""
-    for (level, index), vector in zip(reply["nodes"], reply.get("vectors", ()), strict=True):
+async def merge(total: CanonicalSum, reply: Reply) -> int:
+    """Add the nodes of a reply to a sum, large ones beside the event loop; return their bytes."""
+    vectors = reply.get("vectors", ())
+    nbytes = int(sum(vector.nbytes for vector in vectors))
+    if nbytes > LARGE_BYTES:
+        await asyncio.to_thread(_add, total, reply["nodes"], vectors)
+    else:
+        _add(total, reply["nodes"], vectors)
+    return nbytes
+
+
+def _add(total: CanonicalSum, nodes: Sequence[tuple[int, int]], vectors: Sequence[Vector]) -> None:
+    for (level, index), vector in zip(nodes, vectors, strict=True):
         total.add(level, index, vector)
 
 
