@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from jobs.errors import InputError, JobError, nearest
+from jobs.errors import InputError, JobError, Stopped, nearest
 
 USAGE = """usage: dask-jobs COMMAND [options]
 
@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(error.details.rstrip() + "\n")
         sys.stderr.write(f"dask-jobs: error: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("dask-jobs: error: interrupted before work began; the same command starts it\n")
+        return Stopped.exit_code
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:

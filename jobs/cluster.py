@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 
 import dask
 from distributed import Client, LocalCluster
@@ -58,14 +60,24 @@ def connect(
 
 
 def _local(workers: int, threads: int) -> LocalCluster:
-    """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them."""
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=threads,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-    )
+    """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them.
+
+    Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
+    goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
+    (it unblocks SIGINT in the thread that first needs it), so that comes first.
+    """
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 async def _answers(address: str, seconds: float) -> None:

@@ -137,11 +137,13 @@ class Run:
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT end the job at its next poll; a second one ends the process at once."""
+        """Let SIGTERM and SIGINT end the job: before its start at once, later at its next poll; the second as usual."""
 
         def note(number: int, _frame: FrameType | None) -> None:
             self._signal = number
             signal.signal(number, old[number])
+            if not self.attempt:
+                raise Stopped(f"stopped by {signal.Signals(number).name} before work began; the same command starts it")
 
         old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in old:

@@ -74,6 +74,10 @@ def test_signals_are_noted_and_given_back(storage: Storage) -> None:
     """A signal ends the job at its next poll; afterwards the old handlers are back."""
     run = _run(storage)
     before = signal.getsignal(signal.SIGTERM)
+    with run.signals(), pytest.raises(Stopped, match="stopped by SIGINT before work began"):
+        os.kill(os.getpid(), signal.SIGINT)
+    run = _run(storage)
+    run.start()
     with run.signals():
         run.poll()
         os.kill(os.getpid(), signal.SIGTERM)

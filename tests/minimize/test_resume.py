@@ -109,9 +109,12 @@ def test_a_signal_saves_and_exits_with_4(number: signal.Signals, tmp_path: Path)
     """A stopped run says so in one line, keeps its best point, and the same command ends it with equal bits."""
     whole, cut = open_storage(tmp_path / "whole"), open_storage(tmp_path / "cut")
     assert _end(_start(*SLOW, "--workers", "0", "--run", whole.url))[0] == 0
-    process = _start(*SLOW, "--workers", "2", "--run", cut.url)
+    process = _start(*SLOW, "--workers", "2", "--run", cut.url, start_new_session=True)
     _wait_for_records(cut, 1, 600)
-    process.send_signal(number)
+    if number == signal.SIGINT:  # as Ctrl-C does: to the workers too
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     code, _, err = _end(process)
     assert code == 4
     assert f"dask-jobs: error: stopped by {number.name}; all is saved" in err
@@ -122,6 +125,19 @@ def test_a_signal_saves_and_exits_with_4(number: signal.Signals, tmp_path: Path)
     assert cut.read("history.csv").count(b"\n") >= 3
     assert _end(_start(*SLOW, "--workers", "0", "--run", cut.url))[0] == 0
     assert _x(cut) == _x(whole)
+
+
+def test_ctrl_c_before_work_begins(tmp_path: Path) -> None:
+    """While workers are starting, Ctrl-C, which reaches them too, is one line and exit code 4."""
+    for delay in (0.0, 1.5):
+        process = _start(*SLOW, "--workers", "2", "--run", str(tmp_path / str(delay)), start_new_session=True)
+        assert process.stderr is not None
+        assert "connecting to the workers" in process.stderr.readline()
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        code, _, err = _end(process)
+        lines = [line for line in err.splitlines() if not line.startswith("{")]
+        assert (code, len(lines)) == (4, 1), err
 
 
 def test_a_deadline_exits_with_4(tmp_path: Path) -> None:

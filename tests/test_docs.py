@@ -1,0 +1,134 @@
+"""The documentation cannot rot: its tables, links, copies of examples and marked code blocks are checked.
+
+The info string of a fenced block marks it:
+
+    python run, bash run    it is run in a copy of examples/, with those before it on the page, and must succeed
+    text output             right after such a block: what that prints
+    ... file=NAME           it is the text of examples/NAME
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from jobs.minimize.methods import METHODS, Method
+from jobs.minimize.options import Options
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+FENCE = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTION_ROW = re.compile(r"^\| `--(?P<name>[a-z0-9-]+)` \| (?P<default>[^|]*) \|", re.MULTILINE)
+GRADIENT = {"unused": "not used", "estimated": "used, else estimated", "needed": "needed"}
+HESSIAN = {
+    "unused": "not used",
+    "optional": "used if there",
+    "product": "`hessp` or `hess` needed",
+    "matrix": "`hess` needed",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its info string, its text, and what the page says that it prints, if it does."""
+
+    info: str
+    text: str
+    output: str | None
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    found = list(FENCE.finditer(text))
+    for block, after in zip_longest(found, found[1:]):
+        told = after and after["info"] == "text output" and not text[block.end() : after.start()].strip()
+        yield Block(block["info"], block["text"], after["text"] if after and told else None)
+
+
+def _runs(page: Path) -> list[Block]:
+    return [block for block in _blocks(page) if block.info in ("python run", "bash run")]
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _runs(page)], ids=_name)
+def test_marked_blocks_run(page: Path, tmp_path: Path) -> None:
+    """What a page marks to be run succeeds as it stands, and prints what the page says."""
+    folder = tmp_path / "examples"
+    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.npy"))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
+    for block in _runs(page):
+        shell = ["bash", "-euo", "pipefail", "-c"] if block.info == "bash run" else [sys.executable, "-c"]
+        ended = subprocess.run(
+            [*shell, block.text], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        if block.output is not None:
+            assert ended.stdout == block.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_shown_files_are_the_examples(page: Path) -> None:
+    """A file that a page shows is the one in examples/."""
+    for block in _blocks(page):
+        if shown := re.search(r" file=(\S+)$", block.info):
+            assert block.text == (ROOT / "examples" / shown[1]).read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link within the repository leads to a file, or to a heading of the page."""
+    text = page.read_text()
+    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        elif "://" not in target:
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_every_option_is_documented() -> None:
+    """The table of options names all of them, no other, and their defaults."""
+    rows = {row["name"]: row["default"] for row in OPTION_ROW.finditer((ROOT / "docs/minimize.md").read_text())}
+    assert set(rows) == {name.replace("_", "-") for name in Options.model_fields}
+    for name, field in Options.model_fields.items():
+        told, default = rows[name.replace("_", "-")], field.get_default(call_default_factory=True)
+        if default not in (None, {}):
+            assert told == f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        elif name != "run":
+            assert told == "none"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_shown_commands_take_their_options(page: Path) -> None:
+    """An option that a page gives to `dask-jobs minimize` exists."""
+    for block in _blocks(page):
+        for command in re.findall(r"dask-jobs minimize (.*)", block.text):
+            for name in re.findall(r"--([a-z0-9-]+)", command):
+                assert name == "help" or name.replace("-", "_") in Options.model_fields
+
+
+def _row(method: Method) -> str:
+    takes = ["yes" if taken else "no" for taken in (method.bounds, method.constraints)]
+    cells = [method.name, GRADIENT[method.gradient], HESSIAN[method.hessian], *takes, f"`{method.iterations}`"]
+    return f"| {' | '.join(cells)} |"
+
+
+def test_every_method_is_documented() -> None:
+    """The table of methods says of each what it needs and takes."""
+    table = (ROOT / "docs/minimize.md").read_text().partition("## Methods")[2].partition("## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert rows == [_row(method) for method in METHODS.values()]
