@@ -21,6 +21,7 @@ from jobs.minimize.journal import Journal
 from jobs.minimize.objective import Objective
 from jobs.minimize.observer import Observer
 from jobs.minimize.options import Options
+from jobs.minimize.problem import Made, make
 from jobs.minimize.solve import Minimization
 from jobs.progress import Reporter
 from jobs.run import Run
@@ -60,7 +61,7 @@ def run(options: Options) -> dict[str, Any]:
 
 def _attempt(options: Options, folder: Run) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
-    problem = options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype)
+    problem = make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
         reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
@@ -95,7 +96,7 @@ def _cluster(options: Options) -> Iterator[Client | None]:
         yield client
 
 
-def _objective(options: Options, folder: Run, client: Client | None, problem: Any) -> Objective:
+def _objective(options: Options, folder: Run, client: Client | None, problem: Made) -> Objective:
     limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
     return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, poll=folder.poll, **limits)
 

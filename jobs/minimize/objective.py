@@ -33,7 +33,7 @@ class Objective:
 
     Args:
         client: a synchronous Dask client, or None.
-        problem: an object as `jobs.minimize.problem.Problem` describes, or "module:factory".
+        problem: an object as `jobs.minimize.problem.Problem` describes, "module:factory", or what `make` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
             callable returns what makes a line search back off, see `jobs.minimize.wall`.
@@ -58,9 +58,8 @@ class Objective:
         on_nan: OnNan = "fail",
         **options: Any,
     ) -> None:
-        source = problems.source_of(problem)
-        self.problem = source()
-        self._x0 = problems.check(self.problem)
+        made = problem if isinstance(problem, problems.Made) else problems.make(problem)
+        self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
         self.n = self._x0.size
@@ -68,9 +67,9 @@ class Objective:
         self._kind: Kind = "value_and_grad" if hasattr(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
-        what = (source, problems.identity(self.problem), blocks, on_nan)
+        what = (made.source, problems.identity(self.problem), blocks, on_nan)
         self.sum: Sum = ClusterSum(client, *what, **options) if client else SerialSum(*what, **options)
-        self.identity = problems.fingerprint(source, self.problem, self._x0)
+        self.identity = problems.fingerprint(made)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._memo: dict[bytes, Vector] = {}

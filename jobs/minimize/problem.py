@@ -120,7 +120,28 @@ def source_of(problem: Any) -> Source:
     return Pickled(problem)
 
 
-def check(problem: Any) -> Vector:
+@dataclass(frozen=True)
+class Made:
+    """A problem on the driver, checked: what makes it on the workers, the object itself, and its start (n,)."""
+
+    source: Source
+    problem: Any
+    x0: Vector
+
+
+def make(problem: Any) -> Made:
+    """Make a user's problem, an object or 'module:factory', on the driver, and check its contract.
+
+    Raises:
+        InputError: it cannot be imported, carries too much data, or breaks the contract.
+        UserCodeError: its code raised.
+    """
+    source = source_of(problem)
+    made = source()
+    return Made(source, made, _check(made))
+
+
+def _check(problem: Any) -> Vector:
     """Return the problem's start after checking its contract, before any work begins.
 
     Raises:
@@ -181,12 +202,13 @@ def describe(error: BaseException) -> str:
     return f"the user's code raised {type(error).__name__}" + (f": {text[0]}" if text else "")
 
 
-def fingerprint(source: Source, problem: Any, x0: Vector) -> str:
+def fingerprint(made: Made) -> str:
     """Return the identity of a problem, so that a journal is never replayed into another one.
 
     It is the problem's own `fingerprint()` where there is one, else its class or factory with the source of
     the module it came from; always with the number of rows and x0.
     """
+    source, problem = made.source, made.problem
     digest = hashlib.blake2b(identity(problem).encode(), digest_size=16)
     if not hasattr(problem, "fingerprint"):
         digest.update((source.spec if isinstance(source, Imported) else type(problem).__qualname__).encode())
@@ -195,7 +217,7 @@ def fingerprint(source: Source, problem: Any, x0: Vector) -> str:
             digest.update(inspect.getsource(module).encode() if module else b"")
         except (OSError, TypeError):
             digest.update(b"no source")
-    digest.update(x0.tobytes())
+    digest.update(made.x0.tobytes())
     return digest.hexdigest()
 
 
