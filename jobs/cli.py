@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from jobs.errors import InputError, JobError, Stopped, nearest
 
@@ -25,6 +26,7 @@ examples:
 
 The same command on the same run folder goes on where it was, also after kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
+'dask-jobs --version' names the version.
 exit codes: 0 done, 1 the user's code failed, 2 bad options or data, 3 the cluster failed (try again), 4 stopped, all
 saved
 """
@@ -33,6 +35,9 @@ saved
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors for people are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments == ["--version"]:
+        sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
         return 0 if arguments else 2

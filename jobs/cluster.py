@@ -76,6 +76,11 @@ def _local(workers: int, threads: int) -> LocalCluster:
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
         )
+    except RuntimeError as error:
+        raise ClusterError(
+            f"workers did not start on this machine ({error}); a script that calls connect() needs "
+            "`if __name__ == '__main__':` before it, since each worker imports the script"
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

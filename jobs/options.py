@@ -7,7 +7,9 @@ descriptions) and of their checks.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
 from jobs.errors import InputError, nearest
 
@@ -58,7 +60,7 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
 
     Raises:
         InputError: an option is unknown or has a value that it must not have; one line that names all of them.
-        SystemExit: for --help.
+        SystemExit: for --help, with code 0.
     """
     known = [f"--{name.replace('_', '-')}" for name in options.model_fields]
     for argument in arguments:
@@ -101,17 +103,30 @@ def _command_line(options: type[BaseModel], program: str, arguments: Sequence[st
         model_config = {"extra": "forbid"}
 
     CommandLine.__doc__ = inspect.getdoc(options)
-    source: Any = CliSettingsSource(
-        CommandLine,
-        cli_prog_name=program,
-        cli_parse_args=list(arguments),
-        cli_kebab_case=True,
-        cli_avoid_json=True,
-        cli_hide_none_type=True,
-        cli_implicit_flags=True,
-        formatter_class=_Help,
-    )
-    return dict(source())
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            source: Any = CliSettingsSource(
+                CommandLine,
+                cli_prog_name=program,
+                cli_parse_args=list(arguments),
+                cli_kebab_case=True,
+                cli_avoid_json=True,
+                cli_hide_none_type=True,
+                cli_implicit_flags=True,
+                formatter_class=_Help,
+            )
+            return dict(source())
+    except SettingsError as error:
+        name = re.sub(r".*encountered for (\w+):.*", r"\1", str(error), flags=re.DOTALL).replace("_", "-")
+        raise InputError(
+            f"--{name} must be given as name=value, or as several of them: name=value,name=value"
+        ) from None
+    except SystemExit as end:
+        if not end.code:
+            raise
+        complaint = said.getvalue().strip().rpartition("error: ")[2]
+        raise InputError(f"{complaint} (a value that starts with '-' is given as --option=-1)") from None
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
+"""Names as the terminal's one line has room for them."""
 LOG_SECONDS = 5.0
 """How often a JSON line is written where there is no terminal."""
 
@@ -45,11 +47,16 @@ class Reporter:
     def update(self, done: int, metrics: Mapping[str, float]) -> None:
         """Show that `done` steps are done, with metrics: name -> number."""
         if self._live:
-            text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            text = "  ".join(f"{SHORT.get(name, name)} {value:.4g}" for name, value in metrics.items())
             self._live.update(self._task, completed=done, metrics=text)
         elif time.monotonic() - self._logged > LOG_SECONDS:
             self._logged = time.monotonic()
-            self.log("progress", done=done, total=self._total, **metrics)
+            self.log(
+                "progress",
+                done=done,
+                total=self._total,
+                **{name: float(f"{value:.6g}") for name, value in metrics.items()},
+            )
 
     def doing(self, what: str) -> None:
         """Say what goes on before the first step."""
@@ -57,6 +64,11 @@ class Reporter:
             self._live.update(self._task, metrics=what)
         else:
             self.log("doing", message=what)
+
+    def done(self, **fields: Any) -> None:
+        """Say that the job has ended where lines are read by programs; a person reads the summary instead."""
+        if not self._live:
+            self.log("done", **fields)
 
     def log(self, event: str, **fields: Any) -> None:
         """Say that something happened: a sentence above the bar, or a JSON line."""

@@ -14,10 +14,11 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped
+from jobs.errors import ClusterError, InputError, JobError, Stopped
 from jobs.options import JobOptions
 from jobs.storage import open_storage
 
@@ -43,6 +44,7 @@ class Run:
         self.url, self.job, self.options = url, job, options
         self._check_folder()
         self.attempt = 0
+        self.superseded = False
         self.began = time.monotonic()
         self._signal: int | None = None
         self._written = -np.inf
@@ -84,19 +86,44 @@ class Run:
         return {name: value for name, value in options.items() if name not in PLACE}
 
     def start(self) -> None:
-        """Claim the next attempt's number and write the options."""
+        """Claim the next attempt's number and write the options.
+
+        Raises:
+            InputError: another driver on this machine is at work on the folder.
+        """
+        self._check_alone()
         self.attempt = len(self.storage.list("attempts/")) + 1
-        who = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "started": time.time()}).encode()
-        while not self.storage.create(f"attempts/{self.attempt:04d}", who):
+        process = psutil.Process()
+        who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
+        while not self.storage.create(_attempt(self.attempt), as_json(who)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(self._as_yaml(), sort_keys=False).encode())
         self.storage.delete("result.json")
         self.status("running", now=True)
 
+    def _check_alone(self) -> None:
+        """Refuse to start beside a driver that can be seen to live; one elsewhere stops by itself, see `status`."""
+        for name in self.storage.list("attempts/")[-1:]:
+            other = json.loads(self.storage.read(name))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                lives = psutil.Process(other["process"]).create_time() == other["started"]
+                if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
+                    raise InputError(
+                        f"--run {self.url}: another driver, process {other['process']}, is at work on it; "
+                        "wait for it, or stop it"
+                    )
+
     def status(self, state: str, *, now: bool = False, **fields: Any) -> None:
-        """Keep status.json up to date: at once, or when the last one is old enough."""
+        """Keep status.json up to date: at once, or when the last one is old enough.
+
+        Raises:
+            ClusterError: a later attempt has started; this one must not write any more.
+        """
         self._status |= fields
         if now or time.monotonic() - self._written > self._interval:
+            if self.storage.exists(_attempt(self.attempt + 1)):
+                self.superseded = True
+                raise ClusterError(f"attempt {self.attempt + 1} has taken over --run {self.url}; this one has stopped")
             content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
             self.storage.write("status.json", as_json(content))
             self._written = time.monotonic()
@@ -108,6 +135,8 @@ class Run:
 
     def fail(self, error: BaseException) -> None:
         """Say in status.json how this attempt ended; the storage itself may be what failed."""
+        if self.superseded:
+            return
         state = "stopped" if isinstance(error, Stopped) else "failed"
         details = getattr(error, "details", "")
         with contextlib.suppress(JobError):
@@ -153,6 +182,10 @@ class Run:
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+
+def _attempt(number: int) -> str:
+    return f"attempts/{number:04d}"
 
 
 def as_json(content: Any) -> bytes:

@@ -145,7 +145,7 @@ class Storage(ABC):
         return digest.hexdigest()
 
     def check_writable(self) -> None:
-        """Write a small file into the folder, made if need be, and remove it.
+        """Write a small file into the folder, made if need be, and remove what was made.
 
         Raises:
             InputError: that is not allowed; the message speaks of the option `--run`.

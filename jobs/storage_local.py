@@ -134,6 +134,17 @@ class LocalStorage(Storage):
         with _told(self.address(name), writing=True), contextlib.suppress(FileNotFoundError):
             self._path(name).unlink()
 
+    def check_writable(self) -> None:
+        """See `Storage.check_writable`."""
+        folder = Path(self.url)
+        if folder.is_file():
+            raise InputError(f"--run {self.url} is a file, but must be a folder")
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        super().check_writable()
+        for path in made:
+            with contextlib.suppress(OSError):  # somebody else may use it by now
+                path.rmdir()
+
     def append_log(self, name: str) -> LogWriter:
         """See `Storage.append_log`."""
         return LocalLog(self.address(name), self._path(name))

@@ -43,6 +43,17 @@ def test_each_start_is_an_attempt(storage: Storage) -> None:
     assert (first.attempt, second.attempt) == (1, 2)
 
 
+def test_a_driver_that_is_overtaken_stops(storage: Storage) -> None:
+    """An attempt that sees a later one writes no more, not even that it failed."""
+    first, second = _run(storage), _run(storage)
+    first.start()
+    second.start()
+    with pytest.raises(ClusterError, match="attempt 2 has taken over"):
+        first.status("running", now=True)
+    first.fail(ClusterError("whatever"))
+    assert json.loads(storage.read("status.json"))["attempt"] == 2
+
+
 def test_options_and_status_are_told(storage: Storage) -> None:
     """The folder says what was asked and how it stands, complete and in readable form."""
     run = _run(storage, workers=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,6 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         JobError: how it ended otherwise; the run folder says so too.
     """
-    if options.data and options.problem:
-        raise InputError(
-            f"--data {options.data} and --problem {options.problem} exclude each other: a problem loads its own"
-        )
     methods.check_options(methods.find(options.method), options.options)
     folder = Run(str(options.run), "minimize", options)
     if result := folder.result():
@@ -64,6 +61,7 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
     problem = make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
+        reporter.log("run", message=f"run folder {folder.url}")
         reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
         client = stack.enter_context(_cluster(options))
         objective = stack.enter_context(_objective(options, folder, client, problem))
@@ -78,12 +76,28 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         objective.on_evaluation = observer.on_evaluation
         reporter.doing("loading the data, first evaluation")
         try:
-            result = minimization.solve(observer.on_iteration)
+            result = _solve(minimization, observer, options.method)
         except BaseException:
             with contextlib.suppress(Exception):  # what failed first is what is told
-                observer.save(best=True)
+                if not folder.superseded:
+                    observer.save(best=True)
             raise
         return _finish(options, folder, objective, observer, result)
+
+
+def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
+    """Run SciPy; what it refuses itself (a user's code raises other errors) are bad options.
+
+    Raises:
+        InputError: SciPy does not take an option's value.
+    """
+    try:
+        return minimization.solve(observer.on_iteration)
+    except (TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
+        ) from error
 
 
 @contextlib.contextmanager
@@ -140,7 +154,7 @@ def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, s
     """Return what makes this run this run, as people would name it when it differs."""
     chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
     return {
-        "problem and data": objective.identity,
+        **objective.identity,
         "start": hashlib.blake2b(x0.tobytes(), digest_size=8).hexdigest(),
         "method": methods.find(options.method).name,
         "options": repr(sorted(chosen.items())),
@@ -162,13 +176,14 @@ def _finish(
         "attempt": folder.attempt,
         "workers": objective.sum.workers,
         "versions": versions(),
-        "method": options.method,
+        "method": methods.find(options.method).name,
         "fun": float(result.fun),
         **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
         "parameters": objective.n,
         "diagnostics": diagnose(objective, observer, replayed),
         **_pictures(objective.problem),
     }
+    observer.finished(int(result.get("nit") or observer.iterations), bool(result.success))
     folder.finish(outcome)
     return outcome
 

@@ -4,7 +4,9 @@ SciPy's optimizers are deterministic: given the same answers they ask the same q
 starts at x0 and is answered from the journal, without touching the data, until the journal ends. Each attempt writes
 one log of its own, `journal/<attempt>`; together, in order, they are the sequence of all answers.
 
-A log is a file header (magic, then the run's identity as JSON) and records. A record is
+A log is a file header (magic, then as JSON the run's identity and how many records come before this log's) and records.
+Two attempts that ran at once recorded the same answers twice; since each log says where it begins, that does no harm.
+A record is
 
     4 s  magic              16 s  key of the request (`Request.key`)
     d    seconds of the run so far
@@ -14,6 +16,7 @@ A log is a file header (magic, then the run's identity as JSON) and records. A r
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import zlib
@@ -60,7 +63,7 @@ class Journal:
     def __init__(self, storage: Storage, attempt: int, identity: Mapping[str, str], limit: int) -> None:
         self._storage, self._limit = storage, limit
         self._identity = dict(identity)
-        self._replay = self._records([_name(number) for number in range(1, attempt)])
+        self._replay = self._records(attempt - 1)
         self._log = storage.append_log(_name(attempt))
         self._empty = True
         self.bytes = 0
@@ -100,7 +103,7 @@ class Journal:
             return
         header = RECORD.pack(MAGIC, record.key, record.seconds, answer.nbytes, zlib.crc32(answer.data))
         if self._empty:
-            self._log.append(_file_header(self._identity))
+            self._log.append(_file_header(self._identity, self.replayed))
             self._empty = False
         self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
         self.bytes += size
@@ -109,23 +112,34 @@ class Journal:
         """Store what is not stored yet."""
         self._log.close()
 
-    def _records(self, names: list[str]) -> Iterator[Record]:
-        for name in names:
-            where = self._storage.address(name)
+    def _records(self, attempts: int) -> Iterator[Record]:
+        """Yield the records of attempts 1 .. attempts, of each log those before the next one's first."""
+        begins = check(self._storage, self._identity, attempts)
+        for number, begin in begins.items():
+            end = min((later for other, later in begins.items() if other > number), default=None)
+            name = _name(number)
             with self._storage.read_log(name) as stream:
-                if _read_file_header(stream, where, self._identity):
-                    yield from _read_records(stream, where)
+                _read_file_header(stream, self._storage.address(name), self._identity)
+                records = _read_records(stream, self._storage.address(name))
+                yield from itertools.islice(records, None if end is None else max(end - begin, 0))
 
 
-def check(storage: Storage, identity: Mapping[str, str]) -> None:
+def check(storage: Storage, identity: Mapping[str, str], attempts: int | None = None) -> dict[int, int]:
     """Check that what a run folder's journal recorded is of the run of this identity; reads the headers only.
+
+    Returns:
+        attempt -> how many records come before its log, for attempts (all, or the first `attempts`) that recorded any.
 
     Raises:
         InputError: it is of another run, or is no journal.
     """
-    for number in range(1, len(storage.list("attempts/")) + 1):
+    begins = {}
+    for number in range(1, (len(storage.list("attempts/")) if attempts is None else attempts) + 1):
         with storage.read_log(_name(number)) as stream:
-            _read_file_header(stream, storage.address(_name(number)), identity)
+            begin = _read_file_header(stream, storage.address(_name(number)), identity)
+        if begin is not None:
+            begins[number] = begin
+    return begins
 
 
 def delete(storage: Storage) -> None:
@@ -139,31 +153,39 @@ def _name(attempt: int) -> str:
     return f"journal/{attempt:04d}"
 
 
-def _file_header(identity: Mapping[str, str]) -> bytes:
-    text = json.dumps(identity, sort_keys=True).encode()
+def _file_header(identity: Mapping[str, str], begin: int) -> bytes:
+    text = json.dumps({"identity": identity, "begin": begin}, sort_keys=True).encode()
     return MAGIC + CHECKED.pack(len(text)) + text + CHECKED.pack(zlib.crc32(text))
 
 
-def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> bool:
-    """Check that a log is of this run; False if it is empty or torn before its first record."""
+def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> int | None:
+    """Check that a log is of this run and return how many records come before; None if it is empty or torn here."""
     start = stream.read(len(MAGIC) + CHECKED.size)
     if not MAGIC.startswith(start[: len(MAGIC)]):
         raise InputError(f"{where} is no journal: it starts with {start[:4]!r}; choose another --run, or delete it")
     size = CHECKED.unpack(start[len(MAGIC) :])[0] if len(start) == len(MAGIC) + CHECKED.size else 0
     text, check = stream.read(size), stream.read(CHECKED.size)
     if not size or len(check) < CHECKED.size:
-        return False
+        return None
     if zlib.crc32(text) != CHECKED.unpack(check)[0]:
         raise InputError(f"{where} is corrupt in its header; delete the run folder and start again")
-    theirs = json.loads(text)
+    header = json.loads(text)
+    theirs = header["identity"]
     different = sorted(name for name in {*theirs, *identity} if theirs.get(name) != identity.get(name))
     if different:
         name = different[0]
         raise InputError(
             f"journal in {where} belongs to another run: {name} was {theirs.get(name)}, "
-            f"and is now {identity.get(name)}; choose another --run, or delete this run folder"
+            f"and is now {identity.get(name)}; choose another --run, or delete this run folder{_advice(name)}"
         )
-    return True
+    return int(header["begin"])
+
+
+def _advice(name: str) -> str:
+    """Return what helps when the source of a user's module has changed in a way that does not matter."""
+    if not name.startswith("source"):
+        return ""
+    return " (if the change does not matter: give the problem a fingerprint() method, which then counts instead)"
 
 
 def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:

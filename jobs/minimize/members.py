@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client, fire_and_forget
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, JobError
 from jobs.minimize.worker import has_plugin
 
 REFRESH_SECONDS = 1.0
@@ -100,5 +100,6 @@ class Members:
             self._failed[address] = time.monotonic()
             return False
         if "error" in reply:
-            raise pickle.loads(reply["error"])  # noqa: S301  from our own worker
+            error: JobError = pickle.loads(reply["error"])  # noqa: S301  from our own worker
+            raise type(error)(f"worker {address}: {error}", error.details)
         return True

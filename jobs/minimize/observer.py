@@ -65,7 +65,7 @@ class Observer:
         elapsed = time.monotonic() - self._began
         rate = len(self._history) / max(elapsed, 1e-9)
         metrics = {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate}
-        self._reporter.update(self.iterations, {"loss": loss, "|g|": norm, "evaluations/s": rate})
+        self._reporter.update(self.iterations, {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate})
         left = (self._total - self.iterations) * elapsed / max(self.iterations, 1)
         fraction = self.iterations / self._total
         progress = {"done": self.iterations, "total": self._total, "fraction": fraction, "eta": left}
@@ -77,6 +77,12 @@ class Observer:
             self._outgrown = True
             self._run.storage.write(FULL, b"")
             self._reporter.log("journal", message="past --journal-limit: a restart will go on from the best point only")
+
+    def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own word
+        """Tell that the optimizer has ended, after how many iterations."""
+        progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
+        self._run.status("running", progress=progress)
+        self._reporter.done(iterations=iterations, success=success, seconds=round(self.seconds, 3))
 
     def save(self, *, best: bool) -> None:
         """Save the history, and the best point as x.npy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.minimize.methods import METHODS
 from jobs.options import JobOptions
@@ -48,7 +48,9 @@ class Options(JobOptions):
     l2: NonNegativeFloat = Field(default=0.0, description="adds l2/2 * the sum of squares of the weights")
     l1: NonNegativeFloat = Field(default=0.0, description="adds l1 * the sum of absolute weights (L-BFGS-B only)")
     bounds: list[float | Pair | None] | None = Field(
-        default=None, description="low and high for all parameters, or (in YAML) a list of such pairs, one a parameter"
+        default=None,
+        description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one a parameter, "
+        "as in '[[0,1],[0,null]]'",
     )
     x0: str | None = Field(default=None, description=".npy file with the start (default: the problem's)")
     on_nan: Literal["fail", "inf"] = Field(
@@ -63,8 +65,30 @@ class Options(JobOptions):
     @field_validator("options", mode="after")
     @classmethod
     def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """Read the command line's texts as YAML does, so that 20 and 1e-12 are numbers."""
-        return {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+        """Read the command line's texts as YAML does, so that 20 and 1e-12 are numbers; nothing else may be text."""
+        options = {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+        for key, value in options.items():
+            if isinstance(value, str) and key != "factorization_method":
+                raise ValueError(f"--options {key} is {value!r}, but must be a number")
+        return options
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Options:
+        """Refuse options that nobody would read."""
+        if self.problem is not None:
+            unread = {
+                "--data": self.data,
+                "--classes": self.classes,
+                "--dtype": self.dtype if self.dtype != "float64" else None,
+            }
+            for name, value in unread.items():
+                if value is not None:
+                    raise ValueError(
+                        f"{name} {value} and --problem {self.problem} exclude each other: it loads its own data"
+                    )
+        if self.workers == 0 and self.threads > 1:
+            raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
+        return self
 
 
 def _scalar(text: str) -> Any:

@@ -13,6 +13,7 @@ import pickle
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,23 +203,27 @@ def describe(error: BaseException) -> str:
     return f"the user's code raised {type(error).__name__}" + (f": {text[0]}" if text else "")
 
 
-def fingerprint(made: Made) -> str:
-    """Return the identity of a problem, so that a journal is never replayed into another one.
+def fingerprint(made: Made) -> dict[str, str]:
+    """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
 
-    It is the problem's own `fingerprint()` where there is one, else its class or factory with the source of
-    the module it came from; always with the number of rows and x0.
+    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the module
+    it came from; always with the number of rows and the problem's x0.
     """
-    source, problem = made.source, made.problem
-    digest = hashlib.blake2b(identity(problem).encode(), digest_size=16)
-    if not hasattr(problem, "fingerprint"):
-        digest.update((source.spec if isinstance(source, Imported) else type(problem).__qualname__).encode())
-        module = inspect.getmodule(type(problem))
-        try:
-            digest.update(inspect.getsource(module).encode() if module else b"")
-        except (OSError, TypeError):
-            digest.update(b"no source")
-    digest.update(made.x0.tobytes())
-    return digest.hexdigest()
+    problem, spec = made.problem, getattr(made.source, "spec", type(made.problem).__qualname__)
+    parts = {"rows": identity(problem), "x0 of the problem": _digest(made.x0.tobytes())}
+    if hasattr(problem, "fingerprint"):
+        return parts
+    module = inspect.getmodule(type(problem))
+    try:
+        text = inspect.getsource(module) if module else ""
+    except (OSError, TypeError):
+        text = ""
+    file = Path(getattr(module, "__file__", None) or "unknown").name
+    return parts | {"problem": spec, f"source of {file}": _digest(text.encode())}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def identity(problem: Any) -> str:

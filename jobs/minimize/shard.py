@@ -45,7 +45,7 @@ class Shard:
                 problem = self._source()
                 if (here := identity(problem)) != self._identity:
                     raise InputError(
-                        f"{self._name} has another problem than the driver: {here}, not {self._identity}; "
+                        f"this worker has another problem than the driver: {here}, not {self._identity}; "
                         "use the same code and the same data for both"
                     )
                 self._blocks = Blocks(int(problem.rows), block_rows(problem))

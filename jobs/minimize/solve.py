@@ -141,14 +141,14 @@ def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Ob
         InputError: it is no finite number >= 0, or stands together with what it excludes.
     """
     if not (np.isfinite(l1) and l1 >= 0):
-        raise InputError(f"l1 is {l1!r}, but must be a finite number >= 0")
+        raise InputError(f"--l1 is {l1!r}, but must be a finite number >= 0")
     if l1 and (method.name != "L-BFGS-B" or bounds is not None):
         what = "bounds" if method.name == "L-BFGS-B" else f"--method {method.name}"
         raise InputError(
-            f"l1 is {l1!r} together with {what}, but it works by bounds of its own: use L-BFGS-B without bounds"
+            f"--l1 is {l1!r} together with {what}, but it works by bounds of its own: use L-BFGS-B without bounds"
         )
     if l1 and not objective.has_gradient:
-        raise InputError(f"l1 is {l1!r}, but needs a gradient, and the problem has no value_and_grad")
+        raise InputError(f"--l1 is {l1!r}, but needs a gradient, and the problem has no value_and_grad")
     return l1 * penalized(objective.problem, objective.n)
 
 

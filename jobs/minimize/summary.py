@@ -28,30 +28,47 @@ def show(result: Mapping[str, Any], run: str) -> None:
 
 
 def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    spent = result["diagnostics"]
-    norm = result["gradient_norm"]
-    evaluations = (
-        f"{result['nfev']:,} ({spent['replayed']:,} replayed from the journal)"
-        if spent["replayed"]
-        else f"{result['nfev']:,}"
-    )
-    where = f"{spent['workers']} worker{'s' * (spent['workers'] > 1)}" if spent["workers"] else "this process"
-    shares = ", ".join(
-        f"{spent[f'{part}_seconds'] / max(spent['seconds'], 1e-9):.0%} {name}"
-        for part, name in {
-            "compute": "computing",
-            "communication": "communication",
-            "load": "loading",
-            "optimizer": "SciPy",
-        }.items()
-    )
-    megabytes = f"{spent['bytes_sent'] / 1e6:,.1f} MB sent, {spent['bytes_received'] / 1e6:,.1f} MB received"
+    spent, norm = result["diagnostics"], result["gradient_norm"]
     return [
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
-        ("evaluations", evaluations),
-        ("time", f"{result['seconds']:.2f} s on {where}: {shares}"),
-        ("throughput", f"{spent['rows_per_second']:,.0f} rows/s; {megabytes}"),
-        *([("attempt", f"{result['attempt']}")] if result["attempt"] > 1 else []),
+        ("iterations", _evaluations(result)),
+        ("time", _time(result)),
+        *([("throughput", _throughput(spent))] if spent["evaluations"] else []),
     ]
+
+
+def _evaluations(result: Mapping[str, Any]) -> str:
+    iterations = "" if result["nit"] is None else f"{result['nit']:,}, with "
+    hessians = f" and {result['nhev']:,} of the Hessian" if result["nhev"] else ""
+    replayed = result["diagnostics"]["replayed"]
+    return f"{iterations}{result['nfev']:,} evaluations{hessians}" + (
+        f" ({replayed:,} replayed from the journal)" if replayed else ""
+    )
+
+
+def _time(result: Mapping[str, Any]) -> str:
+    spent = result["diagnostics"]
+    where = f"on {spent['workers']} worker{'s' * (spent['workers'] > 1)}" if spent["workers"] else "in this process"
+    total = f"{result['seconds']:.2f} s"
+    if result["attempt"] > 1:
+        total += f" in {result['attempt']} attempts, {spent['seconds']:.2f} s of them in the last"
+    if not spent["evaluations"]:
+        return f"{total}, all replayed"
+    parts = {"compute": "computing", "communication": "communication", "load": "loading", "optimizer": "SciPy"}
+    if not spent["workers"]:
+        del parts["communication"]
+    shares = (f"{spent[f'{part}_seconds'] / max(spent['seconds'], 1e-9):.0%} {name}" for part, name in parts.items())
+    return f"{total} {where}: {', '.join(shares)}"
+
+
+def _throughput(spent: Mapping[str, Any]) -> str:
+    rows = f"{spent['rows_per_second']:,.0f} rows/s"
+    if not spent["workers"]:
+        return rows
+    return f"{rows}; {_bytes(spent['bytes_sent'])} sent, {_bytes(spent['bytes_received'])} received"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

@@ -45,6 +45,24 @@ def test_attempts_continue_each_other(storage: Storage) -> None:
     assert _attempt(storage, 5, records).replayed == 9
 
 
+def test_two_attempts_at_once_do_no_harm(storage: Storage) -> None:
+    """Logs that overlap, since drivers ran side by side, are read once each record, in whatever order they ended."""
+    records = _records(12)
+    first = Journal(storage, 1, IDENTITY, ROOM)
+    for record in records[:4]:
+        assert first.next(record.key) is None
+        first.append(record)
+    first._log.flush()
+    _attempt(storage, 2, records[:9])
+    _attempt(storage, 3, records[:10])
+    for record in records[4:7]:
+        first.append(record)
+    first.close()
+    storage.create("attempts/0001", b"")
+    assert _attempt(storage, 4, records).replayed == 10
+    assert _attempt(storage, 5, records).replayed == 12
+
+
 def test_what_is_replayed_may_be_changed(tmp_path: Path) -> None:
     """SciPy writes into the vectors it gets, so they are writable."""
     storage = open_storage(tmp_path)

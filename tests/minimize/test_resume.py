@@ -132,12 +132,26 @@ def test_ctrl_c_before_work_begins(tmp_path: Path) -> None:
     for delay in (0.0, 1.5):
         process = _start(*SLOW, "--workers", "2", "--run", str(tmp_path / str(delay)), start_new_session=True)
         assert process.stderr is not None
-        assert "connecting to the workers" in process.stderr.readline()
+        assert any("connecting to the workers" in process.stderr.readline() for _ in range(2))
         time.sleep(delay)
         os.killpg(process.pid, signal.SIGINT)
         code, _, err = _end(process)
         lines = [line for line in err.splitlines() if not line.startswith("{")]
         assert (code, len(lines)) == (4, 1), err
+
+
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    """While a driver is at work on a folder of this machine, another one ends with exit code 2 and touches nothing."""
+    long = [*SLOW[:3], "--method", "Nelder-Mead", "--workers", "0", "--run", str(tmp_path / "run")]
+    process = _start(*long)
+    try:
+        _wait_for_records(open_storage(tmp_path / "run"), 1, 600)
+        code, _, err = _end(_start(*long))
+        assert (code, f"another driver, process {process.pid}, is at work on it" in err) == (2, True), err
+    finally:
+        process.terminate()
+        assert _end(process)[0] == 4
+    assert [path.name for path in (tmp_path / "run/attempts").iterdir()] == ["0001"]
 
 
 def test_a_deadline_exits_with_4(tmp_path: Path) -> None:
@@ -171,7 +185,7 @@ def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
         ({"l1": 0.5}, "l1 was 0.0, and is now 0.5"),
         ({"method": "BFGS"}, "method was L-BFGS-B, and is now BFGS"),
         ({"options": {"maxcor": 3}}, r"options was \[\], and is now \[\('maxcor', 3\)\]"),
-        ({"problem": "problems:LeastSquares"}, "problem and data was"),
+        ({"problem": "problems:LeastSquares"}, "problem was problems:Logistic, and is now problems:LeastSquares"),
     ],
 )
 def test_another_runs_folder_is_refused_and_kept(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
