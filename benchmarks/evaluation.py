@@ -16,6 +16,8 @@ DASK_ACTORS = "2 Dask actors, plain NumPy"
 RAY_ACTORS = "2 Ray actors, 1 a core, plain NumPy"
 DASK_CLASSIC = "Dask, classic structure"
 RAY_CLASSIC = "Ray, classic structure"
+SELDOM = 4
+"""The slow ones take part in each so manieth round."""
 TEXT = """\
 {data.rows:,} x {data.features} rows, {data.classes} classes, {dtype}. All compute the same loss and gradient (checked),
 each in processes of its own, which rest while others take their turn; Ray is started and stopped in its turn. The
@@ -24,7 +26,7 @@ hold; loss and gradient are summed on the driver. {result.disturbed} of {result.
 used the machine."""
 
 
-def run(data: Generated, dtype: str, *, ray: str | None, rounds: int, seconds: float) -> Table:
+def run(data: Generated, dtype: str, *, ray: str | None, rounds: int, seconds: float, patience: float) -> Table:
     """Measure all, in `dtype`; the classic structure in float64 only.
 
     Args:
@@ -33,6 +35,7 @@ def run(data: Generated, dtype: str, *, ray: str | None, rounds: int, seconds: f
         ray: the interpreter that has Ray; None leaves Ray out.
         rounds: how many turns each gets.
         seconds: about how long a turn is.
+        patience: seconds that a turn waits for the machine to be quiet.
     """
     peers = [
         Peer(OURS, "ours"),
@@ -40,13 +43,13 @@ def run(data: Generated, dtype: str, *, ray: str | None, rounds: int, seconds: f
         Peer(KERNEL, "our_kernel", share=0.5),
         Peer(THREADS, "one_process", threads=2),
         Peer(DASK_ACTORS, "dask_actors"),
-        *([Peer(RAY_ACTORS, "ray_actors", python=ray)] if ray else []),
-        *([Peer(DASK_CLASSIC, "dask_classic")] if dtype == "float64" else []),
-        *([Peer(RAY_CLASSIC, "ray_classic", python=ray)] if ray and dtype == "float64" else []),
+        *([Peer(RAY_ACTORS, "ray_actors", python=ray, every=SELDOM)] if ray else []),
+        *([Peer(DASK_CLASSIC, "dask_classic", every=SELDOM)] if dtype == "float64" else []),
+        *([Peer(RAY_CLASSIC, "ray_classic", python=ray, every=SELDOM)] if ray and dtype == "float64" else []),
     ]
-    result = take_turns(peers, data, dtype, rounds=rounds, seconds=seconds)
+    result = take_turns(peers, data, dtype, rounds=rounds, seconds=seconds, patience=patience)
     rows = [
-        (name, spread([1e3 * time for time in medians], 1), spread(result.ratios(name, OURS)))
+        (name, spread([1e3 * time for time in medians.values()], 1), spread(result.ratios(name, OURS)))
         for name, medians in result.medians.items()
     ]
     return Table(

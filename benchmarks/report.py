@@ -57,8 +57,8 @@ def document(tables: Sequence[Table], notes: Sequence[str]) -> str:
     return "\n".join(
         [
             "# Results\n",
-            "Written by `make bench` (`python -m benchmarks`). Each figure stands beside its peer in the same run. Ratios",
-            "are those of each round, as median (smallest .. largest).\n",
+            "Written by `make bench` (`python -m benchmarks`). Each figure stands beside its peer in the same run.",
+            "Ratios are those of each round, as median (smallest .. largest).\n",
             *(f"- {line}" for line in [*machine(), *notes]),
             "\n## Targets\n",
             _table(("wanted", "measured", ""), targets) + "\n",

@@ -19,8 +19,8 @@ from benchmarks.peers.data import Generated
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-QUIET_PERCENT, QUIET_PATIENCE = 10.0, 10.0
-"""A turn starts when the machine is less busy than this over 0.2 s, or after so many seconds."""
+QUIET_PERCENT = 10.0
+"""The machine is quiet if its cores are less busy than this, over 0.2 s."""
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -28,9 +28,9 @@ def environment(**variables: str) -> dict[str, str]:
     return os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"} | variables
 
 
-def wait_until_quiet() -> bool:
-    """Wait for other programs of the machine to rest; return whether they did."""
-    deadline = time.monotonic() + QUIET_PATIENCE
+def wait_until_quiet(patience: float) -> bool:
+    """Wait for at most `patience` seconds until other programs of the machine rest; return whether they did."""
+    deadline = time.monotonic() + patience
     while psutil.cpu_percent(0.2) > QUIET_PERCENT:
         if time.monotonic() > deadline:
             return False
@@ -47,6 +47,7 @@ class Peer:
         share: the part of the rows that it gets.
         python: the interpreter.
         threads: BLAS threads.
+        every: it takes part in each so manieth round: turns that take long are rarer.
     """
 
     name: str
@@ -54,10 +55,11 @@ class Peer:
     share: float = 1.0
     python: str = sys.executable
     threads: int = 1
+    every: int = 1
     _process: subprocess.Popen[str] = field(init=False, repr=False)
 
     def start(self, data: Generated, dtype: str) -> None:
-        """Start it, and wait until it holds its data."""
+        """Start it."""
         size = ["--rows", str(int(self.share * data.rows)), "--features", str(data.features), "--dtype", dtype]
         threads = dict.fromkeys(ONE_THREAD, str(self.threads))
         self._process = subprocess.Popen(
@@ -68,6 +70,9 @@ class Peer:
             cwd=ROOT,
             env=environment(**threads),
         )
+
+    def wait(self) -> None:
+        """Wait until it holds its data."""
         self._line()
 
     def measure(self, seconds: float) -> dict[str, Any]:
@@ -93,25 +98,24 @@ class Rounds:
     """What rounds gave.
 
     Attributes:
-        medians: name -> the median seconds of an evaluation, for each round.
+        medians: name -> number of the round -> the median seconds of an evaluation.
         turns: how many turns there were.
         disturbed: how many of them began although other programs used the machine.
     """
 
-    medians: dict[str, list[float]] = field(default_factory=dict)
+    medians: dict[str, dict[int, float]] = field(default_factory=dict)
     turns: int = 0
     disturbed: int = 0
 
-    def add(self, name: str, seconds: Sequence[float]) -> None:
-        """Add what one did in one round."""
-        self.medians.setdefault(name, []).append(statistics.median(seconds))
-
     def ratios(self, name: str, base: str) -> list[float]:
-        """Return how many times the seconds of `base` another one took, for each round."""
-        return [time / other for time, other in zip(self.medians[name], self.medians[base], strict=True)]
+        """Return how many times the seconds of `base` another one took, for each round that both took part in."""
+        pairs = ((median, self.medians[base].get(number)) for number, median in self.medians[name].items())
+        return [median / other for median, other in pairs if other]
 
 
-def take_turns(peers: Sequence[Peer], data: Generated, dtype: str, *, rounds: int, seconds: float) -> Rounds:
+def take_turns(
+    peers: Sequence[Peer], data: Generated, dtype: str, *, rounds: int, seconds: float, patience: float
+) -> Rounds:
     """Start all peers, let each measure for about `seconds` in each round, check what they gave, and end them.
 
     Raises:
@@ -122,11 +126,13 @@ def take_turns(peers: Sequence[Peer], data: Generated, dtype: str, *, rounds: in
     try:
         for peer in peers:
             peer.start(data, dtype)
-        for peer in [peer for _ in range(rounds) for peer in peers]:
+        for peer in peers:
+            peer.wait()
+        for number, peer in [(number, peer) for number in range(rounds) for peer in peers if number % peer.every == 0]:
             result.turns += 1
-            result.disturbed += not wait_until_quiet()
+            result.disturbed += not wait_until_quiet(patience)
             answer = peer.measure(seconds)
-            result.add(peer.name, answer.pop("seconds"))
+            result.medians.setdefault(peer.name, {})[number] = statistics.median(answer.pop("seconds"))
             _check(peer, answer, first.setdefault(peer.share, answer), 1e-9 if dtype == "float64" else 1e-4)
     finally:
         for peer in peers:

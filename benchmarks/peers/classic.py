@@ -32,3 +32,8 @@ def loss(batch: Batch, theta: np.ndarray) -> float:
 def grad(batch: Batch, theta: np.ndarray) -> np.ndarray:
     """Be the gradient task."""
     return plain.value_and_grad(*batch, theta)[1]
+
+
+def both(batch: Batch, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """Be one task for loss and gradient."""
+    return plain.value_and_grad(*batch, theta)

@@ -1,0 +1,40 @@
+"""The largest memory of driver and workers while they evaluate: `python -m benchmarks.peers.footprint MODULE ...`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+from distributed import default_client
+
+from benchmarks.peers.data import Generated, theta
+
+EVALUATIONS = 3
+
+
+def peak() -> float:
+    """Return the largest resident memory of this process so far, MB (10^6 bytes)."""
+    status = Path("/proc/self/status").read_text()
+    return 1.024e-3 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def main() -> None:
+    """Evaluate, then print the peaks in MB: {"driver": ..., "workers": [...]}."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("module", choices=["ours", "dask_actors", "dask_scatter"])
+    parser.add_argument("rows", type=int)
+    parser.add_argument("features", type=int)
+    parser.add_argument("dtype")
+    arguments = parser.parse_args()
+    data = Generated(arguments.rows, arguments.features)
+    contender = importlib.import_module(f"benchmarks.peers.{arguments.module}").contender
+    with contender(data, arguments.dtype) as evaluate:
+        for number in range(EVALUATIONS):
+            evaluate(theta(number, data.size))
+        print(json.dumps({"driver": peak(), "workers": list(default_client().run(peak).values())}))
+
+
+if __name__ == "__main__":
+    main()
