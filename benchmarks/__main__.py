@@ -26,20 +26,22 @@ class Extent:
         patience: seconds that a turn waits for other programs to rest.
         workers: numbers of workers whose overhead is measured by so many `evaluations`.
         drivers: the two numbers of rows, of 64 features, that the driver's memory is compared at.
-        repeats: of what runs in a process for itself.
+        footprints: how often memory is measured.
         journals: number of parameters -> number of evaluations.
+        replays: how often each journal is written and replayed.
     """
 
     data: Generated = field(default_factory=lambda: Generated(55_000, 784))
     dtypes: tuple[str, ...] = ("float64", "float32")
-    rounds: int = 12
+    rounds: int = 9
     seconds: float = 0.4
     patience: float = 5.0
     workers: tuple[int, ...] = (2, 4, 16, 64)
     evaluations: int = 300
     drivers: tuple[int, int] = (10_000, 1_000_000)
-    repeats: int = 3
+    footprints: int = 2
     journals: dict[int, int] = field(default_factory=lambda: {7_850: 500, 1_000_000: 20})
+    replays: int = 5
 
 
 QUICK = Extent(
@@ -51,8 +53,9 @@ QUICK = Extent(
     workers=(2, 5),
     evaluations=25,
     drivers=(1_000, 2_000),
-    repeats=1,
+    footprints=1,
     journals={7_850: 20},
+    replays=1,
 )
 
 
@@ -87,9 +90,9 @@ def _tables(extent: Extent, ray: str | None) -> Iterator[Table]:
     for dtype in extent.dtypes:
         yield evaluation.run(extent.data, dtype, ray=ray, **turns)
     yield overhead.run(extent.workers, extent.evaluations, extent.patience)
-    yield from memory.run(extent.data, extent.dtypes, extent.drivers, 64, extent.repeats)
+    yield from memory.run(extent.data, extent.dtypes, extent.drivers, 64, extent.footprints)
     yield _kernel(1 if extent is QUICK else 10)
-    yield journal.run(extent.journals, extent.repeats)
+    yield journal.run(extent.journals, extent.replays)
 
 
 def _kernel(repeats: int) -> Table:

@@ -16,14 +16,14 @@ DASK_ACTORS = "2 Dask actors, plain NumPy"
 RAY_ACTORS = "2 Ray actors, 1 a core, plain NumPy"
 DASK_CLASSIC = "Dask, classic structure"
 RAY_CLASSIC = "Ray, classic structure"
-SELDOM = 4
+SELDOM = 3
 """The slow ones take part in each so manieth round."""
 TEXT = """\
 {data.rows:,} x {data.features} rows, {data.classes} classes, {dtype}. All compute the same loss and gradient (checked),
-each in processes of its own, which rest while others take their turn; Ray is started and stopped in its turn. The
-classic structure has a loss task and a gradient task for each batch of 100 rows, which the workers or the object store
-hold; loss and gradient are summed on the driver. {result.disturbed} of {result.turns} turns began while other programs
-used the machine."""
+each in processes of its own, which are stopped (SIGSTOP) while others take their turn; Ray is started and ended in its
+turn. The classic structure has a loss task and a gradient task for each batch of 100 rows, which the workers or the
+object store hold; loss and gradient are summed on the driver. {result.disturbed} of {result.turns} turns began while
+other programs used the machine."""
 
 
 def run(data: Generated, dtype: str, *, ray: str | None, rounds: int, seconds: float, patience: float) -> Table:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -69,22 +71,32 @@ class Peer:
             text=True,
             cwd=ROOT,
             env=environment(**threads),
+            process_group=0,
         )
 
     def wait(self) -> None:
-        """Wait until it holds its data."""
+        """Wait until it holds its data, then let it rest."""
         self._line()
+        self._signal(signal.SIGSTOP)
 
     def measure(self, seconds: float) -> dict[str, Any]:
-        """Let it take its turn."""
+        """Let it take its turn; with all that it started it is stopped before and after."""
         assert self._process.stdin
+        self._signal(signal.SIGCONT)
         print(json.dumps({"seconds": seconds}), file=self._process.stdin, flush=True)
-        return json.loads(self._line())
+        answer = json.loads(self._line())
+        self._signal(signal.SIGSTOP)
+        return answer
 
     def stop(self) -> None:
         """End it and wait for its end; one that was never started is no error."""
         if hasattr(self, "_process"):
+            self._signal(signal.SIGCONT)
             self._process.communicate(timeout=60)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself, which is told by whoever reads its answer
+            os.killpg(self._process.pid, number)
 
     def _line(self) -> str:
         assert self._process.stdout
