@@ -148,11 +148,14 @@ def test_pickle(storage):
 
 
 def test_check_writable(storage):
-    """The check makes the folder if need be and leaves nothing in it."""
-    storage.check_writable()
+    """The check leaves nothing behind: no file, and no folder that was not there."""
     storage.check_writable()
     assert storage.list() == []
-    assert storage.url.startswith("s3://") or list(Path(storage.url).iterdir()) == []
+    assert storage.url.startswith("s3://") or not Path(storage.url).exists()
+    storage.write("file", b"data")
+    storage.check_writable()
+    assert storage.list() == ["file"]
+    assert storage.url.startswith("s3://") or [path.name for path in Path(storage.url).iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
