@@ -115,5 +115,5 @@ def _row(workers: int, times: dict[str, list[list[float]]]) -> tuple[list[str], 
         ratios = [theirs / mine for theirs, mine in zip(medians[peer], medians["ours"], strict=True)]
         cells += [f"{1e3 * statistics.median(medians[peer]):.2f}", spread(ratios, 1)]
     measured = spread([1e3 * median for median in medians["ours"]])
-    met = statistics.median(ours) <= 3
+    met = 1e3 * statistics.median(medians["ours"]) <= 3  # the figure that is shown
     return cells, Target(f"overhead at {workers} workers: median at most 3 ms", f"{measured} ms", met)
