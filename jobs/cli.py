@@ -14,15 +14,27 @@ USAGE = """usage: dask-jobs COMMAND [options]
 
 Batch jobs for numerical work on Dask clusters.
 
-commands:
+jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts:
   minimize   minimize a loss summed over much data, by any of SciPy's optimizers
+
+a run's folder:
+  show       print how a run stands: its result, or its status
   report     write a run's report: one HTML file with plots
+
+a release on Kubernetes (helm install RELEASE charts/minimize):
+  plan       say before installing what a values file asks of a cluster
+  status     say what a release is doing, and why if it is stuck
+  wait       follow it to its end, and exit with its exit code
+  logs       print what its driver, scheduler or workers have written
+  cancel     stop it, with all saved
+  fetch      bring its run folder here
 
 examples:
   dask-jobs minimize --data digits --run runs/digits
   dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
   dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
   dask-jobs report runs/digits
+  dask-jobs wait fit -n science && dask-jobs fetch fit -n science
 
 The same command on the same run folder goes on where it was, also after kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
@@ -30,6 +42,9 @@ The same command on the same run folder goes on where it was, also after kill -9
 exit codes: 0 done, 1 the user's code failed, 2 bad options or data, 3 the cluster failed (try again), 4 stopped, all
 saved
 """
+
+
+RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,22 +57,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(USAGE)
         return 0 if arguments else 2
     try:
-        return _command(arguments[0])(arguments[1:])
+        return command(arguments)
     except JobError as error:
-        if error.details and error.exit_code == 1:
-            sys.stderr.write(error.details.rstrip() + "\n")
-        sys.stderr.write(f"dask-jobs: error: {error}\n")
-        return error.exit_code
+        return tell(error)
     except KeyboardInterrupt:
         sys.stderr.write("dask-jobs: error: interrupted before work began; the same command starts it\n")
         return Stopped.exit_code
 
 
+def command(arguments: Sequence[str]) -> int:
+    """Run a command, as `main` does; errors are raised.
+
+    Raises:
+        JobError: how it failed.
+    """
+    return _command(arguments[0])(arguments[1:])
+
+
+def tell(error: JobError) -> int:
+    """Write an error as people read it, the user's traceback before it, and return its exit code."""
+    if error.details and error.exit_code == 1:
+        sys.stderr.write(error.details.rstrip() + "\n")
+    sys.stderr.write(f"dask-jobs: error: {error}\n")
+    return error.exit_code
+
+
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    commands = {"minimize": _minimize, "report": _report}
-    if name not in commands:
-        raise InputError(f"{name!r} is no command{nearest(name, commands)} (commands: {', '.join(commands)})")
-    return commands[name]
+    commands = {"minimize": _minimize, "show": _show, "report": _report}
+    known = [*commands, *RELEASE_COMMANDS]
+    if name not in known:
+        raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
+    return commands[name] if name in commands else _release_command(name)
+
+
+def _release_command(name: str) -> Callable[[Sequence[str]], int]:
+    from jobs.release import commands
+
+    command: Callable[[Sequence[str]], int] = getattr(commands, name)
+    return command
 
 
 def _minimize(arguments: Sequence[str]) -> int:
@@ -78,10 +115,25 @@ def _report(arguments: Sequence[str]) -> int:
     from jobs.report import write_report
     from jobs.storage import open_storage
 
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        sys.stdout.write(
-            "usage: dask-jobs report RUN\n\nWrites RUN/report.html: loss, gradient, weights, time, options.\n"
-        )
-        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+    if not _is_run(arguments):
+        return _usage("report", "Writes RUN/report.html: loss, gradient, weights, time, options.", arguments)
     sys.stdout.write(write_report(open_storage(arguments[0])) + "\n")
     return 0
+
+
+def _show(arguments: Sequence[str]) -> int:
+    from jobs.show import show
+
+    if not _is_run(arguments):
+        text = "Prints how a run stands. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."
+        return _usage("show", text, arguments)
+    return show(arguments[0])
+
+
+def _is_run(arguments: Sequence[str]) -> bool:
+    return len(arguments) == 1 and not arguments[0].startswith("-")
+
+
+def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
+    sys.stdout.write(f"usage: dask-jobs {name} RUN\n\n{text}\n")
+    return 0 if arguments and arguments[0] in ("-h", "--help") else 2

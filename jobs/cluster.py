@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 from distributed.core import rpc
 from distributed.security import Security
 
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, InputError, TooFewWorkers
 
 CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
 """Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
@@ -44,7 +44,8 @@ def connect(
 
     Raises:
         InputError: the address is none, or a worker has other software versions.
-        ClusterError: the scheduler does not answer, or too few workers came in time.
+        ClusterError: the scheduler does not answer.
+        TooFewWorkers: too few workers came in time.
     """
     address = scheduler or dask.config.get("scheduler-address", None)
     with contextlib.ExitStack() as stack:
@@ -116,7 +117,7 @@ def _wait(client: Client, count: int, timeout: float) -> None:
         client.wait_for_workers(count, timeout=timeout)
     except TimeoutError as error:
         there = len(client.scheduler_info()["workers"])
-        raise ClusterError(
+        raise TooFewWorkers(
             f"only {there} of {count} workers came in {timeout:g} s (--workers-timeout); "
             "start more, or ask for fewer (--workers)"
         ) from error

@@ -5,7 +5,9 @@
     ├── InputError         2  bad options, data, software or run folder; found before work begins
     │   └── DataError      2  the data: missing, truncated, wrong format, labels out of range
     ├── ClusterError       3  workers, scheduler or storage failed; worth another attempt
+    │   └── TooFewWorkers  3  they did not come in the time they were given; nothing was lost yet
     └── Stopped            4  a signal or a deadline ended the job; all is saved
+        └── Superseded     4  a later attempt has taken over the run folder
 
 The text of an error names what was given, the rule, and what to do; the command line prints it as one line.
 """
@@ -54,10 +56,18 @@ class ClusterError(JobError):
     exit_code = 3
 
 
+class TooFewWorkers(ClusterError):
+    """The workers that the job needs did not come in the time that they were given."""
+
+
 class Stopped(JobError):
     """A signal or a deadline ended the job after everything was saved; the same command goes on."""
 
     exit_code = 4
+
+
+class Superseded(Stopped):
+    """A later attempt has taken over the run folder; this one must not write any more."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

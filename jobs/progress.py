@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from jobs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
 """Names as the terminal's one line has room for them."""
@@ -65,10 +66,10 @@ class Reporter:
         else:
             self.log("doing", message=what)
 
-    def done(self, **fields: Any) -> None:
-        """Say that the job has ended where lines are read by programs; a person reads the summary instead."""
+    def record(self, event: str, **fields: Any) -> None:
+        """Say that something happened where lines are read by programs; a person at a terminal need not know."""
         if not self._live:
-            self.log("done", **fields)
+            self.log(event, **fields)
 
     def log(self, event: str, **fields: Any) -> None:
         """Say that something happened: a sentence above the bar, or a JSON line."""
@@ -76,13 +77,7 @@ class Reporter:
             text = fields.pop("message", "") or " ".join(f"{name}={value}" for name, value in fields.items())
             self._live.console.print(Text(f"{event}: {text}"))
             return
-        line = {"time": round(time.time(), 3), "job": self._job, "event": event, **fields}
-        finite = {
-            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in line.items()
-        }
-        sys.stderr.write(json.dumps(finite) + "\n")
-        sys.stderr.flush()
+        log(self._job, event, **fields)
 
     def __enter__(self) -> Self:
         if self._live:

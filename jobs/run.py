@@ -18,7 +18,7 @@ import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import ClusterError, InputError, JobError, Stopped
+from jobs.errors import InputError, JobError, Stopped, Superseded
 from jobs.options import JobOptions
 from jobs.storage import open_storage
 
@@ -106,7 +106,8 @@ class Run:
         for name in self.storage.list("attempts/")[-1:]:
             other = json.loads(self.storage.read(name))
             with contextlib.suppress(psutil.NoSuchProcess):
-                lives = psutil.Process(other["process"]).create_time() == other["started"]
+                process = psutil.Process(other["process"])
+                lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
                 if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
                     raise InputError(
                         f"--run {self.url}: another driver, process {other['process']}, is at work on it; "
@@ -117,13 +118,13 @@ class Run:
         """Keep status.json up to date: at once, or when the last one is old enough.
 
         Raises:
-            ClusterError: a later attempt has started; this one must not write any more.
+            Superseded: a later attempt has started; this one must not write any more.
         """
         self._status |= fields
         if now or time.monotonic() - self._written > self._interval:
             if self.storage.exists(_attempt(self.attempt + 1)):
                 self.superseded = True
-                raise ClusterError(f"attempt {self.attempt + 1} has taken over --run {self.url}; this one has stopped")
+                raise Superseded(f"attempt {self.attempt + 1} has taken over --run {self.url}; this one has stopped")
             content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
             self.storage.write("status.json", as_json(content))
             self._written = time.monotonic()
@@ -140,7 +141,8 @@ class Run:
         state = "stopped" if isinstance(error, Stopped) else "failed"
         details = getattr(error, "details", "")
         with contextlib.suppress(JobError):
-            self.status(state, now=True, error=str(error) or type(error).__name__, details=details)
+            code = getattr(error, "exit_code", 1)
+            self.status(state, now=True, error=str(error) or type(error).__name__, details=details, exit_code=code)
 
     def save_array(self, name: str, array: NDArray[np.float64]) -> None:
         """Write an array as NumPy's .npy."""

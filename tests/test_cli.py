@@ -294,3 +294,25 @@ def test_as_a_user_would(tmp_path: Path) -> None:
         [script, "report", "runs/digits"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
     )
     assert Path(report.stdout.strip()).is_file()
+
+
+def test_show_tells_how_a_run_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` prints the result with code 0, or the state with the code of its error, and 4 while there is none."""
+    run = tmp_path / "run"
+    assert main(["minimize", *PROBLEMS, "--workers", "0", "--run", str(run)]) == 0
+    told = capsys.readouterr().out
+    assert main(["show", str(run)]) == 0
+    assert capsys.readouterr().out == told
+    (run / "result.json").unlink()
+    status = {"job": "minimize", "attempt": 2, "updated": time.time() - 5}
+    progress = {"done": 3, "total": 10, "fraction": 0.3, "eta": 1.0}
+    (run / "status.json").write_text(json.dumps({**status, "state": "running", "progress": progress}))
+    assert main(["show", str(run)]) == 4
+    assert capsys.readouterr().out.startswith(
+        "minimize running, attempt 2\nprogress    3 of 10 (30%)\nwritten     5 s ago"
+    )
+    (run / "status.json").write_text(json.dumps({**status, "state": "failed", "error": "no room", "exit_code": 3}))
+    assert main(["show", str(run)]) == 3
+    assert capsys.readouterr().out.startswith("minimize failed, attempt 2: no room\n")
+    assert main(["show", str(tmp_path / "other")]) == 2
+    assert "is no run folder" in capsys.readouterr().err

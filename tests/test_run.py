@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs.errors import ClusterError, InputError, Stopped
+from jobs.errors import ClusterError, InputError, Stopped, Superseded
 from jobs.options import JobOptions
 from jobs.run import Run, as_json
 from jobs.storage import Storage
@@ -48,7 +48,7 @@ def test_a_driver_that_is_overtaken_stops(storage: Storage) -> None:
     first, second = _run(storage), _run(storage)
     first.start()
     second.start()
-    with pytest.raises(ClusterError, match="attempt 2 has taken over"):
+    with pytest.raises(Superseded, match="attempt 2 has taken over"):
         first.status("running", now=True)
     first.fail(ClusterError("whatever"))
     assert json.loads(storage.read("status.json"))["attempt"] == 2

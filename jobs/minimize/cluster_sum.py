@@ -62,11 +62,10 @@ class ClusterSum:
         self._client, self._blocks = client, blocks
         self._timeout, self._poll = timeout, poll
         self._key = f"dask-jobs-{uuid.uuid4().hex[:12]}"
-        self._members = Members(client, self._key, workers_timeout)
+        self._members = Members(client, ShardPlugin(self._key, source, identity, on_nan), workers_timeout)
         self._threads: dict[str, int] = {}
         self._plan: dict[str, list[Run]] = {}
         self.timings = Timings()
-        client.register_plugin(ShardPlugin(self._key, source, identity, on_nan))
         try:
             self._run(self._share())
         except BaseException:
@@ -94,7 +93,7 @@ class ClusterSum:
     def close(self) -> None:
         """Let the workers' data go; a cluster that is gone already is no error."""
         if self._client.status == "running":
-            with contextlib.suppress(OSError):  # a worker that dies meanwhile takes its data along
+            with contextlib.suppress(OSError, ValueError):  # a worker or scheduler that dies takes its data along
                 self._client.unregister_worker_plugin(self._key)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:

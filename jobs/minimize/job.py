@@ -70,6 +70,7 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         identity = _identity(options, objective, minimization.x0)
         journals.check(folder.storage, identity)
         folder.start()
+        reporter.record("attempt", attempt=folder.attempt, run=folder.url, workers=objective.sum.workers)
         journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
         objective.journal = stack.enter_context(contextlib.closing(journal))
         observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Client, fire_and_forget
 
 from jobs.errors import ClusterError, JobError
-from jobs.minimize.worker import has_plugin
+from jobs.minimize.worker import ShardPlugin, has_plugin
 
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
@@ -27,12 +27,15 @@ class Members:
 
     Args:
         client: the client.
-        key: the name of the objective's plugin.
+        plugin: the objective's plugin, registered with each scheduler that this one meets: one that was restarted in
+        the meantime knows nothing of it.
         timeout: seconds to wait while there is no worker.
     """
 
-    def __init__(self, client: Client, key: str, timeout: float) -> None:
-        self._client, self._key, self._timeout = client, key, timeout
+    def __init__(self, client: Client, plugin: ShardPlugin, timeout: float) -> None:
+        self._client, self._plugin, self._timeout = client, plugin, timeout
+        self._key = plugin.key
+        self._scheduler: float | None = None
         self._current: dict[str, int] = {}
         self._failed: dict[str, float] = {}
         self._asked = -REFRESH_SECONDS
@@ -70,6 +73,9 @@ class Members:
             identity = await self._client.scheduler.identity(n_workers=-1)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
+        if identity["started"] != self._scheduler:
+            await self._client.register_plugin(self._plugin)
+            self._scheduler = identity["started"]
         now = time.monotonic()
         if now - self._awake > AWAKE_SECONDS and identity["workers"]:
             fire_and_forget(self._client.submit(bool, pure=False))

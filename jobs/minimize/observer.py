@@ -82,7 +82,7 @@ class Observer:
         """Tell that the optimizer has ended, after how many iterations."""
         progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
         self._run.status("running", progress=progress)
-        self._reporter.done(iterations=iterations, success=success, seconds=round(self.seconds, 3))
+        self._reporter.record("done", iterations=iterations, success=success, seconds=round(self.seconds, 3))
 
     def save(self, *, best: bool) -> None:
         """Save the history, and the best point as x.npy."""

@@ -1,0 +1,96 @@
+"""The driver process on Kubernetes: a job's command, tried again after a lost cluster, with a last word to the workers.
+
+    python -m jobs.driver minimize --config /etc/dask-jobs/job.yaml
+
+exit codes: the job's. Code 3 means that trying again did not help: the caller need not. After code 4 (SIGTERM, all
+saved) the same command goes on, so the workers are not told that the work is over; after all others they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+import yaml
+from distributed import Client
+
+from jobs import cli
+from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
+from jobs.log import log
+from jobs.worker import OVER, Over
+
+RETRIES = "DASK_JOBS_RETRIES"
+"""Environment variable: how often a cluster failure (code 3) is tried again."""
+RETRIED = "DASK_JOBS_RETRIED"
+"""Environment variable that carries, over a restart of the process, how often that was done."""
+LONGEST_WAIT = 60.0
+HEARD_SECONDS = 60.0
+"""How long the last word waits for a worker to hear it; one that hears it is enough to end a worker Job."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job's command and return its exit code; does not return where it is tried again."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    code = _attempt(arguments)
+    if code != Stopped.exit_code:
+        _say_over(_scheduler(arguments))
+    return code
+
+
+def _attempt(arguments: Sequence[str]) -> int:
+    try:
+        return cli.command(arguments)
+    except JobError as error:
+        code = cli.tell(error)
+        if isinstance(error, ClusterError) and not isinstance(error, TooFewWorkers):
+            _again(arguments)
+        return code
+    except Exception:  # noqa: BLE001  a bug of ours must not leave workers waiting
+        traceback.print_exc()
+        return 1
+
+
+def _again(arguments: Sequence[str]) -> None:
+    """Start this process anew, in the same pod, unless it was done often enough."""
+    retried, retries = int(os.environ.get(RETRIED, "0")), int(os.environ.get(RETRIES, "0"))
+    if retried >= retries:
+        return
+    seconds = min(LONGEST_WAIT, 2.0**retried)
+    log("driver", "retry", message=f"trying again in {seconds:g} s: retry {retried + 1} of {retries}")
+    time.sleep(seconds)
+    os.environ[RETRIED] = str(retried + 1)
+    os.execv(sys.executable, [sys.executable, "-m", "jobs.driver", *arguments])  # noqa: S606  no shell is wanted
+
+
+def _scheduler(arguments: Sequence[str]) -> str | None:
+    """Return the scheduler's address in the command's --config file; None if there is none that can be read."""
+    path = dict(itertools.pairwise(arguments)).get("--config")
+    try:
+        with open(str(path), encoding="utf-8") as file:  # noqa: PTH123
+            address = yaml.safe_load(file)["scheduler"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None
+    return str(address)
+
+
+def _say_over(address: str | None) -> None:
+    """Tell all workers, and those that come in the next moment, that the work is over; best effort, in bounded time."""
+    if address is None:
+        return
+    end = time.monotonic() + HEARD_SECONDS
+    try:
+        with Client(address, timeout=10) as client:
+            client.register_plugin(Over())
+            while not client.get_events(OVER) and time.monotonic() < end:
+                time.sleep(0.2)
+            log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")
+    except (OSError, TimeoutError, ValueError) as error:
+        log("driver", "over", message=f"the workers could not be told that the work is over ({error})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

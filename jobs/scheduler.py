@@ -1,0 +1,78 @@
+"""The scheduler process on Kubernetes, a sidecar of the driver: lives and ends with one attempt of it.
+
+python -m jobs.scheduler --id namespace/fit/3f2a91c0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+import dask
+from distributed import Scheduler
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from jobs.errors import JobError
+from jobs.log import log
+from jobs.options import parse
+
+DASHBOARD_AFTER = 10.0
+"""Seconds until the dashboard's pages are made: importing Bokeh at once would delay the first workers by as much."""
+
+
+class Options(BaseModel):
+    """Run the Dask scheduler of one job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str | None = Field(default=None, description="its identity, for which workers ask (default: a random one)")
+    port: NonNegativeInt = Field(default=8786, description="port to listen on; 0: any")
+    dashboard_port: NonNegativeInt = Field(default=8787, description="port of the dashboard and of /metrics; 0: any")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM; return the exit code."""
+    try:
+        options = parse(Options, "python -m jobs.scheduler", sys.argv[1:] if arguments is None else arguments)
+    except JobError as error:
+        sys.stderr.write(f"dask-jobs: error: {error}\n")
+        return error.exit_code
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    asyncio.run(_serve(options))
+    return 0
+
+
+async def _serve(options: Options) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    secure = dask.config.get("distributed.comm.require-encryption", None)
+    scheduler = Scheduler(
+        port=options.port,
+        protocol="tls" if secure else "tcp",
+        dashboard=False,
+        dashboard_address=f":{options.dashboard_port}",
+    )
+    scheduler.id = options.id or scheduler.id
+    async with scheduler:
+        log("scheduler", "listening", address=scheduler.address, dashboard=scheduler.http_server.port, id=scheduler.id)
+        pages = asyncio.ensure_future(_dashboard(scheduler))
+        await stop.wait()
+        pages.cancel()
+        log("scheduler", "closing", message="SIGTERM: this attempt's driver has ended")
+
+
+async def _dashboard(scheduler: Scheduler) -> None:
+    """Add Dask's dashboard to the scheduler's HTTP server."""
+    await asyncio.sleep(DASHBOARD_AFTER)
+    await asyncio.to_thread(__import__, "distributed.dashboard.scheduler")
+    from distributed.dashboard.scheduler import connect
+
+    connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
