@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from pathlib import Path
 
 from cryptography import x509
@@ -27,14 +27,14 @@ def write_certificates(folder: Path) -> dict[str, Path]:
 
 
 def _certificate(subject: str, key: Key, issuer: str, issuer_key: Key, *, ca: bool) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder(
         issuer_name=_name(issuer),
         subject_name=_name(subject),
         public_key=key.public_key(),
         serial_number=x509.random_serial_number(),
-        not_valid_before=now - datetime.timedelta(days=1),
-        not_valid_after=now + datetime.timedelta(days=1),
+        not_valid_before=now - dt.timedelta(days=1),
+        not_valid_after=now + dt.timedelta(days=1),
     ).add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     usage = x509.KeyUsage(
         digital_signature=True,
