@@ -20,7 +20,7 @@ from distributed import Client
 
 from jobs import cli
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
-from jobs.log import log
+from jobs.log import log, log_start
 from jobs.worker import OVER, Over
 
 RETRIES = "DASK_JOBS_RETRIES"
@@ -35,6 +35,7 @@ HEARD_SECONDS = 60.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job's command and return its exit code; does not return where it is tried again."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    log_start("driver")
     code = _attempt(arguments)
     if code != Stopped.exit_code:
         _say_over(_scheduler(arguments))

@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+import psutil
+
 
 def log(job: str, event: str, **fields: Any) -> None:
     """Write `{"time": seconds since 1970, "job": ..., "event": ..., **fields}`; NaN and infinity become text."""
@@ -18,3 +20,8 @@ def log(job: str, event: str, **fields: Any) -> None:
     }
     sys.stderr.write(json.dumps(finite) + "\n")
     sys.stderr.flush()
+
+
+def log_start(job: str) -> None:
+    """Write the event `started` with how many seconds this process has spent until now, mostly on imports."""
+    log(job, "started", import_seconds=round(time.time() - psutil.Process().create_time(), 3))

@@ -16,7 +16,7 @@ from distributed import Scheduler
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from jobs.errors import JobError
-from jobs.log import log
+from jobs.log import log, log_start
 from jobs.options import parse
 
 DASHBOARD_AFTER = 10.0
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"dask-jobs: error: {error}\n")
         return error.exit_code
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    log_start("scheduler")
     asyncio.run(_serve(options))
     return 0
 

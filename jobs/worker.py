@@ -28,7 +28,7 @@ from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from jobs.errors import JobError
-from jobs.log import log
+from jobs.log import log, log_start
 from jobs.options import parse
 
 GAVE_UP = 5
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"dask-jobs: error: {error}\n")
         return error.exit_code
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    log_start("worker")
     return asyncio.run(_live(options, arguments))
 
 
