@@ -1,0 +1,67 @@
+{{/* NOTES.txt: the exact commands for this release. */}}
+{{- define "dask-job.notes" -}}
+{{- $at := printf "-n %s" .Release.Namespace -}}
+{{- $release := printf "%s %s" .Release.Name $at -}}
+{{- $driver := printf "job/%s-driver-%s" .base .hash -}}
+{{ .Chart.Name }}, run folder {{ .url }}
+{{- if include "dask-job.scratch" . }}
+This is scratch space: it is lost with the driver's pod, and cannot be fetched. The driver's log says how the job ended.
+To keep the folder, install with --set run.claim.create=true or --set run.s3=s3://BUCKET/PREFIX
+{{- end }}
+{{- if .Values.suspend }}
+The Jobs are suspended: nothing starts until suspend is false.
+{{- end }}
+
+What it is doing, and why if it is stuck:
+  dask-jobs status {{ $release }}
+  kubectl {{ $at }} get jobs,pods -l app.kubernetes.io/instance={{ .Release.Name }}
+
+Its log:
+  dask-jobs logs {{ $release }}
+  kubectl {{ $at }} logs -f {{ $driver }} -c driver
+
+Wait for its end; the first command exits with the job's own code:
+  dask-jobs wait {{ $release }}
+  kubectl {{ $at }} wait --for=condition=complete --timeout={{ .Values.deadlines.job }}s {{ $driver }}
+
+Dask's dashboard, while it runs, at {{ ternary "https" "http" .Values.tls.enabled }}://localhost:8787/status:
+  kubectl {{ $at }} port-forward {{ $driver }} 8787
+
+More or fewer workers, while it runs (after the second command, helm upgrade wants --force-conflicts):
+  helm upgrade {{ .Release.Name }} charts/{{ .Chart.Name }} {{ $at }} --reuse-values --set workers.{{ .Values.workers.max | empty | ternary "count" "max" }}=4
+  kubectl {{ $at }} patch job {{ .base }}-workers-{{ .hash }} -p '{"spec":{"parallelism":4,"completions":4}}'
+{{- if not (include "dask-job.scratch" .) }}
+
+The result, once it has ended:
+  dask-jobs fetch {{ $release }}
+  helm test {{ $release }}
+  {{- include "dask-job.fetch" . | nindent 2 }}
+{{- end }}
+
+Stop it with all saved; the same install goes on{{ if include "dask-job.scratch" . }} only from a kept run folder{{ end }}:
+  dask-jobs cancel {{ $release }}
+
+Clean up{{ if .Values.run.claim.create }}{{ if .Values.run.claim.keep }} (the claim {{ .base }}-run stays){{ else }} (the claim {{ .base }}-run, with the run folder, is deleted too){{ end }}{{ end }}:
+  helm uninstall {{ $release }}
+{{ end }}
+
+{{/* Not empty if the run folder is lost with the driver's pod. */}}
+{{- define "dask-job.scratch" -}}
+{{- if not (or .Values.run.s3 (include "dask-job.claim-name" .)) }}true{{ end -}}
+{{- end }}
+
+{{/* The run folder by other means than ours. The pod of a claim waits for a line on stdin: what it writes before
+kubectl listens would be lost. */}}
+{{- define "dask-job.fetch" -}}
+{{- if .Values.run.s3 -}}
+aws s3 cp --recursive {{ .url }} {{ base .url }}{{ with .Values.s3.endpoint }} --endpoint-url {{ . }}{{ end }}
+{{- else -}}
+{{- $name := printf "%s-fetch" .base -}}
+{{- $command := list "sh" "-c" (printf "read line; exec tar -cf - -C /runs %s" (base .url)) -}}
+{{- $security := include "dask-job.container-security" . | fromYaml -}}
+{{- $container := dict "name" $name "image" (include "dask-job.image" .) "args" $command "stdin" true "stdinOnce" true "securityContext" $security "volumeMounts" (list (dict "name" "run" "mountPath" "/runs")) -}}
+{{- $volume := dict "name" "run" "persistentVolumeClaim" (dict "claimName" (include "dask-job.claim-name" .)) -}}
+{{- $spec := include "dask-job.pod-common" . | fromYaml | merge (dict "containers" (list $container) "volumes" (list $volume)) -}}
+echo | kubectl -n {{ .Release.Namespace }} run {{ $name }} --rm -i --quiet --restart=Never --image={{ $container.image }} --overrides='{{ dict "spec" $spec | toJson }}' | tar -x
+{{- end -}}
+{{- end }}

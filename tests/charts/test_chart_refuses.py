@@ -1,0 +1,121 @@
+"""What `helm install` refuses, before anything is installed."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+from chart_tools import CHART, helm, merged, nested, refused
+from pydantic import ValidationError
+
+from jobs.release.values import Values
+
+MISTYPED = [
+    "workerz",
+    "image.tagg",
+    "workers.cout",
+    "driver.memroy",
+    "driver.scheduler.cpus",
+    "job.metod",
+    "run.s4",
+    "run.claim.sise",
+    "s3.endpint",
+    "serviceAccount.anotations",
+    "tls.enable",
+    "networkPolicy.enable",
+    "deadlines.begin",
+    "metrics.podmonitor",
+    "dask-job.workers",
+]
+WRONG: list[tuple[str, Any, str]] = [
+    ("image.pullPolicy", "never", "/image/pullPolicy"),
+    ("image.digest", "sha256:12", "/image/digest"),
+    ("workers", None, "workers"),
+    ("workers.count", 0, "/workers/count"),
+    ("workers.count", "2", "/workers/count"),
+    ("workers.cpu", None, "cpu"),
+    ("workers.cpu", "half", "/workers/cpu"),
+    ("workers.cpu", "0", "/workers/cpu"),
+    ("workers.memory", "4", "/workers/memory"),
+    ("workers.memory", 4, "/workers/memory"),
+    ("workers.gracePeriod", 5, "/workers/gracePeriod"),
+    ("workers.env", [{"nam": "a"}], "nam"),
+    ("workers.tolerations", [{"kee": "a"}], "kee"),
+    ("workers.affinity", {"nodeAfinity": {}}, "nodeAfinity"),
+    (
+        "workers.topologySpreadConstraints",
+        [{"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "x"}],
+        "whenUnsatisfiable",
+    ),
+    ("workers.podLabels", {"a": 1}, "/workers/podLabels/a"),
+    ("podLabels", {"dask-jobs/run": "x"}, "dask-jobs/run"),
+    ("podAnnotations", {"app.kubernetes.io/name": "x"}, "app.kubernetes.io/name"),
+    ("driver.podDisruptionBudget", "yes", "/driver/podDisruptionBudget"),
+    ("job.max_iterations", "many", "/job/max_iterations"),
+    ("job.on_nan", "ignore", "/job/on_nan"),
+    ("job.l2", -1, "/job/l2"),
+    ("job.bounds", [["a", 1]], "/job/bounds/0"),
+    ("job.run", "/somewhere", "run"),
+    ("code", {"a/b.py": ""}, "a/b.py"),
+    ("code", {"a.py": 1}, "/code/a.py"),
+    ("run.s3", "bucket/prefix", "/run/s3"),
+    ("run.name", "a/b", "/run/name"),
+    ("run.claim.accessModes", [], "/run/claim/accessModes"),
+    ("volumes", [{"emptyDir": {}}], "name"),
+    ("volumeMounts", [{"name": "a", "mountPath": "data"}], "mountPath"),
+    ("s3.endpoint", "s3-server:7070", "/s3/endpoint"),
+    ("networkPolicy.dashboardFrom", [{"podSelektor": {}}], "podSelektor"),
+    ("networkPolicy.egress", [{"too": []}], "too"),
+    ("deadlines.start", 0, "/deadlines/start"),
+    ("queue", "A queue", "/queue"),
+    ("metrics.interval", "30", "/metrics/interval"),
+]
+COMBINED: list[tuple[dict[str, Any], str]] = [
+    ({"workers": {"min": 3, "max": 2}}, "workers.min is 3 and workers.max is 2"),
+    ({"workers": {"min": 3}}, "workers.min is 3 and workers.max is 2"),
+    ({"run": {"s3": "s3://a0", "claim": {"create": True}}}, 'run.s3 is "s3://a0" and run.claim is given'),
+    ({"run": {"s3": "s3://a0", "claim": {"name": "a"}}}, 'run.s3 is "s3://a0" and run.claim is given'),
+    ({"run": {"claim": {"create": True, "name": "a"}}}, 'run.claim.create is true and run.claim.name is "a"'),
+    ({"run": {"claim": {"keep": True}}}, "run.claim.keep is true"),
+    ({"tls": {"enabled": True}}, "tls.enabled is true, but tls.secret names no secret"),
+    ({"tls": {"secret": "a"}}, 'tls.secret is "a", but tls.enabled is false'),
+    ({"serviceAccount": {"create": False, "annotations": {"a": "b"}}}, "serviceAccount.annotations are given"),
+    ({"metrics": {"podMonitor": True}}, "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach"),
+]
+
+
+def test_mistyped_keys_are_named() -> None:
+    """A key that is not known is refused at every level, by its name; all of them at once."""
+    complaints = refused(functools.reduce(merged, [nested(path, 1) for path in MISTYPED]))
+    for path in MISTYPED:
+        section, _, key = path.rpartition(".")
+        where = section.replace(".", "/")
+        assert f"- at '{where and '/'}{where}': additional properties '{key}' not allowed" in complaints
+
+
+@pytest.mark.parametrize(("path", "value", "named"), WRONG, ids=[f"{path}={value}" for path, value, _ in WRONG])
+def test_wrong_value_is_named(path: str, value: Any, named: str) -> None:
+    """A value of the wrong type, or outside its bounds, is refused, and the message says where it stands."""
+    assert named in refused(nested(path, value)).partition("minimize:\n")[2]
+
+
+@pytest.mark.parametrize(("values", "complaint"), COMBINED, ids=[complaint for _, complaint in COMBINED])
+def test_values_that_do_not_fit_together_are_one_clear_line(values: dict[str, Any], complaint: str) -> None:
+    """What was given and the rule stand in one line, the same in Python as in the charts."""
+    assert complaint in refused(values)
+    with pytest.raises(ValidationError) as error:
+        Values.model_validate(values)
+    assert complaint.replace('"', "'") in str(error.value)
+
+
+@pytest.mark.parametrize("release", ["1fit", "my.fit"])
+def test_release_that_no_service_can_be_named_after_is_refused(release: str) -> None:
+    """Helm allows dots and a digit in front, Services do not."""
+    assert f'the release\'s name is "{release}", but must begin with a letter' in refused({}, release)
+
+
+def test_forced_past_the_schema_the_driver_decides() -> None:
+    """With --skip-schema-validation the options reach the driver as they are, which ends with code 2."""
+    done = helm("template", "fit", str(CHART), "--skip-schema-validation", values={"job": {"metod": "CG"}})
+    assert "metod: CG" in done.stdout
