@@ -6,10 +6,10 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
-.PHONY: help demo test lint bench requirements clean
+.PHONY: help demo test lint test-charts manifests images e2e bench bench-kubernetes requirements clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
 .venv/dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,7 +27,7 @@ demo: .venv/demo ## fit softmax regression to the shipped digits on this machine
 	$(BIN)/dask-jobs minimize --data digits --l2 1 --run runs/demo
 	$(BIN)/dask-jobs report runs/demo
 
-test: .venv/dev ## run all tests that need no Kubernetes (installs Debian's chromium, for the report's pages, if there is none)
+test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
 	@command -v chromium >/dev/null || ./tests/install-chromium
 	$(BIN)/pytest
 
@@ -36,12 +36,29 @@ lint: .venv/dev ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+test-charts: .venv/dev ## lint and render the charts, check what is generated from them (needs helm)
+	$(BIN)/pytest tests/charts
+
+manifests: .venv/dev ## generate the charts' values, schemas and READMEs, and the manifests in k8s/ (needs helm)
+	$(BIN)/python charts/generate.py
+
+images: ## build the image with docker, podman or buildah; TARGETS=base for the smallest alone
+	./images/build $(TARGETS)
+
+e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
+	$(BIN)/pytest tests/e2e
+
 bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+bench-kubernetes: .venv/dev ## measure from helm install to the result (KUBECONFIG, DASK_JOBS_IMAGE) and write benchmarks/KUBERNETES.md
+	$(BIN)/python -m benchmarks.kubernetes
 
 requirements: .venv/dev ## pin and hash the requirements anew (needs uv)
 	uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/base.txt
 	uv pip compile pyproject.toml --extra tensorflow --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/tensorflow.txt
+	uv pip compile pyproject.toml --extra gpu --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/gpu.txt
+	echo 'setuptools>=77' | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/build.txt
 	uv pip compile pyproject.toml --extra tensorflow --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/dev.txt
 
 clean: ## remove what the targets made

@@ -16,6 +16,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -97,10 +98,11 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
 
 async def _work(options: Options, stop: asyncio.Event) -> int | None:
     """Serve one scheduler; the process's exit code, or None if the scheduler was lost."""
-    if (code := await _find(options, stop)) is not None:
-        return code
+    found = await _find(options, stop)
+    if isinstance(found, int):
+        return found
     worker = Worker(
-        options.scheduler,
+        found,
         nthreads=options.threads,
         name=options.name,
         memory_limit=options.memory_limit,
@@ -119,14 +121,14 @@ async def _work(options: Options, stop: asyncio.Event) -> int | None:
     return await _serve(worker, options, stop)
 
 
-async def _find(options: Options, stop: asyncio.Event) -> int | None:
-    """Wait for the scheduler; None when it answers, else the exit code."""
+async def _find(options: Options, stop: asyncio.Event) -> str | int:
+    """Wait for the scheduler; return the address at which it answers, or the exit code."""
     lost = float(os.environ.get(LOST_SINCE) or time.monotonic())
     told = -TELL_SECONDS
     while not stop.is_set():
-        problem = await _ask(options)
-        if problem is None:
-            return None
+        found, problem = await _look(options)
+        if found:
+            return found
         now = time.monotonic()
         if now - lost > options.lost_timeout:
             _say("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
@@ -139,21 +141,41 @@ async def _find(options: Options, stop: asyncio.Event) -> int | None:
     return RETIRED
 
 
-async def _ask(options: Options) -> str | None:
-    """Return why the scheduler cannot be joined now, or None if it can.
+async def _look(options: Options) -> tuple[str | None, str]:
+    """Return the address at which the scheduler answers, if any, and else what is in the way.
+
+    For a while after a driver's end its name has two addresses, and the dead one may come first: all are asked.
+    """
+    scheme, _, place = options.scheduler.rpartition("://")
+    host, _, port = place.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return None, f"{options.scheduler}: {error.strerror or error}"
+    hosts = sorted({f"[{where[0]}]" if ":" in str(where[0]) else str(where[0]) for *_, where in found})
+    addresses = [f"{scheme or 'tcp'}://{host}:{port}" for host in hosts]
+    problems = await asyncio.gather(*(_ask(address, options.id) for address in addresses))
+    right = [address for address, problem in zip(addresses, problems, strict=True) if problem is None]
+    return (right[0], "") if right else (None, "; ".join(problem for problem in problems if problem))
+
+
+async def _ask(address: str, identity: str | None) -> str | None:
+    """Return why the scheduler at an address cannot be joined now, or None if it can.
 
     A pod's address may be another release's a moment later, so the scheduler has to say whose it is.
     """
-    scheduler: Any = rpc(options.scheduler, connection_args=Security().get_connection_args("worker"))
+    scheduler: Any = rpc(address, connection_args=Security().get_connection_args("worker"))
     try:
         async with asyncio.timeout(ASK_SECONDS):
-            identity = (await scheduler.identity(n_workers=0))["id"]
-    except (OSError, TimeoutError) as error:
-        return f"{options.scheduler} does not answer ({error or 'timeout'})"
+            answer = (await scheduler.identity(n_workers=0))["id"]
+    except TimeoutError:
+        return f"{address} does not answer"
+    except OSError as error:
+        return f"{address} does not answer ({error})"
     finally:
         await scheduler.close_rpc()
-    if options.id not in (None, identity):
-        return f"{options.scheduler} is the scheduler of {identity!r}, not of {options.id!r}"
+    if identity not in (None, answer):
+        return f"{address} is the scheduler of {answer!r}, not of {identity!r}"
     return None
 
 

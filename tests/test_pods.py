@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from certificates import write_certificates
 from pods import Pods, pods_in
 
+import jobs.worker
 from jobs import connect
 from jobs.errors import ClusterError
 from jobs.minimize.job import run
@@ -236,3 +240,23 @@ def test_tls(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pods.driver({**SLOW, "scheduler": address}, **environment).wait(60) == 0, pods.log("driver")
     assert worker.wait(20) == 0
     assert np.array_equal(_optimum(pods.folder / "run"), _expected(pods, monkeypatch))
+
+
+def test_of_two_addresses_the_living_one_is_joined(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a scheduler that was replaced leads to a dead address first, for a while: the other is found."""
+    pods.scheduler()
+    pods.until("scheduler", '"event": "listening"')
+    hosts = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, pods.port)) for host in ("127.0.0.9", "127.0.0.1")]
+
+    async def two_hosts(*_: object, **__: object) -> list[Any]:
+        return hosts
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", two_hosts)
+    monkeypatch.setattr(jobs.worker, "_ask", partial(_only, "127.0.0.1", jobs.worker._ask))
+    options = jobs.worker.Options(scheduler=f"tcp://fit-driver:{pods.port}", id="space/fit/1")
+    assert asyncio.run(jobs.worker._look(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
+
+
+async def _only(living: str, ask: Callable[..., Any], address: str, identity: str) -> str | None:
+    """Ask, as if there were nobody at other addresses: the scheduler listens on all of this machine."""
+    return await ask(address, identity) if living in address else await ask("tcp://127.0.0.1:1", identity)

@@ -30,6 +30,7 @@ from jobs.run import Run
 if TYPE_CHECKING:
     from distributed import Client
 
+SUMS = ("jobs.minimize.cluster_sum", "jobs.minimize.sums")
 Vector = NDArray[np.float64]
 LIMITS = ("maxiter", "maxfun", "maxfev")
 """Options that may grow between attempts: they end a run, but do not change its way."""
@@ -95,10 +96,18 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
     try:
         return minimization.solve(observer.on_iteration)
     except (TypeError, ValueError) as error:
+        if _in_evaluation(error):
+            raise
         text = " ".join(str(error).split())
         raise InputError(
             f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
+
+
+def _in_evaluation(error: Exception) -> bool:
+    """Return whether an error comes from a sum over the data, below SciPy, and is not about its options."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") in SUMS for frame, _ in frames)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Client, fire_and_forget
 
 from jobs.errors import ClusterError, JobError
-from jobs.minimize.worker import ShardPlugin, has_plugin
+from jobs.minimize.worker import ShardPlugin, ask, has_plugin
 
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
@@ -97,11 +97,11 @@ class Members:
         """Wait until a new worker has the plugin (Dask lists it a moment before) and the problem; False if it left."""
         deadline = time.monotonic() + PLUGIN_SECONDS
         try:
-            while not (await self._client.run(has_plugin, self._key, workers=[address], on_error="return"))[address]:
+            while (await self._run(address)).get(address) is not True:
                 if time.monotonic() > deadline:
                     raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
                 await asyncio.sleep(0.05)
-            reply: dict[str, Any] = await getattr(self._client.rpc(address), f"{self._key}-prepare")()
+            reply = await ask(self._client.rpc, f"{self._key}-prepare", address)
         except OSError:
             self._failed[address] = time.monotonic()
             return False
@@ -109,3 +109,8 @@ class Members:
             error: JobError = pickle.loads(reply["error"])  # noqa: S301  from our own worker
             raise type(error)(f"worker {address}: {error}", error.details)
         return True
+
+    async def _run(self, address: str) -> dict[str, Any]:
+        """Ask one worker whether it has the plugin; no answer from one that is gone."""
+        answer: dict[str, Any] = await self._client.run(has_plugin, self._key, workers=[address], on_error="return")
+        return answer

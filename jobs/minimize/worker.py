@@ -118,12 +118,27 @@ def _add(total: CanonicalSum, nodes: Sequence[tuple[int, int]], vectors: Sequenc
 
 
 async def call(pool: Any, key: str, request: dict[str, Any], part: Part) -> Reply:
-    """Ask the worker at `part.address` over a Dask connection pool.
+    """Ask the worker at `part.address` for its part of a sum over a Dask connection pool.
 
     Raises:
-        OSError: the worker is gone.
+        OSError: the worker is gone, or going.
     """
     message = {name: to_serialize(value) if isinstance(value, np.ndarray) else value for name, value in request.items()}
-    handler = getattr(pool(part.address), f"{key}-evaluate")
-    reply: Reply = await handler(request=message, part=pickle.dumps(part))
+    return await ask(pool, f"{key}-evaluate", part.address, request=message, part=pickle.dumps(part))
+
+
+async def ask(pool: Any, name: str, address: str, **message: Any) -> Reply:
+    """Call a handler of the plugin on the worker at `address`.
+
+    Raises:
+        OSError: the worker is gone, or going: a closing one has no plugin any more (Dask answers None), or no threads.
+    """
+    try:
+        reply: Reply | None = await getattr(pool(address), name)(**message)
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"worker {address} failed: {error!r}") from error
+    if reply is None:
+        raise OSError(f"worker {address} is closing")
     return reply

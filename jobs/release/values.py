@@ -68,7 +68,8 @@ class Workers(Placement):
     )
     scratch: Bytes = Field(default="1Gi", description="temporary disk space of one worker, at most")
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
-        default=20, description="how often one worker may fail until it is not started again; disruptions do not count"
+        default=1000,
+        description="how often workers may fail, all together, until none is started again; disruptions do not count",
     )
     gracePeriod: Grace = Field(  # noqa: N815
         default=30, description="seconds that a worker has to hand over its tasks when it is asked to leave"
@@ -210,7 +211,11 @@ class NetworkPolicy(Section):
 class Deadlines(Section):
     """No wait is endless; all in seconds."""
 
-    start: PositiveInt = Field(default=600, description="for the workers to come; then the job fails with code 3")
+    start: PositiveInt = Field(
+        default=900,
+        description="for the workers to come, also when all were lost; then the job fails with code 3. Kubernetes may wait "
+        "600 before it starts a failed pod again",
+    )
     schedulerLost: PositiveInt = Field(  # noqa: N815
         default=600, description="that a worker waits for a scheduler before it gives up"
     )

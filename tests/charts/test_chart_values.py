@@ -110,7 +110,7 @@ SEEN: list[tuple[Any, ...]] = [
     ("workers.gpu", 2, resources("worker", "limits", "nvidia.com/gpu"), "2"),
     ("workers.gpuResource", "amd.com/gpu", resources("worker", "limits", "amd.com/gpu"), "1", {"workers": {"gpu": 1}}),
     ("workers.threads", 3, argument("--threads"), "3"),
-    ("workers.backoffLimit", 3, lambda r: r.workers["spec"]["backoffLimitPerIndex"], 3),
+    ("workers.backoffLimit", 3, lambda r: r.workers["spec"]["backoffLimit"], 3),
     ("workers.gracePeriod", 99, argument("--grace"), "94"),
     (
         "driver.backoffLimit",

@@ -20,7 +20,7 @@ from jobs import connect
 from jobs.blocks import Blocks
 from jobs.cluster import _local
 from jobs.errors import ClusterError, Stopped
-from jobs.minimize import Objective, cluster_sum, members
+from jobs.minimize import Objective, cluster_sum, members, worker
 from jobs.minimize.problem import block_rows
 
 
@@ -201,3 +201,12 @@ def test_a_poll_that_raises_ends_an_evaluation_under_way(client: Client, tmp_pat
         threading.Timer(0.1, lambda: stop.append(True)).start()
         with pytest.raises(Stopped):
             objective(np.ones(3))
+
+
+def test_a_worker_that_is_going_is_lost_and_no_error_of_scipy(client: Client) -> None:
+    """Answers of a worker in the middle of its end, none or an error of Dask's own, count as a lost connection."""
+    address = next(iter(client.scheduler_info()["workers"]))
+    with pytest.raises(OSError, match=f"worker {address} is closing"):
+        client.sync(worker.ask, client.rpc, "plugin-that-went-away", address)
+    with pytest.raises(OSError, match=f"worker {address} failed: TypeError"):
+        client.sync(worker.ask, client.rpc, "gather", address, no_such_argument=1)

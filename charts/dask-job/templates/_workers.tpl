@@ -18,6 +18,8 @@ spec:
   parallelism: {{ $most }}
   # Longer than the driver's, which ends the job first and then lets the workers go.
   activeDeadlineSeconds: {{ add .Values.deadlines.job 60 }}
+  # Not backoffLimitPerIndex: with it, failed pods wait for their replacement, and a namespace in deletion has none.
+  backoffLimit: {{ .Values.workers.backoffLimit }}
   {{- with include "dask-job.job-life" . | trim }}
   {{- . | nindent 2 }}
   {{- end }}
@@ -30,7 +32,6 @@ spec:
 {{- define "dask-job.workers.immutable" -}}
 completionMode: Indexed
 podReplacementPolicy: Failed
-backoffLimitPerIndex: {{ .Values.workers.backoffLimit }}
 {{- if semverCompare ">=1.31.0-0" .Capabilities.KubeVersion.Version }}
 # The first worker that is told that the work is over ends the Job; one that came too late is removed.
 successPolicy:

@@ -1,0 +1,107 @@
+"""Pods are killed at random times, again and again: every run is complete, and has the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from release import Claim
+from watched import Watched, slow_values
+
+from jobs.minimize.job import run
+from jobs.minimize.options import Options
+
+SEEDS = range(4)
+VICTIMS = {"one": ["driver"], "two": ["worker"], "three": ["driver", "worker"]}
+"""Release -> the roles that lose a pod."""
+
+
+@pytest.fixture(scope="module")
+def optimum(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Return what one process finds, undisturbed."""
+    folder = tmp_path_factory.mktemp("local") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        patch.setenv("SLOW_SECONDS", "0")
+        run(Options(problem="slow:Slow", workers=0, run=str(folder)))
+    return np.load(folder / "x.npy")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_killed_pods_lose_nothing(
+    watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray, seed: int
+) -> None:
+    """`kubectl delete pod --force` of the driver, a worker, or both, at random times: Complete, with the same bits.
+
+    Three releases at a time, since most of it is waiting.
+    """
+    chance = random.Random(seed)
+    for name in VICTIMS:
+        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="100m"))
+    for name in VICTIMS:
+        watched.until_pods_run(name, 3)
+    for name in chance.sample(list(VICTIMS), len(VICTIMS)):
+        time.sleep(chance.uniform(0, 6))
+        victims = [chance.choice(pods) for role in VICTIMS[name] if (pods := watched.pods(name, role))]
+        assert victims, "the run ended before anything was killed: make slow.py slower"
+        watched.kubectl("delete", "pod", "--force", "--grace-period=0", *victims)
+    assert [watched.exit_code(name) for name in VICTIMS] == [0, 0, 0]
+    watched.no_pods_in(60)
+    for name in VICTIMS:
+        assert np.array_equal(result_of(name, claim).x, optimum)
+
+
+def test_graceful_deletion(watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray) -> None:
+    """`kubectl delete pod` with its grace: the driver saves (4), a worker leaves (143), neither counts as a failure."""
+    none = ("driver.backoffLimit=0", "workers.backoffLimit=0")
+    watched.install("fit", f"run.claim.name={claim}", *none, values=slow_values())
+    watched.until_event("fit", "progress")
+    watched.kubectl("delete", "pod", watched.pods("fit", "worker")[0], "--wait=false")
+    time.sleep(3)
+    watched.kubectl("delete", "pod", watched.pods("fit", "driver")[0])
+    assert watched.exit_code("fit") == 0
+    watched.no_pods_in(60)
+    assert np.array_equal(result_of("fit", claim).x, optimum)
+
+
+def test_out_of_memory(watched: Watched) -> None:
+    """Code that kills its workers by memory: status says so, and the run ends with 3 instead of going on for ever."""
+    watched.install("fit", "driver.backoffLimit=0", "workers.memory=300Mi", values=slow_values("Greedy"))
+    watched.until_status("fit", "OOMKilled", 60)
+    assert watched.exit_code("fit", 400) == 3
+    watched.no_pods_in(60)
+
+
+def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray) -> None:
+    """Workers that a patch of the Job adds join the run and compute; it goes on when they leave again, bits as ever."""
+    watched.install("fit", f"run.claim.name={claim}", "workers.count=1", values=slow_values())
+    watched.until_event("fit", "progress")
+    watched.scale("fit", 3)
+    watched.until_event("fit", "joined", "worker", count=3)
+    time.sleep(2)
+    watched.scale("fit", 1)
+    assert watched.exit_code("fit") == 0
+    assert len(watched.events("fit", "leaving", "worker")) <= 2
+    outcome = result_of("fit", claim)
+    assert np.array_equal(outcome.x, optimum)
+
+
+def test_starts_with_the_minimum(watched: Watched) -> None:
+    """With min 1 and max 40 on a small node the run starts and ends; pods that found no room are removed."""
+    watched.install("fit", "workers.min=1", "workers.max=40", values=slow_values(cpu="400m"))
+    assert watched.exit_code("fit") == 0
+    watched.no_pods_in(60)
+
+
+def test_no_gpu(watched: Watched) -> None:
+    """A GPU that no node has: status names it within a minute, and `deadlines.start` ends the run with 3."""
+    watched.install("fit", "workers.gpu=1", "deadlines.start=45")
+    watched.until_status("fit", "nvidia.com/gpu", 60)
+    code, told = watched.tell("wait", "fit")
+    assert code == 3, told
+    assert watched.exit_code("fit") == 3
+    watched.no_pods_in(60)
