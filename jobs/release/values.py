@@ -213,8 +213,8 @@ class Deadlines(Section):
 
     start: PositiveInt = Field(
         default=900,
-        description="for the workers to come, also when all were lost; then the job fails with code 3. Kubernetes may wait "
-        "600 before it starts a failed pod again",
+        description="for the workers to come, also when all were lost; then the job fails with code 3. Kubernetes may "
+        "wait 600 before it starts a failed pod again",
     )
     schedulerLost: PositiveInt = Field(  # noqa: N815
         default=600, description="that a worker waits for a scheduler before it gives up"

@@ -1,0 +1,100 @@
+"""`dask-jobs cancel`: stops a release with its state saved, so that it can go on later."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from jobs.release import lines
+from jobs.release.client import Cluster
+from jobs.release.follow import Tails
+from jobs.release.objects import RUN_URL, STOPPED, Run, annotation, ended, live, name, started, suspended
+from jobs.release.reading import read
+from jobs.release.show import progress_text, resume_command
+from jobs.release.state import exit_code, is_scratch, over, release_state
+from jobs.release.stop import MORE_SECONDS, end_workers, grace, suspend_driver, suspend_workers, until
+
+SAVED = "all is saved"
+WHY = "by dask-jobs cancel"
+
+
+def cancel(cluster: Cluster, release: str) -> int:
+    """Stop a release: first its driver, which saves, then its workers; return 0 when no pod is left.
+
+    Raises:
+        InputError: there is no such release.
+        ClusterError: its pods did not end in time.
+    """
+    _, run = read(cluster, release)
+    if ended(run.driver):
+        return _already(cluster, release, run)
+    if suspended(run.driver) and annotation(run.driver, STOPPED) and over(run):
+        _say(f"{release} is stopped already")
+        return 0
+    log = _stop_driver(cluster, release, run)
+    _, run = read(cluster, release, follows=True)
+    if ended(run.driver):
+        return _already(cluster, release, run)
+    _say("the workers are asked to leave")
+    suspend_workers(cluster, run)
+    until(cluster, release, "the end of all pods", over, grace(run) + MORE_SECONDS)
+    _report(cluster, release, log)
+    return 0
+
+
+def _already(cluster: Cluster, release: str, run: Run) -> int:
+    _say(f"{release} has ended already (exit code {exit_code(run)})")
+    if end_workers(cluster, release, run):
+        until(cluster, release, "the end of all pods", over, grace(run) + MORE_SECONDS)
+        _say("its workers were still there; they are gone now")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What the driver said at its end; `ran` tells whether there was one."""
+
+    ran: bool
+    log: lines.Log
+
+
+def _stop_driver(cluster: Cluster, release: str, run: Run) -> _Last:
+    """Suspend the driver's Job and return what its pod says until it is gone: its log goes with it."""
+    pods = [pod for pod in run.driver_pods if live(pod)]
+    tails = Tails(cluster)
+    running = [pod for pod in pods if started(pod, "driver")]
+    for pod in running:
+        tails.add(name(pod), "driver")
+    suspend_driver(cluster, run, WHY)
+    _say("the driver is asked to save and to end" if running else "the driver does not run yet; it is removed")
+    said = [line for _, line in tails.rest(grace(run) + MORE_SECONDS)]
+    until(cluster, release, "the end of the driver's pod", _driver_gone, grace(run) + MORE_SECONDS)
+    return _Last(bool(running), lines.read(said))
+
+
+def _driver_gone(run: Run) -> bool:
+    return not any(live(pod) for pod in run.driver_pods)
+
+
+def _report(cluster: Cluster, release: str, last: _Last) -> None:
+    objects, run = read(cluster, release)
+    url = annotation(run.driver, RUN_URL)
+    reached = f" at {progress_text(last.log.progress, running=False)}" if last.log.progress else ""
+    if not last.ran:
+        _say("stopped before its driver ran: nothing had been computed in this attempt")
+    elif is_scratch(run.driver):
+        _say(
+            f"stopped{reached}; its run folder {url} was scratch space and is gone with the driver's pod: "
+            "to keep it, set run.s3 or run.claim"
+        )
+    elif SAVED in last.log.error:
+        _say(f"stopped{reached}; all is saved in {url}")
+    else:
+        _say(f"stopped{reached}; its driver did not say that all is saved: it goes on from what is in {url}")
+    _say(f"to go on: {resume_command(release_state(objects, run))}")
+    _say(f"to remove it: helm uninstall {release} -n {cluster.namespace}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

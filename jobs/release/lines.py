@@ -1,0 +1,106 @@
+"""What a driver's log says: JSON lines of progress, the last error, and the text for people between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ERROR = "dask-jobs: error: "
+FIXED = ("time", "job", "event", "done", "total")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: steps done of at most `total`, its metrics, and seconds left if a rate is known."""
+
+    done: int
+    total: int
+    metrics: Mapping[str, Any]
+    time: float
+    seconds_left: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """The part that is done, 0 .. 1."""
+        return self.done / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Log:
+    """The state of a driver as its log tells it."""
+
+    attempt: int | None = None
+    progress: Progress | None = None
+    doing: str = ""
+    error: str = ""
+    done: bool = False
+    text: tuple[str, ...] = field(default=())
+    """The lines that are not JSON."""
+
+
+def parse(line: str) -> dict[str, Any] | None:
+    """Return a JSON log line's fields; None for any other text."""
+    if not line.startswith("{"):
+        return None
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and "event" in fields else None
+
+
+def read(lines: Iterable[str]) -> Log:
+    """Return what a driver's log, or its end, says."""
+    state: dict[str, Any] = {}
+    text: list[str] = []
+    seen: list[Progress] = []
+    for line in lines:
+        fields = parse(line)
+        if fields is None:
+            text.append(line)
+            if line.startswith(ERROR):
+                state["error"] = line.removeprefix(ERROR)
+            continue
+        event = fields["event"]
+        if event == "attempt":
+            state |= {"attempt": fields.get("attempt"), "error": "", "done": False}
+            seen.clear()
+        elif event in ("doing", "workers", "retry"):
+            state["doing"] = str(fields.get("message", ""))
+        elif event == "progress" and (progress := progress_of(fields)):
+            seen.append(progress)
+        elif event == "done":
+            state["done"] = True
+    return Log(**state, progress=_with_rate(seen), text=tuple(text))
+
+
+def progress_of(fields: Mapping[str, Any]) -> Progress | None:
+    """Return the progress that a JSON line tells; None if it lacks its numbers."""
+    try:
+        done, total, time = int(fields["done"]), int(fields["total"]), float(fields["time"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Progress(done, total, {key: value for key, value in fields.items() if key not in FIXED}, time)
+
+
+def _with_rate(seen: list[Progress]) -> Progress | None:
+    """Return the last progress with seconds left at the rate of the lines that were seen."""
+    if not seen:
+        return None
+    first, last = seen[0], seen[-1]
+    if last.done <= first.done or last.time <= first.time:
+        return last
+    left = (last.total - last.done) * (last.time - first.time) / (last.done - first.done)
+    return Progress(last.done, last.total, last.metrics, last.time, left)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    whole = max(0, round(seconds))
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"

@@ -1,0 +1,217 @@
+"""What a release is doing: one frozen `Release`, made of its objects. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.errors import ClusterError, Stopped
+from jobs.release import lines
+from jobs.release.lines import Progress
+from jobs.release.objects import (
+    QUEUE,
+    RUN_URL,
+    START_TIMEOUT,
+    STOPPED,
+    WORKERS,
+    Object,
+    Objects,
+    Run,
+    annotation,
+    condition,
+    created,
+    ended,
+    label,
+    live,
+    name,
+    phase,
+    ready,
+    seconds,
+    started,
+    suspended,
+    terminated,
+)
+from jobs.release.trouble import troubles
+from jobs.release.trouble_pod import Trouble
+
+Phase = Literal["pending", "starting", "running", "stopping", "stopped", "done", "failed"]
+DEFAULT_START_TIMEOUT = 900.0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Worker pods: ready now, wanted by the Job, and the least with which the job starts."""
+
+    ready: int
+    wanted: int
+    least: int
+    failed: int
+    """How many have failed since the start; they were replaced."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The state of a release at one moment; times are seconds since 1970."""
+
+    name: str
+    namespace: str
+    run: str
+    jobs: tuple[str, ...]
+    """Names of the run's Jobs, the driver's first."""
+    queue: str
+    """Kueue's LocalQueue that starts them, if any."""
+    phase: Phase
+    exit_code: int | None
+    """The job's, once it has ended."""
+    attempt: int
+    doing: str
+    error: str
+    progress: Progress | None
+    workers: Workers
+    drivers_failed: int
+    run_url: str
+    scratch: bool
+    """Whether the run folder is lost with the driver's pod."""
+    began: float
+    finished: float | None
+    others: tuple[str, ...]
+    troubles: tuple[Trouble, ...]
+
+
+def release_state(objects: Objects, run: Run) -> Release:
+    """Return the state of a release's present run."""
+    pod = run.driver_pods[-1] if run.driver_pods else None
+    log = lines.read(objects.logs.get((name(pod), "driver"), "").splitlines() if pod else ())
+    failed = int(run.driver.get("status", {}).get("failed", 0))
+    return Release(
+        name=objects.release,
+        namespace=objects.namespace,
+        run=run.hash,
+        jobs=tuple(name(job) for job in (run.driver, run.workers) if job is not None),
+        queue=label(run.driver, QUEUE),
+        phase=_phase(run, log),
+        exit_code=exit_code(run),
+        attempt=log.attempt or max(1, failed + (not ended(run.driver))),
+        doing=log.doing,
+        error=log.error,
+        progress=log.progress,
+        workers=_workers(run),
+        drivers_failed=failed,
+        run_url=annotation(run.driver, RUN_URL),
+        scratch=is_scratch(run.driver),
+        began=_began(run),
+        finished=_finished(run),
+        others=run.others,
+        troubles=troubles(objects, run),
+    )
+
+
+def _phase(run: Run, log: lines.Log) -> Phase:
+    pods = [pod for pod in run.driver_pods if live(pod)]
+    if ended(run.driver):
+        return "done" if condition(run.driver, "Complete", "SuccessCriteriaMet") else "failed"
+    if suspended(run.driver):
+        left = any(live(pod) for pod in (*pods, *run.worker_pods))
+        return "stopping" if left else "pending" if waits_in_queue(run) else "stopped"
+    if not pods or not started(pods[-1], "driver"):
+        return "pending"
+    if "deletionTimestamp" in pods[-1]["metadata"]:
+        return "stopping"
+    return "running" if log.progress or log.done else "starting"
+
+
+def waits_in_queue(run: Run) -> bool:
+    """Return whether the run is suspended by its queue, not by us."""
+    return suspended(run.driver) and bool(label(run.driver, QUEUE)) and not annotation(run.driver, STOPPED)
+
+
+def exit_code(run: Run) -> int | None:
+    """Return the job's exit code once it has ended: 0 to 4, as the driver's are; None before.
+
+    The Job's verdict comes first, since a container's code may be of an attempt that does not count.
+    """
+    if suspended(run.driver) and not ended(run.driver):
+        return None if waits_in_queue(run) else Stopped.exit_code
+    if condition(run.driver, "Complete", "SuccessCriteriaMet"):
+        return 0
+    failure = condition(run.driver, "Failed", "FailureTarget")
+    if failure is None:
+        return None
+    if failure.get("reason") == "DeadlineExceeded":
+        return Stopped.exit_code
+    if failure.get("reason") == "PodFailurePolicy":
+        ends = [terminated(pod, "driver") for pod in run.driver_pods]
+        codes = [int(end["exitCode"]) for end in ends if end]
+        found = re.search(r"exit code (\d+)", str(failure.get("message", "")))
+        code = int(found[1]) if found else (codes or [ClusterError.exit_code])[-1]
+        return code if code in (1, 2, 3) else ClusterError.exit_code
+    return ClusterError.exit_code
+
+
+def _workers(run: Run) -> Workers:
+    job = run.workers or {"spec": {"parallelism": 0}}
+    wanted = int(job["spec"].get("parallelism", 1))
+    least = annotation(run.driver, WORKERS)
+    return Workers(
+        ready=sum(ready(pod) for pod in run.worker_pods),
+        wanted=wanted,
+        least=int(least) if least.isdecimal() else wanted,
+        failed=int(job.get("status", {}).get("failed", 0)),
+    )
+
+
+def _began(run: Run) -> float:
+    begin = run.driver.get("status", {}).get("startTime")
+    return seconds(begin) if begin else created(run.driver)
+
+
+def _finished(run: Run) -> float | None:
+    end = condition(run.driver, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
+    return seconds(end["lastTransitionTime"]) if end else None
+
+
+def held_up_for(run: Run, now: float) -> float:
+    """Return for how many seconds the driver cannot start: 0 once it has, or while it is suspended or has ended."""
+    if suspended(run.driver) or ended(run.driver):
+        return 0.0
+    pods = [pod for pod in run.driver_pods if live(pod)]
+    if pods:
+        return 0.0 if started(pods[-1], "driver") else max(0.0, now - created(pods[-1]))
+    ends = [terminated(pod, "driver") for pod in run.driver_pods]
+    return max(0.0, now - max([_began(run), *(seconds(end["finishedAt"]) for end in ends if end)]))
+
+
+def start_timeout(run: Run) -> float:
+    """Return how many seconds the driver may take to start, deadlines.start."""
+    text = annotation(run.driver, START_TIMEOUT)
+    return float(text) if text.replace(".", "", 1).isdecimal() else DEFAULT_START_TIMEOUT
+
+
+def is_scratch(driver: Object) -> bool:
+    """Return whether the run folder lies on an emptyDir of the driver's pod."""
+    url = annotation(driver, RUN_URL)
+    if url.startswith("s3://"):
+        return False
+    spec = driver["spec"]["template"]["spec"]
+    mounts = [mount for container in spec["containers"] for mount in container.get("volumeMounts", ())]
+    over = [mount for mount in mounts if f"{url}/".startswith(mount["mountPath"].rstrip("/") + "/")]
+    if not over:
+        return True
+    nearest = max(over, key=lambda mount: len(mount["mountPath"]))
+    volumes: Mapping[str, Object] = {volume["name"]: volume for volume in spec.get("volumes", ())}
+    return "emptyDir" in volumes.get(nearest["name"], {"emptyDir": {}})
+
+
+def over(run: Run) -> bool:
+    """Return whether no pod of the run is left that holds resources, and none will come."""
+    jobs = [job for job in (run.driver, run.workers) if job is not None]
+    return all(ended(job) or suspended(job) for job in jobs) and not any(
+        live(pod) for pod in (*run.driver_pods, *run.worker_pods)
+    )
+
+
+def unfinished(run: Run) -> list[str]:
+    """Return the names of worker pods that are left though the driver's Job has ended or is suspended."""
+    return [f"{name(pod)} ({phase(pod)})" for pod in run.worker_pods if live(pod)]

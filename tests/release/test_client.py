@@ -1,0 +1,104 @@
+"""Errors of the cluster are one line that says what was refused and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.errors import ClusterError, InputError
+from jobs.release.client import Cluster, Forbidden, explain
+
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "here", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "jane", "user": {"token": "secret-token"}}],
+    "contexts": [
+        {"name": "one", "context": {"cluster": "here", "user": "jane", "namespace": "team-a"}},
+        {"name": "two", "context": {"cluster": "here", "user": "jane"}},
+    ],
+    "current-context": "one",
+}
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> str:
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    return str(path)
+
+
+def test_forbidden_names_verb_and_resource() -> None:
+    """A refusal of RBAC's names who may not do what, and the role to ask for."""
+    message = (
+        'pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "team-a": no role'
+    )
+    error = explain(403, message, "https://host")
+    assert isinstance(error, Forbidden)
+    assert (
+        str(error) == "jane may not list pods in namespace team-a: ask for a role with the verb 'list' on 'pods' there"
+    )
+
+
+def test_forbidden_in_the_whole_cluster() -> None:
+    """Nodes are of no namespace."""
+    message = 'nodes is forbidden: User "jane" cannot list resource "nodes" in API group "" at the cluster scope'
+    assert "jane may not list nodes in the whole cluster" in str(explain(403, message, "https://host"))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (401, InputError, "log in to the cluster again"),
+        (403, InputError, "exceeded quota: team"),
+        (500, ClusterError, "try again"),
+        (429, ClusterError, "try again"),
+        (0, ClusterError, "connection lost"),
+        (422, InputError, "refused the request (422)"),
+    ],
+)
+def test_other_answers(status: int, kind: type[Exception], text: str) -> None:
+    """What may pass is a ClusterError (3), what the same command would meet again an InputError (2)."""
+    error = explain(status, 'pods "x" is forbidden: exceeded quota: team', "https://host")
+    assert type(error) is kind
+    assert text in str(error)
+
+
+def test_the_context_gives_the_namespace(kubeconfig: str) -> None:
+    """The namespace is the one given, else the context's, else default."""
+    assert Cluster(kubeconfig=kubeconfig).namespace == "team-a"
+    assert Cluster(context="two", kubeconfig=kubeconfig).namespace == "default"
+    assert Cluster("mine", kubeconfig=kubeconfig).namespace == "mine"
+
+
+def test_an_unknown_context_is_named(kubeconfig: str) -> None:
+    """A context that the kubeconfig lacks is an InputError."""
+    with pytest.raises(InputError, match="three"):
+        Cluster(context="three", kubeconfig=kubeconfig)
+
+
+def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kubeconfig, and outside of a cluster, it says where one was looked for."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(InputError, match=r"there is no kubeconfig at .*none: name one by --kubeconfig or KUBECONFIG"):
+        Cluster()
+
+
+def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
+    """A file of another kind is an InputError of one line."""
+    path = tmp_path / "kubeconfig"
+    path.write_text("- just\n- a list\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"the kubeconfig .* cannot be used: [^\n]+$"):
+        Cluster(kubeconfig=str(path))
+
+
+def test_a_cluster_that_does_not_answer(kubeconfig: str) -> None:
+    """A refused connection is a ClusterError that names the address, and not the token."""
+    with pytest.raises(
+        ClusterError, match=r"^the cluster at https://127.0.0.1:1 cannot be reached \(.*refused\)"
+    ) as told:
+        Cluster(kubeconfig=kubeconfig).nodes()
+    assert "secret-token" not in str(told.value)

@@ -1,0 +1,74 @@
+"""The release commands' lines: what is typed wrong is one line that says what is right; help teaches by examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from situation import run
+
+from jobs.cli import RELEASE_COMMANDS
+from jobs.errors import InputError
+from jobs.release import commands
+from jobs.release.logs import pods_of
+from jobs.release.objects import name
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("status", [], "the following arguments are required: RELEASE"),
+        ("status", ["fit", "--jsn"], "--jsn: there is no such option; did you mean '--json'?"),
+        ("status", ["fit", "other"], "unrecognized arguments: other"),
+        ("wait", ["fit", "--timeout", "soon"], "argument --timeout: 'soon' must be a positive number of seconds"),
+        ("wait", ["fit", "--timeout", "-1"], "argument --timeout"),
+        ("logs", ["fit", "--role", "drivr"], "argument --role: invalid choice: 'drivr'"),
+        ("logs", ["fit", "--worker", "x"], "'x' must be a whole number"),
+        ("logs", ["fit", "--worker", "1", "--role", "driver"], "--worker 1 and --role driver exclude each other"),
+        ("logs", ["fit", "--previous", "--follow"], "--previous is for the log of an earlier driver"),
+        ("fetch", ["fit", "--force=1"], "argument --force: ignored explicit argument '1'"),
+        ("plan", ["tune"], "'tune' is no job"),
+        ("plan", ["--set", "workers.count"], "--set 'workers.count' must be NAME=VALUE"),
+    ],
+)
+def test_wrong_command_lines(command: str, arguments: list[str], message: str) -> None:
+    """A wrong command line is an InputError before any cluster is asked."""
+    with pytest.raises(InputError) as told:
+        getattr(commands, command)(arguments)
+    assert message in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("command", RELEASE_COMMANDS)
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--help ends with code 0 and shows examples; all commands that have a line of help exist."""
+    with pytest.raises(SystemExit) as end:
+        getattr(commands, command)(["--help"])
+    assert end.value.code == 0
+    told = capsys.readouterr().out
+    assert f"usage: dask-jobs {command}" in told
+    assert f"  dask-jobs {command} " in told
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "logs", "cancel", "fetch"])
+def test_no_kubeconfig(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kubeconfig each command says so in one line."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(InputError, match="there is no kubeconfig at"):
+        getattr(commands, command)(["fit"])
+
+
+def test_which_pods_have_a_roles_logs() -> None:
+    """Of workers the newest pod of each index, by number; of the driver all; what is not there is said."""
+    found = run("running")
+    assert [name(pod)[:-6] for pod in pods_of(found, "workers", None)] == [
+        "fit-workers-0123abcd-0",
+        "fit-workers-0123abcd-1",
+    ]
+    assert name(pods_of(found, "workers", 1)[0]).startswith("fit-workers-0123abcd-1")
+    assert len(pods_of(run("driver-replaced"), "driver", None)) == 2
+    with pytest.raises(InputError, match="--worker is 7, but the workers that have a pod are: 0, 1"):
+        pods_of(found, "workers", 7)
+    with pytest.raises(InputError, match="the driver has no pod"):
+        pods_of(run("insecure"), "driver", None)

@@ -1,0 +1,97 @@
+"""What `wait` shows: lines as they come, and the summary alone on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.release.screen import Screen
+
+
+def _line(event: str, job: str = "minimize", **fields: object) -> str:
+    return json.dumps({"time": 1.0, "job": job, "event": event, **fields})
+
+
+def _shown(lines: list[str], *, success: bool, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    with Screen("fit") as screen:
+        for line in lines:
+            screen.line(line)
+        screen.end(success=success)
+    told = capsys.readouterr()
+    return told.out, told.err
+
+
+def test_the_summary_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """The text after the job's last event is the summary; JSON lines and earlier text go to standard error."""
+    lines = [_line("run"), "a user's print", _line("progress", done=1, total=2), _line("done"), "converged", "loss 1"]
+    out, err = _shown([*lines, _line("over", "driver")], success=True, capsys=capsys)
+    assert out == "converged\nloss 1\n"
+    assert err.splitlines() == [*lines[:4], _line("over", "driver")]
+
+
+def test_a_run_that_had_ended_already_has_a_summary_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A driver that only repeats the result logs no event of its job."""
+    out, err = _shown(
+        [_line("started", "driver"), "converged earlier", _line("over", "driver")], success=True, capsys=capsys
+    )
+    assert out == "converged earlier\n"
+    assert "converged" not in err
+
+
+def test_a_failure_has_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tracebacks and the error line go to standard error, in order."""
+    text = ["Traceback", "LookupError: no such row", "dask-jobs: error: the user's code raised LookupError"]
+    out, err = _shown([_line("run"), *text, _line("over", "driver")], success=False, capsys=capsys)
+    assert out == ""
+    assert [line for line in err.splitlines() if not line.startswith("{")] == text
+
+
+def test_the_text_of_a_lost_attempt_is_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text that was held back when a driver was lost comes out on standard error; the next driver's summary counts."""
+    with Screen("fit") as screen:
+        for line in (_line("done"), "half a summ"):
+            screen.line(line)
+        screen.begin_attempt()
+        for line in (_line("done"), "converged"):
+            screen.line(line)
+        screen.end(success=True)
+    told = capsys.readouterr()
+    assert told.out == "converged\n"
+    assert "half a summ" in told.err
+
+
+ON_A_TERMINAL = """
+import json, sys
+from jobs.release.screen import Screen
+with Screen("fit") as screen:
+    for fields in ({"event": "progress", "done": 20, "total": 1000, "loss": 0.5}, {"event": "done"}):
+        screen.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
+    screen.line("converged")
+    screen.say("stuck: no node for it", "yellow")
+    screen.end(success=True)
+"""
+
+
+def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(tmp_path: Path) -> None:
+    """With a terminal as standard error alone, the bar and what is said are there, and the summary in the file."""
+    ours, theirs = os.openpty()
+    line = [sys.executable, "-c", ON_A_TERMINAL]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
+    with (tmp_path / "summary").open("wb") as summary:
+        subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=60)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # a terminal without a process is read to its end, then fails
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert (tmp_path / "summary").read_text() == "converged\n"
+    for text in ("20/1000", "loss 0.5", "stuck: no node for it"):
+        assert text in shown.decode()
+    assert "converged" not in shown.decode()

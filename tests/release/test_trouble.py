@@ -1,0 +1,96 @@
+"""Why a release is stuck, told from objects that were recorded on a real cluster: the cause, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from situation import NAMES, objects, run, state
+
+from jobs.release.trouble import troubles
+
+CAUSES = {
+    "image-missing": ("image", "image localhost:1/nothing:1 cannot be pulled (failed to resolve", "image.pullSecrets"),
+    "image-never": ("image", "localhost/nothing:1 is not on the node, and image.pullPolicy is Never", "load the image"),
+    "image-invalid": ("image", "'BAD:name:1' is no image name", "image.repository"),
+    "no-gpu": ("unschedulable", "1 Insufficient nvidia.com/gpu", "lower workers.gpu"),
+    "no-cpu": ("unschedulable", "1 Insufficient cpu", "lower workers.cpu"),
+    "no-memory": ("unschedulable", "1 Insufficient memory", "lower driver.memory"),
+    "no-node": ("unschedulable", "didn't match Pod's node affinity/selector", "workers.nodeSelector"),
+    "claim-missing": ("unschedulable", 'persistentvolumeclaim "runs" not found', "run.claim.create=true"),
+    "claim-unbound": ("unschedulable", "claim runs is Pending with storage class ''", "run.claim.storageClass"),
+    "worker-oom": ("oom", "container worker used more memory than its limit of 48Mi", "raise workers.memory"),
+    "driver-oom": ("backoff", "more often than driver.backoffLimit = 0 allows", "driver.backoffLimit"),
+    "worker-crashes": ("crash", "container worker failed with exit code 2: --threads is 0", "--role workers"),
+    "scheduler-crashes": ("crash", "container scheduler ends again and again (exit code 2", "last lines"),
+    "secret-missing": ("config", 'secret "s3-login" not found', "make what is missing"),
+    "map-missing": ("mount", 'configmap "my-code" not found', "ConfigMap"),
+    "quota": ("quota", "exceeded quota: team", "more quota"),
+    "insecure": ("security", 'violates PodSecurity "restricted:latest"', "stricter profile"),
+    "gave-up": ("gave up", "no worker will come any more", "deadlines.schedulerLost"),
+    "deadline": ("deadline", "longer than deadlines.job", "raise deadlines.job"),
+    "backoff": ("backoff", "more often than driver.backoffLimit = 0 allows", "driver.backoffLimit"),
+    "user-code-failed": ("driver", "(exit code 1): my_model raised ValueError", "correct the code"),
+    "bad-options": ("driver", "bad options or data (exit code 2): --method is X", "correct what the error names"),
+    "queued": ("queue", "queue 'team-a' has not admitted it yet", "kubectl get workloads"),
+}
+
+
+@pytest.mark.parametrize(("recorded", "cause"), CAUSES.items())
+def test_cause(recorded: str, cause: tuple[str, str, str]) -> None:
+    """The first trouble of each situation names its cause and what to do, and holds the release up now."""
+    kind, what, todo = cause
+    first = state(recorded).troubles[0]
+    assert (first.kind, first.now) == (kind, True)
+    assert what in first.what
+    assert todo in first.todo
+
+
+@pytest.mark.parametrize("recorded", sorted(set(NAMES) - set(CAUSES)))
+def test_no_false_alarm(recorded: str) -> None:
+    """Situations in which nothing is wrong have nothing that holds them up."""
+    assert not [trouble for trouble in state(recorded).troubles if trouble.now]
+
+
+def test_two_pods_with_one_cause_are_told_once() -> None:
+    """The same cause of several pods is one trouble with their number."""
+    (trouble,) = state("no-gpu").troubles
+    assert trouble.count == 2
+
+
+def test_the_cause_of_a_driver_that_failed_too_often_follows() -> None:
+    """Behind the Job's own verdict stands what made its pod fail."""
+    assert [trouble.kind for trouble in state("driver-oom").troubles] == ["backoff", "oom"]
+    assert [trouble.kind for trouble in state("backoff").troubles] == ["backoff", "killed"]
+
+
+def test_a_crash_shows_the_last_lines() -> None:
+    """A sidecar that ends again and again is told with its log's end."""
+    assert state("scheduler-crashes").troubles[0].log == "no port"
+
+
+def test_a_failed_worker_that_was_replaced_holds_nothing_up() -> None:
+    """Once a new pod lives in its place, a failed one is told as past."""
+    found, other = run("worker-oom"), run("running")
+    failed = [pod for pod in found.worker_pods if pod["status"]["phase"] == "Failed"]
+    told = troubles(objects("worker-oom"), replace(other, worker_pods=(*failed, *other.worker_pods)))
+    assert {(trouble.kind, trouble.now) for trouble in told} == {("oom", False)}
+
+
+def test_an_event_of_the_past_is_no_trouble() -> None:
+    """A refusal to make pods does not count any more once all pods are there."""
+    found, other = objects("quota"), run("running")
+    events = tuple({**event, "involvedObject": {"name": "fit-workers-0123abcd"}} for event in found.events)
+    assert not troubles(replace(objects("running"), events=events), other)
+
+
+EVICTED = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
+
+
+def test_eviction_by_full_scratch_space() -> None:
+    """A worker that was evicted since its disk was full is told with the value to raise."""
+    found = run("worker-oom")
+    failed = next(pod for pod in found.worker_pods if pod["status"]["phase"] == "Failed")
+    evicted = {**failed, "status": {"phase": "Failed", "reason": "Evicted", "message": EVICTED}}
+    first, *_ = troubles(objects("worker-oom"), replace(found, worker_pods=(evicted,)))
+    assert (first.kind, first.todo) == ("evicted", "raise workers.scratch")
