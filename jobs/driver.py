@@ -30,29 +30,29 @@ RETRIED = "DASK_JOBS_RETRIED"
 LONGEST_WAIT = 60.0
 HEARD_SECONDS = 60.0
 """How long the last word waits for a worker to hear it; one that hears it is enough to end a worker Job."""
+NOBODY_SECONDS = 5.0
+"""The same where workers were waited for in vain already."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job's command and return its exit code; does not return where it is tried again."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     log_start("driver")
-    code = _attempt(arguments)
-    if code != Stopped.exit_code:
-        _say_over(_scheduler(arguments))
-    return code
-
-
-def _attempt(arguments: Sequence[str]) -> int:
+    patience = HEARD_SECONDS
     try:
-        return cli.command(arguments)
+        code = cli.command(arguments)
+    except TooFewWorkers as error:
+        code, patience = cli.tell(error), NOBODY_SECONDS
     except JobError as error:
         code = cli.tell(error)
-        if isinstance(error, ClusterError) and not isinstance(error, TooFewWorkers):
+        if isinstance(error, ClusterError):
             _again(arguments)
-        return code
     except Exception:  # noqa: BLE001  a bug of ours must not leave workers waiting
         traceback.print_exc()
-        return 1
+        code = 1
+    if code != Stopped.exit_code:
+        _say_over(_scheduler(arguments), patience)
+    return code
 
 
 def _again(arguments: Sequence[str]) -> None:
@@ -78,11 +78,11 @@ def _scheduler(arguments: Sequence[str]) -> str | None:
     return str(address)
 
 
-def _say_over(address: str | None) -> None:
+def _say_over(address: str | None, patience: float) -> None:
     """Tell all workers, and those that come in the next moment, that the work is over; best effort, in bounded time."""
     if address is None:
         return
-    end = time.monotonic() + HEARD_SECONDS
+    end = time.monotonic() + patience
     try:
         with Client(address, timeout=10) as client:
             client.register_plugin(Over())

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from chart_tools import render
 
+from jobs.minimize.options import Options
+
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
 OWN = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "minimize", "app.kubernetes.io/instance": "fit"}}}
 DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
@@ -42,6 +44,11 @@ def test_numbers_reach_the_driver_as_numbers() -> None:
     assert {key: options[key] for key in ("max_iterations", "l2")} == {"max_iterations": 12345678, "l2": 0.1}
     assert float(options["tol"]) == 1e-12
     assert (options["options"]["maxcor"], float(options["options"]["ftol"])) == (20, 2.5e-11)
+
+
+def test_exponents_may_be_set_on_the_command_line() -> None:
+    """`--set job.tol=1e-3` is text to Helm; it passes, and the driver reads the number."""
+    assert Options(tol=render({"job": {"tol": "1e-3"}}).options["tol"]).tol == 0.001
 
 
 def test_pods_reach_each_other_and_dns_alone() -> None:

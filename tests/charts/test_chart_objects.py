@@ -102,7 +102,6 @@ def test_same_values_twice_give_the_same_text() -> None:
     [
         {"workers": {"memory": "3Gi"}},
         {"driver": {"env": [{"name": "A", "value": "b"}]}},
-        {"workers": {"backoffLimit": 3}},
         {"job": {"l2": 1}},
         {"code": {"a.py": "x = 1\n"}},
         {"run": {"name": "seven"}},
