@@ -16,6 +16,8 @@ from jobs.release.lines import progress_of
 
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
+QUIET = ("started", "run", "done", "over")
+"""Events that the bar and the summary tell as well."""
 
 
 class Screen:
@@ -65,7 +67,9 @@ class Screen:
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=metrics)
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
-        else:
+        elif fields["event"] == "attempt":
+            self.say(f"attempt {fields['attempt']} on {fields['workers']} workers, run folder {fields['run']}")
+        elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
             text = rest.pop("message", "") or " ".join(f"{name}={value}" for name, value in rest.items())
             self.say(f"{fields['event']}: {text}")

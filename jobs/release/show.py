@@ -50,7 +50,7 @@ def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
     yield "run folder", release.run_url + (" (scratch: lost with the driver's pod)" if release.scratch else "")
     if release.error and release.phase in ("failed", "stopped", "stopping"):
         yield "error", release.error
-    yield "next", _next(release)
+    yield "next", next_command(release)
 
 
 def _age(release: Release, now: float) -> str:
@@ -68,7 +68,8 @@ def _workers(release: Release) -> str:
     return f"{workers.ready} of {workers.wanted} ready{least}"
 
 
-def _next(release: Release) -> str:
+def next_command(release: Release) -> str:
+    """Return what a person types next."""
     target = f"{release.name} -n {release.namespace}"
     if release.phase == "done":
         return f"helm uninstall {target}" if release.scratch else f"dask-jobs fetch {target}"

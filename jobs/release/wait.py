@@ -11,7 +11,7 @@ from jobs.release.lines import duration
 from jobs.release.objects import Objects, Run, ended, live, name, started
 from jobs.release.reading import read
 from jobs.release.screen import Screen
-from jobs.release.show import describe, resume_command
+from jobs.release.show import describe, next_command, resume_command
 from jobs.release.state import Release, exit_code, held_up_for, release_state, start_timeout
 from jobs.release.stop import end_workers, suspend_driver, suspend_workers
 
@@ -126,9 +126,10 @@ class Wait:
         for _, line in self._tails.rest(REST_SECONDS):
             self._screen.line(line)
         self._screen.end(success=code == 0)
+        release = release_state(objects, run)
         if ended(run.driver):
+            self._screen.say(f"next: {next_command(release)}")
             end_workers(self._cluster, self._release, run)
             return code
-        release = release_state(objects, run)
         self._screen.say(f"dask-jobs: {self._release} is stopped (suspended); it goes on by: {resume_command(release)}")
         return code
