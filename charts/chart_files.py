@@ -52,7 +52,7 @@ def values_schema(options: Options, about: dict[str, Any]) -> str:
         section["required"] = [name for name, value in section["properties"].items() if _always_there(value)]
     schema["properties"]["job"]["required"] = []
     for option in schema["properties"]["job"]["properties"].values():
-        _allow_exponents(option)
+        _allow_text(option)
     # Helm adds these two itself.
     schema["properties"]["global"] = {"type": "object"}
     library = {"type": "object", "properties": {"global": {"type": "object"}}, "additionalProperties": False}
@@ -124,12 +124,12 @@ def _merged(node: dict[str, Any]) -> dict[str, Any]:
     return merged | {"type": [branch["type"] for branch in branches]} | rest
 
 
-def _allow_exponents(option: dict[str, Any]) -> None:
-    """Let a number also be text like "1e-3", which is what Helm makes of --set job.l2=1e-3; pydantic reads it."""
+def _allow_text(option: dict[str, Any]) -> None:
+    """Let a number also be text, which is what Helm makes of --set job.l2=0.5; pydantic reads it."""
     types = option.get("type")
     types = [types] if isinstance(types, str) else types or []
     if "number" in types:
-        option |= {"type": [*types, "string"], "pattern": r"^[-+]?[0-9.]+[eE][-+]?[0-9]+$"}
+        option |= {"type": [*types, "string"], "pattern": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"}
 
 
 def _properties(properties: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

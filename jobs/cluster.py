@@ -29,6 +29,7 @@ def connect(
     threads: int = 1,
     connect_timeout: float = 60.0,
     workers_timeout: float = 300.0,
+    enough_after: float | None = None,
 ) -> Iterator[Client]:
     """Yield a client whose workers are there and have the driver's software versions; close all that was started.
 
@@ -41,6 +42,7 @@ def connect(
         threads: compute threads of each worker on this machine.
         connect_timeout: seconds to wait for the scheduler.
         workers_timeout: seconds to wait for the workers.
+        enough_after: seconds after which one worker is enough, for a run that goes on: its cluster may be smaller now.
 
     Raises:
         InputError: the address is none, or a worker has other software versions.
@@ -55,7 +57,7 @@ def connect(
         else:
             count = workers or 1
         client = stack.enter_context(_client(address, connect_timeout))
-        _wait(client, count, workers_timeout)
+        _wait(client, count, workers_timeout, enough_after)
         _check_versions(client)
         yield client
 
@@ -112,11 +114,17 @@ def _client(address: str | LocalCluster, timeout: float) -> Client:
         ) from error
 
 
-def _wait(client: Client, count: int, timeout: float) -> None:
+def _wait(client: Client, count: int, timeout: float, enough_after: float | None) -> None:
+    if enough_after is not None and enough_after < timeout:
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(count, timeout=enough_after)
+            return
+        count, timeout = 1, timeout - enough_after
     try:
         client.wait_for_workers(count, timeout=timeout)
     except TimeoutError as error:
-        there = len(client.scheduler_info()["workers"])
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        there = sum(worker["status"] == "running" for worker in known)
         raise TooFewWorkers(
             f"only {there} of {count} workers came in {timeout:g} s (--workers-timeout); "
             "start more, or ask for fewer (--workers)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import time
 import traceback
@@ -20,7 +21,7 @@ from distributed import Client
 
 from jobs import cli
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
-from jobs.log import log, log_start
+from jobs.log import log, log_start, restart
 from jobs.worker import OVER, Over
 
 RETRIES = "DASK_JOBS_RETRIES"
@@ -42,11 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.command(arguments)
     except TooFewWorkers as error:
-        code, patience = cli.tell(error), NOBODY_SECONDS
+        cli.tell(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
+        code, patience = error.exit_code, NOBODY_SECONDS
+    except (ClusterError, OSError) as error:
+        code = cli.tell(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
+        _again(arguments)
     except JobError as error:
         code = cli.tell(error)
-        if isinstance(error, ClusterError):
-            _again(arguments)
     except Exception:  # noqa: BLE001  a bug of ours must not leave workers waiting
         traceback.print_exc()
         code = 1
@@ -62,9 +65,10 @@ def _again(arguments: Sequence[str]) -> None:
         return
     seconds = min(LONGEST_WAIT, 2.0**retried)
     log("driver", "retry", message=f"trying again in {seconds:g} s: retry {retried + 1} of {retries}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Stopped.exit_code))
     time.sleep(seconds)
     os.environ[RETRIED] = str(retried + 1)
-    os.execv(sys.executable, [sys.executable, "-m", "jobs.driver", *arguments])  # noqa: S606  no shell is wanted
+    restart("jobs.driver", arguments)
 
 
 def _scheduler(arguments: Sequence[str]) -> str | None:
@@ -89,7 +93,7 @@ def _say_over(address: str | None, patience: float) -> None:
             while not client.get_events(OVER) and time.monotonic() < end:
                 time.sleep(0.2)
             log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")
-    except (OSError, TimeoutError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  the job's own exit code is what counts
         log("driver", "over", message=f"the workers could not be told that the work is over ({error})")
 
 

@@ -1,14 +1,19 @@
-"""Log lines for programs: one JSON object a line on standard error."""
+"""Log lines for programs, one JSON object a line on standard error; and how a process starts anew."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import psutil
+
+RESTARTED = "DASK_JOBS_RESTARTED"
+"""Environment variable: when a process replaced itself by this one, in seconds since 1970."""
 
 
 def log(job: str, event: str, **fields: Any) -> None:
@@ -24,4 +29,11 @@ def log(job: str, event: str, **fields: Any) -> None:
 
 def log_start(job: str) -> None:
     """Write the event `started` with how many seconds this process has spent until now, mostly on imports."""
-    log(job, "started", import_seconds=round(time.time() - psutil.Process().create_time(), 3))
+    began = float(os.environ.pop(RESTARTED, "0")) or psutil.Process().create_time()
+    log(job, "started", import_seconds=round(time.time() - began, 3))
+
+
+def restart(module: str, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a fresh `python -m MODULE ARGUMENTS`, with the same environment and process id."""
+    os.environ[RESTARTED] = str(time.time())
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  no shell is wanted

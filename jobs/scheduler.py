@@ -34,7 +34,7 @@ class Options(BaseModel):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM; return the exit code."""
+    """Run until SIGTERM (0), or until somebody shuts the scheduler down (1: Kubernetes starts it again)."""
     try:
         options = parse(Options, "python -m jobs.scheduler", sys.argv[1:] if arguments is None else arguments)
     except JobError as error:
@@ -42,11 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     logging.getLogger("distributed").setLevel(logging.ERROR)
     log_start("scheduler")
-    asyncio.run(_serve(options))
-    return 0
+    return asyncio.run(_serve(options))
 
 
-async def _serve(options: Options) -> None:
+async def _serve(options: Options) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -61,9 +60,12 @@ async def _serve(options: Options) -> None:
     async with scheduler:
         log("scheduler", "listening", address=scheduler.address, dashboard=scheduler.http_server.port, id=scheduler.id)
         pages = asyncio.ensure_future(_dashboard(scheduler))
-        await stop.wait()
+        ends = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(scheduler.finished())}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         pages.cancel()
-        log("scheduler", "closing", message="SIGTERM: this attempt's driver has ended")
+        why = "SIGTERM: this attempt's driver has ended" if stop.is_set() else "a client has shut it down"
+        log("scheduler", "closing", message=why)
+    return 0 if stop.is_set() else 1
 
 
 async def _dashboard(scheduler: Scheduler) -> None:

@@ -29,7 +29,7 @@ from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from jobs.errors import JobError
-from jobs.log import log, log_start
+from jobs.log import log, log_start, restart
 from jobs.options import parse
 
 GAVE_UP = 5
@@ -91,7 +91,7 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
     code = await _work(options, stop)
     if code is None:
         os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
-        os.execv(sys.executable, [sys.executable, "-m", "jobs.worker", *arguments])  # noqa: S606  no shell is wanted
+        restart("jobs.worker", arguments)
     sys.stdout.flush()
     os._exit(code)
 
@@ -110,15 +110,26 @@ async def _work(options: Options, stop: asyncio.Event) -> int | None:
         dashboard=False,
     )
     worker.over = asyncio.Event()
-    try:
-        await worker
-    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-        _say("not accepted", message=f"{type(error).__name__}: {error}")
+    started, stopped = asyncio.ensure_future(_start(worker)), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        return RETIRED
+    if not started.result():
         await asyncio.sleep(RETRY_SECONDS)
         return None
     os.environ.pop(LOST_SINCE, None)
     _say("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
     return await _serve(worker, options, stop)
+
+
+async def _start(worker: Worker) -> bool:
+    """Register the worker with the scheduler; False if that failed."""
+    try:
+        await worker
+    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+        _say("not accepted", message=f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 async def _find(options: Options, stop: asyncio.Event) -> str | int:

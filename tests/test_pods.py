@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from certificates import write_certificates
+from distributed import Client
 from pods import Pods, pods_in
 
 import jobs.worker
 from jobs import connect
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, TooFewWorkers
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 
@@ -102,6 +103,29 @@ def test_a_restarted_scheduler(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> N
     assert driver.wait(90) == 0, pods.log("driver")
     assert worker.wait(20) == 0
     assert np.array_equal(_optimum(pods.folder / "run"), _expected(pods, monkeypatch))
+
+
+def test_a_scheduler_that_is_shut_down_ends(pods: Pods) -> None:
+    """Whoever shuts the scheduler down ends its process with 1, so that Kubernetes starts it again."""
+    scheduler = pods.scheduler()
+    pods.until("scheduler", '"event": "listening"')
+    with Client(pods.address, timeout=10) as client:
+        client.shutdown()
+    assert scheduler.wait(20) == 1
+    assert "a client has shut it down" in pods.log("scheduler")
+
+
+def test_a_run_that_goes_on_takes_fewer_workers(pods: Pods) -> None:
+    """A run that began with two workers goes on with one, after a while: it may have been scaled down."""
+    pods.scheduler()
+    pods.worker()
+    with (
+        pytest.raises(TooFewWorkers, match="only 1 of 2 workers came in 3 s"),
+        connect(pods.address, workers=2, workers_timeout=3),
+    ):
+        pass
+    with connect(pods.address, workers=2, workers_timeout=20, enough_after=1) as client:
+        assert len(client.scheduler_info()["workers"]) == 1
 
 
 def test_the_driver_tries_again(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:

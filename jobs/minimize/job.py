@@ -30,6 +30,8 @@ from jobs.run import Run
 if TYPE_CHECKING:
     from distributed import Client
 
+GOES_ON_SECONDS = 30.0
+"""How long a run that goes on waits for as many workers as it began with; then those that are there are enough."""
 SUMS = ("jobs.minimize.cluster_sum", "jobs.minimize.sums")
 Vector = NDArray[np.float64]
 LIMITS = ("maxiter", "maxfun", "maxfev")
@@ -64,7 +66,7 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
         reporter.log("run", message=f"run folder {folder.url}")
         reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
-        client = stack.enter_context(_cluster(options))
+        client = stack.enter_context(_cluster(options, folder))
         objective = stack.enter_context(_objective(options, folder, client, problem))
         start = _start(options, folder, reporter)
         minimization = _minimization(options, objective, start)
@@ -111,12 +113,18 @@ def _in_evaluation(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def _cluster(options: Options) -> Iterator[Client | None]:
+def _cluster(options: Options, folder: Run) -> Iterator[Client | None]:
     if options.workers == 0:
         yield None
         return
-    timeouts = {"connect_timeout": options.connect_timeout, "workers_timeout": options.workers_timeout}
-    with connect(options.scheduler, workers=options.workers, threads=options.threads, **timeouts) as client:
+    with connect(
+        options.scheduler,
+        workers=options.workers,
+        threads=options.threads,
+        connect_timeout=options.connect_timeout,
+        workers_timeout=options.workers_timeout,
+        enough_after=GOES_ON_SECONDS if folder.storage.list("attempts/") else None,
+    ) as client:
         yield client
 
 

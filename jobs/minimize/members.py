@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 import time
 from typing import Any
@@ -74,8 +75,9 @@ class Members:
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
         if identity["started"] != self._scheduler:
-            await self._client.register_plugin(self._plugin)
-            self._scheduler = identity["started"]
+            with contextlib.suppress(OSError):  # a worker that dies meanwhile; once more the next time
+                await self._client.register_plugin(self._plugin)
+                self._scheduler = identity["started"]
         now = time.monotonic()
         if now - self._awake > AWAKE_SECONDS and identity["workers"]:
             fire_and_forget(self._client.submit(bool, pure=False))

@@ -38,7 +38,11 @@ class Options(JobOptions):
     dtype: Literal["float64", "float32"] = Field(
         default="float64", description="what softmax computes in; sums are float64"
     )
-    method: str = Field(default="L-BFGS-B", description=f"SciPy's method: {', '.join(METHODS)}")
+    method: str = Field(
+        default="L-BFGS-B",
+        description=f"SciPy's method: {', '.join(METHODS)}",
+        json_schema_extra={"enum": list(METHODS)},
+    )
     max_iterations: PositiveInt = Field(default=1000, description="iterations at most (TNC: evaluations)")
     tol: PositiveFloat | None = Field(default=None, description="tolerance, as scipy.optimize.minimize takes it")
     options: dict[str, Any] = Field(

@@ -91,4 +91,4 @@ def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
         InputError: one line on what is wrong.
         SystemExit: for --help, with code 0.
     """
-    return parser.parse_args(list(arguments))
+    return parser.parse_intermixed_args(list(arguments))

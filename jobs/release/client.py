@@ -26,7 +26,8 @@ SILENCE_SECONDS = 60.0
 """How long a followed log may be silent until it is asked for anew: the connection may be dead."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MANAGER = "dask-jobs"
-KUEUE, KUEUE_VERSION = "kueue.x-k8s.io", "v1beta1"
+KUEUE, KUEUE_VERSIONS = "kueue.x-k8s.io", ("v1beta2", "v1beta1")
+"""Newest first: the first that is served counts."""
 
 
 class Forbidden(InputError):
@@ -137,21 +138,18 @@ class Cluster:
     def release_from_queue(self, job: Object) -> None:
         """Tell Kueue, if it is there, not to start a Job: it would undo a suspension that is not its own."""
         selector = f"{KUEUE}/job-uid={job['metadata'].get('uid', '')}"
-        place = (KUEUE, KUEUE_VERSION, self.namespace, "workloads")
-        with self._told():
-            try:
-                found = self._custom.list_namespaced_custom_object(
-                    *place, label_selector=selector, _request_timeout=TIMEOUT
-                )
-            except ApiException as error:
-                if error.status == 404:
-                    return
-                raise
+        for version in KUEUE_VERSIONS:
+            place = (KUEUE, version, self.namespace, "workloads")
+            found = self._read(self._custom.list_namespaced_custom_object, *place, label_selector=selector)
+            if found is None:
+                continue
             for workload in found["items"]:
                 change = {"spec": {"active": False}}
-                self._custom.patch_namespaced_custom_object(
-                    *place, workload["metadata"]["name"], change, _request_timeout=TIMEOUT
-                )
+                with self._told():
+                    self._custom.patch_namespaced_custom_object(
+                        *place, workload["metadata"]["name"], change, _request_timeout=TIMEOUT
+                    )
+            return
 
     def create_pod(self, pod: Mapping[str, Any]) -> str:
         """Make a pod and return its name."""
@@ -192,10 +190,10 @@ class Cluster:
                 if not options["_continue"]:
                     return tuple(items)
 
-    def _read(self, method: Any, *arguments: Any) -> Object | None:
+    def _read(self, method: Any, *arguments: Any, **options: Any) -> Object | None:
         with self._told():
             try:
-                reply = method(*arguments, _preload_content=False, _request_timeout=TIMEOUT)
+                reply = method(*arguments, _preload_content=False, _request_timeout=TIMEOUT, **options)
             except ApiException as error:
                 if error.status == 404:
                     return None

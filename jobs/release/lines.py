@@ -36,6 +36,8 @@ class Log:
     doing: str = ""
     error: str = ""
     done: bool = False
+    retry: str = ""
+    """What the driver says of its next attempt, if that is the last it has said."""
     text: tuple[str, ...] = field(default=())
     """The lines that are not JSON."""
 
@@ -64,10 +66,11 @@ def read(lines: Iterable[str]) -> Log:
                 state["error"] = line.removeprefix(ERROR)
             continue
         event = fields["event"]
+        state["retry"] = str(fields.get("message", "")) if event == "retry" else ""
         if event == "attempt":
-            state |= {"attempt": fields.get("attempt"), "error": "", "done": False}
+            state |= {"attempt": fields.get("attempt"), "error": "", "doing": "", "done": False}
             seen.clear()
-        elif event in ("doing", "workers", "retry"):
+        elif event in ("doing", "workers"):
             state["doing"] = str(fields.get("message", ""))
         elif event == "progress" and (progress := progress_of(fields)):
             seen.append(progress)

@@ -14,7 +14,11 @@ RUN_URL = "dask-jobs/run-url"
 START_TIMEOUT = "dask-jobs/start-timeout"
 WORKERS = "dask-jobs/workers"
 STOPPED = "dask-jobs/stopped"
-"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: why. A queue suspends Jobs too."""
+"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: why, after "exit code N: " if it is
+not 4. A queue and `suspend=true` suspend Jobs too."""
+HELM = "meta.helm.sh/release-name"
+"""Annotation of what `helm install` has made; `helm template` does not write it."""
+MANAGED = "app.kubernetes.io/managed-by"
 RUN = "dask-jobs/run"
 COMPONENT = "app.kubernetes.io/component"
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -113,6 +117,11 @@ def ended(job: Object) -> bool:
 def suspended(job: Object) -> bool:
     """Return whether a Job is suspended: it has no pods, or is stopping them."""
     return bool(job["spec"].get("suspend", False))
+
+
+def by_helm(item: Object) -> bool:
+    """Return whether Helm has installed an object, so that `helm uninstall` removes it."""
+    return label(item, MANAGED) == "Helm" and bool(annotation(item, HELM))
 
 
 def phase(pod: Object) -> str:

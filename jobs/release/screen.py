@@ -65,6 +65,8 @@ class Screen:
             numbers = {key: value for key, value in progress.metrics.items() if isinstance(value, int | float)}
             metrics = "  ".join(f"{SHORT.get(name, name)} {value:.4g}" for name, value in numbers.items())
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=metrics)
+        elif fields["event"] == "done" and isinstance(steps := fields.get("iterations"), int):
+            self._live.update(self._task, completed=steps, total=steps)
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
@@ -94,6 +96,7 @@ class Screen:
     def end(self, *, success: bool) -> None:
         """Write the summary to standard output, or, if there was no success, the last text to standard error."""
         if self._live:
+            self._live.update(self._task, visible=False)
             self._live.stop()
         if success:
             sys.stdout.write("".join(f"{text}\n" for text in self._held or ()))

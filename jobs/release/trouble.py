@@ -23,6 +23,7 @@ from jobs.release.objects import (
 )
 from jobs.release.trouble_end import failed_pod
 from jobs.release.trouble_pod import Trouble, pending_pod
+from jobs.release.trouble_restart import restarts
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,17 @@ def _job_failure(role: str, where: str, failure: Object, limit: int) -> Iterator
 def _of_pod(job: _Job, pod: Object, objects: Objects) -> Iterator[Trouble]:
     if live(pod):
         yield from pending_pod(job.role, pod, objects)
+        yield from restarts(job.role, pod, objects)
         return
+    if phase(pod) == "Succeeded":
+        yield from (replace(one, now=False) for one in restarts(job.role, pod, objects))
     if phase(pod) != "Failed" or pod["metadata"].get("deletionTimestamp"):
         return
     newest = not any(created(other) > created(pod) for other in job.pods)
     bad_end = condition(job.job, "Failed", "FailureTarget") is not None
     present = newest and (bad_end or job.short)
-    yield from (replace(one, now=present) for one in failed_pod(job.role, pod, objects))
+    found = (*failed_pod(job.role, pod, objects), *restarts(job.role, pod, objects))
+    yield from (replace(one, now=present) for one in dict.fromkeys(replace(one, now=True) for one in found))
 
 
 def _newest(events: Iterable[Object], item: str, reason: str) -> Object | None:

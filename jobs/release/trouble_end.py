@@ -8,6 +8,7 @@ from dataclasses import replace
 from jobs.release import lines
 from jobs.release.objects import Object, Objects, condition, containers, label, name
 from jobs.release.trouble_pod import Trouble, oom, role_values
+from jobs.release.trouble_restart import out_of_memory
 
 DRIVER_CODES = {1: "the job's own code failed", 2: "bad options or data", 3: "the cluster failed"}
 DRIVER_TODO = {
@@ -27,17 +28,16 @@ def failed_pod(role: str, pod: Object, objects: Objects) -> Iterator[Trouble]:
     if status.get("reason") == "Evicted":
         yield _evicted(role, where, str(status.get("message", "")))
         return
-    killed = [one for one in containers(pod) if one.get("state", {}).get("terminated", {}).get("reason") == "OOMKilled"]
+    killed = [one for one in containers(pod) if out_of_memory(one)]
     for one in killed:
         what, todo = oom(role, one["name"], objects, where)
         yield Trouble("oom", where, what, todo)
     own = next((one for one in containers(pod) if one["name"] == role), {})
     end = own.get("state", {}).get("terminated")
-    if killed or not end:
-        if not killed:
-            yield _lost(where, status)
-        return
-    yield from _by_code(role, where, int(end["exitCode"]), pod, objects.logs)
+    if end and own not in killed:
+        yield from _by_code(role, where, int(end["exitCode"]), pod, objects.logs)
+    elif not end and not killed:
+        yield _lost(where, status)
 
 
 def _by_code(role: str, where: str, code: int, pod: Object, logs: Mapping[tuple[str, str], str]) -> Iterator[Trouble]:

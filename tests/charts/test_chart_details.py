@@ -46,9 +46,10 @@ def test_numbers_reach_the_driver_as_numbers() -> None:
     assert (options["options"]["maxcor"], float(options["options"]["ftol"])) == (20, 2.5e-11)
 
 
-def test_exponents_may_be_set_on_the_command_line() -> None:
-    """`--set job.tol=1e-3` is text to Helm; it passes, and the driver reads the number."""
-    assert Options(tol=render({"job": {"tol": "1e-3"}}).options["tol"]).tol == 0.001
+def test_numbers_may_be_set_on_the_command_line() -> None:
+    """`--set job.tol=1e-3` and 0.5 are text to Helm; they pass, and the driver reads the number."""
+    for text, number in (("1e-3", 0.001), ("0.5", 0.5), (".5", 0.5), ("2", 2)):
+        assert Options(tol=render({"job": {"tol": text}}).options["tol"]).tol == number
 
 
 def test_pods_reach_each_other_and_dns_alone() -> None:

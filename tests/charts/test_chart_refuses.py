@@ -56,6 +56,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("job.on_nan", "ignore", "/job/on_nan"),
     ("job.l2", -1, "/job/l2"),
     ("job.l2", "much", "/job/l2"),
+    ("job.method", "BFGGS", "/job/method"),
     ("job.bounds", [["a", 1]], "/job/bounds/0"),
     ("job.run", "/somewhere", "run"),
     ("code", {"a/b.py": ""}, "a/b.py"),

@@ -38,7 +38,7 @@ The result, once it has ended:
   {{- include "dask-job.fetch" . | nindent 2 }}
 {{- end }}
 
-Stop it with all saved; the same install goes on{{ if include "dask-job.scratch" . }} only from a kept run folder{{ end }}:
+Stop it{{ if include "dask-job.scratch" . }} (the run folder is lost){{ else }} with all saved; the command says how it goes on{{ end }}:
   dask-jobs cancel {{ $release }}
 
 Clean up{{ if .Values.run.claim.create }}{{ if .Values.run.claim.keep }} (the claim {{ .base }}-run stays){{ else }} (the claim {{ .base }}-run, with the run folder, is deleted too){{ end }}{{ end }}:
