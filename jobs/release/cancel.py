@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from jobs.release import lines
 from jobs.release.client import Cluster
 from jobs.release.follow import Tails
-from jobs.release.objects import RUN_URL, STOPPED, Run, annotation, ended, live, name, started, suspended
+from jobs.release.objects import RUN_URL, STOPPED, Objects, Run, annotation, ended, live, name, started, suspended
 from jobs.release.reading import read
-from jobs.release.show import progress_text, resume_command
+from jobs.release.show import progress_text, remove_command, resume_command
 from jobs.release.state import exit_code, is_scratch, over, release_state
 from jobs.release.stop import MORE_SECONDS, end_workers, grace, suspend_driver, suspend_workers, until
 
@@ -25,13 +25,13 @@ def cancel(cluster: Cluster, release: str) -> int:
         InputError: there is no such release.
         ClusterError: its pods did not end in time.
     """
-    _, run = read(cluster, release)
+    objects, run = read(cluster, release)
     if ended(run.driver):
         return _already(cluster, release, run)
-    if suspended(run.driver) and annotation(run.driver, STOPPED) and over(run):
+    if is_stopping(run) and over(run):
         _say(f"{release} is stopped already")
         return 0
-    log = _stop_driver(cluster, release, run)
+    log = _stop_driver(cluster, release, objects, run)
     _, run = read(cluster, release, follows=True)
     if ended(run.driver):
         return _already(cluster, release, run)
@@ -52,24 +52,33 @@ def _already(cluster: Cluster, release: str, run: Run) -> int:
 
 @dataclass(frozen=True)
 class _Last:
-    """What the driver said at its end; `ran` tells whether there was one."""
+    """What the driver said at its end; `ran` tells whether there was one (None: it may be gone already)."""
 
-    ran: bool
+    ran: bool | None
     log: lines.Log
 
 
-def _stop_driver(cluster: Cluster, release: str, run: Run) -> _Last:
+def _stop_driver(cluster: Cluster, release: str, objects: Objects, run: Run) -> _Last:
     """Suspend the driver's Job and return what its pod says until it is gone: its log goes with it."""
     pods = [pod for pod in run.driver_pods if live(pod)]
     tails = Tails(cluster)
     running = [pod for pod in pods if started(pod, "driver")]
     for pod in running:
         tails.add(name(pod), "driver")
-    suspend_driver(cluster, run, WHY)
-    _say("the driver is asked to save and to end" if running else "the driver does not run yet; it is removed")
+    ran = None if is_stopping(run) and not running else bool(running)
+    if is_stopping(run):
+        _say(f"{release} is being stopped already ({release_state(objects, run).reason}): its end is awaited")
+    else:
+        suspend_driver(cluster, run, WHY)
+        _say("the driver is asked to save and to end" if running else "the driver does not run yet; it is removed")
     said = [line for _, line in tails.rest(grace(run) + MORE_SECONDS)]
     until(cluster, release, "the end of the driver's pod", _driver_gone, grace(run) + MORE_SECONDS)
-    return _Last(bool(running), lines.read(said))
+    return _Last(ran, lines.read(said))
+
+
+def is_stopping(run: Run) -> bool:
+    """Return whether another command has stopped the run already."""
+    return suspended(run.driver) and bool(annotation(run.driver, STOPPED))
 
 
 def _driver_gone(run: Run) -> bool:
@@ -80,7 +89,9 @@ def _report(cluster: Cluster, release: str, last: _Last) -> None:
     objects, run = read(cluster, release)
     url = annotation(run.driver, RUN_URL)
     reached = f" at {progress_text(last.log.progress, running=False)}" if last.log.progress else ""
-    if not last.ran:
+    if last.ran is None:
+        _say(f"stopped; its run folder is {url}")
+    elif not last.ran:
         _say("stopped before its driver ran: nothing had been computed in this attempt")
     elif is_scratch(run.driver):
         _say(
@@ -91,8 +102,9 @@ def _report(cluster: Cluster, release: str, last: _Last) -> None:
         _say(f"stopped{reached}; all is saved in {url}")
     else:
         _say(f"stopped{reached}; its driver did not say that all is saved: it goes on from what is in {url}")
-    _say(f"to go on: {resume_command(release_state(objects, run))}")
-    _say(f"to remove it: helm uninstall {release} -n {cluster.namespace}")
+    state = release_state(objects, run)
+    _say(f"to go on: {resume_command(state)}")
+    _say(f"to remove it: {remove_command(state)}")
 
 
 def _say(text: str) -> None:

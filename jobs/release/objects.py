@@ -119,6 +119,24 @@ def suspended(job: Object) -> bool:
     return bool(job["spec"].get("suspend", False))
 
 
+def began(run: Run) -> float:
+    """Return when a run's driver Job was started, or else made, seconds since 1970."""
+    begin = run.driver.get("status", {}).get("startTime")
+    return seconds(begin) if begin else created(run.driver)
+
+
+def happened(event: Object) -> float:
+    """Return when an event was last seen, seconds since 1970."""
+    moment = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    return seconds(moment) if moment else 0.0
+
+
+def newest_event(events: Iterable[Object], item: Object, reason: str) -> Object | None:
+    """Return the newest event of a reason that is about an object; None if there is none."""
+    about = (event for event in events if event["involvedObject"].get("name") == name(item))
+    return max((event for event in about if event["reason"] == reason), key=happened, default=None)
+
+
 def by_helm(item: Object) -> bool:
     """Return whether Helm has installed an object, so that `helm uninstall` removes it."""
     return label(item, MANAGED) == "Helm" and bool(annotation(item, HELM))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +16,19 @@ from jobs.release.lines import Progress, duration
 from jobs.release.state import Release
 from jobs.release.trouble_pod import Trouble
 
-STYLES = {"done": "green", "running": "green", "failed": "red", "stopped": "yellow", "stopping": "yellow"}
+STYLES = {
+    "done": "green",
+    "running": "green",
+    "failed": "red",
+    "stopped": "yellow",
+    "suspended": "yellow",
+    "stopping": "yellow",
+}
 PLAIN_WIDTH = 500
+NAMES = 3
+"""So many pods are named; the rest is counted."""
+KINDS = "job,service,configmap,networkpolicy,poddisruptionbudget,serviceaccount"
+"""What a release is made of, but for the claim that keeps its run folder."""
 
 
 def show(release: Release, now: float) -> None:
@@ -48,9 +59,15 @@ def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
     if release.drivers_failed or release.workers.failed:
         yield "losses", f"pods that failed: driver {release.drivers_failed}, workers {release.workers.failed}"
     yield "run folder", release.run_url + (" (scratch: lost with the driver's pod)" if release.scratch else "")
-    if release.error and release.phase in ("failed", "stopped", "stopping"):
+    if release.reason:
+        yield "reason", release.reason
+    if release.error and (release.retry or release.phase in ("failed", "stopped", "stopping")):
         yield "error", release.error
+    if release.retry and release.phase in ("starting", "running"):
+        yield "retry", release.retry
     yield "next", next_command(release)
+    if left := leftovers(release):
+        yield "", left
 
 
 def _age(release: Release, now: float) -> str:
@@ -62,20 +79,43 @@ def _age(release: Release, now: float) -> str:
 
 def _workers(release: Release) -> str:
     workers = release.workers
-    if release.phase in ("done", "failed", "stopped"):
-        return f"{workers.ready} left of {workers.wanted}"
+    pending = f"; Pending: {_names(workers.pending)}" if workers.pending else ""
+    if release.phase in ("done", "failed", "suspended", "stopped"):
+        return f"{workers.live} left of {workers.wanted}{pending}"
     least = f" (starts with {workers.least})" if workers.least != workers.wanted else ""
-    return f"{workers.ready} of {workers.wanted} ready{least}"
+    return f"{workers.ready} of {workers.wanted} ready{least}{pending}"
+
+
+def _names(pods: Sequence[str]) -> str:
+    return ", ".join(pods[:NAMES]) + (f" and {len(pods) - NAMES} more" if len(pods) > NAMES else "")
+
+
+def leftovers(release: Release) -> str:
+    """Return which command ends the workers that an ended run has left; empty if it has none."""
+    workers = release.workers
+    if not workers.live or release.phase != "failed" and not (release.phase == "done" and workers.pending):
+        return ""
+    return (
+        f"{workers.live} worker pods are left: dask-jobs cancel {release.name} -n {release.namespace} ends them; so "
+        f"does {remove_command(release)}, which removes the release"
+    )
+
+
+def remove_command(release: Release) -> str:
+    """Return the command that removes a release: Helm's, or what undoes `kubectl apply` (claims are kept)."""
+    if release.helm:
+        return f"helm uninstall {release.name} -n {release.namespace}"
+    return f"kubectl delete {KINDS} -n {release.namespace} -l app.kubernetes.io/instance={release.name}"
 
 
 def next_command(release: Release) -> str:
     """Return what a person types next."""
     target = f"{release.name} -n {release.namespace}"
     if release.phase == "done":
-        return f"helm uninstall {target}" if release.scratch else f"dask-jobs fetch {target}"
+        return remove_command(release) if release.scratch else f"dask-jobs fetch {target}"
     if release.phase == "failed":
         return f"dask-jobs logs {target}"
-    if release.phase == "stopped":
+    if release.phase in ("suspended", "stopped"):
         return f"goes on by: {resume_command(release)}"
     return f"dask-jobs wait {target}"
 

@@ -13,15 +13,15 @@ from jobs.release.lines import Progress
 from jobs.release.objects import (
     QUEUE,
     RUN_URL,
-    START_TIMEOUT,
     STOPPED,
     WORKERS,
     Object,
     Objects,
     Run,
     annotation,
+    began,
+    by_helm,
     condition,
-    created,
     ended,
     label,
     live,
@@ -36,8 +36,9 @@ from jobs.release.objects import (
 from jobs.release.trouble import troubles
 from jobs.release.trouble_pod import Trouble
 
-Phase = Literal["pending", "starting", "running", "stopping", "stopped", "done", "failed"]
-DEFAULT_START_TIMEOUT = 900.0
+Phase = Literal["pending", "starting", "running", "stopping", "suspended", "stopped", "done", "failed"]
+NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
+"""The annotation STOPPED: an exit code other than 4, and why."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Workers:
     least: int
     failed: int
     """How many have failed since the start; they were replaced."""
+    live: int
+    """Pods that run or wait, and so hold or may still take resources."""
+    pending: tuple[str, ...]
+    """Names of those that wait."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,16 @@ class Release:
     attempt: int
     doing: str
     error: str
+    retry: str
+    """What the driver says of its next attempt, while it waits for that."""
+    reason: str
+    """Why it was stopped, if it was."""
     progress: Progress | None
     workers: Workers
     drivers_failed: int
     run_url: str
+    helm: bool
+    """Whether Helm has installed it."""
     scratch: bool
     """Whether the run folder is lost with the driver's pod."""
     began: float
@@ -96,12 +107,15 @@ def release_state(objects: Objects, run: Run) -> Release:
         attempt=log.attempt or max(1, failed + (not ended(run.driver))),
         doing=log.doing,
         error=log.error,
+        retry=log.retry,
+        reason=_stop(run)[1],
         progress=log.progress,
         workers=_workers(run),
         drivers_failed=failed,
         run_url=annotation(run.driver, RUN_URL),
+        helm=by_helm(run.driver),
         scratch=is_scratch(run.driver),
-        began=_began(run),
+        began=began(run),
         finished=_finished(run),
         others=run.others,
         troubles=troubles(objects, run),
@@ -114,7 +128,9 @@ def _phase(run: Run, log: lines.Log) -> Phase:
         return "done" if condition(run.driver, "Complete", "SuccessCriteriaMet") else "failed"
     if suspended(run.driver):
         left = any(live(pod) for pod in (*pods, *run.worker_pods))
-        return "stopping" if left else "pending" if waits_in_queue(run) else "stopped"
+        if left or _stop(run)[0] is not None:
+            return "stopping" if left else "stopped"
+        return "pending" if label(run.driver, QUEUE) else "suspended"
     if not pods or not started(pods[-1], "driver"):
         return "pending"
     if "deletionTimestamp" in pods[-1]["metadata"]:
@@ -122,9 +138,12 @@ def _phase(run: Run, log: lines.Log) -> Phase:
     return "running" if log.progress or log.done else "starting"
 
 
-def waits_in_queue(run: Run) -> bool:
-    """Return whether the run is suspended by its queue, not by us."""
-    return suspended(run.driver) and bool(label(run.driver, QUEUE)) and not annotation(run.driver, STOPPED)
+def _stop(run: Run) -> tuple[int | None, str]:
+    """Return the exit code and the reason if we have stopped the run; one that others suspended only waits."""
+    note = annotation(run.driver, STOPPED)
+    if ended(run.driver) or not suspended(run.driver) or not (found := NOTE.match(note)) or not note:
+        return None, ""
+    return int(found[1] or Stopped.exit_code), found[2]
 
 
 def exit_code(run: Run) -> int | None:
@@ -133,7 +152,7 @@ def exit_code(run: Run) -> int | None:
     The Job's verdict comes first, since a container's code may be of an attempt that does not count.
     """
     if suspended(run.driver) and not ended(run.driver):
-        return None if waits_in_queue(run) else Stopped.exit_code
+        return _stop(run)[0]
     if condition(run.driver, "Complete", "SuccessCriteriaMet"):
         return 0
     failure = condition(run.driver, "Failed", "FailureTarget")
@@ -151,6 +170,7 @@ def exit_code(run: Run) -> int | None:
 
 
 def _workers(run: Run) -> Workers:
+    pods = [pod for pod in run.worker_pods if live(pod)]
     job = run.workers or {"spec": {"parallelism": 0}}
     wanted = int(job["spec"].get("parallelism", 1))
     least = annotation(run.driver, WORKERS)
@@ -159,34 +179,14 @@ def _workers(run: Run) -> Workers:
         wanted=wanted,
         least=int(least) if least.isdecimal() else wanted,
         failed=int(job.get("status", {}).get("failed", 0)),
+        live=len(pods),
+        pending=tuple(name(pod) for pod in pods if phase(pod) == "Pending"),
     )
-
-
-def _began(run: Run) -> float:
-    begin = run.driver.get("status", {}).get("startTime")
-    return seconds(begin) if begin else created(run.driver)
 
 
 def _finished(run: Run) -> float | None:
     end = condition(run.driver, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
     return seconds(end["lastTransitionTime"]) if end else None
-
-
-def held_up_for(run: Run, now: float) -> float:
-    """Return for how many seconds the driver cannot start: 0 once it has, or while it is suspended or has ended."""
-    if suspended(run.driver) or ended(run.driver):
-        return 0.0
-    pods = [pod for pod in run.driver_pods if live(pod)]
-    if pods:
-        return 0.0 if started(pods[-1], "driver") else max(0.0, now - created(pods[-1]))
-    ends = [terminated(pod, "driver") for pod in run.driver_pods]
-    return max(0.0, now - max([_began(run), *(seconds(end["finishedAt"]) for end in ends if end)]))
-
-
-def start_timeout(run: Run) -> float:
-    """Return how many seconds the driver may take to start, deadlines.start."""
-    text = annotation(run.driver, START_TIMEOUT)
-    return float(text) if text.replace(".", "", 1).isdecimal() else DEFAULT_START_TIMEOUT
 
 
 def is_scratch(driver: Object) -> bool:
@@ -210,8 +210,3 @@ def over(run: Run) -> bool:
     return all(ended(job) or suspended(job) for job in jobs) and not any(
         live(pod) for pod in (*run.driver_pods, *run.worker_pods)
     )
-
-
-def unfinished(run: Run) -> list[str]:
-    """Return the names of worker pods that are left though the driver's Job has ended or is suspended."""
-    return [f"{name(pod)} ({phase(pod)})" for pod in run.worker_pods if live(pod)]

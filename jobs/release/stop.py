@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.objects import QUEUE, STOPPED, Run, ended, label, live, name, phase, suspended
 from jobs.release.reading import read
@@ -17,11 +17,12 @@ MORE_SECONDS = 60.0
 """What a stop may take in addition to the pods' grace period."""
 
 
-def suspend_driver(cluster: Cluster, run: Run, why: str) -> None:
-    """Suspend the driver's Job, and note on it that we did."""
+def suspend_driver(cluster: Cluster, run: Run, why: str, code: int = Stopped.exit_code) -> None:
+    """Suspend the driver's Job, and note on it that we did, why, and with which exit code."""
+    note = why if code == Stopped.exit_code else f"exit code {code}: {why}"
     if label(run.driver, QUEUE):
         cluster.release_from_queue(run.driver)
-    cluster.change_job(name(run.driver), {"metadata": {"annotations": {STOPPED: why}}, "spec": {"suspend": True}})
+    cluster.change_job(name(run.driver), {"metadata": {"annotations": {STOPPED: note}}, "spec": {"suspend": True}})
 
 
 def suspend_workers(cluster: Cluster, run: Run) -> None:

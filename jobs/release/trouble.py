@@ -18,6 +18,7 @@ from jobs.release.objects import (
     label,
     live,
     name,
+    newest_event,
     phase,
     suspended,
 )
@@ -64,7 +65,7 @@ def _of_job(job: _Job, objects: Objects) -> Iterator[Trouble]:
         if job.role == "driver" and label(job.job, QUEUE) and not annotation(job.job, STOPPED):
             yield _queued(where, job.job)
         return
-    if job.short and (event := _newest(objects.events, name(job.job), "FailedCreate")):
+    if job.short and (event := newest_event(objects.events, job.job, "FailedCreate")):
         yield _not_created(where, str(event["message"]))
     if (failure := condition(job.job, "Failed", "FailureTarget")) is not None:
         yield from _job_failure(job.role, where, failure, int(job.job["spec"].get("backoffLimit", 6)))
@@ -121,15 +122,6 @@ def _of_pod(job: _Job, pod: Object, objects: Objects) -> Iterator[Trouble]:
     present = newest and (bad_end or job.short)
     found = (*failed_pod(job.role, pod, objects), *restarts(job.role, pod, objects))
     yield from (replace(one, now=present) for one in dict.fromkeys(replace(one, now=True) for one in found))
-
-
-def _newest(events: Iterable[Object], item: str, reason: str) -> Object | None:
-    found = [event for event in events if event["reason"] == reason and event["involvedObject"].get("name") == item]
-    return max(found, key=_when, default=None)
-
-
-def _when(event: Object) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _grouped(found: Iterable[Trouble]) -> list[Trouble]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, InputError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.follow import Tails
 from jobs.release.lines import duration
-from jobs.release.objects import Objects, Run, ended, live, name, started
+from jobs.release.objects import Objects, Run, ended, live, name, started, suspended, terminated
 from jobs.release.reading import read
 from jobs.release.screen import Screen
 from jobs.release.show import describe, next_command, resume_command
-from jobs.release.state import Release, exit_code, held_up_for, release_state, start_timeout
+from jobs.release.start import driver_seen, held_up_for, start_timeout
+from jobs.release.state import Release, exit_code, release_state
 from jobs.release.stop import end_workers, suspend_driver, suspend_workers
 
 POLL_SECONDS = 2.0
@@ -38,6 +39,7 @@ class Wait:
         self._said: set[tuple[str, str, str]] = set()
         self._driver = ""
         self._seen = False
+        self._begun = self._driver_seen = 0.0
         self._unreachable: float | None = None
 
     def run(self, timeout: float | None) -> int:
@@ -70,8 +72,13 @@ class Wait:
             self._blip(error)
             return None
         self._seen, self._unreachable = True, None
+        self._begun = self._begun or objects.now
+        if driver_seen(run):
+            self._driver_seen = objects.now
         self._say(release_state(objects, run))
         self._follow(run)
+        if awaits_driver(run, self._driver):
+            self._once(("", self._driver, "awaited"), f"dask-jobs: {self._driver} is gone: a new driver is awaited")
         return objects, run
 
     def _blip(self, error: ClusterError) -> None:
@@ -85,6 +92,9 @@ class Wait:
     def _say(self, release: Release) -> None:
         if release.others:
             self._once(("", "", release.run), f"an upgrade is in progress: run {release.run} is followed")
+        if release.phase == "suspended":
+            text = f"dask-jobs: {release.name} is suspended; it is waited on, and goes on by: {resume_command(release)}"
+            self._once(("", "", "suspended"), text)
         for trouble in release.troubles:
             self._once((trouble.kind, trouble.role, trouble.what), describe(trouble, ended=release.phase == "failed"))
 
@@ -111,15 +121,12 @@ class Wait:
         code = exit_code(run)
         if code is not None and (ended(run.driver) or not any(live(pod) for pod in run.driver_pods)):
             return code
-        held, limit = held_up_for(run, objects.now), start_timeout(run)
-        if held > limit:
-            suspend_driver(self._cluster, run, f"its driver did not start for {limit:g} s")
+        held = held_up_for(objects, run, self._driver_seen, self._begun)
+        if held > start_timeout(run):
+            why = not_started(release_state(objects, run), held, start_timeout(run))
+            suspend_driver(self._cluster, run, why, ClusterError.exit_code)
             suspend_workers(self._cluster, run)
-            causes = "; ".join(trouble.what for trouble in release_state(objects, run).troubles if trouble.now)
-            raise ClusterError(
-                f"the driver could not start for {duration(held)} (deadlines.start is {limit:g} s): "
-                f"{causes or 'the cluster does not say why'}; the release is stopped (both Jobs are suspended)"
-            )
+            raise ClusterError(f"{why}; the release is stopped (both Jobs are suspended)")
         return None
 
     def _finish(self, objects: Objects, run: Run, code: int) -> int:
@@ -131,5 +138,25 @@ class Wait:
             self._screen.say(f"next: {next_command(release)}")
             end_workers(self._cluster, self._release, run)
             return code
-        self._screen.say(f"dask-jobs: {self._release} is stopped (suspended); it goes on by: {resume_command(release)}")
+        self._screen.say(
+            f"dask-jobs: {self._release} is stopped ({release.reason}); it goes on by: {resume_command(release)}"
+        )
         return code
+
+
+def not_started(release: Release, held: float, limit: float) -> str:
+    """Return why a release is stopped whose driver is held up for longer than `limit`; both are seconds."""
+    causes = dict.fromkeys(one.what for one in release.troubles if one.now and one.role == "driver")
+    why = "; ".join(causes) or "the cluster does not say why"
+    return f"the driver could not start for {duration(held)} (deadlines.start is {limit:g} s): {why}"
+
+
+def awaits_driver(run: Run, followed: str) -> bool:
+    """Return whether the driver that was followed is gone, or has saved and ended (4), while its Job goes on."""
+    if not followed or suspended(run.driver) or ended(run.driver):
+        return False
+    if any(live(pod) and name(pod) != followed for pod in run.driver_pods if started(pod, "driver")):
+        return False
+    pod = next((pod for pod in run.driver_pods if name(pod) == followed), None)
+    end = terminated(pod, "driver") if pod else None
+    return pod is None or (end is not None and end["exitCode"] == Stopped.exit_code)
