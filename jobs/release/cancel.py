@@ -89,15 +89,15 @@ def _report(cluster: Cluster, release: str, last: _Last) -> None:
     objects, run = read(cluster, release)
     url = annotation(run.driver, RUN_URL)
     reached = f" at {progress_text(last.log.progress, running=False)}" if last.log.progress else ""
-    if last.ran is None:
-        _say(f"stopped; its run folder is {url}")
-    elif not last.ran:
+    if last.ran is False:
         _say("stopped before its driver ran: nothing had been computed in this attempt")
     elif is_scratch(run.driver):
         _say(
             f"stopped{reached}; its run folder {url} was scratch space and is gone with the driver's pod: "
             "to keep it, set run.s3 or run.claim"
         )
+    elif last.ran is None:
+        _say(f"stopped; its run folder is {url}")
     elif SAVED in last.log.error:
         _say(f"stopped{reached}; all is saved in {url}")
     else:

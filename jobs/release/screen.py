@@ -96,7 +96,6 @@ class Screen:
     def end(self, *, success: bool) -> None:
         """Write the summary to standard output, or, if there was no success, the last text to standard error."""
         if self._live:
-            self._live.update(self._task, visible=False)
             self._live.stop()
         if success:
             sys.stdout.write("".join(f"{text}\n" for text in self._held or ()))

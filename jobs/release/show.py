@@ -59,15 +59,20 @@ def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
     if release.drivers_failed or release.workers.failed:
         yield "losses", f"pods that failed: driver {release.drivers_failed}, workers {release.workers.failed}"
     yield "run folder", release.run_url + (" (scratch: lost with the driver's pod)" if release.scratch else "")
+    yield from _why(release)
+    yield "next", next_command(release)
+    if left := leftovers(release):
+        yield "", left
+
+
+def _why(release: Release) -> Iterator[tuple[str, str]]:
+    """Yield why a release was stopped, its driver's error, and what the driver does about it."""
     if release.reason:
         yield "reason", release.reason
     if release.error and (release.retry or release.phase in ("failed", "stopped", "stopping")):
         yield "error", release.error
     if release.retry and release.phase in ("starting", "running"):
         yield "retry", release.retry
-    yield "next", next_command(release)
-    if left := leftovers(release):
-        yield "", left
 
 
 def _age(release: Release, now: float) -> str:
@@ -93,7 +98,8 @@ def _names(pods: Sequence[str]) -> str:
 def leftovers(release: Release) -> str:
     """Return which command ends the workers that an ended run has left; empty if it has none."""
     workers = release.workers
-    if not workers.live or release.phase != "failed" and not (release.phase == "done" and workers.pending):
+    counted = release.phase == "failed" or (release.phase == "done" and workers.pending)
+    if not (counted and workers.live):
         return ""
     return (
         f"{workers.live} worker pods are left: dask-jobs cancel {release.name} -n {release.namespace} ends them; so "

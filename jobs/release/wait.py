@@ -78,7 +78,7 @@ class Wait:
         self._say(release_state(objects, run))
         self._follow(run)
         if awaits_driver(run, self._driver):
-            self._once(("", self._driver, "awaited"), f"dask-jobs: {self._driver} is gone: a new driver is awaited")
+            self._once(("", self._driver, "awaited"), f"dask-jobs: {self._driver} has ended: a new driver is awaited")
         return objects, run
 
     def _blip(self, error: ClusterError) -> None:

@@ -77,13 +77,14 @@ def test_out_of_memory(watched: Watched) -> None:
 
 
 def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray) -> None:
-    """Workers that a patch of the Job adds join the run and compute; it goes on when they leave again, bits as ever."""
-    watched.install("fit", f"run.claim.name={claim}", "workers.count=1", values=slow_values())
+    """Workers that a patch adds join the run; with fewer than it began with it goes on, also after the driver's death."""
+    watched.install("fit", f"run.claim.name={claim}", "workers.count=2", values=slow_values(SLOW_SECONDS="0.1"))
     watched.until_event("fit", "progress")
     watched.scale("fit", 3)
     watched.until_event("fit", "joined", "worker", count=3)
     time.sleep(2)
     watched.scale("fit", 1)
+    watched.kubectl("delete", "pod", "--force", "--grace-period=0", *watched.pods("fit", "driver"))
     assert watched.exit_code("fit") == 0
     assert len(watched.events("fit", "leaving", "worker")) <= 2
     outcome = result_of("fit", claim)

@@ -101,7 +101,21 @@ def test_a_driver_that_cannot_start_is_stopped(watched: Watched) -> None:
     assert code == 3, told
     assert "deadlines.start is 15 s" in told
     watched.no_pods_in(60)
-    assert watched.tell("wait", "fit")[0] == 4
+    for command in ("wait", "status"):
+        code, told = watched.tell(command, "fit")
+        assert (code, "deadlines.start is 15 s" in told) == (3, True), told
+
+
+def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched, kubectl: Kubectl) -> None:
+    """A driver that ran for longer than deadlines.start loses its pod: `wait` follows the next one to the end."""
+    watched.install("fit", "deadlines.start=5", values=slow_values(SLOW_SECONDS="0.05"))
+    watched.until_event("fit", "progress")
+    with _started(watched, "wait", "fit") as process:
+        _until_waits(7)
+        kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert "a new driver is awaited" in err
 
 
 def test_workers_without_a_place_do_not_outlive_the_driver(watched: Watched) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -93,6 +97,44 @@ def test_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
     path.write_text("- just\n- a list\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"the kubeconfig .* cannot be used: [^\n]+$"):
         Cluster(kubeconfig=str(path))
+
+
+class _Api(BaseHTTPRequestHandler):
+    """An API that serves Kueue's workloads in one version, and keeps what is changed."""
+
+    served: ClassVar[str]
+    changed: ClassVar[list[tuple[str, object]]]
+
+    def do_GET(self) -> None:
+        self._answer({"items": [{"metadata": {"name": "job-fit"}}]})
+
+    def do_PATCH(self) -> None:
+        self.changed.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+        self._answer({})
+
+    def _answer(self, content: object) -> None:
+        self.send_response(200 if f"/{self.served}/" in self.path else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.mark.parametrize("served", ["v1beta2", "v1beta1", "none"])
+def test_a_workload_is_changed_in_the_version_that_is_served(served: str, kubeconfig: str) -> None:
+    """Kueue's newest version that the API serves is used; without Kueue nothing happens."""
+    _Api.served, _Api.changed = served, []
+    with HTTPServer(("127.0.0.1", 0), _Api) as server:
+        path = Path(kubeconfig)
+        path.write_text(path.read_text().replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        Cluster(kubeconfig=kubeconfig).release_from_queue({"metadata": {"uid": "1"}})
+        server.shutdown()
+        thread.join()
+    workload = f"/apis/kueue.x-k8s.io/{served}/namespaces/team-a/workloads/job-fit"
+    assert _Api.changed == ([] if served == "none" else [(workload, {"spec": {"active": False}})])
 
 
 def test_a_cluster_that_does_not_answer(kubeconfig: str) -> None:

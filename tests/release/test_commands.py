@@ -50,6 +50,15 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"  dask-jobs {command} " in told
 
 
+def test_options_between_positionals(tmp_path: Path) -> None:
+    """A folder after an option is read as the folder: the line is right, and fails at its kubeconfig only."""
+    missing = str(tmp_path / "none")
+    with pytest.raises(InputError, match="there is no kubeconfig"):
+        commands.fetch(["c1", "-n", "lab", "run1", "--kubeconfig", missing])
+    with pytest.raises(InputError, match="unrecognized arguments: run2"):
+        commands.fetch(["c1", "-n", "lab", "run1", "run2"])
+
+
 @pytest.mark.parametrize("command", ["status", "wait", "logs", "cancel", "fetch"])
 def test_no_kubeconfig(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a kubeconfig each command says so in one line."""

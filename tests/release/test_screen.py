@@ -70,7 +70,7 @@ ON_A_TERMINAL = """
 import json, sys
 from jobs.release.screen import Screen
 with Screen("fit") as screen:
-    for fields in ({"event": "progress", "done": 20, "total": 1000, "loss": 0.5}, {"event": "done"}):
+    for fields in ({"event": "progress", "done": 20, "total": 1000, "loss": 0.5}, json.loads(sys.argv[1])):
         screen.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
     screen.line("converged")
     screen.say("stuck: no node for it", "yellow")
@@ -78,10 +78,15 @@ with Screen("fit") as screen:
 """
 
 
-def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(tmp_path: Path) -> None:
-    """With a terminal as standard error alone, the bar and what is said are there, and the summary in the file."""
+@pytest.mark.parametrize(
+    ("last", "reached"), [({"event": "done"}, "20/1000"), ({"event": "done", "iterations": 31}, "31/31")]
+)
+def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
+    last: dict[str, object], reached: str, tmp_path: Path
+) -> None:
+    """With a terminal as standard error, the bar is there and ends at the steps made; the summary is in the file."""
     ours, theirs = os.openpty()
-    line = [sys.executable, "-c", ON_A_TERMINAL]
+    line = [sys.executable, "-c", ON_A_TERMINAL, json.dumps(last)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
     with (tmp_path / "summary").open("wb") as summary:
         subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=60)
@@ -92,6 +97,6 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(tmp_path
             shown += piece
     os.close(ours)
     assert (tmp_path / "summary").read_text() == "converged\n"
-    for text in ("20/1000", "loss 0.5", "stuck: no node for it"):
+    for text in (reached, "loss 0.5", "stuck: no node for it"):
         assert text in shown.decode()
     assert "converged" not in shown.decode()

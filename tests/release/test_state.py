@@ -12,7 +12,7 @@ from situation import objects, run, state
 from jobs.release import lines
 from jobs.release.objects import Objects, name, present_run
 from jobs.release.show import as_json, describe, rows
-from jobs.release.state import exit_code, held_up_for, is_scratch, over, release_state, start_timeout
+from jobs.release.state import exit_code, is_scratch, over, release_state
 
 PHASES = {
     "running": ("running", None),
@@ -23,7 +23,7 @@ PHASES = {
     "driver-oom": ("failed", 3),
     "deadline": ("failed", 4),
     "stopped": ("stopped", 4),
-    "suspended": ("stopped", 4),
+    "suspended": ("suspended", None),
     "queued": ("pending", None),
     "image-never": ("pending", None),
     "no-memory": ("pending", None),
@@ -102,21 +102,6 @@ def test_no_driver_job_is_no_release() -> None:
     assert present_run(replace(objects("running"), jobs=())) is None
 
 
-def test_held_up_counts_from_the_pod_that_cannot_start() -> None:
-    """A driver that never started is held up since its pod was made; one that runs, is queued or ended is not."""
-    waiting = run("image-never")
-    made = objects("image-never").now
-    assert held_up_for(waiting, made + 700) == pytest.approx(700, abs=30)
-    assert start_timeout(waiting) == 600
-    for recorded in ("running", "queued", "done", "stopped"):
-        assert held_up_for(run(recorded), made + 10**6) == 0
-
-
-def test_held_up_without_any_pod() -> None:
-    """A driver whose pod is refused (Pod Security) is held up since its Job began."""
-    assert held_up_for(run("insecure"), objects("insecure").now + 700) == pytest.approx(700, abs=60)
-
-
 @pytest.mark.parametrize(
     ("reason", "message", "code"),
     [
@@ -181,7 +166,7 @@ dask-jobs: error: the cluster failed
 {"time": 6.0, "job": "minimize", "event": "progress", "done": 520, "total": 1000, "loss": 0.5}
 {"time": 7.0, "job": "minimize", "event": "progr"""
     log = lines.read(text.splitlines())
-    assert (log.attempt, log.error, log.doing) == (2, "", "trying again in 1 s")
+    assert (log.attempt, log.error, log.doing, log.retry) == (2, "", "", "")
     assert log.progress is not None
     assert (log.progress.done, log.progress.seconds_left) == (520, 48.0)
 

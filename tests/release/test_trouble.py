@@ -84,6 +84,41 @@ def test_an_event_of_the_past_is_no_trouble() -> None:
     assert not troubles(replace(objects("running"), events=events), other)
 
 
+OOM = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+UNKNOWN = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+WELL = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+BAD = {"terminated": {"exitCode": 2, "reason": "Error"}}
+
+
+@pytest.mark.parametrize(
+    ("phase", "state", "last", "expected"),
+    [
+        ("Running", OOM, OOM, ("oom", True)),
+        ("Running", {"running": {}}, OOM, ("oom", False)),
+        ("Running", UNKNOWN, OOM, ("oom", True)),
+        ("Running", {"running": {}}, BAD, ("crash", False)),
+        ("Running", {"running": {}}, WELL, None),
+        ("Succeeded", UNKNOWN, OOM, ("oom", False)),
+        ("Failed", UNKNOWN, OOM, ("oom", True)),
+        ("Failed", BAD, WELL, None),
+    ],
+)
+def test_a_scheduler_that_was_started_again(
+    phase: str, state: object, last: object, expected: tuple[str, object] | None
+) -> None:
+    """What ended a restarted sidecar is told, also after the pod's end; its end with the pod is no trouble."""
+    found = run("running")
+    (pod,) = found.driver_pods
+    scheduler = {"name": "scheduler", "restartCount": 4, "state": state, "lastState": last}
+    (driver,) = (one for one in pod["status"]["containerStatuses"] if one["name"] == "driver")
+    ended = driver if phase == "Running" else {**driver, "state": {"terminated": {"exitCode": 4}}}
+    status = {"phase": phase, "initContainerStatuses": [scheduler], "containerStatuses": [ended]}
+    told = troubles(objects("running"), replace(found, driver_pods=({**pod, "status": status},), worker_pods=()))
+    ours = [(one.kind, one.now) for one in told if "container scheduler" in one.what]
+    assert ours == ([expected] if expected else [])
+    assert all("driver.scheduler.memory" in one.todo for one in told if one.kind == "oom")
+
+
 EVICTED = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
 
 
