@@ -77,7 +77,7 @@ def test_out_of_memory(watched: Watched) -> None:
 
 
 def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray) -> None:
-    """Workers that a patch adds join the run; with fewer than it began with it goes on, also after the driver's death."""
+    """Workers that a patch adds join the run; with fewer it goes on, also after the driver's death."""
     watched.install("fit", f"run.claim.name={claim}", "workers.count=2", values=slow_values(SLOW_SECONDS="0.1"))
     watched.until_event("fit", "progress")
     watched.scale("fit", 3)
