@@ -45,7 +45,7 @@ def main() -> None:
     table = _table(taken)
     print(table.markdown())
     notes = [f"Kubernetes {_kubectl('version', '-o', 'json')['serverVersion']['gitVersion']}, one node, image loaded"]
-    arguments.output.write_text(document([table], notes))
+    arguments.output.write_text(document([table], notes, "make bench-kubernetes"))
 
 
 def _table(taken: dict[str, list[Times]]) -> Table:

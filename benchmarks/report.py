@@ -47,7 +47,7 @@ class Table:
         return f"## {self.title}\n\n{self.text}\n\n{_table(self.header, self.rows)}\n"
 
 
-def document(tables: Sequence[Table], notes: Sequence[str]) -> str:
+def document(tables: Sequence[Table], notes: Sequence[str], command: str = "make bench") -> str:
     """Return the whole report: the machine, the targets, and all tables."""
     targets = [
         (target.wanted, target.measured, "met" if target.met else "missed")
@@ -57,7 +57,7 @@ def document(tables: Sequence[Table], notes: Sequence[str]) -> str:
     return "\n".join(
         [
             "# Results\n",
-            "Written by `make bench` (`python -m benchmarks`). Each figure stands beside its peer in the same run.",
+            f"Written by `{command}`. Each figure stands beside its peer in the same run.",
             "Ratios are those of each round, as median (smallest .. largest).\n",
             *(f"- {line}" for line in [*machine(), *notes]),
             "\n## Targets\n",
