@@ -15,6 +15,7 @@ import dask
 from distributed import Scheduler
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
+from jobs.cli import tell
 from jobs.errors import JobError
 from jobs.log import log, log_start
 from jobs.options import parse
@@ -38,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(Options, "python -m jobs.scheduler", sys.argv[1:] if arguments is None else arguments)
     except JobError as error:
-        sys.stderr.write(f"dask-jobs: error: {error}\n")
-        return error.exit_code
+        return tell(error)
     logging.getLogger("distributed").setLevel(logging.ERROR)
     log_start("scheduler")
     return asyncio.run(_serve(options))

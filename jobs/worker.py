@@ -28,6 +28,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from jobs.cli import tell
 from jobs.errors import JobError
 from jobs.log import log, log_start, restart
 from jobs.options import parse
@@ -77,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(Options, "python -m jobs.worker", arguments)
     except JobError as error:
-        sys.stderr.write(f"dask-jobs: error: {error}\n")
-        return error.exit_code
+        return tell(error)
     logging.getLogger("distributed").setLevel(logging.ERROR)
     log_start("worker")
     return asyncio.run(_live(options, arguments))
@@ -192,8 +192,8 @@ async def _ask(address: str, identity: str | None) -> str | None:
 
 async def _serve(worker: Worker, options: Options, stop: asyncio.Event) -> int | None:
     """Wait until the work is over (0), SIGTERM came (RETIRED), or the scheduler is lost (None)."""
-    ends = {name: asyncio.ensure_future(wait()) for name, wait in _ends(worker, stop).items()}
-    await asyncio.wait(ends.values(), return_when=asyncio.FIRST_COMPLETED)
+    ends = {asyncio.ensure_future(wait()) for wait in (worker.over.wait, stop.wait, worker.finished)}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if worker.over.is_set():
         _say("over", message="the driver said that the work is over")
         await _within(CLOSE_SECONDS, worker.close(executor_wait=False))
@@ -204,10 +204,6 @@ async def _serve(worker: Worker, options: Options, stop: asyncio.Event) -> int |
         return RETIRED
     _say("lost", message="the scheduler is gone; waiting for the next attempt's")
     return None
-
-
-def _ends(worker: Worker, stop: asyncio.Event) -> dict[str, Any]:
-    return {"over": worker.over.wait, "stop": stop.wait, "lost": worker.finished}
 
 
 async def _within(seconds: float, closing: Any) -> None:

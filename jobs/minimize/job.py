@@ -59,9 +59,18 @@ def run(options: Options) -> dict[str, Any]:
             raise
 
 
+def problem_of(options: Options) -> Made:
+    """Return the problem that the options name, made here.
+
+    Raises:
+        JobError: it cannot be made.
+    """
+    return make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+
+
 def _attempt(options: Options, folder: Run) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
-    problem = make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+    problem = problem_of(options)
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
         reporter.log("run", message=f"run folder {folder.url}")

@@ -103,9 +103,12 @@ def parts(plan: Mapping[str, Sequence[Run]], missing: Sequence[Run], sum_bytes: 
     """
     wanted = ((address, tuple(runs), tuple(intersect(runs, missing))) for address, runs in plan.items())
     flat = sorted((Part(*part) for part in wanted if part[2]), key=lambda part: part.todo)
-    if len(flat) < 3 or len(flat) * sum_bytes < TREE_BYTES:
-        return flat
-    return [_tree(flat)]
+    return [_tree(flat)] if by_tree(len(flat), sum_bytes) else flat
+
+
+def by_tree(workers: int, sum_bytes: int) -> bool:
+    """Return whether so many workers' sums, of `sum_bytes` each, come back by a tree over the workers."""
+    return workers >= 3 and workers * sum_bytes >= TREE_BYTES
 
 
 def _tree(flat: Sequence[Part]) -> Part:

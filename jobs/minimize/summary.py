@@ -67,8 +67,9 @@ def _throughput(spent: Mapping[str, Any]) -> str:
     rows = f"{spent['rows_per_second']:,.0f} rows/s"
     if not spent["workers"]:
         return rows
-    return f"{rows}; {_bytes(spent['bytes_sent'])} sent, {_bytes(spent['bytes_received'])} received"
+    return f"{rows}; {bytes_text(spent['bytes_sent'])} sent, {bytes_text(spent['bytes_received'])} received"
 
 
-def _bytes(count: int) -> str:
+def bytes_text(count: int) -> str:
+    """Return a number of bytes as people read it."""
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

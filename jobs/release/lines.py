@@ -70,7 +70,7 @@ def read(lines: Iterable[str]) -> Log:
         if event == "attempt":
             state |= {"attempt": fields.get("attempt"), "error": "", "doing": "", "done": False}
             seen.clear()
-        elif event in ("doing", "workers"):
+        elif event == "doing":
             state["doing"] = str(fields.get("message", ""))
         elif event == "progress" and (progress := progress_of(fields)):
             seen.append(progress)

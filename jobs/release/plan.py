@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import InputError, JobError, nearest
+from jobs.minimize.job import problem_of
 from jobs.minimize.options import Options
-from jobs.minimize.plan import TREE_BYTES
-from jobs.minimize.problem import Made, block_rows, make
-from jobs.minimize.softmax import problem as softmax
+from jobs.minimize.plan import by_tree
+from jobs.minimize.problem import Made, block_rows
+from jobs.minimize.summary import bytes_text
 from jobs.options import validated
 from jobs.release.room import Amounts, Need, free_nodes, place, quantity
 from jobs.release.values import Values
@@ -142,7 +143,7 @@ def problem_rows(values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
         raise InputError(f"job: {error}") from None
     try:
         with _code(values):
-            made = make(options.problem or softmax(options.data or "digits", options.classes, options.dtype))
+            made = problem_of(options)
     except JobError as error:
         yield "problem", f"not known here, so neither are an evaluation's bytes: {error}"
         return
@@ -156,9 +157,10 @@ def problem_rows(values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
 def evaluation(made: Made, workers: int) -> str:
     """Return how many bytes one evaluation moves: for each worker 8 a parameter, and 8 for the loss, each way."""
     one = 8 * (made.x0.size + 1)
-    tree = workers >= 3 and workers * one >= TREE_BYTES
-    way = "through a tree of the workers" if tree else "straight to the driver"
-    return f"{_bytes(workers * one)} each way ({_bytes(one)} for each of {workers} workers); sums come back {way}"
+    way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
+    return (
+        f"{bytes_text(workers * one)} each way ({bytes_text(one)} for each of {workers} workers); sums come back {way}"
+    )
 
 
 @contextlib.contextmanager
@@ -213,7 +215,3 @@ def _cores(amount: Decimal) -> str:
 def _memory(amount: Decimal) -> str:
     size = float(amount)
     return f"{size / 2**30:.4g} GiB" if size >= 2**30 else f"{size / 2**20:.4g} MiB"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from jobs.progress import SHORT
+from jobs.progress import Bar, metrics_text, sentence
 from jobs.release import lines
 from jobs.release.lines import progress_of
 
@@ -20,7 +17,7 @@ QUIET = ("started", "run", "done", "over")
 """Events that the bar and the summary tell as well."""
 
 
-class Screen:
+class Screen(Bar):
     """Shows log lines; the text after a job's end, its summary, is kept for standard output.
 
     Args:
@@ -29,19 +26,7 @@ class Screen:
 
     def __init__(self, release: str) -> None:
         self._held: list[str] | None = []
-        self._live: Progress | None = None
-        if sys.stderr.isatty():
-            self._live = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=24),
-                TaskProgressColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[metrics]}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=Console(stderr=True, highlight=False),
-                transient=True,
-                redirect_stdout=False,
-            )
-            self._task = self._live.add_task(release, total=None, metrics="")
+        super().__init__(release, None, redirect_stdout=False)
 
     def line(self, text: str) -> None:
         """Show one line of the driver's log."""
@@ -63,8 +48,8 @@ class Screen:
         assert self._live is not None
         if fields["event"] == "progress" and (progress := progress_of(fields)):
             numbers = {key: value for key, value in progress.metrics.items() if isinstance(value, int | float)}
-            metrics = "  ".join(f"{SHORT.get(name, name)} {value:.4g}" for name, value in numbers.items())
-            self._live.update(self._task, completed=progress.done, total=progress.total, metrics=metrics)
+            text = metrics_text(numbers)
+            self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
         elif fields["event"] == "done" and isinstance(steps := fields.get("iterations"), int):
             self._live.update(self._task, completed=steps, total=steps)
         elif fields["event"] == "doing":
@@ -73,8 +58,7 @@ class Screen:
             self.say(f"attempt {fields['attempt']} on {fields['workers']} workers, run folder {fields['run']}")
         elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
-            text = rest.pop("message", "") or " ".join(f"{name}={value}" for name, value in rest.items())
-            self.say(f"{fields['event']}: {text}")
+            self.say(sentence(fields["event"], rest))
 
     def say(self, text: str, style: str = "") -> None:
         """Show a line on standard error, above the bar."""
@@ -102,14 +86,3 @@ class Screen:
             self._held = None
         else:
             self._release_held(again=False)
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
