@@ -16,6 +16,7 @@ Batch jobs for numerical work on Dask clusters.
 
 jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts:
   minimize   minimize a loss summed over much data, by any of SciPy's optimizers
+  tune       find good hyperparameters: many trials on all workers, hopeless ones stopped early
 
 a run's folder:
   show       print how a run stands: its result, or its status
@@ -33,6 +34,7 @@ examples:
   dask-jobs minimize --data digits --run runs/digits
   dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
   dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
+  dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search
   dask-jobs report runs/digits
   dask-jobs wait fit -n science && dask-jobs fetch fit -n science
 
@@ -83,7 +85,7 @@ def tell(error: JobError) -> int:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    commands = {"minimize": _minimize, "show": _show, "report": _report}
+    commands = {"minimize": _minimize, "tune": _tune, "show": _show, "report": _report}
     known = [*commands, *RELEASE_COMMANDS]
     if name not in known:
         raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
@@ -107,6 +109,20 @@ def _minimize(arguments: Sequence[str]) -> int:
     options = parse(Options, "dask-jobs minimize", arguments)
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/minimize-{time.strftime('%Y%m%d-%H%M%S')}"})
+    show(run(options), str(options.run))
+    return 0
+
+
+def _tune(arguments: Sequence[str]) -> int:
+    from jobs.options import parse
+    from jobs.tune.job import run
+    from jobs.tune.options import Options
+    from jobs.tune.summary import show
+
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    options = parse(Options, "dask-jobs tune", arguments)
+    if options.run is None:
+        options = options.model_copy(update={"run": f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"})
     show(run(options), str(options.run))
     return 0
 

@@ -1,0 +1,88 @@
+"""A trial's folder on the worker's disk, and its copy in the run folder, which is always one complete state.
+
+`checkpoints/0007/state.json` names the files and where their bytes lie; it is replaced last, atomically. Bytes that a
+state no longer names are deleted after that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from jobs.errors import ClusterError
+from jobs.storage import Storage
+
+
+class Checkpoint:
+    """The folder of one try of one trial; `folder` is where its function reads and writes.
+
+    Args:
+        storage: the run folder.
+        number: the trial.
+        go: which try of it this is; tries never write the same name.
+        scratch: a folder on this machine.
+
+    Raises:
+        ClusterError: the run folder cannot be read.
+    """
+
+    def __init__(self, storage: Storage, number: int, go: str, scratch: str) -> None:
+        self._storage, self._go = storage, go
+        self._top = f"checkpoints/{number:04d}"
+        self._saves = 0
+        self._stored = self._read_state()
+        Path(scratch).mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
+        for name, where in self._stored.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._storage.read(where))
+        self._seen = self._look()
+
+    def _read_state(self) -> dict[str, str]:
+        try:
+            state: dict[str, str] = json.loads(self._storage.read(f"{self._top}/state.json"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise ClusterError(f"{self._storage.address(self._top)}/state.json is damaged ({error})") from error
+        return state
+
+    def _look(self) -> dict[str, tuple[int, int]]:
+        """Return name -> (size in bytes, time of change) of all files in the folder."""
+        files = (path for path in sorted(self.folder.rglob("*")) if path.is_file())
+        return {_name(path, self.folder): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+    def save(self) -> None:
+        """Store what has changed since the last time.
+
+        Raises:
+            ClusterError: the run folder cannot be written.
+        """
+        now = self._look()
+        if now == self._seen:
+            return
+        self._saves += 1
+        state = {name: self._stored[name] for name in now if name in self._stored and now[name] == self._seen.get(name)}
+        for name in now.keys() - state.keys():
+            state[name] = f"{self._top}/{self._go}-{self._saves}/{name}"
+            self._storage.write(state[name], (self.folder / name).read_bytes())
+        self._storage.write(f"{self._top}/state.json", json.dumps(state).encode())
+        old, self._stored, self._seen = self._stored, state, now
+        for where in set(old.values()) - set(state.values()):
+            self._storage.delete(where)
+
+    def close(self, *, keep: bool) -> None:
+        """Remove the local folder, and the copy if it is not to be kept; a failure to do so ends no trial."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not keep:
+            with contextlib.suppress(Exception):
+                for name in self._storage.list(f"{self._top}/"):
+                    self._storage.delete(name)
+
+
+def _name(path: Path, folder: Path) -> str:
+    return str(PurePosixPath(path.relative_to(folder)))

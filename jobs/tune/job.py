@@ -1,0 +1,233 @@
+"""The tune job: options -> study -> search on a cluster -> result, resumable from its run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from jobs.cluster import connect, versions
+from jobs.errors import InputError, UserCodeError
+from jobs.progress import Reporter
+from jobs.run import Run
+from jobs.tune import journal as journals
+from jobs.tune import space as spaces
+from jobs.tune.book import Book, check_recorded
+from jobs.tune.journal import Journal, Recorded
+from jobs.tune.objective import Source, source_of
+from jobs.tune.observer import Observer
+from jobs.tune.options import Options
+from jobs.tune.pool import Pool
+from jobs.tune.pruners import make_pruner
+from jobs.tune.rules import Rules
+from jobs.tune.samplers import grid_size, make_sampler
+from jobs.tune.search import Limits, Search
+from jobs.tune.slots import Slots
+from jobs.tune.space import Space
+from jobs.tune.table import row
+from jobs.tune.worker import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is checked before work begins.
+
+    Attributes:
+        options: as given.
+        source: how the objective travels.
+        space: the search space.
+        identity: what makes the study this study, by name.
+        trials: how many trials there can be; a grid has no more than it has.
+    """
+
+    options: Options
+    source: Source
+    space: Space
+    identity: Mapping[str, Any]
+    trials: int
+
+
+def plan(options: Options, objective: Any = None) -> Plan:
+    """Check all options; `objective` is a function that takes the place of its name.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    space = spaces.load(options.space) if isinstance(options.space, str) else spaces.parse(options.space)
+    source = source_of(objective or options.objective)
+    make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
+    make_pruner(options.prunes, options.pruner_options)
+    trials = options.trials
+    if options.sampler == "grid":
+        trials = min(trials, grid_size(space, options.sampler_options))
+    identity = {
+        "objective": options.objective,
+        "space": spaces.plain(space),
+        "metric": options.metric,
+        "directions": options.direction,
+        "constraints": options.constraints,
+        "seed": options.seed,
+    }
+    return Plan(options, source, space, identity, trials)
+
+
+def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
+    """Run the job on its run folder until it ends, and return what is in result.json.
+
+    A run that has already ended with these options is not repeated: its result is returned with `already` set.
+
+    Args:
+        options: all options.
+        client: a cluster to use; one is made or met as the options say if there is none.
+        objective: a function in the place of `options.objective`, which is then its name.
+
+    Raises:
+        JobError: how it ended otherwise; the run folder says so too.
+    """
+    checked = plan(options, objective)
+    folder = Run(str(options.run), "tune", options)
+    if result := folder.result():
+        return result | {"already": True}
+    with folder.signals():
+        try:
+            return _attempt(checked, folder, client)
+        except BaseException as error:
+            if folder.attempt:
+                folder.fail(error)
+            raise
+
+
+def read(checked: Plan, folder: Run) -> Recorded:
+    """Return the journal of earlier attempts.
+
+    Raises:
+        InputError: it is another study's, or has more trials than there are to be.
+    """
+    recorded = journals.read(folder.storage)
+    done = check_recorded(recorded, checked.identity)
+    if done > checked.trials:
+        raise InputError(
+            f"--trials is {checked.trials}, but {done:,} are already done in --run {folder.url}; ask for more"
+        )
+    return recorded
+
+
+def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any]:
+    """Do one attempt: check everything, claim the folder, go on from the journal, and write what came out."""
+    options = checked.options
+    with contextlib.ExitStack() as stack:
+        reporter = stack.enter_context(Reporter("tune", checked.trials))
+        reporter.log("run", message=f"run folder {folder.url}")
+        recorded = read(checked, folder)
+        reporter.doing("connecting to the workers")
+        client = client or stack.enter_context(_cluster(options))
+        folder.start()
+        reporter.record("attempt", attempt=folder.attempt, run=folder.url)
+        book = stack.enter_context(open_book(checked, folder, recorded))
+        del recorded  # tens of megabytes in a large study
+        observer = Observer(folder, reporter, book, checked.trials)
+        search = _search(checked, folder, client, book, observer)
+        try:
+            message = search.run()
+        except BaseException:
+            with contextlib.suppress(Exception):  # what failed first is what is told
+                if not folder.superseded:
+                    observer.save()
+            raise
+        observer.save()
+        return _finish(checked, folder, client, book, search, message)
+
+
+@contextlib.contextmanager
+def _cluster(options: Options) -> Iterator[Client]:
+    timeouts = {"connect_timeout": options.connect_timeout, "workers_timeout": options.workers_timeout}
+    with connect(options.scheduler, workers=options.workers, threads=options.threads, **timeouts) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def open_book(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[Book]:
+    """Yield the study on this attempt's journal, which is closed in the end."""
+    options = checked.options
+    with contextlib.closing(Journal(folder.storage, folder.attempt, recorded)) as journal:
+        book = Book(
+            journal,
+            folder.attempt,
+            checked.identity,
+            checked.space,
+            options.seed,
+            options.metric,
+            options.constraints,
+        )
+        sampler = make_sampler(options.sampler, checked.space, options.seed, book.asked, options.sampler_options)
+        book.use(sampler, make_pruner(options.prunes, options.pruner_options))
+        yield book
+
+
+def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Observer) -> Search:
+    options = checked.options
+    settings = Settings(
+        source=checked.source,
+        run=folder.storage.url,
+        seed=options.seed,
+        threads=options.threads_per_trial,
+        metrics=tuple(options.metric),
+        constraints=tuple(options.constraints),
+    )
+    key = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
+    return Search(
+        book,
+        Pool(client, key, settings, options.gpus_per_trial),
+        Slots(options.threads_per_trial, options.gpus_per_trial),
+        Rules(checked.trials, options.max_seconds, options.target, options.patience),
+        Limits(options.trial_timeout, options.max_failures, options.max_losses, options.workers_timeout),
+        observer,
+        folder.attempt,
+    )
+
+
+def _finish(
+    checked: Plan, folder: Run, client: Client, book: Book, search: Search, message: str
+) -> dict[str, Any]:
+    """Write result.json, last of all.
+
+    Raises:
+        UserCodeError: all trials have failed.
+    """
+    if book.done and book.counts["failed"] == book.done:
+        raise UserCodeError(f"all {book.done:,} trials have failed; see failures/ in --run {folder.url}")
+    front = [_told(checked, trial) for trial in book.front()]
+    best = None if book.best is None else _told(checked, book.best)
+    found = best is not None or bool(front)
+    outcome = {
+        "success": found,
+        "message": message if found else f"{message}, but none of them counts: see trials.csv",
+        "seconds": search.seconds,
+        "attempt": folder.attempt,
+        "workers": len(client.scheduler_info(n_workers=-1)["workers"]),
+        "versions": {**versions(), "optuna": version("optuna")},
+        "best": best,
+        **({"front": front} if book.directions[1:] else {}),
+        "trials": book.counts,
+        "unfinished": book.asked - book.done,
+        "objective": checked.options.objective,
+        "sampler": checked.options.sampler,
+        "pruner": checked.options.prunes,
+        "direction": checked.options.direction,
+    }
+    folder.finish(outcome)
+    return outcome
+
+
+def _told(checked: Plan, trial: Any) -> dict[str, Any]:
+    """Return a good trial as result.json has it: number, value or values, params."""
+    told = row(trial, list(checked.space), checked.options.metric)
+    values = [float(value) for value in trial.values]
+    value = {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
+    return {"number": trial.number, **value, "params": {name: told[f"params_{name}"] for name in checked.space}}

@@ -1,0 +1,168 @@
+"""The user's function: how driver and workers get the same one, and what it may return.
+
+It travels as `module:function`, imported on each side, or pickled. It takes the hyperparameters, a dict, and if it
+likes the trial; it returns a number, or a dict of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import numbers
+import pickle
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cloudpickle
+
+from jobs.errors import InputError
+
+Function: TypeAlias = Callable[..., Any]
+PICKLE_LIMIT = 10_000_000
+
+
+@dataclass(frozen=True)
+class Imported:
+    """`module:function`; never pickled, imported on each side."""
+
+    spec: str
+
+    def __call__(self) -> Function:
+        """Import the function.
+
+        Raises:
+            InputError: the module or the name in it cannot be found or imported, or is no function.
+        """
+        module, _, name = self.spec.partition(":")
+        if not (module and name):
+            raise InputError(f"--objective is {self.spec!r}, but must be 'module:function', such as 'my_model:train'")
+        try:
+            function = getattr(importlib.import_module(module), name)
+        except Exception as error:
+            raise InputError(
+                f"--objective {self.spec}: cannot import it ({type(error).__name__}: {error}); the module must be on "
+                "the Python path of the driver and of every worker",
+                traceback.format_exc(),
+            ) from error
+        return _callable(function, f"--objective {self.spec}")
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """A function that travels as bytes, so that nothing is imported before a trial needs it."""
+
+    data: bytes
+
+    def __call__(self) -> Function:
+        """Return the function."""
+        function: Function = pickle.loads(self.data)  # noqa: S301  from the driver, over Dask's connections
+        return function
+
+
+Source: TypeAlias = Imported | Pickled
+"""Makes the function, on the driver and in each worker process."""
+
+
+def source_of(objective: Any) -> Source:
+    """Return how a user's objective travels, checked: it can be imported or pickled, and takes its arguments.
+
+    Raises:
+        InputError: it cannot be had, holds too much data, or takes no argument or too many.
+    """
+    if isinstance(objective, str):
+        source: Source = Imported(objective)
+        wants_trial(source(), f"--objective {objective}")
+        return source
+    wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
+    data = cloudpickle.dumps(objective)
+    if len(data) > PICKLE_LIMIT:
+        raise InputError(
+            f"objective is {len(data) / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
+            "let it load its data itself"
+        )
+    return Pickled(data)
+
+
+def name_of(objective: Any) -> str:
+    """Return what an objective is called: module:function."""
+    if isinstance(objective, str):
+        return objective
+    name = getattr(objective, "__qualname__", type(objective).__qualname__)
+    return f"{getattr(objective, '__module__', None) or '?'}:{name}"
+
+
+def _callable(function: Any, where: str) -> Function:
+    if not callable(function):
+        raise InputError(f"{where} is {type(function).__name__}, but must be a function of the hyperparameters")
+    return function  # type: ignore[no-any-return]
+
+
+def wants_trial(function: Function, where: str = "objective") -> bool:
+    """Return whether a function takes the trial as its second argument.
+
+    It does if a second positional argument must be given, or is called `trial`.
+
+    Raises:
+        InputError: it takes no argument, or needs more than two.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False  # a built-in that does not tell: one argument
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in named if p.default is p.empty]
+    rest = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if not (named or rest):
+        raise InputError(f"{where} takes no argument, but must take the hyperparameters, a dict: def train(parameters)")
+    if len(needed) > 2 or any(p.kind == p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        raise InputError(f"{where} needs more than (parameters, trial); give its other arguments defaults")
+    return len(named) > 1 and (len(needed) > 1 or named[1].name == "trial")
+
+
+def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) -> tuple[list[float], dict[str, float]]:
+    """Return the objectives' values, in the order of `metrics`, and all metrics that a function has returned.
+
+    Args:
+        returned: a number, or a dict name -> number.
+        metrics: which of a dict are the objectives; none if there is one, returned as a number.
+        constraints: other metrics that must be there.
+
+    Raises:
+        TypeError: it is neither, or a number is missing.
+    """
+    if not isinstance(returned, Mapping):
+        if metrics[1:] or constraints:
+            names = ", ".join([*metrics, *constraints])
+            raise TypeError(f"the objective returned {_told(returned)}, but must return a dict with {names}")
+        return [_number("the objective", returned)], {}
+    if not metrics:
+        names = ", ".join(map(str, returned))
+        raise TypeError(f"the objective returned a dict; say which of {names or 'its entries'} counts with --metric")
+    for name in (*metrics, *constraints):
+        if name not in returned:
+            raise TypeError(f"the objective returned a dict without {name!r}; it has {', '.join(map(str, returned))}")
+    numbers_ = {str(name): _number(f"metric {name!r}", value) for name, value in returned.items()}
+    return [numbers_[name] for name in metrics], numbers_
+
+
+def _number(what: str, value: Any) -> float:
+    """Return a number of Python, NumPy or another library's single-valued array as a float."""
+    single = isinstance(value, numbers.Real) or (hasattr(value, "__float__") and getattr(value, "shape", None) == ())
+    if isinstance(value, bool) or not single:
+        raise TypeError(f"{what} returned {_told(value)}, but must return a number")
+    return float(value)
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "None"
+    text = repr(value)
+    return f"{text if len(text) < 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def finite(values: Sequence[float]) -> bool:
+    """Return whether all values are finite."""
+    return all(math.isfinite(value) for value in values)

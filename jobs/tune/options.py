@@ -1,0 +1,128 @@
+"""The options of the tune job."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from jobs.options import JobOptions
+
+Direction = Literal["maximize", "minimize"]
+
+
+class Options(JobOptions):
+    """Find good hyperparameters: run a function of them many times on all workers, and stop hopeless trials early.
+
+    A trial is one call of the function. Nothing is lost when a worker or the driver dies.
+
+    Examples:
+      dask-jobs tune --objective my_model:train --space space.yaml --run runs/search
+      dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --sampler tpe --pruner median --workers 8
+      dask-jobs tune --config job.yaml --run s3://bucket/study
+    """
+
+    objective: str = Field(
+        description="module:function; the function takes the hyperparameters, a dict, and if it likes the trial, and "
+        "returns a score or a dict of metrics"
+    )
+    space: str | dict[str, Any] = Field(
+        description="YAML file of the hyperparameters: lines like 'dropout: {uniform: [0, 1]}' with uniform, log, "
+        "integer or choice; in a --config file also the lines themselves"
+    )
+    metric: list[str] = Field(
+        default_factory=list,
+        description="which metric of the returned dict is the objective, or several of them",
+    )
+    direction: list[Direction] = Field(
+        default=["maximize"], description="maximize or minimize; with several metrics one for each"
+    )
+    constraints: list[str] = Field(
+        default_factory=list, description="metrics that must be <= 0 in a trial that counts as best"
+    )
+    trials: PositiveInt = Field(default=100, description="trials of the study, all attempts together")
+    sampler: Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii"] = Field(
+        default="random", description="who proposes hyperparameters"
+    )
+    sampler_options: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 a dimension"
+    )
+    pruner: Literal["asha", "median", "percentile", "hyperband", "patient", "threshold", "none"] | None = Field(
+        default=None,
+        description="who stops trials by what they report (default: asha, with several metrics none)",
+    )
+    pruner_options: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of Optuna's pruner: --pruner-options reduction_factor=3"
+    )
+    seed: NonNegativeInt = Field(default=0, description="decides what is drawn, and each trial's own seed")
+    max_seconds: PositiveFloat | None = Field(
+        default=None, description="seconds after which the search ends with what it has, all attempts together"
+    )
+    target: float | None = Field(default=None, description="score at which the search ends")
+    patience: PositiveInt | None = Field(
+        default=None, description="trials without a better score after which the search ends"
+    )
+    trial_timeout: PositiveFloat | None = Field(
+        default=None, description="seconds after which a trial is stopped and counts as failed"
+    )
+    max_failures: NonNegativeInt = Field(
+        default=20, description="failed trials of an attempt that are too few to end the job with exit code 1"
+    )
+    max_losses: PositiveInt = Field(
+        default=3, description="times that a trial may be lost with a worker where it ran alone, until it is failed"
+    )
+    threads_per_trial: PositiveInt = Field(default=1, description="compute threads that a trial takes of its worker")
+    gpus_per_trial: NonNegativeFloat = Field(
+        default=0.0, description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU"
+    )
+
+    @field_validator("metric", "direction", "constraints", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Take one name for a list of one."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("sampler_options", "pruner_options", mode="after")
+    @classmethod
+    def _scalars(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Read the command line's texts as YAML does, so that 3 is a number and true a boolean."""
+        return {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Options:
+        """Refuse what would not be read, or cannot work."""
+        if self.workers == 0:
+            raise ValueError("--workers is 0, but trials run on workers; give at least 1")
+        several = len(self.metric) > 1
+        if len(self.direction) != max(1, len(self.metric)):
+            raise ValueError(
+                f"--direction is {','.join(self.direction)!r}, but must be one for each of "
+                f"{len(self.metric) or 1} objectives (--metric)"
+            )
+        if len({*self.metric, *self.constraints}) < len(self.metric) + len(self.constraints):
+            raise ValueError("--metric and --constraints name the same metric twice")
+        if several:
+            self._several()
+        return self
+
+    def _several(self) -> None:
+        if self.pruner not in (None, "none"):
+            raise ValueError(f"--pruner is {self.pruner!r}, but with several --metric only none works")
+        for name, value in {"--target": self.target, "--patience": self.patience}.items():
+            if value is not None:
+                raise ValueError(f"{name} is {value:g}, but with several --metric there is no single best")
+        if self.sampler == "cmaes":
+            raise ValueError("--sampler cmaes takes one --metric; take nsgaii, tpe or random for several")
+
+    @property
+    def prunes(self) -> str:
+        """The pruner's name, the default one too."""
+        return self.pruner or ("none" if len(self.metric) > 1 else "asha")
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return float(text) if any(letter in text for letter in ".eE") else int(text)
+    except ValueError:
+        return yaml.safe_load(text)

@@ -1,0 +1,140 @@
+"""The cluster as the search sees it: trials as Dask futures, words from them in a queue, words to them by rpc."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from distributed import Client, Future
+
+from jobs.errors import ClusterError
+from jobs.tune.slots import Worker
+from jobs.tune.worker import Settings, TrialPlugin, run_trial
+
+REFRESH_SECONDS = 5.0
+"""How often the scheduler is asked who is there; it also tells by itself when a worker comes or goes."""
+Event = dict[str, Any]
+
+
+class Pool:
+    """Runs tries of trials on a client's workers, each a future that is pinned to one worker.
+
+    Events, in the order in which the scheduler saw them: `start`, `report` and `end` of a try; `gone` and `came` of a
+    worker; `future`, for a task that ended by itself.
+
+    Args:
+        client: the client.
+        key: the name of the study on this cluster.
+        settings: what workers need to know.
+        gpus: GPUs of a trial.
+    """
+
+    def __init__(self, client: Client, key: str, settings: Settings, gpus: float) -> None:
+        self._client, self._key, self._plugin = client, key, TrialPlugin(key, settings)
+        self._resources = {"GPU": gpus} if gpus else None
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._futures: dict[str, Future] = {}
+        self._scheduler: float | None = None
+        self._asked = -REFRESH_SECONDS
+
+    def refresh(self, *, now: bool = False) -> dict[str, Worker] | None:
+        """Return address -> worker of all that can run trials, if it is time to ask or must be known now.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        if not now and time.monotonic() - self._asked < REFRESH_SECONDS:
+            return None
+        try:
+            identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+            if identity["started"] != self._scheduler:
+                self._join()
+                self._scheduler = identity["started"]
+        except OSError as error:
+            raise ClusterError(f"the scheduler is gone: {error}") from error
+        self._asked = time.monotonic()
+        return {
+            address: Worker(worker["nthreads"], float(worker["resources"].get("GPU", 0.0)))
+            for address, worker in sorted(identity["workers"].items())
+            if worker["status"] in ("running", "paused")
+        }
+
+    def _join(self) -> None:
+        """Make this study known to a scheduler that does not know it, the first or one that was restarted."""
+        self._client.subscribe_topic(self._key, self._on_word)
+        self._client.subscribe_topic("all", self._on_scheduler)
+        self._client.register_plugin(self._plugin)
+
+    def _on_word(self, event: tuple[float, Event]) -> None:
+        self._events.put(event[1])
+
+    def _on_scheduler(self, event: tuple[float, Event]) -> None:
+        word = event[1]
+        if word.get("action") == "remove-worker":
+            self._events.put({"kind": "gone", "worker": word["worker"], "expected": bool(word.get("expected"))})
+        elif word.get("action") == "add-worker":
+            self._events.put({"kind": "came", "worker": word["worker"]})
+
+    def get(self, timeout: float) -> Event | None:
+        """Return the next event, or None after `timeout` seconds."""
+        try:
+            return self._events.get(timeout=max(timeout, 0.0))
+        except queue.Empty:
+            return None
+
+    def launch(self, number: int, go: str, params: Mapping[str, Any], address: str) -> None:
+        """Start a try of a trial on a worker."""
+        future = self._client.submit(
+            run_trial,
+            self._key,
+            number,
+            go,
+            dict(params),
+            key=f"{self._key}-{number:04d}-{go}",
+            workers=[address],
+            allow_other_workers=False,
+            resources=self._resources,
+            pure=False,
+        )
+        self._futures[go] = future
+        future.add_done_callback(lambda ended: self._on_future(go, number, ended))
+
+    def _on_future(self, go: str, number: int, future: Future) -> None:
+        if go in self._futures:
+            error = future.exception() if future.status == "error" else None
+            text = f"{type(error).__name__}: {error}" if error else future.status
+            self._events.put({"kind": "future", "go": go, "number": number, "error": text})
+
+    def drop(self, go: str) -> None:
+        """Forget a try: its task is cancelled if it has not begun, and its end is not waited for."""
+        if future := self._futures.pop(go, None):
+            future.release()
+
+    def answer(self, address: str, go: str, step: int, reason: str | None) -> None:
+        """Tell a try what was decided about its step; a reason ends it at its next report at the latest."""
+        self._client.loop.add_callback(self._call, address, "answer", go=go, step=step, reason=reason)
+
+    def quit(self, address: str) -> None:
+        """End a worker's process."""
+        self._client.loop.add_callback(self._call, address, "quit")
+
+    async def _call(self, address: str, name: str, **message: Any) -> None:
+        try:
+            await getattr(self._client.rpc(address), f"{self._key}-{name}")(**message)
+        except Exception:  # noqa: BLE001, S110  a worker that is gone needs no answer; the scheduler tells that it is
+            pass
+
+    def close(self) -> None:
+        """Stop what runs, and leave no trace of the study on the scheduler and its workers."""
+        for go in list(self._futures):
+            self.drop(go)
+        if self._scheduler is None or self._client.status != "running":
+            return
+        try:
+            for topic in (self._key, "all"):
+                self._client.unsubscribe_topic(topic)
+            self._client.unregister_worker_plugin(self._key)  # its teardown stops what runs
+        except (OSError, TimeoutError, ValueError):
+            return  # there is nobody left to be told

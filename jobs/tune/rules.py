@@ -1,0 +1,38 @@
+"""When a search ends by itself, before it has run all its trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.tune.book import Book
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The limits of a search; None is no limit.
+
+    Attributes:
+        trials: trials of the study.
+        seconds: seconds of the study, all attempts together.
+        target: a score that is good enough.
+        patience: trials without a better one.
+    """
+
+    trials: int
+    seconds: float | None = None
+    target: float | None = None
+    patience: int | None = None
+
+    def ended(self, book: Book, seconds: float) -> str | None:
+        """Return why the search has ended after so many seconds of the study, as a person is told; None if not."""
+        if book.done >= self.trials:
+            return f"all {self.trials:,} trials are done"
+        if self.target is not None and book.best is not None:
+            value = float(book.best.value or 0.0)
+            if value >= self.target if book.maximize else value <= self.target:
+                return f"trial {book.best.number} has reached the target: {value:.6g} (--target {self.target:g})"
+        if self.patience is not None and book.best is not None and book.since_best >= self.patience:
+            return f"no better score in {book.since_best:,} trials (--patience {self.patience})"
+        if self.seconds is not None and seconds >= self.seconds:
+            return f"the time is over (--max-seconds {self.seconds:g})"
+        return None

@@ -1,0 +1,304 @@
+"""The search: keeps all slots of the cluster busy with trials until a rule ends it. One thread, no rounds."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from jobs.errors import ClusterError, InputError, UserCodeError
+from jobs.tune.book import Book, Ticket
+from jobs.tune.outcome import Outcome
+from jobs.tune.pool import Event, Pool
+from jobs.tune.rules import Rules
+from jobs.tune.slots import Slots
+
+POLL_SECONDS = 0.25
+"""How often it looks for a signal or a time that is over while nothing else happens."""
+GRACE_SECONDS = 5.0
+"""How long a trial that is out of time may take to notice, at its next report; then its worker process is ended."""
+
+
+class Watcher(Protocol):
+    """Who is told what happens."""
+
+    def on_change(self, running: int) -> None:
+        """Called after each event and at least four times a second; may raise what ends the attempt."""
+
+    def on_end(self, number: int, outcome: Outcome) -> None:
+        """Called when a trial has ended."""
+
+    def say(self, event: str, message: str) -> None:
+        """Called when something happens that a person may want to know."""
+
+
+@dataclass
+class Going:
+    """One try of a trial that runs now; the search owns it."""
+
+    ticket: Ticket
+    address: str
+    launched: float
+    started: float | None = None
+    late: float | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a trial or the job from within.
+
+    Attributes:
+        trial_seconds: seconds of a trial, if limited.
+        failures: failed trials that are not yet too many.
+        losses: losses alone on a worker that make a trial failed.
+        no_workers: seconds without any worker.
+    """
+
+    trial_seconds: float | None
+    failures: int
+    losses: int
+    no_workers: float
+
+
+class Search:
+    """Runs a study's trials on a pool until the rules end it.
+
+    Args:
+        book: the study.
+        pool: the cluster.
+        slots: where trials fit.
+        rules: when it ends.
+        limits: what ends a trial, or the job.
+        watcher: who is told.
+        attempt: this attempt's number, for the names of tries.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        pool: Pool,
+        slots: Slots,
+        rules: Rules,
+        limits: Limits,
+        watcher: Watcher,
+        attempt: int,
+    ) -> None:
+        self._book, self._pool, self._slots, self._rules = book, pool, slots, rules
+        self._limits, self._watcher, self._attempt = limits, watcher, attempt
+        self._going: dict[str, Going] = {}
+        self._tries: dict[int, int] = {}
+        self._suspects: set[int] = set()
+        self._waiting: deque[Ticket] = deque(book.unfinished())
+        self._suspects |= {ticket.number for ticket in self._waiting if ticket.losses}
+        self._failures = 0
+        self._warned = False
+        self._began = self._peopled = time.monotonic()
+        self._before = book.seconds
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "start": self._on_start,
+            "report": self._on_report,
+            "end": self._on_end,
+            "future": self._on_future,
+            "gone": self._on_gone,
+            "came": self._on_came,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the study, all attempts together."""
+        return self._before + time.monotonic() - self._began
+
+    def run(self) -> str:
+        """Run until a rule ends the search, and return which.
+
+        Raises:
+            UserCodeError: too many trials have failed.
+            InputError: the objective cannot be had on a worker, or no worker is large enough for a trial.
+            ClusterError: the scheduler is gone, or there is no worker for too long.
+            Stopped: what the watcher raises.
+        """
+        try:
+            while (why := self._rules.ended(self._book, self.seconds)) is None:
+                self._look()
+                self._fill()
+                self._watcher.on_change(len(self._going))
+                if event := self._pool.get(POLL_SECONDS):
+                    self._handlers[event["kind"]](event)
+                self._late()
+            self._watcher.on_change(len(self._going))
+            return why
+        finally:
+            self._pool.close()
+
+    def _look(self) -> None:
+        """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is."""
+        if (workers := self._pool.refresh()) is not None:
+            for address in self._slots.update(workers):
+                self._lose(address, blame=True)
+        if self._slots.total:
+            self._peopled = time.monotonic()
+        elif self._slots.workers:
+            raise InputError(self._slots.too_small())
+        elif time.monotonic() - self._peopled > self._limits.no_workers:
+            raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
+
+    def _fill(self) -> None:
+        """Start trials while there are slots: first those that were lost, suspects only where they are alone."""
+        for ticket in list(self._waiting):
+            alone = ticket.number in self._suspects
+            address = self._slots.alone(ticket.number) if alone else self._slots.free()
+            if address is not None:
+                self._waiting.remove(ticket)
+                self._launch(ticket, address)
+        while self._book.asked < self._rules.trials and (address := self._slots.free()) is not None:
+            self._launch(self._book.ask(), address)
+
+    def _launch(self, ticket: Ticket, address: str) -> None:
+        self._tries[ticket.number] = self._tries.get(ticket.number, 0) + 1
+        go = f"{self._attempt}-{ticket.number}-{self._tries[ticket.number]}"
+        self._slots.take(address, ticket.number)
+        self._going[go] = Going(ticket, address, time.monotonic())
+        self._pool.launch(ticket.number, go, ticket.params, address)
+
+    def _on_start(self, event: Event) -> None:
+        if going := self._known(event):
+            going.started = time.monotonic()
+
+    def _on_report(self, event: Event) -> None:
+        """Record a report and answer it; a trial that is stopped has ended, though its function has yet to hear it."""
+        if (going := self._known(event)) is None or going.over:
+            return
+        stop = self._book.report(event["number"], event["step"], event["value"])
+        if stop or event["waits"]:
+            self._pool.answer(going.address, event["go"], event["step"], "pruned" if stop else None)
+        if stop:
+            going.over = True
+            self._end(going, Outcome("pruned", seconds=self._since(going)))
+
+    def _known(self, event: Event) -> Going | None:
+        """Return a try that this attempt waits for; one that it has given up is told to end."""
+        going = self._going.get(event["go"])
+        if going is None:
+            self._pool.answer(event["worker"], event["go"], event.get("step", 0), "abandoned")
+        return going
+
+    def _on_end(self, event: Event) -> None:
+        if event["go"] not in self._going:
+            return
+        state, error = event["state"], event.get("error", "")
+        if state == "broken":
+            raise InputError(f"worker {self._going[event['go']].address}: {error}", event.get("details", ""))
+        going = self._release(event["go"])
+        if going.over:
+            return
+        if state in ("lost", "abandoned"):
+            self._again(going.ticket, alone=True, why=error or "its worker had to let it go")
+            return
+        if state == "timeout":
+            state, error = "failed", self._overtime()
+        values, metrics = tuple(event.get("values", ())), event.get("metrics", {})
+        if state != "complete":
+            values = ()
+        self._end(going, Outcome(state, values, metrics, error, event.get("details", ""), event["seconds"]))
+
+    def _release(self, go: str) -> Going:
+        going = self._going.pop(go)
+        self._pool.drop(go)
+        self._slots.end(going.address, going.ticket.number)
+        return going
+
+    def _end(self, going: Going, outcome: Outcome) -> None:
+        """Record how a trial ended.
+
+        Raises:
+            UserCodeError: too many have failed.
+        """
+        number = going.ticket.number
+        outcome = replace(outcome, worker=going.address, tries=self._tries[number])
+        self._suspects.discard(number)
+        self._book.tell(number, outcome, self.seconds)
+        self._watcher.on_end(number, outcome)
+        if outcome.state == "failed":
+            self._failures += 1
+            if self._failures > self._limits.failures:
+                raise UserCodeError(
+                    f"{self._failures:,} trials have failed (--max-failures {self._limits.failures}); the last, trial "
+                    f"{number}: {outcome.error}",
+                    outcome.details,
+                )
+        elif outcome.state == "complete" and not self._warned and not self._book.reported and self._book.prunes:
+            self._warned = True
+            self._watcher.say(
+                "pruner",
+                "the objective has reported nothing, so no trial is stopped early: call trial.report(step, value), or "
+                "say --pruner none",
+            )
+
+    def _on_future(self, event: Event) -> None:
+        """Try a trial again whose task ended without a word: cancelled, or given up by the scheduler."""
+        if event["go"] in self._going and not (going := self._release(event["go"])).over:
+            self._again(going.ticket, alone=event["error"] not in ("cancelled", "lost"), why=event["error"])
+
+    def _on_gone(self, event: Event) -> None:
+        self._lose(event["worker"], blame=not event["expected"])
+
+    def _on_came(self, _event: Event) -> None:
+        if (workers := self._pool.refresh(now=True)) is not None:
+            for address in self._slots.update(workers):
+                self._lose(address, blame=True)
+
+    def _lose(self, address: str, *, blame: bool) -> None:
+        """Try the trials of a lost worker again; those who may have killed it where each is alone.
+
+        A worker that left in order is nobody's fault. One that died with a single trial counts against it.
+        """
+        self._slots.lose(address)
+        lost = {go: going for go, going in self._going.items() if going.address == address}
+        for go, going in reversed(lost.items()):
+            self._release(go)
+            if going.over:
+                continue
+            if going.late is not None:
+                self._end(going, Outcome("failed", error=self._overtime(), seconds=self._since(going)))
+                continue
+            killed_for_another = any(other.late is not None for other in lost.values())
+            suspected = blame and not killed_for_another
+            if suspected:
+                self._suspects.add(going.ticket.number)
+            self._again(going.ticket, alone=suspected and len(lost) == 1, why=f"worker {address} is gone")
+
+    def _again(self, ticket: Ticket, *, alone: bool, why: str) -> None:
+        """Put a lost trial first in the queue; fail it if it was lost too often while it was alone."""
+        if alone:
+            ticket = replace(ticket, losses=ticket.losses + 1)
+            self._book.lost(ticket.number, ticket.losses)
+        if ticket.losses >= self._limits.losses:
+            error = f"lost {ticket.losses} times while it ran alone on its worker (memory?); the last time: {why}"
+            self._end(Going(ticket, "", time.monotonic()), Outcome("failed", error=error))
+            return
+        self._watcher.say("again", f"trial {ticket.number} is tried again: {why}")
+        self._waiting.appendleft(ticket)
+
+    def _late(self) -> None:
+        """Stop trials that are out of time; end the worker process of those that do not notice."""
+        limit = self._limits.trial_seconds
+        if limit is None:
+            return
+        now = time.monotonic()
+        for go, going in self._going.items():
+            if going.late is None and going.started is not None and now - going.started > limit:
+                going.late = now
+                self._pool.answer(going.address, go, 0, "timeout")
+            elif going.late is not None and now - going.late > GRACE_SECONDS:
+                going.late = now
+                self._pool.quit(going.address)
+
+    def _overtime(self) -> str:
+        return f"took longer than {self._limits.trial_seconds:g} s (--trial-timeout)"
+
+    @staticmethod
+    def _since(going: Going) -> float:
+        return time.monotonic() - (going.started or going.launched)

@@ -1,0 +1,89 @@
+"""`Study`: the tune job from Python, on a client that one has already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jobs.errors import InputError
+from jobs.options import validated
+from jobs.storage import open_storage
+from jobs.tune import space as spaces
+from jobs.tune.dimensions import Dimension
+from jobs.tune.job import plan, run
+from jobs.tune.objective import name_of
+from jobs.tune.options import Options
+from jobs.tune.table import load_study, rows
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+class Study:
+    """A search for good hyperparameters, on a run folder.
+
+    Args:
+        client: a Dask client; `jobs.connect` gives one.
+        objective: a function of the hyperparameters, a dict, and if it likes the trial; or 'module:function'.
+        space: name -> dimension, see `jobs.tune.space`.
+        options: as of `dask-jobs tune`, with `_` for `-`: run, metric, direction, sampler, pruner, seed, ...
+
+    Attributes:
+        url: the run folder; `runs/tune-DATE-TIME` if `run` is not given.
+        result: what result.json holds, after `run`.
+
+    Raises:
+        InputError: an option, the space or the objective cannot be used.
+    """
+
+    def __init__(self, client: Client, objective: Any, space: Mapping[str, Dimension], **options: Any) -> None:
+        self._client, self._objective = client, objective
+        self.url = options.pop("run", None) or f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"
+        place = {"objective": name_of(objective), "space": spaces.plain(spaces.check(space)), "run": str(self.url)}
+        for name in options:
+            if name not in Options.model_fields or name in (*place, "config", "scheduler", "workers", "threads"):
+                raise InputError(f"Study: there is no option {name!r}; see Study's documentation")
+        self._options = validated(Options, {**place, **options})
+        plan(self._options, objective)
+        self.result: dict[str, Any] = {}
+
+    def run(self, trials: int | None = None, **limits: Any) -> dict[str, Any]:
+        """Run until the study has so many trials, or another rule ends it; returns what result.json holds.
+
+        Args:
+            trials: of the study, all runs of it together; 100 if not given.
+            limits: max_seconds, target, patience, deadline, as options.
+
+        Raises:
+            JobError: how it ended otherwise; the same call goes on.
+        """
+        changes = {**limits, **({} if trials is None else {"trials": trials})}
+        for name in changes:
+            if name not in ("trials", "max_seconds", "target", "patience", "deadline"):
+                raise InputError(f"Study.run: there is no limit {name!r}; give it to Study")
+        self._options = validated(Options, {**self._options.model_dump(), **changes})
+        self.result = run(self._options, self._client, self._objective)
+        return self.result
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best trial as {number, value, params}; None if there is none yet, or several objectives."""
+        best: dict[str, Any] | None = self.result.get("best")
+        return best
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table of trials, a dict each: number, state, value, params_NAME, steps, seconds, ..."""
+        return rows(load_study(open_storage(self.url)))
+
+    def frame(self) -> Any:
+        """Return the table of trials as a pandas DataFrame.
+
+        Raises:
+            InputError: pandas is not installed; `rows` gives the same.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise InputError("Study.frame needs pandas: pip install pandas; Study.rows gives the same") from error
+        return pandas.DataFrame(self.rows())

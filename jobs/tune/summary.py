@@ -1,0 +1,48 @@
+"""What a person reads at the end of a tune job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def show(result: Mapping[str, Any], run: str) -> None:
+    """Print a result: how it ended, the best trial, how all ended, and where the table is."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
+    again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
+    console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, text in _lines(result):
+        table.add_row(Text(name, style="dim"), Text(text))
+    table.add_row(Text("table", style="dim"), Text(f"{run.rstrip('/')}/trials.csv"))
+    console.print(table)
+
+
+def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    if best := result["best"]:
+        lines.append(("best", f"{best['value']:.10g} (trial {best['number']})"))
+        lines += [(f"  {name}", _value(value)) for name, value in best["params"].items()]
+    for trial in result.get("front", []):
+        values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
+        lines.append((f"trial {trial['number']}", values))
+    counts = {state: count for state, count in result["trials"].items() if count}
+    counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
+    attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""
+    workers = f"{result['workers']} worker{'s' * (result['workers'] != 1)}"
+    return [
+        *lines,
+        ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
+        ("search", f"{result['sampler']}, pruner {result['pruner']}"),
+        ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
+    ]
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,103 @@
+"""A study's table of trials, from the driver's study or from a run folder's journal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from jobs.errors import InputError
+from jobs.storage import Storage
+from jobs.tune import journal as journals
+
+IDENTITY = "identity"
+"""The study's user attribute that says what makes it this study, by name: objective, space, seed, ..."""
+RUN = "run"
+"""A trial's user attribute with what Optuna has no field for: how, where and how long it ran."""
+
+
+class _Recorded(BaseJournalBackend):
+    """A journal that is only read."""
+
+    def __init__(self, recorded: journals.Recorded) -> None:
+        self._lines: list[bytes] = list(recorded.lines)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return journals.Recorded(tuple(self._lines[log_number_from:])).records()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise NotImplementedError("this study is only read")
+
+
+def load_study(storage: Storage) -> optuna.Study:
+    """Return the study in a run folder as it stands, for reading only; also while a driver works on it.
+
+    Raises:
+        InputError: there is none, or its journal is damaged.
+    """
+    recorded = journals.read(storage)
+    if not recorded.lines:
+        raise InputError(f"{storage.url}: holds no study yet")
+    try:
+        return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
+    except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f"journal {recorded.address} makes no study ({type(error).__name__}: {error})") from error
+
+
+def rows(study: optuna.Study) -> list[dict[str, Any]]:
+    """Return the table of a study's trials, a dict each, by their numbers; see `row`."""
+    identity = study.user_attrs[IDENTITY]
+    return [row(trial, list(identity["space"]), identity["metric"]) for trial in study.get_trials(deepcopy=False)]
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Return whether a trial keeps all constraints."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
+def state_of(trial: FrozenTrial) -> Any:
+    """Return complete, pruned, failed or diverged; running for a trial that has not ended."""
+    if not trial.state.is_finished():
+        return "running"
+    default = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    return trial.user_attrs.get(RUN, {}).get("state") or default[trial.state]
+
+
+def row(trial: FrozenTrial, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """Return a trial as a row, with columns as in Optuna's table: number, state, value, params_NAME, and how it ran.
+
+    `at` is when it ended, in seconds of the study; several objectives have a column values_NAME each.
+    """
+    run = trial.user_attrs.get(RUN, {})
+    complete = trial.state == TrialState.COMPLETE
+    columns = [f"values_{name}" for name in metrics] if len(metrics) > 1 else ["value"]
+    values = list(trial.values) if complete else [None] * len(columns)
+    return {
+        "number": trial.number,
+        "state": state_of(trial),
+        **dict(zip(columns, values, strict=True)),
+        **{f"params_{name}": trial.params.get(name) for name in names},
+        "steps": trial.last_step,
+        "last": trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
+        "seconds": run.get("seconds"),
+        "at": run.get("at"),
+        "worker": run.get("worker"),
+        "tries": run.get("tries"),
+        "error": run.get("error"),
+    }
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a table as CSV, with a line of names; nothing stands for None."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue().encode()
