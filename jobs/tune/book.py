@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -47,7 +47,7 @@ def check_recorded(recorded: Recorded, identity: Mapping[str, Any]) -> int:
     for record in recorded.records():
         before |= record.get("user_attr", {}).get(IDENTITY, {}) if record["op_code"] == 2 else {}
         if record["op_code"] == _END and record.get("state") in _FINISHED:
-            done.add(record.get("trial_id"))
+            done.add(int(record["trial_id"]))
     now = json.loads(json.dumps(identity))
     if recorded.lines and (other := [name for name in now if before.get(name) != now[name]]):
         what = "; ".join(f"{name} was {before.get(name)!r}, and is now {now[name]!r}" for name in other)
@@ -60,6 +60,7 @@ class Book:
 
     Args:
         journal: where it is written, with what it goes on from.
+        attempt: this attempt's number.
         identity: what makes this study this study, by name; `objective` and `directions` among it.
         space: the search space.
         seed: for a trial whose record was torn.
@@ -82,6 +83,7 @@ class Book:
         self,
         journal: Journal,
         attempt: int,
+        *,
         identity: Mapping[str, Any],
         space: Space,
         seed: int,
@@ -91,7 +93,7 @@ class Book:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._journal, self._space, self._seed = journal, space, seed
         self.metrics, self._constraints = tuple(metrics), tuple(constraints)
-        self.directions: list[str] = list(identity["directions"])
+        self.directions: list[Literal["maximize", "minimize"]] = list(identity["directions"])
         self.maximize = self.directions[0] == "maximize"
         self.counts = dict.fromkeys(STATES, 0)
         self.best: FrozenTrial | None = None

@@ -13,7 +13,7 @@ from jobs.errors import InputError
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Value: TypeAlias = None | bool | int | float | str
+Value: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,10 @@ class Choice:
 Dimension: TypeAlias = Float | Integer | Choice
 
 
-def _check_range(kind: str, low: Any, high: Any, types: tuple[type, ...]) -> None:
+def _check_range(kind: str, low: Any, high: Any, types: tuple[type[int | float], ...]) -> None:
     name = f"{kind}({low!r}, {high!r})"
     for bound in (low, high):
-        if isinstance(bound, bool) or not isinstance(bound, types) or not math.isfinite(bound):
+        if isinstance(bound, bool) or not isinstance(bound, types) or not math.isfinite(float(bound)):
             raise InputError(f"{name}: {bound!r} must be {'an integer' if types == (int,) else 'a finite number'}")
     if low > high:
         raise InputError(f"{name}: low is greater than high; swap them")

@@ -141,7 +141,10 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
                     observer.save()
             raise
         observer.save()
-        return _finish(checked, folder, client, book, search, message)
+        outcome = _outcome(checked, book, message)
+        outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
+        folder.finish(outcome)
+        return outcome
 
 
 @contextlib.contextmanager
@@ -159,11 +162,11 @@ def open_book(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[Book]:
         book = Book(
             journal,
             folder.attempt,
-            checked.identity,
-            checked.space,
-            options.seed,
-            options.metric,
-            options.constraints,
+            identity=checked.identity,
+            space=checked.space,
+            seed=options.seed,
+            metrics=options.metric,
+            constraints=options.constraints,
         )
         sampler = make_sampler(options.sampler, checked.space, options.seed, book.asked, options.sampler_options)
         book.use(sampler, make_pruner(options.prunes, options.pruner_options))
@@ -185,32 +188,27 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
         book,
         Pool(client, key, settings, options.gpus_per_trial),
         Slots(options.threads_per_trial, options.gpus_per_trial),
-        Rules(checked.trials, options.max_seconds, options.target, options.patience),
-        Limits(options.trial_timeout, options.max_failures, options.max_losses, options.workers_timeout),
-        observer,
-        folder.attempt,
+        rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
+        limits=Limits(options.trial_timeout, options.max_failures, options.max_losses, options.workers_timeout),
+        watcher=observer,
+        attempt=folder.attempt,
     )
 
 
-def _finish(
-    checked: Plan, folder: Run, client: Client, book: Book, search: Search, message: str
-) -> dict[str, Any]:
-    """Write result.json, last of all.
+def _outcome(checked: Plan, book: Book, message: str) -> dict[str, Any]:
+    """Return what the study has come to.
 
     Raises:
         UserCodeError: all trials have failed.
     """
     if book.done and book.counts["failed"] == book.done:
-        raise UserCodeError(f"all {book.done:,} trials have failed; see failures/ in --run {folder.url}")
+        raise UserCodeError(f"all {book.done:,} trials have failed; see failures/ in --run {checked.options.run}")
     front = [_told(checked, trial) for trial in book.front()]
     best = None if book.best is None else _told(checked, book.best)
     found = best is not None or bool(front)
-    outcome = {
+    return {
         "success": found,
-        "message": message if found else f"{message}, but none of them counts: see trials.csv",
-        "seconds": search.seconds,
-        "attempt": folder.attempt,
-        "workers": len(client.scheduler_info(n_workers=-1)["workers"]),
+        "message": message if found or not book.done else f"{message}, but none of them counts",
         "versions": {**versions(), "optuna": version("optuna")},
         "best": best,
         **({"front": front} if book.directions[1:] else {}),
@@ -221,13 +219,13 @@ def _finish(
         "pruner": checked.options.prunes,
         "direction": checked.options.direction,
     }
-    folder.finish(outcome)
-    return outcome
 
 
 def _told(checked: Plan, trial: Any) -> dict[str, Any]:
     """Return a good trial as result.json has it: number, value or values, params."""
     told = row(trial, list(checked.space), checked.options.metric)
     values = [float(value) for value in trial.values]
-    value = {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
+    value = (
+        {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
+    )
     return {"number": trial.number, **value, "params": {name: told[f"params_{name}"] for name in checked.space}}

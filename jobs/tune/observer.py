@@ -38,7 +38,8 @@ class Observer:
         self._run.poll()
         book = self._book
         metrics: dict[str, float] = {} if book.best is None else {"best": float(book.best.value or 0.0)}
-        metrics |= {"running": running, **{state: count for state, count in book.counts.items() if state != "complete"}}
+        metrics["running"] = running
+        metrics |= {str(state): count for state, count in book.counts.items() if state != "complete"}
         self._reporter.update(book.done, metrics)
         self._run.status("running", progress=self._progress(), metrics=metrics)
         if time.monotonic() - self._saved > SAVE_SECONDS:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from jobs.options import JobOptions
 
@@ -19,7 +27,7 @@ class Options(JobOptions):
 
     Examples:
       dask-jobs tune --objective my_model:train --space space.yaml --run runs/search
-      dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --sampler tpe --pruner median --workers 8
+      dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --sampler tpe --pruner median
       dask-jobs tune --config job.yaml --run s3://bucket/study
     """
 

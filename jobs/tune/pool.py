@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import queue
 import time
 from collections.abc import Mapping
@@ -14,14 +16,14 @@ from jobs.tune.slots import Worker
 from jobs.tune.worker import Settings, TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
-"""How often the scheduler is asked who is there; it also tells by itself when a worker comes or goes."""
+"""How often the scheduler is asked who is there; it and new workers also tell by themselves."""
 Event = dict[str, Any]
 
 
 class Pool:
     """Runs tries of trials on a client's workers, each a future that is pinned to one worker.
 
-    Events, in the order in which the scheduler saw them: `start`, `report` and `end` of a try; `gone` and `came` of a
+    Events, in the order in which the scheduler saw them: `start`, `report` and `end` of a try; `ready` and `gone` of a
     worker; `future`, for a task that ended by itself.
 
     Args:
@@ -38,9 +40,13 @@ class Pool:
         self._futures: dict[str, Future] = {}
         self._scheduler: float | None = None
         self._asked = -REFRESH_SECONDS
+        self._listed: dict[str, float] = {}  # since when; the past for those that are known to be ready
 
     def refresh(self, *, now: bool = False) -> dict[str, Worker] | None:
         """Return address -> worker of all that can run trials, if it is time to ask or must be known now.
+
+        A worker is listed a moment before it has the plugin. It says when it has; should that word be lost, it is
+        taken to have it some seconds later.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -52,13 +58,15 @@ class Pool:
             if identity["started"] != self._scheduler:
                 self._join()
                 self._scheduler = identity["started"]
+                self._listed = dict.fromkeys(identity["workers"], -math.inf)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
-        self._asked = time.monotonic()
+        moment = self._asked = time.monotonic()
+        self._listed = {address: self._listed.get(address, moment) for address in identity["workers"]}
         return {
             address: Worker(worker["nthreads"], float(worker["resources"].get("GPU", 0.0)))
             for address, worker in sorted(identity["workers"].items())
-            if worker["status"] in ("running", "paused")
+            if worker["status"] in ("running", "paused") and moment - self._listed[address] >= REFRESH_SECONDS
         }
 
     def _join(self) -> None:
@@ -70,12 +78,15 @@ class Pool:
     def _on_word(self, event: tuple[float, Event]) -> None:
         self._events.put(event[1])
 
+    def ready(self, address: str) -> dict[str, Worker] | None:
+        """Note that a worker has the plugin; returns as `refresh`."""
+        self._listed[address] = -math.inf
+        return self.refresh(now=True)
+
     def _on_scheduler(self, event: tuple[float, Event]) -> None:
         word = event[1]
         if word.get("action") == "remove-worker":
             self._events.put({"kind": "gone", "worker": word["worker"], "expected": bool(word.get("expected"))})
-        elif word.get("action") == "add-worker":
-            self._events.put({"kind": "came", "worker": word["worker"]})
 
     def get(self, timeout: float) -> Event | None:
         """Return the next event, or None after `timeout` seconds."""
@@ -121,10 +132,8 @@ class Pool:
         self._client.loop.add_callback(self._call, address, "quit")
 
     async def _call(self, address: str, name: str, **message: Any) -> None:
-        try:
+        with contextlib.suppress(Exception):  # a worker that is gone needs no answer; the scheduler tells that it is
             await getattr(self._client.rpc(address), f"{self._key}-{name}")(**message)
-        except Exception:  # noqa: BLE001, S110  a worker that is gone needs no answer; the scheduler tells that it is
-            pass
 
     def close(self) -> None:
         """Stop what runs, and leave no trace of the study on the scheduler and its workers."""

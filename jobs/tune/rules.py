@@ -1,4 +1,4 @@
-"""When a search ends by itself, before it has run all its trials."""
+"""When a search ends by itself, and what ends a trial, or the job, from within."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ class Rules:
         if self.seconds is not None and seconds >= self.seconds:
             return f"the time is over (--max-seconds {self.seconds:g})"
         return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a trial or the job from within.
+
+    Attributes:
+        trial_seconds: seconds of a trial, if limited.
+        failures: failed trials that are not yet too many.
+        losses: losses alone on a worker that make a trial failed.
+        no_workers: seconds without any worker.
+    """
+
+    trial_seconds: float | None
+    failures: int
+    losses: int
+    no_workers: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, TrialState
 
-SAMPLERS = ("random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii")
 NEEDED = {"gp": "torch", "cmaes": "cmaes"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
-SINGLE = ("gp", "cmaes")
-"""Samplers for one objective only; Optuna's GP takes several, but not trials that were stopped early with them."""
 GRID_POINTS = 5
 
 
@@ -63,9 +60,7 @@ class Random(BaseSampler):
 class Grid(samplers.GridSampler):
     """Optuna's grid; the end of the grid is the end of the study by its number of trials."""
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Do not stop the study: Optuna's method may only be called from within its own loop."""
 
 
@@ -89,7 +84,7 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     of trials that there are as well.
 
     Args:
-        name: one of SAMPLERS.
+        name: random, grid, qmc, tpe, gp, cmaes or nsgaii.
         space: the search space.
         seed: the study's seed.
         begun: how many trials the study has.
@@ -124,8 +119,8 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
         return samplers.TPESampler(**{"seed": own, **options})
     if name == "nsgaii":
         return samplers.NSGAIISampler(**{"seed": own, **options})
-    kind = {"gp": samplers.GPSampler, "cmaes": samplers.CmaEsSampler}[name]
-    return kind(**{"seed": own, "warn_independent_sampling": False, **options})
+    kinds: dict[str, Callable[..., BaseSampler]] = {"gp": samplers.GPSampler, "cmaes": samplers.CmaEsSampler}
+    return kinds[name](**{"seed": own, "warn_independent_sampling": False, **options})
 
 
 def _refuse(options: set[str], takes: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,8 +12,8 @@ from jobs.errors import ClusterError, InputError, UserCodeError
 from jobs.tune.book import Book, Ticket
 from jobs.tune.outcome import Outcome
 from jobs.tune.pool import Event, Pool
-from jobs.tune.rules import Rules
-from jobs.tune.slots import Slots
+from jobs.tune.rules import Limits, Rules
+from jobs.tune.slots import Slots, Worker
 
 POLL_SECONDS = 0.25
 """How often it looks for a signal or a time that is over while nothing else happens."""
@@ -46,23 +46,6 @@ class Going:
     over: bool = False
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What ends a trial or the job from within.
-
-    Attributes:
-        trial_seconds: seconds of a trial, if limited.
-        failures: failed trials that are not yet too many.
-        losses: losses alone on a worker that make a trial failed.
-        no_workers: seconds without any worker.
-    """
-
-    trial_seconds: float | None
-    failures: int
-    losses: int
-    no_workers: float
-
-
 class Search:
     """Runs a study's trials on a pool until the rules end it.
 
@@ -81,6 +64,7 @@ class Search:
         book: Book,
         pool: Pool,
         slots: Slots,
+        *,
         rules: Rules,
         limits: Limits,
         watcher: Watcher,
@@ -103,13 +87,18 @@ class Search:
             "end": self._on_end,
             "future": self._on_future,
             "gone": self._on_gone,
-            "came": self._on_came,
+            "ready": self._on_ready,
         }
 
     @property
     def seconds(self) -> float:
         """Seconds of the study, all attempts together."""
         return self._before + time.monotonic() - self._began
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are."""
+        return len(self._slots.workers)
 
     def run(self) -> str:
         """Run until a rule ends the search, and return which.
@@ -135,15 +124,17 @@ class Search:
 
     def _look(self) -> None:
         """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is."""
-        if (workers := self._pool.refresh()) is not None:
-            for address in self._slots.update(workers):
-                self._lose(address, blame=True)
+        self._update(self._pool.refresh())
         if self._slots.total:
             self._peopled = time.monotonic()
         elif self._slots.workers:
             raise InputError(self._slots.too_small())
         elif time.monotonic() - self._peopled > self._limits.no_workers:
             raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
+
+    def _update(self, workers: Mapping[str, Worker] | None) -> None:
+        for address in [] if workers is None else self._slots.update(workers):
+            self._lose(address, blame=True)
 
     def _fill(self) -> None:
         """Start trials while there are slots: first those that were lost, suspects only where they are alone."""
@@ -200,8 +191,6 @@ class Search:
         if state == "timeout":
             state, error = "failed", self._overtime()
         values, metrics = tuple(event.get("values", ())), event.get("metrics", {})
-        if state != "complete":
-            values = ()
         self._end(going, Outcome(state, values, metrics, error, event.get("details", ""), event["seconds"]))
 
     def _release(self, go: str) -> Going:
@@ -245,10 +234,8 @@ class Search:
     def _on_gone(self, event: Event) -> None:
         self._lose(event["worker"], blame=not event["expected"])
 
-    def _on_came(self, _event: Event) -> None:
-        if (workers := self._pool.refresh(now=True)) is not None:
-            for address in self._slots.update(workers):
-                self._lose(address, blame=True)
+    def _on_ready(self, event: Event) -> None:
+        self._update(self._pool.ready(event["worker"]))
 
     def _lose(self, address: str, *, blame: bool) -> None:
         """Try the trials of a lost worker again; those who may have killed it where each is alone.

@@ -1,7 +1,7 @@
 """Search spaces: what each hyperparameter may be, from Python or from YAML.
 
-A space is a mapping name -> dimension, in the order given. `uniform`, `log`, `integer` and `choice` make dimensions, which
-check themselves; `load` and `parse` read them from YAML, where `learning_rate: {log: [1.0e-6, 10]}` is
+A space is a mapping name -> dimension, in the order given. `uniform`, `log`, `integer` and `choice` make dimensions,
+which check themselves; `load` and `parse` read them from YAML, where `learning_rate: {log: [1.0e-6, 10]}` is
 `log(1e-6, 10)`.
 """
 
@@ -57,7 +57,9 @@ def check(space: Any) -> dict[str, Dimension]:
         if not isinstance(name, str) or not name:
             raise InputError(f"space: {name!r} must be a name, a text that is not empty")
         if not isinstance(dimension, Dimension):
-            raise InputError(f"space: {name} is {dimension!r}, but must be one of {', '.join(KINDS)} of jobs.tune.space")
+            raise InputError(
+                f"space: {name} is {dimension!r}, but must be one of {', '.join(KINDS)} of jobs.tune.space"
+            )
     return dict(space)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ class Study:
             InputError: pandas is not installed; `rows` gives the same.
         """
         try:
-            import pandas
+            pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise InputError("Study.frame needs pandas: pip install pandas; Study.rows gives the same") from error
         return pandas.DataFrame(self.rows())

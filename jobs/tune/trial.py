@@ -71,6 +71,7 @@ class Trial:
         self,
         number: int,
         params: dict[str, Value],
+        *,
         seed: int,
         workers: tuple[str, ...],
         threads: int,

@@ -26,8 +26,8 @@ from jobs.tune.checkpoint import Checkpoint
 from jobs.tune.objective import Function, Source, finite, scores, wants_trial
 from jobs.tune.trial import Signal, Stop, Trial
 
-PLUGIN_SECONDS = 30.0
-"""How long a new worker may take to set the plugin up."""
+PLUGIN_SECONDS = 1.0
+"""How long a task waits for its plugin: it may be late on a new worker, or gone with its study."""
 KILLED = 7
 """Exit code of a worker process that the driver ends because of a trial that does not."""
 KEPT = ("complete", "lost", "abandoned")
@@ -67,6 +67,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self._function: Function | None = None
         worker.handlers[f"{self.key}-answer"] = self.answer
         worker.handlers[f"{self.key}-quit"] = self.quit
+        worker.log_event(self.key, {"kind": "ready", "worker": worker.address})
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes, or another attempt's takes its place: trials that still run end."""
@@ -124,12 +125,12 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         return Trial(
             number,
             dict(params),
-            trial_seed(settings.seed, number),
-            (self.worker.address,),
-            settings.threads,
-            _Link(self, go, number),
-            signal,
-            lambda: Checkpoint(open_storage(settings.run), number, go, str(Path(scratch) / "trials")),
+            seed=trial_seed(settings.seed, number),
+            workers=(self.worker.address,),
+            threads=settings.threads,
+            link=_Link(self, go, number),
+            signal=signal,
+            checkpoint=lambda: Checkpoint(open_storage(settings.run), number, go, str(Path(scratch) / "trials")),
         )
 
 
@@ -150,7 +151,10 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
         if trial.ended is None:
             values, metrics = scores(returned, settings.metrics, settings.constraints)
             trial.save()
-            return {"state": "complete" if finite(values) else "diverged", "values": values, "metrics": metrics}
+            if not finite([*values, *(metrics[name] for name in settings.constraints)]):
+                return {"state": "diverged"}
+            metrics = {name: value for name, value in metrics.items() if finite([value])}
+            return {"state": "complete", "values": values, "metrics": metrics}
     except Stop:
         pass
     except ClusterError as error:
@@ -179,8 +183,8 @@ def run_trial(key: str, number: int, go: str, params: dict[str, Any]) -> None:
     """
     worker = get_worker()
     deadline = time.monotonic() + PLUGIN_SECONDS
-    while (plugin := worker.plugins.get(key)) is None:  # Dask lists a worker a moment before its plugins are there
+    while (plugin := worker.plugins.get(key)) is None:
         if time.monotonic() > deadline:
-            raise ClusterError(f"worker {worker.address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
+            raise ClusterError(f"worker {worker.address} has no plugin of this study")
         time.sleep(0.01)
     plugin.run(number, go, params)

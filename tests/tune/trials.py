@@ -1,15 +1,33 @@
-"""Objectives for the tests of tune; what they leave behind lies in the folder that $TRIALS names."""
+"""Objectives for the tests of tune. What they leave behind lies in the folder that is their parameter `folder`."""
 
 from __future__ import annotations
 
-import math
+import json
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 
-def folder() -> Path:
-    return Path(os.environ["TRIALS"])
+
+def trace(params, name: str) -> None:
+    """Leave an empty file."""
+    (Path(params["folder"]) / name).touch()
+
+
+def traced(params, pattern: str) -> list[str]:
+    """Return the names of the files that match."""
+    return sorted(path.name for path in Path(params["folder"]).glob(pattern))
+
+
+def wait_for(params, name: str, seconds: float = 60) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + seconds
+    while not (Path(params["folder"]) / name).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def quadratic(params):
@@ -17,6 +35,131 @@ def quadratic(params):
     return -((params["x"] - 2) ** 2) - (params["y"] + 1) ** 2
 
 
-def nothing(params):
-    """Do nothing."""
+def of_x(params):
+    """Return the kind of thing that the choice `x` names."""
+    kinds = {
+        "nan": float("nan"),
+        "inf": float("inf"),
+        "none": None,
+        "text": "0.5",
+        "bool": True,
+        "list": [1.0],
+        "dict": {"a": 1.0},
+        "numpy": np.float32(1.5),
+        "array": np.array(2.5),
+        "int": 1,
+    }
+    return kinds[params["x"]]
+
+
+def fails(params):
+    """Raise for half of the space."""
+    if params["x"] < 0:
+        raise ValueError("x is negative\nand this is the second line")
+    return params["x"]
+
+
+def leaves(params):
+    """End the interpreter, or try to."""
+    sys.exit(3)
+
+
+def nan_then_more(params, trial):
+    """Diverge at step 2 where x < 0; leave a trace if the trial went on after it."""
+    for step in (1, 2, 3):
+        trial.report(step, float("nan") if params["x"] < 0 and step == 2 else params["x"])
+        trace(params, f"step-{trial.number}-{step}")
+    return params["x"]
+
+
+def swallows(params, trial):
+    """Catch everything, and return a good score for a diverged trial."""
+    try:
+        trial.report(1, float("inf"))
+    except Exception:  # noqa: BLE001
+        return 1e9
+    return 0.0
+
+
+def steps(params, trial):
+    """Report 9 steps of the same value, and leave a trace of each that was begun."""
+    for step in range(1, 10):
+        trace(params, f"step-{trial.number:02d}-{step}")
+        time.sleep(0.03)
+        trial.report(step, params["x"])
+    return params["x"]
+
+
+def told(params, trial):
+    """Return what the trial is told of itself."""
+    about = {"number": trial.number, "seed": trial.seed, "workers": trial.workers, "threads": trial.threads}
+    (Path(params["folder"]) / f"about-{trial.number}").write_text(json.dumps(about | {"params": trial.params}))
+    return params["x"]
+
+
+def metrics(params):
+    """Return several metrics."""
+    return {"accuracy": params["x"], "cost": params["x"] ** 2, "excess": params["x"] - 1}
+
+
+def sleeps(params):
+    """Take 20 ms."""
+    time.sleep(0.02)
+    return params["x"]
+
+
+def endless(params, trial):
+    """Report for ever where x < 0, else end at once."""
+    step = 0
+    while params["x"] < 0:
+        step += 1
+        time.sleep(0.01)
+        trial.report(step, 1.0)
+    return params["x"]
+
+
+def deaf(params):
+    """Hang for ever the first time where x < 0, without a report."""
+    trace(params, f"try-{os.getpid()}")
+    while params["x"] < 0:
+        time.sleep(0.05)
+    return params["x"]
+
+
+def waits(params, trial):
+    """Wait until the file `go` is there; leave a trace of each try."""
+    trace(params, f"try-{trial.number:02d}-{os.getpid()}-{time.time_ns()}")
+    wait_for(params, "go")
+    return params["x"]
+
+
+def suicide(params, trial):
+    """Kill the worker process as the kernel's out-of-memory killer does, where x < 0; else take a while."""
+    trace(params, f"try-{trial.number:02d}-{os.getpid()}")
+    time.sleep(0.3)
+    if params["x"] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return params["x"]
+
+
+def saves(params, trial):
+    """Count to 6, saving each step, and die once after step 3; leave a trace of each step."""
+    state = trial.checkpoint / "deep" / "state"
+    done = int(state.read_text()) if state.exists() else 0
+    for step in range(done + 1, 7):
+        trace(params, f"step-{trial.number}-{step}-{os.getpid()}")
+        state.parent.mkdir(exist_ok=True)
+        state.write_text(str(step))
+        trial.report(step, float(step))
+        if step == 3 and not traced(params, f"died-{trial.number}"):
+            trace(params, f"died-{trial.number}")
+            os.kill(os.getpid(), signal.SIGKILL)
+    return float(step)
+
+
+def paced(params, trial):
+    """Three reported steps of 20 ms."""
+    for step in (1, 2, 3):
+        time.sleep(0.02)
+        trial.report(step, params["x"] * step)
     return params["x"]

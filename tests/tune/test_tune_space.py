@@ -1,0 +1,142 @@
+"""Search spaces: what dimensions give, what YAML means, and what is refused, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.errors import InputError
+from jobs.tune import space
+
+DIMENSIONS = {
+    "uniform": space.uniform(-1, 2),
+    "log": space.log(1e-6, 10),
+    "integer": space.integer(-2, 3),
+    "scaled": space.integer(1, 1000, log=True),
+    "choice": space.choice(["a", 2, None, True]),
+}
+TEXT = """\
+learning_rate: {log: [1e-6, 10]}
+batch_size: {integer: [30, 100]}
+units:
+  integer: [1, 512]
+  log: true
+dropout: {uniform: [0, 1]}
+layers: {choice: [1, 2, three, null]}
+"""
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
+def test_a_dimension_draws_what_optuna_allows(name: str) -> None:
+    """Each draw, and each point of a grid, is within the dimension's own Optuna distribution."""
+    dimension = DIMENSIONS[name]
+    distribution = dimension.distribution()
+    random = np.random.default_rng(0)
+    for value in [*(dimension.draw(random) for _ in range(500)), *dimension.grid(4)]:
+        assert distribution._contains(distribution.to_internal_repr(value))
+
+
+def test_draws_reach_all_integers_and_choices() -> None:
+    """Both ends of an integer range, and each choice, are drawn."""
+    random = np.random.default_rng(0)
+    assert {DIMENSIONS["integer"].draw(random) for _ in range(200)} == {-2, -1, 0, 1, 2, 3}
+    assert {repr(DIMENSIONS["choice"].draw(random)) for _ in range(100)} == {"'a'", "2", "None", "True"}
+
+
+def test_a_logarithm_draws_each_decade_equally() -> None:
+    """A seventh of the draws from 1e-6 to 10 lies in each of its seven decades."""
+    random = np.random.default_rng(0)
+    decades = np.floor(np.log10([DIMENSIONS["log"].draw(random) for _ in range(7000)])).astype(int)
+    assert np.abs(np.bincount(decades + 6) / 1000 - 1).max() < 0.15
+
+
+def test_a_draw_depends_on_seed_and_number_alone() -> None:
+    """Trial 7 is the same whenever it is drawn, and differs from others and from other seeds'."""
+    first = space.draw(DIMENSIONS, 3, 7)
+    space.draw(DIMENSIONS, 3, 8)
+    assert space.draw(DIMENSIONS, 3, 7) == first
+    assert len({str(space.draw(DIMENSIONS, seed, number)) for seed in (3, 4) for number in (7, 8)}) == 4
+
+
+def test_a_grid_has_its_ends_and_all_choices() -> None:
+    """A grid goes from low to high in the dimension's scale, without repeating integers."""
+    assert space.log(1e-2, 1e2).grid(3) == pytest.approx([1e-2, 1, 1e2])
+    assert space.integer(1, 3).grid(5) == [1, 2, 3]
+    assert space.integer(0, 10).grid(3) == [0, 5, 10]
+    assert space.choice([1, 2, 3]).grid(2) == [1, 2, 3]
+
+
+def test_yaml_means_what_python_says(tmp_path: Path) -> None:
+    """A file gives the dimensions of the same names, in its order; 1e-6 is a number though YAML has it for a text."""
+    (tmp_path / "space.yaml").write_text(TEXT)
+    loaded = space.load(str(tmp_path / "space.yaml"))
+    assert list(loaded.items()) == [
+        ("learning_rate", space.log(1e-6, 10)),
+        ("batch_size", space.integer(30, 100)),
+        ("units", space.integer(1, 512, log=True)),
+        ("dropout", space.uniform(0, 1)),
+        ("layers", space.choice([1, 2, "three", None])),
+    ]
+    assert space.parse(space.plain(loaded)) == loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x: {gauss: [0, 1]}", "line 1: 'x': 'gauss' is no kind (kinds: uniform, log, integer, choice)"),
+        ("x: {unifrom: [0, 1]}", "line 1: 'x': 'unifrom' is no kind; did you mean 'uniform'?"),
+        ("a: {uniform: [0, 1]}\nx: {uniform: [1, 1]}", "line 2: 'x': uniform(1, 1): the range is empty"),
+        ("x: {choice: []}", "line 1: 'x': choice([]): the range is empty"),
+        ("x: {integer: [9, 3]}", "line 1: 'x': integer(9, 3): low is greater than high"),
+        ("x: {log: [0, 1]}", "line 1: 'x': log(0, 1): low must be > 0"),
+        ("x: {log: [-1, 1]}", "line 1: 'x': log(-1, 1): low must be > 0"),
+        ("x: {integer: [0, 8], log: true}", "line 1: 'x': integer(0, 8, log): low must be >= 1"),
+        ("x: {uniform: [0, 1]}\n\nx: {uniform: [0, 2]}", "line 3: 'x' is given a second time"),
+        ("x: {uniform: [0, 1], uniform: [0, 2]}", "line 1: 'x' has the same key twice"),
+        ("x: {uniform: [0, 1], log: [1, 2]}", "line 1: 'x': 'log' is no kind"),
+        ("'': {uniform: [0, 1]}", "line 1: the name '' must be a text"),
+        ("3: {uniform: [0, 1]}", "line 1: the name 3 must be a text"),
+        ("x: {uniform: 3}", "line 1: 'x': uniform is 3, but must be a list"),
+        ("x: {uniform: [0, 1, 2]}", "line 1: 'x': uniform is [0, 1, 2], but must be [low, high]"),
+        ("x: {uniform: [low, 1]}", "line 1: 'x': uniform('low', 1): 'low' must be a finite number"),
+        ("x: {integer: [0.5, 3]}", "line 1: 'x': integer(0.5, 3): 0.5 must be an integer"),
+        ("x: {uniform: [0, .inf]}", "line 1: 'x': uniform(0, inf): inf must be a finite number"),
+        ("x: {choice: [1, 1]}", "line 1: 'x': choice([1, 1]): a value is given twice"),
+        ("x: {choice: [[1], [2]]}", "line 1: 'x': choice: [1] must be a number, a text, a boolean or None"),
+        ("x:", "line 1: 'x' is None, but must be {kind: [...]}"),
+        ("x: 3", "line 1: 'x' is 3, but must be {kind: [...]}"),
+        ("- x", "holds no entries"),
+        ("", "holds no entries"),
+        ("x: {", "no YAML"),
+    ],
+)
+def test_what_a_file_must_not_hold(text: str, told: str, tmp_path: Path) -> None:
+    """A wrong entry is told in one line, with the file, its line and its name."""
+    (tmp_path / "space.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"^--space .*space\.yaml") as caught:
+        space.load(str(tmp_path / "space.yaml"))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """The path and the reason are told."""
+    with pytest.raises(InputError, match=r"--space .*nowhere: No such file or directory"):
+        space.load(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([1], "space is list, but must be a mapping"),
+        ({}, "space is empty"),
+        ({"": space.uniform(0, 1)}, "space: '' must be a name"),
+        ({"x": 3}, "space: x is 3, but must be one of uniform, log, integer, choice"),
+    ],
+)
+def test_what_a_space_in_python_must_not_be(given: object, told: str) -> None:
+    """A space in Python is a mapping of names to dimensions."""
+    with pytest.raises(InputError, match=told):
+        space.check(given)
