@@ -1,0 +1,208 @@
+"""Workers that die, hang, leave or come in mid-search: no trial is lost, none is counted twice, none blamed wrongly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trials
+from distributed import Client, LocalCluster
+
+from jobs.errors import ClusterError, InputError
+from jobs.tune import Study, search, space
+
+
+def _space(folder: Path, low: float = 0) -> dict[str, Any]:
+    return {"x": space.uniform(low, 1), "folder": space.choice([str(folder)])}
+
+
+def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _meanwhile(action: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=action)
+    thread.start()
+    return thread
+
+
+def _processes(folder: Path) -> set[int]:
+    return {int(path.name.split("-")[2]) for path in folder.glob("try-*")}
+
+
+def _complete_once(study: Study, count: int) -> None:
+    table = study.rows()
+    assert [row["number"] for row in table] == list(range(count))
+    assert {row["state"] for row in table} == {"complete"}
+    assert study.result["trials"]["complete"] == count
+
+
+@pytest.mark.parametrize("victims", [1, 2])
+def test_workers_killed_in_mid_trial(victims: int, breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """kill -9 of one worker, or of all, with four trials running: each is complete once, with its own parameters."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+
+    def kill() -> None:
+        _until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        for process in sorted(_processes(traces))[:victims]:
+            os.kill(process, signal.SIGKILL)
+        (traces / "go").touch()
+
+    killer = _meanwhile(kill)
+    study.run(trials=10)
+    killer.join()
+    _complete_once(study, 10)
+    drawn = [space.draw(_space(traces), 0, number)["x"] for number in range(10)]
+    assert [row["params_x"] for row in study.rows()] == drawn
+    assert {row["tries"] for row in study.rows()} == {1, 2}
+
+
+def test_a_trial_that_kills_its_worker_is_found_out(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """It is failed after it was alone on the workers that died; those beside it are complete, whatever they saw."""
+    study = Study(breakable, trials.suicide, _space(traces, low=-0.25), run=str(tmp_path / "run"), max_losses=2)
+    study.run(trials=10)
+    killers = [row["number"] for row in study.rows() if row["params_x"] < 0]
+    assert killers
+    assert [row["number"] for row in study.rows() if row["state"] == "failed"] == killers
+    assert study.result["trials"] == {"complete": 10 - len(killers), "pruned": 0, "failed": len(killers), "diverged": 0}
+    for row in study.rows():
+        if row["number"] in killers:
+            assert "lost 2 times while it ran alone on its worker" in row["error"]
+            assert len(list(traces.glob(f"try-{row['number']:02d}-*"))) in (2, 3)
+
+
+def test_a_worker_that_leaves_in_order_is_nobodys_fault(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """A trial alone on a retired worker is tried elsewhere; with one loss allowed it would have failed."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), max_losses=1)
+
+    def leave() -> None:
+        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        breakable.retire_workers([min(breakable.scheduler_info()["workers"])])
+        _until(lambda: len(list(traces.glob("try-*"))) == 3)
+        (traces / "go").touch()
+
+    thread = _meanwhile(leave)
+    study.run(trials=2)
+    thread.join()
+    _complete_once(study, 2)
+
+
+def test_a_worker_that_joins_is_used(cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """Trials wait for the file that is written only when six run at once, on the three workers that there are then."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+
+    def join() -> None:
+        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        cluster.scale(3)
+        _until(lambda: len(list(traces.glob("try-*"))) == 6)
+        (traces / "go").touch()
+
+    thread = _meanwhile(join)
+    study.run(trials=8)
+    thread.join()
+    _complete_once(study, 8)
+    assert len(_processes(traces)) == 3
+
+
+def test_a_worker_that_hangs(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """A stopped process keeps its connection but loses its place: its trials run elsewhere."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+    stopped: list[int] = []
+
+    def hang() -> None:
+        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        stopped.append(min(_processes(traces)))
+        os.kill(stopped[0], signal.SIGSTOP)
+        (traces / "go").touch()
+
+    thread = _meanwhile(hang)
+    try:
+        study.run(trials=4)
+    finally:
+        thread.join()
+        with contextlib.suppress(ProcessLookupError):  # its nanny may have ended it
+            os.kill(stopped[0], signal.SIGKILL)
+    _complete_once(study, 4)
+
+
+def test_a_trial_goes_on_from_its_checkpoint(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """A trial that saves continues after its last step on another worker; what it reported before stays."""
+    study = Study(breakable, trials.saves, _space(traces), run=str(tmp_path / "run"), pruner="none")
+    study.run(trials=2)
+    _complete_once(study, 2)
+    for number in (0, 1):
+        steps = sorted(int(path.name.split("-")[2]) for path in traces.glob(f"step-{number}-*"))
+        assert set(steps) == {1, 2, 3, 4, 5, 6}
+        assert len(list(traces.glob(f"step-{number}-1-*"))) == len(list(traces.glob(f"step-{number}-2-*"))) == 1
+    assert [row["steps"] for row in study.rows()] == [6, 6]
+    assert (tmp_path / "run/checkpoints/0000/state.json").exists()
+
+
+def test_a_deaf_trial_is_ended_with_its_worker(
+    breakable: Client, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial out of time that never reports fails, and its worker process with it; those beside it are complete."""
+    monkeypatch.setattr(search, "GRACE_SECONDS", 0.3)
+    study = Study(breakable, trials.deaf, _space(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5)
+    study.run(trials=8)
+    for row in study.rows():
+        expected = ("failed", "took longer than 0.5 s (--trial-timeout)") if row["params_x"] < 0 else ("complete", None)
+        assert (row["state"], row["error"]) == expected
+    assert study.result["trials"]["failed"] > 0
+
+
+def test_no_worker_for_too_long(cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """With all workers gone and none coming, the job ends in time and says so; the same study goes on later."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), workers_timeout=1)
+    thread = _meanwhile(lambda: (_until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
+    with pytest.raises(ClusterError, match=r"no worker for 1 s \(--workers-timeout\)"):
+        study.run(trials=2)
+    thread.join()
+    cluster.scale(1)
+    breakable.wait_for_workers(1)
+    (traces / "go").touch()
+    study.run()
+    _complete_once(study, 2)
+
+
+def test_no_worker_is_large_enough(breakable: Client, tmp_path: Path) -> None:
+    """A trial that needs more threads or GPUs than any worker has is refused."""
+    dimensions = {"x": space.uniform(0, 1)}
+    for options, told in (
+        ({"threads_per_trial": 3}, "--threads-per-trial is 3, but the largest worker has 2 threads"),
+        ({"gpus_per_trial": 1}, "--gpus-per-trial is 1, but no worker declares more than 0 GPUs"),
+    ):
+        with pytest.raises(InputError, match=told):
+            Study(breakable, trials.sleeps, dimensions, run=str(tmp_path / "run"), **options).run(trials=2)
+
+
+def test_threads_per_trial(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """With two threads a trial, two workers of two run two trials at once, and no third one starts beside them."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), threads_per_trial=2)
+    result = study.run(trials=4, max_seconds=1)
+    assert result["unfinished"] == 2
+    assert len(list(traces.glob("try-*"))) == 2
+
+
+def test_one_trial_a_gpu(traces: Path, tmp_path: Path) -> None:
+    """On a worker with four threads and one declared GPU, trials of one GPU run one at a time, of half a one two."""
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=4, resources={"GPU": 1}, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for gpus, running in ((1, 1), (0.5, 2)):
+            run = str(tmp_path / f"run-{gpus}")
+            study = Study(client, trials.waits, _space(traces), run=run, gpus_per_trial=gpus)
+            assert study.run(trials=4, max_seconds=1)["unfinished"] == running
+            for path in traces.glob("try-*"):
+                path.unlink()

@@ -1,0 +1,141 @@
+"""Stopping early: what a report waits for, who is stopped, and that words neither wait for slots nor for rounds."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trials
+
+from jobs.tune import space
+from jobs.tune.trial import Signal, Stop, Trial
+from jobs.tune.worker import trial_seed
+
+
+class _Driver:
+    """Answers reports in another thread after a while, as a driver does."""
+
+    def __init__(self, signal: Signal, stop_at: int) -> None:
+        self.signal, self.stop_at = signal, stop_at
+        self.messages: list[dict[str, Any]] = []
+        self.threads: list[threading.Thread] = []
+
+    def send(self, **message: Any) -> None:
+        self.messages.append(message)
+        reason = "pruned" if message["step"] >= self.stop_at else None
+        self.threads.append(threading.Timer(0.01, self.signal.answer, [message["step"], reason]))
+        self.threads[-1].start()
+
+
+def _trial(stop_at: int = 99) -> tuple[Trial, _Driver]:
+    signal = Signal()
+    driver = _Driver(signal, stop_at)
+    trial = Trial(
+        1, {}, seed=0, workers=("here",), threads=1, link=driver, signal=signal, checkpoint=lambda: pytest.fail("none")
+    )
+    return trial, driver
+
+
+def test_a_slow_step_hears_its_own_decision() -> None:
+    """A report after a step of some length waits for the answer: the trial stops in the report that decided it."""
+    trial, driver = _trial(stop_at=2)
+    trial._reported -= 10
+    trial.report(1, 0.5)
+    trial._reported -= 10
+    with pytest.raises(Stop):
+        trial.report(2, 0.5)
+    assert [message["step"] for message in driver.messages] == [1, 2]
+    assert all(message["waits"] for message in driver.messages)
+    assert trial.ended == "pruned"
+
+
+def test_a_fast_step_does_not_wait() -> None:
+    """A report after a short step goes on at once, and a later one hears the decision."""
+    trial, driver = _trial(stop_at=1)
+    trial.report(1, 0.5)
+    assert not driver.messages[0]["waits"]
+    driver.threads[0].join()
+    with pytest.raises(Stop):
+        trial.report(2, 0.5)
+    assert len(driver.messages) == 1
+    with pytest.raises(Stop):
+        trial.report(3, 0.5)
+
+
+def test_steps_that_were_reported_are_not_sent_again() -> None:
+    """A step that is not larger than the last one is no news."""
+    trial, driver = _trial()
+    for step in (1, 2, 2, 1, 3):
+        trial.report(step, 0.0)
+    assert [message["step"] for message in driver.messages] == [1, 2, 3]
+    for thread in driver.threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_divergence_needs_no_driver(value: float) -> None:
+    """A value that is not finite ends the trial without a word to the driver."""
+    trial, driver = _trial()
+    with pytest.raises(trial.Stop):
+        trial.report(1, value)
+    assert trial.ended == "diverged"
+    assert not driver.messages
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "told"),
+    [
+        (-1, 0.0, "step is -1, but must be an integer >= 0"),
+        (1.5, 0.0, "step is 1.5, but must be an integer"),
+        (True, 0.0, "step is True"),
+        (1, "high", "value is 'high', but must be a number"),
+        (1, None, "value is None, but must be a number"),
+    ],
+)
+def test_wrong_reports(step: Any, value: Any, told: str) -> None:
+    """A wrong step or value is a TypeError that names it."""
+    trial, _ = _trial()
+    with pytest.raises(TypeError, match=told):
+        trial.report(step, value)
+
+
+def test_a_trials_seed_depends_on_both() -> None:
+    """Each number and each study seed has a seed of its own."""
+    assert len({trial_seed(seed, number) for seed in range(10) for number in range(10)}) == 100
+    assert trial_seed(3, 4) == trial_seed(3, 4)
+
+
+def test_hopeless_trials_stop_in_the_step_that_decided_it(studies: Any, traces: Path) -> None:
+    """A pruned trial begins no step after the one after which it was found hopeless, on busy workers."""
+    dimensions = {"x": space.uniform(0, 1), "folder": space.choice([str(traces)])}
+    study = studies(trials.steps, dimensions, pruner="threshold", pruner_options={"lower": 0.5})
+    study.run(trials=12)
+    table = study.rows()
+    hopeless = [row for row in table if row["params_x"] < 0.5]
+    assert 0 < len(hopeless) < 12
+    for row in table:
+        begun = len(list(traces.glob(f"step-{row['number']:02d}-*")))
+        assert (row["state"], begun) == (("pruned", 1) if row in hopeless else ("complete", 9))
+
+
+def test_asha_does_less_work(studies: Any, traces: Path) -> None:
+    """By default most trials are stopped at a rung, and the best score of all is among those that ran to their end."""
+    dimensions = {"x": space.uniform(0, 1), "folder": space.choice([str(traces)])}
+    study = studies(trials.steps, dimensions, seed=1)
+    study.run(trials=30)
+    steps = [row["steps"] for row in study.rows()]
+    assert set(steps) <= {1, 4, 9}
+    assert sum(steps) < 30 * 9 / 2
+    assert study.best["params"]["x"] == max(row["params_x"] for row in study.rows())
+
+
+@pytest.mark.parametrize("pruner", ["median", "percentile", "hyperband", "patient"])
+def test_optunas_other_pruners(pruner: str, studies: Any) -> None:
+    """Each pruner is asked at each report, and all trials end."""
+    options = {"n_startup_trials": 1} if pruner in ("median", "percentile") else {}
+    result = studies(trials.paced, {"x": space.uniform(-1, 1)}, pruner=pruner, pruner_options=options).run(trials=8)
+    assert sum(result["trials"].values()) == result["trials"]["complete"] + result["trials"]["pruned"] == 8
+    if pruner in ("median", "percentile"):
+        assert result["trials"]["pruned"] > 0
