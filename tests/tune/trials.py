@@ -158,8 +158,19 @@ def saves(params, trial):
 
 
 def paced(params, trial):
-    """Three reported steps of 20 ms."""
+    """Three reported steps of 50 ms."""
     for step in (1, 2, 3):
-        time.sleep(0.02)
+        time.sleep(0.05)
         trial.report(step, params["x"] * step)
     return params["x"]
+
+
+def quick(params, trial):
+    """Report twice and return."""
+    for step in (1, 2):
+        trial.report(step, params["x"] * step)
+    return params["x"]
+
+
+def three(params, trial, data):
+    """Is no objective: nobody gives the third argument."""

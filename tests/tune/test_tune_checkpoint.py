@@ -1,0 +1,94 @@
+"""Checkpoints: one complete state in the run folder, local and in S3, whatever happens in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import ClusterError
+from jobs.storage import Storage
+from jobs.tune.checkpoint import Checkpoint
+
+
+def _open(storage: Storage, go: str, scratch: Path) -> Checkpoint:
+    return Checkpoint(storage, 7, go, str(scratch))
+
+
+def _content(checkpoint: Checkpoint) -> dict[str, bytes]:
+    folder = checkpoint.folder
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_next_try_finds_the_last_saved_state(storage: Storage, tmp_path: Path) -> None:
+    """New, changed and removed files are as at the last save; what came after it is not there."""
+    first = _open(storage, "1-7-1", tmp_path / "a")
+    assert _content(first) == {}
+    (first.folder / "deep").mkdir()
+    (first.folder / "deep/weights").write_bytes(b"1")
+    (first.folder / "gone").write_bytes(b"x")
+    first.save()
+    (first.folder / "deep/weights").write_bytes(b"22")
+    (first.folder / "gone").unlink()
+    first.save()
+    (first.folder / "deep/weights").write_bytes(b"333")
+    second = _open(storage, "1-7-2", tmp_path / "b")
+    assert _content(second) == {"deep/weights": b"22"}
+    assert len(storage.list("checkpoints/")) == 2
+
+
+def test_nothing_changed_writes_nothing(storage: Storage, tmp_path: Path) -> None:
+    """Saving again, or after a restore, is free; one changed file does not store the others again."""
+    first = _open(storage, "1-7-1", tmp_path / "a")
+    for name in ("large", "small"):
+        (first.folder / name).write_bytes(name.encode())
+    first.save()
+    names = storage.list()
+    first.save()
+    second = _open(storage, "1-7-2", tmp_path / "b")
+    second.save()
+    assert storage.list() == names
+    (second.folder / "small").write_bytes(b"other")
+    second.save()
+    assert "checkpoints/0007/1-7-1-1/large" in storage.list()
+    assert _content(_open(storage, "1-7-3", tmp_path / "c")) == {"large": b"large", "small": b"other"}
+
+
+def test_a_save_that_breaks_off_leaves_the_state_before(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between a file and the state that names it, the earlier state is what the next try finds."""
+    first = _open(storage, "1-7-1", tmp_path / "a")
+    (first.folder / "weights").write_bytes(b"1")
+    first.save()
+    (first.folder / "weights").write_bytes(b"22")
+    write = type(storage).write
+
+    def killed(self: Storage, name: str, data: bytes) -> None:
+        if name.endswith("state.json"):
+            raise KeyboardInterrupt
+        write(self, name, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(storage), "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            first.save()
+    assert _content(_open(storage, "1-7-2", tmp_path / "b")) == {"weights": b"1"}
+
+
+def test_closing(storage: Storage, tmp_path: Path) -> None:
+    """The local folder goes; the copy in the run folder only where it is not to be kept."""
+    for keep in (True, False):
+        checkpoint = _open(storage, f"1-7-{keep}", tmp_path / "a")
+        (checkpoint.folder / "weights").write_bytes(b"1")
+        checkpoint.save()
+        checkpoint.close(keep=keep)
+        assert not checkpoint.folder.exists()
+        assert bool(storage.list("checkpoints/")) == keep
+
+
+def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path) -> None:
+    """A state that is no JSON is named."""
+    storage.write("checkpoints/0007/state.json", b"{")
+    with pytest.raises(ClusterError, match=r"checkpoints/0007/state\.json is damaged"):
+        _open(storage, "1-7-1", tmp_path / "a")

@@ -1,0 +1,94 @@
+"""Objectives: which functions can be one, how they travel, and what they may not be."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+import trials
+
+from jobs.errors import InputError
+from jobs.tune.objective import Imported, Pickled, name_of, source_of, wants_trial
+
+
+class _Model:
+    def __call__(self, params: Any, trial: Any) -> float:
+        return 0.0
+
+    def method(self, params: Any) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("function", "wants"),
+    [
+        (lambda params: 0, False),
+        (lambda params, trial: 0, True),
+        (lambda params, report: 0, True),
+        (lambda params, trial=None: 0, True),
+        (lambda params, epochs=10: 0, False),
+        (lambda params, trial, epochs=10: 0, True),
+        (lambda *params: 0, False),
+        (lambda params, *, epochs=10: 0, False),
+        (functools.partial(lambda data, params: 0, 3), False),
+        (_Model(), True),
+        (_Model().method, False),
+        (dict, False),
+    ],
+)
+def test_who_gets_the_trial(function: Callable[..., Any], wants: bool) -> None:  # noqa: FBT001
+    """A second argument that must be given, or is called trial, is the trial."""
+    assert wants_trial(function) == wants
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda: 0, "takes no argument, but must take the hyperparameters"),
+        (lambda **params: 0, "takes no argument"),
+        (lambda params, trial, data: 0, "needs more than \\(parameters, trial\\)"),
+        (lambda params, *, data: 0, "needs more than \\(parameters, trial\\)"),
+        (3, "objective is int, but must be a function"),
+        ("trials", "--objective is 'trials', but must be 'module:function'"),
+        ("trials:", "--objective is 'trials:', but must be"),
+        ("nowhere:train", "--objective nowhere:train: cannot import it \\(ModuleNotFoundError"),
+        ("trials:nothing", "--objective trials:nothing: cannot import it \\(AttributeError"),
+        ("trials:np", "--objective trials:np is module, but must be a function"),
+        ("broken_objective:train", "cannot import it \\(ValueError: at import\\)"),
+        ("broken_objective:no_argument", "cannot import it"),
+    ],
+)
+def test_what_is_no_objective(function: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be imported or called is told in one line."""
+    (tmp_path / "broken_objective.py").write_text("raise ValueError('at import')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=told) as caught:
+        source_of(function)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_much_data() -> None:
+    """A function that carries its data is refused."""
+    data = b"x" * 10_000_001
+    with pytest.raises(InputError, match=r"objective is 10 MB when pickled, but must be under 10 MB"):
+        source_of(lambda params: len(data))
+
+
+def test_how_objectives_travel() -> None:
+    """A name is imported on each side, a function pickled; both give the function."""
+    assert source_of("trials:quadratic") == Imported("trials:quadratic")
+    source = source_of(lambda params: params["x"])
+    assert isinstance(source, Pickled)
+    assert source()({"x": 3}) == 3
+    assert Pickled(cloudpickle.dumps(trials.quadratic))() is trials.quadratic
+
+
+def test_names() -> None:
+    """Functions and objects have names that say where they are from."""
+    assert name_of(trials.quadratic) == "trials:quadratic"
+    assert name_of("a:b") == "a:b"
+    assert name_of(_Model()).endswith(":_Model")
