@@ -137,7 +137,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
         if isinstance(action.metavar, str):
-            shapes = {"dict": "name=value,...", "list": "value,..."}
+            shapes = {"dict": "name=value,...", "list": "value,...", "{str,dict": "file"}
             action.metavar = shapes.get(action.metavar.partition("[")[0], action.metavar)
         return super()._metavar_formatter(action, default_metavar)
 

@@ -54,6 +54,7 @@ class Options(BaseModel):
     id: str | None = Field(default=None, description="join only the scheduler with this identity (default: any)")
     name: str | None = Field(default=None, description="the worker's name (default: its address)")
     threads: PositiveInt = Field(default=1, description="compute threads")
+    gpus: NonNegativeInt = Field(default=0, description="GPUs that tasks may ask for, as Dask's resource GPU")
     memory_limit: NonNegativeInt = Field(default=0, description="bytes of memory it may use (default 0: no limit)")
     port: NonNegativeInt = Field(default=8788, description="port to listen on; 0: any")
     lost_timeout: PositiveFloat = Field(default=600.0, description="seconds without a scheduler until it gives up")
@@ -106,6 +107,7 @@ async def _work(options: Options, stop: asyncio.Event) -> int | None:
         nthreads=options.threads,
         name=options.name,
         memory_limit=options.memory_limit,
+        resources={"GPU": options.gpus} if options.gpus else None,
         port=options.port,
         dashboard=False,
     )

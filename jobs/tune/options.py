@@ -75,7 +75,7 @@ class Options(JobOptions):
         default=None, description="seconds after which a trial is stopped and counts as failed"
     )
     max_failures: NonNegativeInt = Field(
-        default=20, description="failed trials of an attempt that are too few to end the job with exit code 1"
+        default=20, description="failed trials that an attempt may have; one more ends the job with exit code 1"
     )
     max_losses: PositiveInt = Field(
         default=3, description="times that a trial may be lost with a worker where it ran alone, until it is failed"

@@ -45,11 +45,11 @@ class Slots:
         """Return why no worker takes a trial, as a person is told it."""
         threads = max(worker.threads for worker in self.workers.values())
         if threads < self._threads:
-            return f"--threads-per-trial is {self._threads}, but the largest worker has {threads} threads"
+            return f"--threads-per-trial is {self._threads}, but the largest worker has {threads} threads (--threads)"
         gpus = max(worker.gpus for worker in self.workers.values())
         return (
             f"--gpus-per-trial is {self._gpus:g}, but no worker declares more than {gpus:g} GPUs; start workers with "
-            "--resources GPU=1"
+            "--gpus 1 (jobs.worker) or --resources GPU=1 (dask worker)"
         )
 
     def update(self, workers: Mapping[str, Worker]) -> list[str]:

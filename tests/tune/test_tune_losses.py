@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import trials
 from distributed import Client, LocalCluster
+from pods import pods_in
 
+from jobs import connect
 from jobs.errors import ClusterError, InputError
 from jobs.tune import Study, search, space
 
@@ -195,14 +197,17 @@ def test_threads_per_trial(breakable: Client, traces: Path, tmp_path: Path) -> N
 
 
 def test_one_trial_a_gpu(traces: Path, tmp_path: Path) -> None:
-    """On a worker with four threads and one declared GPU, trials of one GPU run one at a time, of half a one two."""
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=4, resources={"GPU": 1}, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        for gpus, running in ((1, 1), (0.5, 2)):
-            run = str(tmp_path / f"run-{gpus}")
-            study = Study(client, trials.waits, _space(traces), run=run, gpus_per_trial=gpus)
-            assert study.run(trials=4, max_seconds=1)["unfinished"] == running
-            for path in traces.glob("try-*"):
-                path.unlink()
+    """On a release's worker with four threads and one GPU, trials of one GPU run one at a time, of half a one two."""
+    with pods_in(tmp_path) as pods:
+        pods.scheduler()
+        pods.worker("worker", "--threads", 4, "--gpus", 1)
+        with connect(pods.address, workers=1) as client:
+            for gpus, running in ((1, 1), (0.5, 2)):
+                run = str(tmp_path / f"run-{gpus}")
+                study = Study(client, trials.waits, _space(traces), run=run, gpus_per_trial=gpus)
+                assert study.run(trials=4, max_seconds=1)["unfinished"] == running
+                assert len(list(traces.glob("try-*"))) == running
+                (traces / "go").touch()
+                assert study.run(trials=4, max_seconds=60)["trials"]["complete"] == 4
+                for path in traces.iterdir():
+                    path.unlink()
