@@ -22,7 +22,9 @@ from pathlib import Path
 import pytest
 
 from jobs.minimize.methods import METHODS, Method
-from jobs.minimize.options import Options
+from jobs.minimize.options import Options as MinimizeOptions
+from jobs.options import JobOptions
+from jobs.tune.options import Options as TuneOptions
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -35,6 +37,9 @@ HESSIAN = {
     "product": "`hessp` or `hess` needed",
     "matrix": "`hess` needed",
 }
+
+
+JOBS: dict[str, type[JobOptions]] = {"minimize": MinimizeOptions, "tune": TuneOptions}
 
 
 @dataclass(frozen=True)
@@ -100,25 +105,30 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
-def test_every_option_is_documented() -> None:
+@pytest.mark.parametrize("job", JOBS)
+def test_every_option_is_documented(job: str) -> None:
     """The table of options names all of them, no other, and their defaults."""
-    rows = {row["name"]: row["default"] for row in OPTION_ROW.finditer((ROOT / "docs/minimize.md").read_text())}
-    assert set(rows) == {name.replace("_", "-") for name in Options.model_fields}
-    for name, field in Options.model_fields.items():
+    fields = JOBS[job].model_fields
+    rows = {row["name"]: row["default"] for row in OPTION_ROW.finditer((ROOT / f"docs/{job}.md").read_text())}
+    assert set(rows) == {name.replace("_", "-") for name in fields}
+    for name, field in fields.items():
         told, default = rows[name.replace("_", "-")], field.get_default(call_default_factory=True)
-        if default not in (None, {}):
-            assert told == f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        if field.is_required():
+            assert told == "required"
+        elif default not in (None, {}, []):
+            default = ",".join(default) if isinstance(default, list) else default
+            assert told == (f"`{default:g}`" if isinstance(default, float) else f"`{default}`")
         elif name != "run":
             assert told == "none"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_shown_commands_take_their_options(page: Path) -> None:
-    """An option that a page gives to `dask-jobs minimize` exists."""
+    """An option that a page gives to a job's command exists."""
     for block in _blocks(page):
-        for command in re.findall(r"dask-jobs minimize (.*)", block.text):
+        for job, command in re.findall(rf"dask-jobs ({'|'.join(JOBS)}) (.*)", block.text):
             for name in re.findall(r"--([a-z0-9-]+)", command):
-                assert name == "help" or name.replace("-", "_") in Options.model_fields
+                assert name == "help" or name.replace("-", "_") in JOBS[job].model_fields
 
 
 def _row(method: Method) -> str:

@@ -1,7 +1,7 @@
 """A trial's folder on the worker's disk, and its copy in the run folder, which is always one complete state.
 
-`checkpoints/0007/state.json` names the files and where their bytes lie; it is replaced last, atomically. Bytes that a
-state no longer names are deleted after that.
+`checkpoints/0007.json`, the state, names the files and where their bytes lie (`checkpoints/0007-...`); it is replaced
+last, atomically. Bytes that a state no longer names are deleted after that.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Checkpoint:
 
     def _read_state(self) -> dict[str, str]:
         try:
-            state: dict[str, str] = json.loads(self._storage.read(f"{self._top}/state.json"))
+            state: dict[str, str] = json.loads(self._storage.read(f"{self._top}.json"))
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise ClusterError(f"{self._storage.address(self._top)}/state.json is damaged ({error})") from error
+            raise ClusterError(f"{self._storage.address(self._top)}.json is damaged ({error})") from error
         return state
 
     def _look(self) -> dict[str, tuple[int, int]]:
@@ -67,10 +67,10 @@ class Checkpoint:
             return
         self._saves += 1
         state = {name: self._stored[name] for name in now if name in self._stored and now[name] == self._seen.get(name)}
-        for name in now.keys() - state.keys():
-            state[name] = f"{self._top}/{self._go}-{self._saves}/{name}"
+        for index, name in enumerate(sorted(now.keys() - state.keys())):
+            state[name] = f"{self._top}-{self._go}-{self._saves}-{index}"
             self._storage.write(state[name], (self.folder / name).read_bytes())
-        self._storage.write(f"{self._top}/state.json", json.dumps(state).encode())
+        self._storage.write(f"{self._top}.json", json.dumps(state).encode())
         old, self._stored, self._seen = self._stored, state, now
         for where in set(old.values()) - set(state.values()):
             self._storage.delete(where)
@@ -80,7 +80,8 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
         if not keep:
             with contextlib.suppress(Exception):
-                for name in self._storage.list(f"{self._top}/"):
+                self._storage.delete(f"{self._top}.json")
+                for name in self._storage.list(f"{self._top}-"):
                     self._storage.delete(name)
 
 

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -67,6 +68,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self._function: Function | None = None
         worker.handlers[f"{self.key}-answer"] = self.answer
         worker.handlers[f"{self.key}-quit"] = self.quit
+        logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
         worker.log_event(self.key, {"kind": "ready", "worker": worker.address})
 
     def teardown(self, worker: Worker) -> None:
@@ -173,6 +175,11 @@ def _line(error: BaseException) -> str:
 def trial_seed(seed: int, number: int) -> int:
     """Return the seed of trial `number` of a study with `seed`."""
     return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """Return False for Dask's warning that a task was cancelled while it ran, where it is a trial that we gave up."""
+    return "execute('tune-" not in record.getMessage()
 
 
 def run_trial(key: str, number: int, go: str, params: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ def test_nothing_changed_writes_nothing(storage: Storage, tmp_path: Path) -> Non
     assert storage.list() == names
     (second.folder / "small").write_bytes(b"other")
     second.save()
-    assert "checkpoints/0007/1-7-1-1/large" in storage.list()
+    assert "checkpoints/0007-1-7-1-1-0" in storage.list()
     assert _content(_open(storage, "1-7-3", tmp_path / "c")) == {"large": b"large", "small": b"other"}
 
 
@@ -65,7 +65,7 @@ def test_a_save_that_breaks_off_leaves_the_state_before(
     write = type(storage).write
 
     def killed(self: Storage, name: str, data: bytes) -> None:
-        if name.endswith("state.json"):
+        if name.endswith("0007.json"):
             raise KeyboardInterrupt
         write(self, name, data)
 
@@ -89,6 +89,6 @@ def test_closing(storage: Storage, tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path) -> None:
     """A state that is no JSON is named."""
-    storage.write("checkpoints/0007/state.json", b"{")
-    with pytest.raises(ClusterError, match=r"checkpoints/0007/state\.json is damaged"):
+    storage.write("checkpoints/0007.json", b"{")
+    with pytest.raises(ClusterError, match=r"checkpoints/0007\.json is damaged"):
         _open(storage, "1-7-1", tmp_path / "a")

@@ -147,7 +147,7 @@ def test_a_trial_goes_on_from_its_checkpoint(breakable: Client, traces: Path, tm
         assert set(steps) == {1, 2, 3, 4, 5, 6}
         assert len(list(traces.glob(f"step-{number}-1-*"))) == len(list(traces.glob(f"step-{number}-2-*"))) == 1
     assert [row["steps"] for row in study.rows()] == [6, 6]
-    assert (tmp_path / "run/checkpoints/0000/state.json").exists()
+    assert (tmp_path / "run/checkpoints/0000.json").exists()
 
 
 def test_a_deaf_trial_is_ended_with_its_worker(
