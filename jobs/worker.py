@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -89,7 +90,7 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
     """End the process itself: `asyncio.run` would first wait for computing threads, which may take minutes."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    code = await _work(options, stop)
+    code = await _work(options, stop, arguments)
     if code is None:
         os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
         restart("jobs.worker", arguments)
@@ -97,7 +98,7 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
     os._exit(code)
 
 
-async def _work(options: Options, stop: asyncio.Event) -> int | None:
+async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str]) -> int | None:
     """Serve one scheduler; the process's exit code, or None if the scheduler was lost."""
     found = await _find(options, stop)
     if isinstance(found, int):
@@ -112,6 +113,7 @@ async def _work(options: Options, stop: asyncio.Event) -> int | None:
         dashboard=False,
     )
     worker.over = asyncio.Event()
+    worker.replace = functools.partial(restart, "jobs.worker", arguments)  # for jobs whose code does not end
     started, stopped = asyncio.ensure_future(_start(worker)), asyncio.ensure_future(stop.wait())
     await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if not started.done():

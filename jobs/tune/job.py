@@ -22,9 +22,9 @@ from jobs.tune.observer import Observer
 from jobs.tune.options import Options
 from jobs.tune.pool import Pool
 from jobs.tune.pruners import make_pruner
-from jobs.tune.rules import Rules
+from jobs.tune.rules import Limits, Rules
 from jobs.tune.samplers import grid_size, make_sampler
-from jobs.tune.search import Limits, Search
+from jobs.tune.search import Search
 from jobs.tune.slots import Slots
 from jobs.tune.space import Space
 from jobs.tune.table import row

@@ -23,8 +23,8 @@ Event = dict[str, Any]
 class Pool:
     """Runs tries of trials on a client's workers, each a future that is pinned to one worker.
 
-    Events, in the order in which the scheduler saw them: `start`, `report` and `end` of a try; `ready` and `gone` of a
-    worker; `future`, for a task that ended by itself.
+    Events, in the order in which the scheduler saw them: `start`, `report` and `end` of a try; `ready`, `leaving`
+    and `gone` of a worker; `future`, for a task that ended by itself.
 
     Args:
         client: the client.

@@ -75,6 +75,7 @@ class Search:
         self._going: dict[str, Going] = {}
         self._tries: dict[int, int] = {}
         self._suspects: set[int] = set()
+        self._leaving: set[str] = set()
         self._waiting: deque[Ticket] = deque(book.unfinished())
         self._suspects |= {ticket.number for ticket in self._waiting if ticket.losses}
         self._failures = 0
@@ -86,6 +87,7 @@ class Search:
             "report": self._on_report,
             "end": self._on_end,
             "future": self._on_future,
+            "leaving": self._on_leaving,
             "gone": self._on_gone,
             "ready": self._on_ready,
         }
@@ -231,6 +233,10 @@ class Search:
         if event["go"] in self._going and not (going := self._release(event["go"])).over:
             self._again(going.ticket, alone=event["error"] not in ("cancelled", "lost"), why=event["error"])
 
+    def _on_leaving(self, event: Event) -> None:
+        """Note that a worker ends itself, because of a trial that an earlier attempt has left there."""
+        self._leaving.add(event["worker"])
+
     def _on_gone(self, event: Event) -> None:
         self._lose(event["worker"], blame=not event["expected"])
 
@@ -243,6 +249,8 @@ class Search:
         A worker that left in order is nobody's fault. One that died with a single trial counts against it.
         """
         self._slots.lose(address)
+        blame = blame and address not in self._leaving
+        self._leaving.discard(address)
         lost = {go: going for go, going in self._going.items() if going.address == address}
         for go, going in reversed(lost.items()):
             self._release(go)

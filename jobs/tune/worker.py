@@ -30,7 +30,11 @@ from jobs.tune.trial import Signal, Stop, Trial
 PLUGIN_SECONDS = 1.0
 """How long a task waits for its plugin: it may be late on a new worker, or gone with its study."""
 KILLED = 7
-"""Exit code of a worker process that the driver ends because of a trial that does not."""
+"""Exit code of a worker process that is ended because of a trial that does not end."""
+GIVEN_UP_SECONDS = 5.0
+"""How long a trial of a study that has ended, or of an earlier attempt, may take to notice."""
+WORD_SECONDS = 1.0
+"""How long a last word may take to leave this process."""
 KEPT = ("complete", "lost", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
 DETAILS = 20_000
@@ -72,11 +76,27 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         worker.log_event(self.key, {"kind": "ready", "worker": worker.address})
 
     def teardown(self, worker: Worker) -> None:
-        """Called by Dask when the plugin goes, or another attempt's takes its place: trials that still run end."""
+        """Called by Dask when the plugin goes, or another attempt's takes its place: trials that still run end.
+
+        One that does not notice, since it never reports, would keep its thread from those that come after it.
+        """
         for call in ("answer", "quit"):
             worker.handlers.pop(f"{self.key}-{call}", None)
         for signal in list(self._signals.values()):
             signal.answer(0, "abandoned")
+        worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        """End this process if a trial that was given up still runs, after a word to the driver that will miss it."""
+        if self._signals:
+            self.worker.log_event(self.key, {"kind": "leaving", "worker": self.worker.address})
+            self.worker.loop.call_later(WORD_SECONDS, self._end_process)
+
+    def _end_process(self) -> None:
+        """End this process: a release's worker replaces itself, a nanny or whoever else started it starts another."""
+        if replace := getattr(self.worker, "replace", None):
+            replace()
+        os._exit(KILLED)
 
     async def answer(self, go: str, step: int, reason: str | None) -> None:
         """Take the driver's decision about a step of one try; there may be no such try any more."""
@@ -84,8 +104,8 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             signal.answer(step, reason)
 
     async def quit(self) -> None:
-        """End this process, and with it a trial that does not end by itself; whoever started it starts another."""
-        os._exit(KILLED)
+        """End this process, and with it a trial that does not end by itself."""
+        self._end_process()
 
     def function(self) -> Function:
         """Return the user's function, made by the first trial that needs it.

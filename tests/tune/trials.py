@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.tune import trial as trial_module
+
 
 def trace(params, name: str) -> None:
     """Leave an empty file."""
@@ -87,6 +89,19 @@ def steps(params, trial):
         trace(params, f"step-{trial.number:02d}-{step}")
         time.sleep(0.03)
         trial.report(step, params["x"])
+    return params["x"]
+
+
+def patient(params, trial):
+    """Report 4 steps as if each had taken hours, and wait for each answer as long as that takes."""
+    trial_module.WAIT_SECONDS = 60.0
+    try:
+        for step in range(1, 5):
+            trace(params, f"step-{trial.number:02d}-{step}")
+            trial._reported -= 1e6
+            trial.report(step, params["x"])
+    finally:
+        trial_module.WAIT_SECONDS = 1.0
     return params["x"]
 
 
