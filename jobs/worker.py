@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from distributed import Worker
 from distributed.core import rpc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -59,8 +60,10 @@ def plan(options: Options, objective: Any = None) -> Plan:
     Raises:
         InputError: one of them cannot be used.
     """
-    space = spaces.load(options.space) if isinstance(options.space, str) else spaces.parse(options.space)
     source = source_of(objective or options.objective)
+    space = _space(options, source())
+    if twice := sorted(space.keys() & options.fixed.keys()):
+        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
     make_pruner(options.prunes, options.pruner_options)
     trials = options.trials
@@ -69,12 +72,24 @@ def plan(options: Options, objective: Any = None) -> Plan:
     identity = {
         "objective": options.objective,
         "space": spaces.plain(space),
+        "fixed": options.fixed,
         "metric": options.metric,
         "directions": options.direction,
         "constraints": options.constraints,
         "seed": options.seed,
     }
     return Plan(options, source, space, identity, trials)
+
+
+def _space(options: Options, objective: Any) -> Space:
+    if isinstance(options.space, str):
+        return spaces.load(options.space)
+    if options.space is not None:
+        return spaces.parse(options.space)
+    module = getattr(objective, "__module__", None)
+    if (found := getattr(sys.modules.get(str(module)), "SPACE", None)) is None:
+        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {module}")
+    return spaces.check(found)
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
@@ -180,6 +195,7 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
         run=folder.storage.url,
         seed=options.seed,
         threads=options.threads_per_trial,
+        fixed=options.fixed,
         metrics=tuple(options.metric),
         constraints=tuple(options.constraints),
     )

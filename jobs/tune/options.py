@@ -26,18 +26,25 @@ class Options(JobOptions):
     A trial is one call of the function. Nothing is lost when a worker or the driver dies.
 
     Examples:
+      dask-jobs tune --run runs/cnn
       dask-jobs tune --objective my_model:train --space space.yaml --run runs/search
       dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --sampler tpe --pruner median
       dask-jobs tune --config job.yaml --run s3://bucket/study
     """
 
     objective: str = Field(
+        default="jobs.tune.cnn:train",
         description="module:function; the function takes the hyperparameters, a dict, and if it likes the trial, and "
-        "returns a score or a dict of metrics"
+        "returns a score or a dict of metrics (default: the shipped convolutional network on the shipped digits)",
     )
-    space: str | dict[str, Any] = Field(
+    space: str | dict[str, Any] | None = Field(
+        default=None,
         description="YAML file of the hyperparameters: lines like 'dropout: {uniform: [0, 1]}' with uniform, log, "
-        "integer or choice; in a --config file also the lines themselves"
+        "integer or choice; in a --config file also the lines themselves (default: SPACE of the objective's module)",
+    )
+    fixed: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what every trial gets beside its hyperparameters: --fixed epochs=20 --fixed data=idx:/data/mnist",
     )
     metric: list[str] = Field(
         default_factory=list,
@@ -84,6 +91,9 @@ class Options(JobOptions):
     gpus_per_trial: NonNegativeFloat = Field(
         default=0.0, description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU"
     )
+    isolate: bool = Field(
+        default=False, description="run each trial in a process of its own, so that all its memory comes back"
+    )
 
     @field_validator("metric", "direction", "constraints", mode="before")
     @classmethod
@@ -91,7 +101,7 @@ class Options(JobOptions):
         """Take one name for a list of one."""
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
-    @field_validator("sampler_options", "pruner_options", mode="after")
+    @field_validator("fixed", "sampler_options", "pruner_options", mode="after")
     @classmethod
     def _scalars(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Read the command line's texts as YAML does, so that 3 is a number and true a boolean."""

@@ -49,6 +49,7 @@ class Settings:
     run: str
     seed: int
     threads: int
+    fixed: dict[str, Any]
     metrics: tuple[str, ...]
     constraints: tuple[str, ...]
 
@@ -146,7 +147,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         settings, scratch = self.settings, self.worker.local_directory or tempfile.gettempdir()
         return Trial(
             number,
-            dict(params),
+            {**settings.fixed, **params},
             seed=trial_seed(settings.seed, number),
             workers=(self.worker.address,),
             threads=settings.threads,

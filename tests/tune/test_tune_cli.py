@@ -68,7 +68,6 @@ GOOD = {"--objective": "trials:sleeps", "--space": "SPACE", "--run": "RUN"}
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"--objective": None}, "--objective is missing"),
         ({"--space": None}, "--space is missing"),
         ({"--objective": "nowhere:train"}, "--objective nowhere:train: cannot import it"),
         ({"--objective": "trials:three"}, "--objective trials:three needs more than (parameters, trial)"),
