@@ -13,7 +13,7 @@ FOLDER = ROOT / "build" / "bench-ray"
 
 
 def python() -> str:
-    """Return the interpreter of an environment that has Ray and this process's NumPy; make it if need be.
+    """Return the interpreter of an environment that has Ray with Tune and this process's NumPy; make it if need be.
 
     Raises:
         subprocess.CalledProcessError: pip cannot install them.
@@ -22,8 +22,8 @@ def python() -> str:
     numpy = importlib.metadata.version("numpy")
     if not FOLDER.exists():
         venv.create(FOLDER, with_pip=True)
-    wanted = f"import ray, numpy; assert (ray.__version__, numpy.__version__) == ({RAY!r}, {numpy!r})"
+    wanted = f"import ray.tune, numpy; assert (ray.__version__, numpy.__version__) == ({RAY!r}, {numpy!r})"
     if subprocess.run([interpreter, "-c", wanted], capture_output=True, check=False).returncode:
         install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, f"ray=={RAY}", f"numpy=={numpy}"], check=True)
+        subprocess.run([*install, f"ray[tune]=={RAY}", f"numpy=={numpy}"], check=True)
     return interpreter

@@ -132,7 +132,8 @@ def _report(arguments: Sequence[str]) -> int:
     from jobs.storage import open_storage
 
     if not _is_run(arguments):
-        return _usage("report", "Writes RUN/report.html: loss, gradient, weights, time, options.", arguments)
+        text = "Writes RUN/report.html from what the run folder holds at this moment: what came out, and how."
+        return _usage("report", text, arguments)
     sys.stdout.write(write_report(open_storage(arguments[0])) + "\n")
     return 0
 

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
@@ -16,6 +17,7 @@ from distributed.core import rpc
 from distributed.security import Security
 
 from jobs.errors import ClusterError, InputError, TooFewWorkers
+from jobs.gpus import GpuCluster, share, visible
 
 CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
 """Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
@@ -27,6 +29,7 @@ def connect(
     *,
     workers: int | None = None,
     threads: int = 1,
+    gpus: int = 0,
     connect_timeout: float = 60.0,
     workers_timeout: float = 300.0,
     enough_after: float | None = None,
@@ -34,26 +37,27 @@ def connect(
     """Yield a client whose workers are there and have the driver's software versions; close all that was started.
 
     Args:
-        scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without
-        either, a
-            `LocalCluster` on this machine.
-        workers: on this machine, how many processes to start (one a core if None); else, how many to wait for (1 if
-        None).
+        scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without either,
+            a `LocalCluster` on this machine.
+        workers: on this machine, how many processes to start (one a core, or one for so many `gpus`, if None); else,
+            how many to wait for (1 if None).
         threads: compute threads of each worker on this machine.
+        gpus: GPUs of each worker on this machine, which it alone sees, and declares as Dask's resource `GPU`.
         connect_timeout: seconds to wait for the scheduler.
         workers_timeout: seconds to wait for the workers.
         enough_after: seconds after which one worker is enough, for a run that goes on: its cluster may be smaller now.
 
     Raises:
-        InputError: the address is none, or a worker has other software versions.
+        InputError: the address is none, this machine has not so many GPUs, or a worker has other software versions.
         ClusterError: the scheduler does not answer.
         TooFewWorkers: too few workers came in time.
     """
     address = scheduler or dask.config.get("scheduler-address", None)
     with contextlib.ExitStack() as stack:
         if address is None:
-            count = workers or dask.system.CPU_COUNT
-            address = stack.enter_context(_local(count, threads))
+            shares = share(visible(), gpus, workers) if gpus else None
+            count = len(shares) if shares else workers or dask.system.CPU_COUNT
+            address = stack.enter_context(_local(count, threads, shares))
         else:
             count = workers or 1
         client = stack.enter_context(_client(address, connect_timeout))
@@ -62,7 +66,7 @@ def connect(
         yield client
 
 
-def _local(workers: int, threads: int) -> LocalCluster:
+def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> LocalCluster:
     """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them.
 
     Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
@@ -72,13 +76,13 @@ def _local(workers: int, threads: int) -> LocalCluster:
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-        )
+        options: dict[str, Any] = {
+            "threads_per_worker": threads,
+            "processes": True,
+            "dashboard_address": "127.0.0.1:0",
+            "scheduler_kwargs": {"dashboard": False},
+        }
+        return GpuCluster(shares, **options) if shares else LocalCluster(n_workers=workers, **options)
     except RuntimeError as error:
         raise ClusterError(
             f"workers did not start on this machine ({error}); a script that calls connect() needs "

@@ -1,4 +1,4 @@
-"""What a person sees while a job runs: one live line on a terminal, JSON log lines elsewhere."""
+"""What a person sees while a job runs: what is live on a terminal, such as one line; JSON log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -21,7 +22,24 @@ LOG_SECONDS = 5.0
 """How often a JSON line is written where there is no terminal."""
 
 
-class Bar:
+class Display:
+    """What is live on standard error where that is a terminal, None elsewhere; a context manager."""
+
+    _live: Progress | Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+
+class Bar(Display):
     """One live line on standard error where that is a terminal, and nothing elsewhere; a context manager.
 
     Args:
@@ -45,21 +63,16 @@ class Bar:
             )
             self._task = self._live.add_task(name, total=total, metrics="")
 
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON."""
+    return "  ".join(f"{SHORT.get(name, name)} {_metric(value)}" for name, value in metrics.items())
 
 
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """Return metrics as the live line has room for them."""
-    return "  ".join(f"{SHORT.get(name, name)} {value:.4g}" for name, value in metrics.items())
+def _metric(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
@@ -68,7 +81,38 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
     return f"{event}: {text}"
 
 
-class Reporter(Bar):
+class Log(Display):
+    """What a job says: a sentence above what is live on a terminal, a JSON line elsewhere.
+
+    Args:
+        job: the job's name.
+    """
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._logged = -math.inf
+
+    def progress(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        """Write a JSON line every few seconds: `done` of `total` steps are done, with metrics: name -> number."""
+        if time.monotonic() - self._logged > LOG_SECONDS:
+            self._logged = time.monotonic()
+            rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metrics.items()}
+            self.log("progress", done=done, total=total, **rounded)
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Say that something happened where lines are read by programs; a person at a terminal need not know."""
+        if not self._live:
+            self.log(event, **fields)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Say that something happened: a sentence above what is live, or a JSON line."""
+        if self._live:
+            self._live.console.print(Text(sentence(event, fields)))
+            return
+        log(self._job, event, **fields)
+
+
+class Reporter(Bar, Log):
     """Shows a job's progress on standard error: a bar with an ETA on a terminal, else a JSON line every few seconds.
 
     Args:
@@ -77,22 +121,16 @@ class Reporter(Bar):
     """
 
     def __init__(self, job: str, total: int) -> None:
-        super().__init__(job, total)
-        self._job, self._total = job, total
-        self._logged = -math.inf
+        Bar.__init__(self, job, total)
+        Log.__init__(self, job)
+        self._total = total
 
     def update(self, done: int, metrics: Mapping[str, float]) -> None:
         """Show that `done` steps are done, with metrics: name -> number."""
         if self._live:
             self._live.update(self._task, completed=done, metrics=metrics_text(metrics))
-        elif time.monotonic() - self._logged > LOG_SECONDS:
-            self._logged = time.monotonic()
-            self.log(
-                "progress",
-                done=done,
-                total=self._total,
-                **{name: float(f"{value:.6g}") for name, value in metrics.items()},
-            )
+        else:
+            self.progress(done, self._total, metrics)
 
     def doing(self, what: str) -> None:
         """Say what goes on before the first step."""
@@ -100,15 +138,3 @@ class Reporter(Bar):
             self._live.update(self._task, metrics=what)
         else:
             self.log("doing", message=what)
-
-    def record(self, event: str, **fields: Any) -> None:
-        """Say that something happened where lines are read by programs; a person at a terminal need not know."""
-        if not self._live:
-            self.log(event, **fields)
-
-    def log(self, event: str, **fields: Any) -> None:
-        """Say that something happened: a sentence above the bar, or a JSON line."""
-        if self._live:
-            self._live.console.print(Text(sentence(event, fields)))
-            return
-        log(self._job, event, **fields)

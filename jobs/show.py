@@ -7,6 +7,7 @@ import sys
 import time
 
 from jobs.errors import Stopped, UserCodeError
+from jobs.progress import metrics_text
 from jobs.report.folder import RunFolder, read_run
 from jobs.storage import open_storage
 
@@ -38,4 +39,6 @@ def _progress(folder: RunFolder) -> list[str]:
         lines.append(f"progress    {progress['done']:,} of {progress['total']:,} ({progress['fraction']:.0%})")
     if updated:
         lines.append(f"written     {time.time() - updated:,.0f} s ago")
+    if metrics := folder.status.get("metrics"):
+        lines.append(f"metrics     {metrics_text(metrics)}")
     return lines

@@ -5,37 +5,22 @@ Public: `write_report`. It works for a run in any state, from whatever files the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
 from typing import TYPE_CHECKING
 
 from jobs.errors import InputError
-from jobs.minimize.options import Options
-from jobs.report import minimize
-from jobs.report.folder import RunFolder, read_run
+from jobs.report.folder import read_run
 from jobs.report.general import given, head, how_to_go_on, options, versions
-from jobs.report.page import Section, page
+from jobs.report.page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from jobs.options import JobOptions
+    from jobs.report.content import JobReport
     from jobs.storage import Storage
 
 __all__ = ["write_report"]
 
-
-@dataclass(frozen=True)
-class JobReport:
-    """What one job adds: its options' defaults, its title, outcome and sections, and what its progress counts."""
-
-    options: type[JobOptions]
-    title: Callable[[RunFolder], str]
-    summary: Callable[[RunFolder], str]
-    sections: Callable[[RunFolder], list[Section]]
-    steps: str
-
-
-JOBS = {"minimize": JobReport(Options, minimize.title, minimize.summary, minimize.sections, "iterations")}
+JOBS = ("minimize", "tune")
+"""Jobs that have a report: what they add to it is the `REPORT` of their module here, imported when it is needed."""
 
 
 def write_report(storage: Storage) -> str:
@@ -51,12 +36,13 @@ def write_report(storage: Storage) -> str:
     run = read_run(storage)
     if run.job not in JOBS:
         raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {', '.join(JOBS)}")
-    job = JOBS[run.job]
+    job: JobReport = importlib.import_module(f"jobs.report.{run.job}").REPORT
+    content = job.content(run, storage)
     changed = given(run, job.options)
-    sections = [*job.sections(run), options(run, changed)]
+    sections = [*content.sections, options(run, changed)]
     if run.result:
         sections.append(versions(run))
     sections.append(how_to_go_on(run, changed))
-    top = head(run, job.title(run), job.summary(run), job.steps)
-    storage.write("report.html", page(f"{job.title(run)} · {run.state}", top, sections).encode())
+    top = head(run, content.title, content.summary, job.steps)
+    storage.write("report.html", page(f"{content.title} · {run.state}", top, sections).encode())
     return storage.address("report.html")

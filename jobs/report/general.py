@@ -94,5 +94,7 @@ def how_to_go_on(run: RunFolder, changed: dict[str, Any]) -> Section:
 
 
 def _flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
     text = value if isinstance(value, str) else json.dumps(value)
     return f"--{name.replace('_', '-')} {shlex.quote(text)}"

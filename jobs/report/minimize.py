@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dask.utils import format_bytes
 from markupsafe import Markup
 
+from jobs.minimize.options import Options
+from jobs.report.content import Content, JobReport
 from jobs.report.curves import progress
 from jobs.report.html import duration, number, paragraph, plural, table
 from jobs.report.page import Section
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jobs.report.folder import RunFolder
+    from jobs.storage import Storage
 
 PARTS = (
     ("compute_seconds", "Compute", "#2f6db3", "loss and gradient of the problem, on the workers"),
@@ -123,3 +126,11 @@ def _numbers(result: dict[str, Any]) -> Section:
     rows = [(name, result[key]) for key, name in NUMBERS.items() if result.get(key) is not None]
     rows += [(name, text(result["diagnostics"][key])) for key, (name, text) in WORK.items()]
     return Section("Result in numbers", table(("Quantity", "Value"), rows))
+
+
+def content(run: RunFolder, storage: Storage) -> Content:  # noqa: ARG001  the folder's usual files say all
+    """Return what a report says about a minimize job."""
+    return Content(title(run), summary(run), sections(run))
+
+
+REPORT = JobReport(Options, "iterations", content)

@@ -23,8 +23,9 @@ p { margin: 0 0 10px; max-width: 76ch; overflow-wrap: break-word; }
 .good { color: #17613a; background: #eaf6ef; } .bad { color: #9a1f1f; background: #fdeeee; }
 .busy { color: #12508f; background: #eaf2fb; } .halt { color: #7a4b00; background: #fdf4e3; }
 .plots { display: flex; flex-wrap: wrap; gap: 18px 18px; }
-figure { margin: 0; break-inside: avoid; }
+figure { margin: 0; break-inside: avoid; max-width: 100%; overflow-x: auto; }
 .wide { overflow-x: auto; }
+.counts td:not(:last-child), .counts thead th { white-space: nowrap; }
 figcaption { margin: 0 0 2px; color: var(--ink); font-weight: 600; }
 .key { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 6px; }
 .key.line { width: 20px; height: 0; border-radius: 0; border-top: 2px solid; margin: 0 6px 4px 18px; }
@@ -34,9 +35,15 @@ table { border-collapse: collapse; font-size: 14.5px; line-height: 1.45; font-va
 th, td { padding: 4px 22px 4px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-weight: 500; border-bottom-color: #aeb8c1; }
-tbody th { font-weight: 500; white-space: nowrap; }
+tbody th { font-weight: 500; } th:first-child { white-space: nowrap; }
 .numbers td, .numbers thead th { padding: 4px 0 4px 30px; text-align: right; white-space: nowrap; }
 .numbers th:first-child { padding-left: 0; }
+h3 { margin: 26px 0 6px; font-size: 16px; }
+.snippet { user-select: all; display: inline-block; min-width: min(420px, 100%); margin-bottom: 6px; }
+.shares { width: min(720px, 100%); } .shares td:last-child { width: 60%; padding-right: 0; }
+.share { height: 14px; margin-top: 3px; border-radius: 2px; background: #2f6db3; }
+button { font: inherit; font-size: 14.5px; padding: 4px 12px; border: 1px solid #aeb8c1; border-radius: 5px;
+  background: var(--fill); color: var(--link); cursor: pointer; }
 details table { margin-top: 8px; }
 .unset { color: #8b96a0; }
 pre { margin: 8px 0 14px; padding: 11px 14px; background-color: var(--fill); border: 1px solid var(--line);
@@ -49,9 +56,9 @@ progress { width: min(520px, 100%); height: 12px; accent-color: #2b6cb0; }
 @media print {
   * { print-color-adjust: exact; }
   body { font-size: 11pt; } .plots { gap: 8px; } .plots figure { zoom: 0.63; }
-  .wide { zoom: 0.66; overflow: visible; } main { padding: 0; max-width: none; }
+  figure { overflow: visible; } .wide { zoom: 0.66; overflow: visible; } main { padding: 0; max-width: none; }
   h2 { margin-top: 26px; break-after: avoid; } tr, pre, .bar { break-inside: avoid; }
-  pre { max-height: none; }
+  pre { max-height: none; } button { display: none; }
 }
 """)
 

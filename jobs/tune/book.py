@@ -149,7 +149,8 @@ class Book:
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
-    def _trial(self, number: int) -> FrozenTrial:
+    def trial(self, number: int) -> FrozenTrial:
+        """Return a trial as it stands, to be read only."""
         return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
@@ -186,11 +187,11 @@ class Book:
         A step that was recorded before, by an earlier try, changes nothing.
         """
         self.reported = True
-        trial = self._trial(number)
+        trial = self.trial(number)
         if trial.last_step is not None and step <= trial.last_step:
             return False
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
-        stop = len(self.directions) == 1 and self.study.pruner.prune(self.study, self._trial(number))
+        stop = len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
         self._journal.commit()
         return stop
 
@@ -213,14 +214,14 @@ class Book:
         run |= {name: value for name, value in extra.items() if value}
         self._storage.set_trial_user_attr(where, RUN, run)
         if outcome.state == "diverged" and len(self.directions) == 1:
-            last = self._trial(number).last_step
+            last = self.trial(number).last_step
             self._storage.set_trial_intermediate_value(where, 0 if last is None else last + 1, math.nan)
         if outcome.state == "complete":
             self._constrain(where, outcome)
         values = list(outcome.values) if outcome.state == "complete" else None
         self.study.tell(number, values, state=self._state(outcome))
         self._journal.commit(outcome.seconds)
-        self._count(self._trial(number))
+        self._count(self.trial(number))
 
     def _state(self, outcome: Outcome) -> TrialState:
         """Return Optuna's state; a diverged trial is one that was stopped early, so that samplers learn from it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.cluster import connect, versions
 from jobs.errors import InputError, UserCodeError
-from jobs.progress import Reporter
 from jobs.run import Run
 from jobs.tune import journal as journals
 from jobs.tune import space as spaces
 from jobs.tune.book import Book, check_recorded
 from jobs.tune.journal import Journal, Recorded
+from jobs.tune.live import LiveTable
 from jobs.tune.objective import Source, source_of
 from jobs.tune.observer import Observer
 from jobs.tune.options import Options
@@ -29,7 +30,7 @@ from jobs.tune.search import Search
 from jobs.tune.slots import Slots
 from jobs.tune.space import Space
 from jobs.tune.table import row
-from jobs.tune.worker import Settings
+from jobs.tune.task import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -137,7 +138,7 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
     """Do one attempt: check everything, claim the folder, go on from the journal, and write what came out."""
     options = checked.options
     with contextlib.ExitStack() as stack:
-        reporter = stack.enter_context(Reporter("tune", checked.trials))
+        reporter = stack.enter_context(LiveTable("tune"))
         reporter.log("run", message=f"run folder {folder.url}")
         recorded = read(checked, folder)
         reporter.doing("connecting to the workers")
@@ -146,7 +147,7 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
         reporter.record("attempt", attempt=folder.attempt, run=folder.url)
         book = stack.enter_context(open_book(checked, folder, recorded))
         del recorded  # tens of megabytes in a large study
-        observer = Observer(folder, reporter, book, checked.trials)
+        observer = Observer(folder, reporter, book, checked.trials, options.max_seconds)
         search = _search(checked, folder, client, book, observer)
         try:
             message = search.run()
@@ -159,13 +160,20 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
         outcome = _outcome(checked, book, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
         folder.finish(outcome)
+        reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
         return outcome
 
 
 @contextlib.contextmanager
 def _cluster(options: Options) -> Iterator[Client]:
-    timeouts = {"connect_timeout": options.connect_timeout, "workers_timeout": options.workers_timeout}
-    with connect(options.scheduler, workers=options.workers, threads=options.threads, **timeouts) as client:
+    with connect(
+        options.scheduler,
+        workers=options.workers,
+        threads=options.threads,
+        gpus=math.ceil(options.gpus_per_trial),
+        connect_timeout=options.connect_timeout,
+        workers_timeout=options.workers_timeout,
+    ) as client:
         yield client
 
 
@@ -198,6 +206,7 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
         fixed=options.fixed,
         metrics=tuple(options.metric),
         constraints=tuple(options.constraints),
+        isolate=options.isolate,
     )
     key = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
     return Search(

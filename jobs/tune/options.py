@@ -89,7 +89,9 @@ class Options(JobOptions):
     )
     threads_per_trial: PositiveInt = Field(default=1, description="compute threads that a trial takes of its worker")
     gpus_per_trial: NonNegativeFloat = Field(
-        default=0.0, description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU"
+        default=0.0,
+        description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU; workers that "
+        "are started on this machine have so many each, and see no others",
     )
     isolate: bool = Field(
         default=False, description="run each trial in a process of its own, so that all its memory comes back"

@@ -13,10 +13,13 @@ from distributed import Client, Future
 
 from jobs.errors import ClusterError
 from jobs.tune.slots import Worker
-from jobs.tune.worker import Settings, TrialPlugin, run_trial
+from jobs.tune.task import Settings
+from jobs.tune.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
 """How often the scheduler is asked who is there; it and new workers also tell by themselves."""
+READY_SECONDS = 30.0
+"""After how long a worker that has not said so is taken to be ready."""
 Event = dict[str, Any]
 
 
@@ -40,33 +43,37 @@ class Pool:
         self._futures: dict[str, Future] = {}
         self._scheduler: float | None = None
         self._asked = -REFRESH_SECONDS
-        self._listed: dict[str, float] = {}  # since when; the past for those that are known to be ready
+        self._listed: dict[str, float] = {}  # since when; for ever, if it is known to be ready
 
-    def refresh(self, *, now: bool = False) -> dict[str, Worker] | None:
-        """Return address -> worker of all that can run trials, if it is time to ask or must be known now.
+    def refresh(self) -> dict[str, Worker] | None:
+        """Return address -> worker of all that are there, if it is time to ask.
 
-        A worker is listed a moment before it has the plugin. It says when it has; should that word be lost, it is
-        taken to have it some seconds later.
+        A worker is ready when it has the plugin and nobody's trials; it says so. Should that word be lost, it is taken
+        to be ready some time later.
 
         Raises:
             ClusterError: the scheduler is gone.
         """
-        if not now and time.monotonic() - self._asked < REFRESH_SECONDS:
+        if time.monotonic() - self._asked < REFRESH_SECONDS:
             return None
         try:
             identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
             if identity["started"] != self._scheduler:
+                self._listed = {}
                 self._join()
                 self._scheduler = identity["started"]
-                self._listed = dict.fromkeys(identity["workers"], -math.inf)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
         moment = self._asked = time.monotonic()
         self._listed = {address: self._listed.get(address, moment) for address in identity["workers"]}
         return {
-            address: Worker(worker["nthreads"], float(worker["resources"].get("GPU", 0.0)))
+            address: Worker(
+                worker["nthreads"],
+                float(worker["resources"].get("GPU", 0.0)),
+                ready=moment - self._listed[address] >= READY_SECONDS,
+            )
             for address, worker in sorted(identity["workers"].items())
-            if worker["status"] in ("running", "paused") and moment - self._listed[address] >= REFRESH_SECONDS
+            if worker["status"] in ("init", "running", "paused")
         }
 
     def _join(self) -> None:
@@ -78,10 +85,9 @@ class Pool:
     def _on_word(self, event: tuple[float, Event]) -> None:
         self._events.put(event[1])
 
-    def ready(self, address: str) -> dict[str, Worker] | None:
-        """Note that a worker has the plugin; returns as `refresh`."""
+    def ready(self, address: str) -> None:
+        """Note that a worker is ready."""
         self._listed[address] = -math.inf
-        return self.refresh(now=True)
 
     def _on_scheduler(self, event: tuple[float, Event]) -> None:
         word = event[1]

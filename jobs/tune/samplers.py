@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, TrialState
 
-NEEDED = {"gp": "torch", "cmaes": "cmaes"}
+NEEDED = {"gp": "torch"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
 GRID_POINTS = 5
 

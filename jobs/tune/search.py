@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -24,8 +24,8 @@ GRACE_SECONDS = 5.0
 class Watcher(Protocol):
     """Who is told what happens."""
 
-    def on_change(self, running: int) -> None:
-        """Called after each event and at least four times a second; may raise what ends the attempt."""
+    def on_change(self, going: Collection[Going]) -> None:
+        """Called with what runs after each event, and at least four times a second; may raise to end the attempt."""
 
     def on_end(self, number: int, outcome: Outcome) -> None:
         """Called when a trial has ended."""
@@ -74,12 +74,10 @@ class Search:
         self._limits, self._watcher, self._attempt = limits, watcher, attempt
         self._going: dict[str, Going] = {}
         self._tries: dict[int, int] = {}
-        self._suspects: set[int] = set()
         self._leaving: set[str] = set()
         self._waiting: deque[Ticket] = deque(book.unfinished())
-        self._suspects |= {ticket.number for ticket in self._waiting if ticket.losses}
-        self._failures = 0
-        self._warned = False
+        self._suspects = {ticket.number for ticket in self._waiting if ticket.losses}
+        self._failures, self._warned = 0, False
         self._began = self._peopled = time.monotonic()
         self._before = book.seconds
         self._handlers: dict[str, Callable[[Event], None]] = {
@@ -115,28 +113,29 @@ class Search:
             while (why := self._rules.ended(self._book, self.seconds)) is None:
                 self._look()
                 self._fill()
-                self._watcher.on_change(len(self._going))
+                self._watcher.on_change(self._going.values())
                 if event := self._pool.get(POLL_SECONDS):
                     self._handlers[event["kind"]](event)
                 self._late()
-            self._watcher.on_change(len(self._going))
+            self._watcher.on_change(self._going.values())
             return why
         finally:
             self._pool.close()
 
     def _look(self) -> None:
-        """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is."""
-        self._update(self._pool.refresh())
+        """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is.
+
+        A worker whose end a living scheduler has not told went with the last one: no trial is to blame for that.
+        """
+        workers = self._pool.refresh()
+        for address in [] if workers is None else self._slots.update(workers):
+            self._lose(address, blame=False)
         if self._slots.total:
             self._peopled = time.monotonic()
         elif self._slots.workers:
             raise InputError(self._slots.too_small())
         elif time.monotonic() - self._peopled > self._limits.no_workers:
             raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
-
-    def _update(self, workers: Mapping[str, Worker] | None) -> None:
-        for address in [] if workers is None else self._slots.update(workers):
-            self._lose(address, blame=True)
 
     def _fill(self) -> None:
         """Start trials while there are slots: first those that were lost, suspects only where they are alone."""
@@ -241,7 +240,8 @@ class Search:
         self._lose(event["worker"], blame=not event["expected"])
 
     def _on_ready(self, event: Event) -> None:
-        self._update(self._pool.ready(event["worker"]))
+        self._pool.ready(event["worker"])
+        self._slots.add(event["worker"], Worker(event["threads"], event["gpus"]))
 
     def _lose(self, address: str, *, blame: bool) -> None:
         """Try the trials of a lost worker again; those who may have killed it where each is alone.

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Worker:
-    """What one worker has: compute threads, and GPUs as it declares them (Dask's resource `GPU`)."""
+    """What one worker has: compute threads, and GPUs as it declares them (Dask's resource `GPU`).
+
+    One that is not ready gets no trials yet.
+    """
 
     threads: int
     gpus: float = 0.0
+    ready: bool = True
 
 
 class Slots:
@@ -32,7 +36,7 @@ class Slots:
         self._alone: dict[str, int] = {}  # workers that are kept for one suspect, also while they drain
 
     def capacity(self, worker: Worker) -> int:
-        """Return how many trials a worker runs at once."""
+        """Return how many trials a worker runs at once, when it is ready."""
         by_threads = worker.threads // self._threads
         return min(by_threads, int(worker.gpus // self._gpus)) if self._gpus else by_threads
 
@@ -58,6 +62,10 @@ class Slots:
         self.workers = {**{address: self.workers[address] for address in gone}, **workers}
         return gone
 
+    def add(self, address: str, worker: Worker) -> None:
+        """Take a worker over, or that it is ready now."""
+        self.workers[address] = worker
+
     def lose(self, address: str) -> set[int]:
         """Forget a worker, and return the trials that ran there."""
         self.workers.pop(address, None)
@@ -76,7 +84,7 @@ class Slots:
         return best if best is not None and self._room(best) > 0 else None
 
     def _room(self, address: str) -> int:
-        if address in self._alone:
+        if address in self._alone or not self.workers[address].ready:
             return 0
         return self.capacity(self.workers[address]) - len(self._running.get(address, ()))
 
@@ -88,7 +96,9 @@ class Slots:
         """Return a worker where nobody runs, for a suspect; if there is none, keep one free as soon as it drains."""
         kept = next((address for address, who in self._alone.items() if who == number), None)
         if kept is None:
-            usable = [a for a in sorted(self.workers) if a not in self._alone and self.capacity(self.workers[a])]
+            usable = [
+                a for a, w in sorted(self.workers.items()) if w.ready and a not in self._alone and self.capacity(w)
+            ]
             kept = min(usable, key=lambda address: len(self._running.get(address, ())), default=None)
             if kept is None:
                 return None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from jobs.errors import JobError
+from jobs.storage import open_storage
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
@@ -17,11 +21,22 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in _lines(result):
-        table.add_row(Text(name, style="dim"), Text(text))
-    table.add_row(Text("table", style="dim"), Text(f"{run.rstrip('/')}/trials.csv"))
-    console.print(table)
+    lines = [*_lines(result), *_files(result, run)]
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
+
+
+def _files(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    """Return where more is to be read, and what a person types next."""
+    storage, folder = open_storage(run), run.rstrip("/")
+    lines = [("table", f"{folder}/trials.csv")]
+    if result["trials"]["failed"]:
+        lines.append(("tracebacks", f"{folder}/failures/"))
+    with contextlib.suppress(JobError):  # the job has ended well, whatever the storage does now
+        if storage.exists("report.html"):
+            lines.append(("report", f"{folder}/report.html"))
+    return [*lines, ("next", f"dask-jobs report {shlex.quote(run)}")]
 
 
 def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,9 +43,21 @@ def load_study(storage: Storage) -> optuna.Study:
     Raises:
         InputError: there is none, or its journal is damaged.
     """
+    if (study := find_study(storage)) is None:
+        raise InputError(f"{storage.url}: holds no study yet")
+    return study
+
+
+def find_study(storage: Storage) -> optuna.Study | None:
+    """Return what `load_study` does, and None if there is no study yet.
+
+    Raises:
+        InputError: its journal is damaged.
+    """
     recorded = journals.read(storage)
     if not recorded.lines:
-        raise InputError(f"{storage.url}: holds no study yet")
+        return None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
     except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
@@ -101,3 +115,14 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
         writer.writeheader()
         writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a table as a JSON list of objects, a line each; null stands for None, NaN and infinity."""
+    lines = [json.dumps({name: finite(value) for name, value in row.items()}, allow_nan=False) for row in rows]
+    return ("[" + ",".join(f"\n{line}" for line in lines) + "\n]\n").encode()
+
+
+def finite(value: Any) -> Any:
+    """Return a value as JSON has it: None for NaN and infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -38,6 +38,7 @@ class Signal:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._answered = -1
+        self._listener: Callable[[int, str | None], None] | None = None
         self.reason: str | None = None
 
     def answer(self, step: int, reason: str | None) -> None:
@@ -46,6 +47,15 @@ class Signal:
             self._answered = max(self._answered, step)
             self.reason = self.reason or reason
             self._changed.notify_all()
+            if self._listener:
+                self._listener(step, reason)
+
+    def follow(self, listener: Callable[[int, str | None], None] | None) -> None:
+        """Pass all answers on, those before this call as one; None ends that."""
+        with self._changed:
+            self._listener = listener
+            if listener and (self.reason or self._answered >= 0):
+                listener(self._answered, self.reason)
 
     def wait(self, step: int, seconds: float) -> None:
         """Return when the step is decided on, or the trial is to stop, or after so many seconds."""

@@ -12,20 +12,17 @@ import os
 import tempfile
 import threading
 import time
-import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from distributed import Worker, get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from jobs.errors import ClusterError, JobError
-from jobs.storage import open_storage
-from jobs.tune.checkpoint import Checkpoint
-from jobs.tune.objective import Function, Source, finite, scores, wants_trial
-from jobs.tune.trial import Signal, Stop, Trial
+from jobs.tune import isolated
+from jobs.tune.objective import Function
+from jobs.tune.task import Settings, Task, run
+from jobs.tune.trial import Signal
 
 PLUGIN_SECONDS = 1.0
 """How long a task waits for its plugin: it may be late on a new worker, or gone with its study."""
@@ -33,25 +30,12 @@ KILLED = 7
 """Exit code of a worker process that is ended because of a trial that does not end."""
 GIVEN_UP_SECONDS = 5.0
 """How long a trial of a study that has ended, or of an earlier attempt, may take to notice."""
+LEFT = "dask_jobs_left"
+"""Attribute of a Dask worker: signals of trials that were given up and still run there, whosever they are."""
+ANNOUNCE_SECONDS = 0.05
+"""How often a worker looks whether such trials have ended."""
 WORD_SECONDS = 1.0
 """How long a last word may take to leave this process."""
-KEPT = ("complete", "lost", "abandoned")
-"""Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
-DETAILS = 20_000
-"""Characters of a traceback that are kept: its end says most."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is the same for all trials of a study, as workers need it."""
-
-    source: Source
-    run: str
-    seed: int
-    threads: int
-    fixed: dict[str, Any]
-    metrics: tuple[str, ...]
-    constraints: tuple[str, ...]
 
 
 class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
@@ -69,28 +53,45 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         """Called by Dask on the worker's event loop: only names the handlers, imports nothing of the user's."""
         self.worker = worker
         self._signals: dict[str, Signal] = {}
+        self._left: set[Signal] = worker.__dict__.setdefault(LEFT, set())
+        self._closed = False
         self._lock = threading.Lock()
         self._function: Function | None = None
         worker.handlers[f"{self.key}-answer"] = self.answer
         worker.handlers[f"{self.key}-quit"] = self.quit
         logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
-        worker.log_event(self.key, {"kind": "ready", "worker": worker.address})
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say that this worker takes trials, once those that an earlier attempt or study has left here have ended."""
+        if self._closed:
+            return
+        if self._left:
+            self.worker.loop.call_later(ANNOUNCE_SECONDS, self._announce)
+            return
+        state = self.worker.state
+        size = {"threads": state.nthreads, "gpus": float(state.total_resources.get("GPU", 0.0))}
+        self.worker.log_event(self.key, {"kind": "ready", "worker": self.worker.address, **size})
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes, or another attempt's takes its place: trials that still run end.
 
         One that does not notice, since it never reports, would keep its thread from those that come after it.
         """
+        self._closed = True
         for call in ("answer", "quit"):
             worker.handlers.pop(f"{self.key}-{call}", None)
         for signal in list(self._signals.values()):
+            self._left.add(signal)
             signal.answer(0, "abandoned")
         worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
 
     def _leave(self) -> None:
-        """End this process if a trial that was given up still runs, after a word to the driver that will miss it."""
+        """End this process if a trial that was given up still runs, after a word to those who will miss it."""
         if self._signals:
-            self.worker.log_event(self.key, {"kind": "leaving", "worker": self.worker.address})
+            for plugin in self.worker.plugins.values():
+                if isinstance(plugin, TrialPlugin):
+                    self.worker.log_event(plugin.key, {"kind": "leaving", "worker": self.worker.address})
             self.worker.loop.call_later(WORD_SECONDS, self._end_process)
 
     def _end_process(self) -> None:
@@ -132,29 +133,21 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             self.send(go, kind="end", number=number, seconds=time.monotonic() - began, **end)
         finally:
             del self._signals[go]
+            self._left.discard(signal)
 
     def _try(self, number: int, go: str, params: dict[str, Any], signal: Signal) -> dict[str, Any]:
+        task = Task(self.settings, number, go, params, self.worker.address, self._scratch())
+        link = _Link(self, go, number)
+        if self.settings.isolate:
+            return isolated.run(task, link, signal)
         try:
             function = self.function()
         except JobError as error:
             return {"state": "broken", "error": str(error), "details": error.details}
-        trial = self._trial(number, go, params, signal)
-        end = _call(function, trial, self.settings)
-        trial.close(keep=end["state"] in KEPT)
-        return end
+        return run(function, task, link, signal)
 
-    def _trial(self, number: int, go: str, params: dict[str, Any], signal: Signal) -> Trial:
-        settings, scratch = self.settings, self.worker.local_directory or tempfile.gettempdir()
-        return Trial(
-            number,
-            {**settings.fixed, **params},
-            seed=trial_seed(settings.seed, number),
-            workers=(self.worker.address,),
-            threads=settings.threads,
-            link=_Link(self, go, number),
-            signal=signal,
-            checkpoint=lambda: Checkpoint(open_storage(settings.run), number, go, str(Path(scratch) / "trials")),
-        )
+    def _scratch(self) -> str:
+        return self.worker.local_directory or tempfile.gettempdir()
 
 
 @dataclass(frozen=True)
@@ -165,37 +158,6 @@ class _Link:
 
     def send(self, **message: Any) -> None:
         self.plugin.send(self.go, number=self.number, **message)
-
-
-def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any]:
-    """Call the user's function, and say how that ended: state, and values and metrics, or error and details."""
-    try:
-        returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
-        if trial.ended is None:
-            values, metrics = scores(returned, settings.metrics, settings.constraints)
-            trial.save()
-            if not finite([*values, *(metrics[name] for name in settings.constraints)]):
-                return {"state": "diverged"}
-            metrics = {name: value for name, value in metrics.items() if finite([value])}
-            return {"state": "complete", "values": values, "metrics": metrics}
-    except Stop:
-        pass
-    except ClusterError as error:
-        return {"state": "lost", "error": str(error)}
-    except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
-        if trial.ended is None:
-            return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
-    return {"state": trial.ended or "pruned"}
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return type(error).__name__ + (f": {text[0][:300]}" if text else "")
-
-
-def trial_seed(seed: int, number: int) -> int:
-    """Return the seed of trial `number` of a study with `seed`."""
-    return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])
 
 
 def _quiet(record: logging.LogRecord) -> bool:

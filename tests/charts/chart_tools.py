@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
+CHARTS = ("minimize", "tune")
 CHART = ROOT / "charts/minimize"
 Object = dict[str, Any]
 CONTAINERS = ("initContainers", "containers")
@@ -110,20 +111,23 @@ def helm(*arguments: str, values: Object | None = None) -> subprocess.CompletedP
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
-def render(values: Object | None = None, release: str = "fit", kubernetes: str = "1.33.0") -> Rendered:
-    """Return the chart rendered with values."""
-    return Rendered(_render(json.dumps(values or {}, sort_keys=True), release, kubernetes))
+def render(
+    values: Object | None = None, release: str = "fit", kubernetes: str = "1.33.0", chart: str = "minimize"
+) -> Rendered:
+    """Return a chart rendered with values."""
+    return Rendered(_render(json.dumps(values or {}, sort_keys=True), release, kubernetes, chart))
 
 
 @functools.cache
-def _render(values: str, release: str, kubernetes: str) -> str:
-    done = helm("template", release, str(CHART), "--kube-version", kubernetes, values=json.loads(values))
+def _render(values: str, release: str, kubernetes: str, chart: str) -> str:
+    folder = str(ROOT / "charts" / chart)
+    done = helm("template", release, folder, "--kube-version", kubernetes, values=json.loads(values))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def refused(values: Object, release: str = "fit") -> str:
+def refused(values: Object, release: str = "fit", chart: str = "minimize") -> str:
     """Return what helm says about values that it refuses."""
-    done = helm("template", release, str(CHART), values=values)
+    done = helm("template", release, str(ROOT / "charts" / chart), values=values)
     assert done.returncode != 0, "helm took the values"
     return done.stderr

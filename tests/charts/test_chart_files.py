@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -9,18 +10,26 @@ import sys
 import tarfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from chart_tools import CHART, ROOT, helm
+from chart_tools import CHART, CHARTS, ROOT, helm
 
-from jobs.minimize.options import Options
 from jobs.options import validated
 from jobs.release.values import Values
 
-GENERATED = ["charts/minimize/values.yaml", "charts/minimize/values.schema.json", "charts/minimize/README.md"]
-MANIFESTS = ["k8s/minimize.yaml", *(f"k8s/examples/{name}.yaml" for name in ("gpu", "kueue", "s3", "tls"))]
+GENERATED = [
+    f"charts/{chart}/{name}" for chart in CHARTS for name in ("values.yaml", "values.schema.json", "README.md")
+]
+EXAMPLES = ("gpu", "kueue", "s3", "tls", "tune-gpu")
+MANIFESTS = [*(f"k8s/{chart}.yaml" for chart in CHARTS), *(f"k8s/examples/{name}.yaml" for name in EXAMPLES)]
+every_chart = pytest.mark.parametrize("chart", CHARTS)
+
+
+def folder(chart: str) -> Path:
+    return ROOT / "charts" / chart
 
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
@@ -38,23 +47,27 @@ def test_drift_is_named(tmp_path: Path) -> None:
     """Each file that is not as it would be written is named, and the check fails."""
     for folder in ("charts", "k8s"):
         shutil.copytree(ROOT / folder, tmp_path / folder, symlinks=True)
-    for name in (*GENERATED[1:], *MANIFESTS):
+    changed = [name for name in (*GENERATED, *MANIFESTS) if not name.endswith("values.yaml")]
+    for name in changed:
         (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
     done = check(tmp_path)
     assert done.returncode == 1
-    assert sorted(line.split()[0] for line in done.stderr.splitlines()) == sorted([*GENERATED[1:], *MANIFESTS])
+    assert sorted(line.split()[0] for line in done.stderr.splitlines()) == sorted(changed)
 
 
-def test_values_file_and_model_have_the_same_defaults() -> None:
+@every_chart
+def test_values_file_and_model_have_the_same_defaults(chart: str) -> None:
     """values.yaml read by the model gives the model's defaults, and its job section the job's."""
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert validated(Options, values.pop("job")) == Options()
+    values = yaml.safe_load((folder(chart) / "values.yaml").read_text())
+    options = importlib.import_module(f"jobs.{chart}.options").Options
+    assert validated(options, values.pop("job")) == options()
     assert Values.model_validate(values) == Values()
 
 
-def test_every_value_is_described() -> None:
+@every_chart
+def test_every_value_is_described(chart: str) -> None:
     """Each line of values.yaml that sets a value has a `# --` comment above it."""
-    lines = (CHART / "values.yaml").read_text().splitlines()
+    lines = (folder(chart) / "values.yaml").read_text().splitlines()
     sections = [line for line in lines if line.endswith(":")]
     comment = ""
     for line in lines:
@@ -65,27 +78,29 @@ def test_every_value_is_described() -> None:
             comment = ""
 
 
-def test_schema_is_draft_7() -> None:
+@every_chart
+def test_schema_is_draft_7(chart: str) -> None:
     """Helm's older versions know no later draft; nothing in the schema refers to another place."""
-    text = (CHART / "values.schema.json").read_text()
+    text = (folder(chart) / "values.schema.json").read_text()
     jsonschema.Draft7Validator.check_schema(yaml.safe_load(text))
     assert "$ref" not in text
     assert "prefixItems" not in text
 
 
-def test_chart_lints() -> None:
+def test_charts_lint() -> None:
     """`helm lint --strict` finds nothing."""
-    done = helm("lint", "--strict", str(CHART), str(ROOT / "charts/dask-job"))
+    done = helm("lint", "--strict", *(str(folder(chart)) for chart in (*CHARTS, "dask-job")))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_package_holds_the_library(tmp_path: Path) -> None:
+@every_chart
+def test_package_holds_the_library(chart: str, tmp_path: Path) -> None:
     """`helm package` follows the symbolic link, so that the package installs by itself."""
-    assert helm("package", str(CHART), "--destination", str(tmp_path)).returncode == 0
-    package = tmp_path / "minimize-0.1.0.tgz"
+    assert helm("package", str(folder(chart)), "--destination", str(tmp_path)).returncode == 0
+    package = tmp_path / f"{chart}-0.1.0.tgz"
     with tarfile.open(package) as files:
-        assert "minimize/charts/dask-job/templates/_driver.tpl" in files.getnames()
-    fromfolder, frompackage = (helm("template", "fit", str(chart)).stdout for chart in (CHART, package))
+        assert f"{chart}/charts/dask-job/templates/_driver.tpl" in files.getnames()
+    fromfolder, frompackage = (helm("template", "fit", str(source)).stdout for source in (folder(chart), package))
     assert "kind: Job" in frompackage
     assert frompackage == fromfolder
 
@@ -102,10 +117,15 @@ def test_manifest_is_plain_kubernetes(name: str) -> None:
 
 def test_examples_show_what_they_are_named_after() -> None:
     """Queue, GPU, certificates and S3 stand in the Jobs of their examples."""
-    texts = {name: (ROOT / f"k8s/examples/{name}.yaml").read_text() for name in ("gpu", "kueue", "s3", "tls")}
+    texts = {name: (ROOT / f"k8s/examples/{name}.yaml").read_text() for name in EXAMPLES}
     assert texts["kueue"].count('kueue.x-k8s.io/queue-name: "jobs"') == 2
     assert 'nvidia.com/gpu: "1"' in texts["gpu"]
+    assert 'nvidia.com/gpu: "1"' in texts["tune-gpu"]
+    assert "gpus_per_trial: 1" in texts["tune-gpu"]
     assert (ROOT / "examples/my_network.py").read_text().splitlines()[-1] in texts["gpu"]
+    given = yaml.safe_load((ROOT / "k8s/sources/tune.values.yaml").read_text())
+    assert given["code"]["my_search.py"] == (ROOT / "examples/my_search.py").read_text()
+    assert given["job"]["space"] == yaml.safe_load((ROOT / "examples/space.yaml").read_text())
     assert "run: s3://runs/minimize/minimize-s3-" in texts["s3"]
     assert 'secretName: "dask-jobs-tls"' in texts["tls"]
 
@@ -136,8 +156,13 @@ def test_notes_have_the_commands(run: str) -> None:
     assert "helm test fit -n lab" in text
 
 
-def test_charts_have_the_packages_version() -> None:
-    """Charts, the image's default tag and the Python package are released together."""
-    about, library = (yaml.safe_load((chart / "Chart.yaml").read_text()) for chart in (CHART, ROOT / "charts/dask-job"))
-    given = [about["version"], about["appVersion"], about["dependencies"][0]["version"], library["version"]]
-    assert given == [version("dask-jobs")] * 4
+def about(chart: str) -> dict[str, Any]:
+    return yaml.safe_load((folder(chart) / "Chart.yaml").read_text())
+
+
+@pytest.mark.parametrize(("chart", "image"), [("minimize", ""), ("tune", "-cpu")])
+def test_charts_have_the_packages_version(chart: str, image: str) -> None:
+    """Charts, the image's default tag and the Python package are released together; tune's image has TensorFlow."""
+    given = [about(chart)["version"], about(chart)["dependencies"][0]["version"], about("dask-job")["version"]]
+    assert given == [version("dask-jobs")] * 3
+    assert about(chart)["appVersion"] == version("dask-jobs") + image

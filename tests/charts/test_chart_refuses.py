@@ -86,6 +86,15 @@ COMBINED: list[tuple[dict[str, Any], str]] = [
     ({"metrics": {"podMonitor": True}}, "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach"),
 ]
 
+TUNE: list[tuple[dict[str, Any], str]] = [
+    ({"job": {"threads_per_trial": 2}}, "job.threads_per_trial is 2, but a worker has 1"),
+    ({"job": {"threads_per_trial": 4}, "workers": {"cpu": "3500m"}}, "job.threads_per_trial is 4, but a worker has 3"),
+    ({"job": {"gpus_per_trial": 1}}, "job.gpus_per_trial is 1, but workers.gpu is 0"),
+    ({"job": {"gpus_per_trial": "1.5"}, "workers": {"gpu": 1}}, "job.gpus_per_trial is 1.5, but workers.gpu is 1"),
+    ({"job": {"space": "space.yaml"}}, 'job.space is "space.yaml", but must be a file that the pods see'),
+    ({"job": {"space": "/code/a.yaml"}}, 'job.space is "/code/a.yaml", but code has no such file'),
+]
+
 
 def test_mistyped_keys_are_named() -> None:
     """A key that is not known is refused at every level, by its name; all of them at once."""
@@ -109,6 +118,28 @@ def test_values_that_do_not_fit_together_are_one_clear_line(values: dict[str, An
     with pytest.raises(ValidationError) as error:
         Values.model_validate(values)
     assert complaint.replace('"', "'") in str(error.value)
+
+
+@pytest.mark.parametrize(("values", "complaint"), TUNE, ids=[complaint for _, complaint in TUNE])
+def test_trials_that_could_not_start_are_one_clear_line(values: dict[str, Any], complaint: str) -> None:
+    """What no worker could run, or no pod could read, is refused before anything is installed, here and in Python."""
+    assert complaint in refused(values, chart="tune")
+    with pytest.raises(ValidationError) as error:
+        Values.model_validate(values)
+    assert complaint.replace('"', "'") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("job.space", 3, "/job/space"),
+        ("job.sampler", "tpee", "/job/sampler"),
+        ("job.direction", "up", "/job/direction"),
+    ],
+)
+def test_wrong_option_of_a_study_is_named(path: str, value: Any, named: str) -> None:
+    """The schema is made from the job's own options."""
+    assert named in refused(nested(path, value), chart="tune").partition("tune:\n")[2]
 
 
 @pytest.mark.parametrize("release", ["1fit", "my.fit"])

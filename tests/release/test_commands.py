@@ -27,7 +27,7 @@ from jobs.release.objects import name
         ("logs", ["fit", "--worker", "1", "--role", "driver"], "--worker 1 and --role driver exclude each other"),
         ("logs", ["fit", "--previous", "--follow"], "--previous is for the log of an earlier driver"),
         ("fetch", ["fit", "--force=1"], "argument --force: ignored explicit argument '1'"),
-        ("plan", ["tune"], "'tune' is no job"),
+        ("plan", ["tunes"], "'tunes' is no job; did you mean 'tune'?"),
         ("plan", ["--set", "workers.count"], "--set 'workers.count' must be NAME=VALUE"),
     ],
 )

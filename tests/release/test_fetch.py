@@ -92,6 +92,15 @@ def test_the_journal_arrives_as_a_local_one(storage: Storage, tmp_path: Path) ->
         assert log.read() == b"journal " * 1000
 
 
+def test_a_studys_journal_always_arrives(storage: Storage, tmp_path: Path) -> None:
+    """The journal of a tune job is the study, of which reports are made: it comes in any case, as one file."""
+    storage.write("options.yaml", b"job: tune\n")
+    with storage.append_log("journal/0002.log") as log:
+        log.append(b"{}\n" * 1000)
+    unpack(_output(_pack(storage.url)), tmp_path / "here", force=False)
+    assert _found(tmp_path / "here") == {"options.yaml": b"job: tune\n", "journal/0002.log": b"{}\n" * 1000}
+
+
 def test_a_cut_connection_leaves_nothing(tmp_path: Path) -> None:
     """When the connection breaks in the middle, neither the folder nor a part of it stays."""
     _filled(open_storage(tmp_path / "run"))

@@ -11,7 +11,7 @@ import pytest
 from situation import run
 
 from jobs.errors import InputError
-from jobs.release.plan import headline, plan_of, problem_rows, resource_rows, show_plan, verdict
+from jobs.release.plan import headline, job_rows, plan_of, resource_rows, show_plan, verdict
 from jobs.release.room import Need, free_nodes, place, quantity, requests
 from jobs.release.values_given import checked, settings, values_given
 
@@ -64,7 +64,7 @@ def test_run_folder(given: dict[str, Any], text: str) -> None:
 def test_bytes_of_an_evaluation() -> None:
     """8 bytes for each of 650 parameters and for the loss, for each worker; of the shipped digits."""
     values = checked({})
-    rows = dict(problem_rows(values, plan_of(values)))
+    rows = dict(job_rows("minimize", values, plan_of(values)))
     assert rows["problem"].startswith("650 parameters, 1,797 rows")
     assert rows["evaluation"].startswith("10.4 kB each way (5.2 kB for each of 2 workers)")
     assert "straight to the driver" in rows["evaluation"]
@@ -75,7 +75,7 @@ def test_a_users_problem_that_needs_a_tree() -> None:
     code = "import numpy as np\nclass Wide:\n    rows = 10**6\n    x0 = lambda s: np.zeros(10**6)\n"
     code += "    load = value_and_grad = lambda *_: None\n"
     values = checked({"workers": {"count": 4}, "code": {"wide_plan.py": code}, "job": {"problem": "wide_plan:Wide"}})
-    rows = dict(problem_rows(values, plan_of(values)))
+    rows = dict(job_rows("minimize", values, plan_of(values)))
     assert rows["evaluation"].startswith("32.0 MB each way (8.0 MB for each of 4 workers)")
     assert "through a tree" in rows["evaluation"]
 
@@ -83,14 +83,36 @@ def test_a_users_problem_that_needs_a_tree() -> None:
 def test_a_problem_that_cannot_be_made_here() -> None:
     """Data that only the cluster has are no error: the plan says why it does not know."""
     values = checked({"job": {"data": "npz:/only/there.npz"}})
-    assert "/only/there.npz does not exist" in dict(problem_rows(values, plan_of(values)))["problem"]
+    assert "/only/there.npz does not exist" in dict(job_rows("minimize", values, plan_of(values)))["problem"]
+
+
+OBJECTIVE = "def train(parameters):\n    return 0.0\n"
+
+
+def test_trials_at_once() -> None:
+    """A study's plan tells how many trials run at once, by threads and GPUs, and what is searched."""
+    job = {"objective": "search_plan:train", "space": "/code/space.yaml", "threads_per_trial": 2, "gpus_per_trial": 0.5}
+    code = {"search_plan.py": OBJECTIVE, "space.yaml": "rate: {log: [1.0e-6, 1]}\nwidth: {integer: [1, 9]}\n"}
+    values = checked({"workers": {"count": 20, "cpu": 5, "gpu": 1}, "code": code, "job": job})
+    rows = dict(job_rows("tune", values, plan_of(values)))
+    assert rows["at once"] == "40 trials, 2 on each of 20 workers"
+    assert rows["search"] == "100 trials of search_plan:train, random, pruner asha"
+    assert rows["space"] == "rate, width"
+
+
+def test_more_places_than_trials() -> None:
+    """Workers that would have nothing to do are told of, also where the objective is not known here."""
+    values = checked({"workers": {"count": 5}, "job": {"trials": 4, "objective": "only_there:train"}})
+    rows = dict(job_rows("tune", values, plan_of(values)))
+    assert rows[""] == "more places than trials (4): some workers will have no work"
+    assert "not known here: --objective only_there:train: cannot import it" in rows["search"]
 
 
 def test_wrong_job_options() -> None:
     """A wrong option of the job is told as the job tells it."""
     values = checked({"job": {"max_iterations": 0}})
     with pytest.raises(InputError, match="job: --max-iterations is 0, but must be greater than 0"):
-        list(problem_rows(values, plan_of(values)))
+        list(job_rows("minimize", values, plan_of(values)))
 
 
 @pytest.mark.parametrize(

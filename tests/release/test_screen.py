@@ -79,7 +79,12 @@ with Screen("fit") as screen:
 
 
 @pytest.mark.parametrize(
-    ("last", "reached"), [({"event": "done"}, "20/1000"), ({"event": "done", "iterations": 31}, "31/31")]
+    ("last", "reached"),
+    [
+        ({"event": "done"}, "20/1000"),
+        ({"event": "done", "iterations": 31}, "31/31"),
+        ({"job": "tune", "event": "done", "trials": 32}, "32/32"),
+    ],
 )
 def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     last: dict[str, object], reached: str, tmp_path: Path

@@ -38,7 +38,7 @@ def test_a_driver_that_tries_again_tells_why() -> None:
     told = _rows(release_state(replace(found, logs={key: RETRY}), present))
     assert told["error"] == "the scheduler was lost"
     assert told["retry"] == "trying again in 8 s: retry 2 of 6"
-    assert "500/1000" in told["progress"]
+    assert "500 of 1,000 iterations (50%)" in told["progress"]
     goes_on = RETRY + '{"time": 9.0, "job": "minimize", "event": "doing", "message": "connecting"}'
     assert not {"error", "retry"} & set(_rows(release_state(replace(found, logs={key: goes_on}), present)))
 

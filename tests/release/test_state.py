@@ -11,7 +11,7 @@ from situation import objects, run, state
 
 from jobs.release import lines
 from jobs.release.objects import Objects, name, present_run
-from jobs.release.show import as_json, describe, rows
+from jobs.release.show import as_json, describe, progress_text, rows
 from jobs.release.state import exit_code, is_scratch, over, release_state
 
 PHASES = {
@@ -39,6 +39,15 @@ def test_phase_and_exit_code(recorded: str, expected: tuple[str, int | None]) ->
     """Each situation has its phase, and once the job has ended its exit code, as the driver's codes are."""
     release = state(recorded)
     assert (release.phase, release.exit_code) == expected
+
+
+def test_progress_of_a_study() -> None:
+    """Of a tune job trials are counted, and the best is told."""
+    log = lines.read(
+        ['{"time": 1, "job": "tune", "event": "progress", "done": 12, "total": 1000, "best": 0.91, "running": 2}']
+    )
+    assert log.progress is not None
+    assert progress_text(log.progress) == "12 of 1,000 trials (1%)  best 0.91  running 2"
 
 
 def test_progress_and_workers_of_a_running_release() -> None:

@@ -23,7 +23,7 @@ SPACE = {
     "layers": space.choice([1, 2, 3]),
     "name": space.choice(["a", "b"]),
 }
-THERE = ["random", "grid", "qmc", "tpe", "nsgaii"]
+THERE = ["random", "grid", "qmc", "tpe", "cmaes", "nsgaii"]
 
 
 class _Studies:
@@ -81,9 +81,10 @@ def test_a_grid_visits_each_point_once(studies: _Studies) -> None:
     assert len({str(params) for params in drawn}) == size
 
 
-def test_tpe_learns(studies: _Studies) -> None:
-    """After its random start, most proposals of TPE are better than most random ones."""
-    rates = [params["rate"] for params in studies.run("tpe", 40)]
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_a_sampler_learns(name: str, studies: _Studies) -> None:
+    """After a random start, most proposals are better than most random ones."""
+    rates = [params["rate"] for params in studies.run(name, 40)]
     assert sorted(rates[:10])[5] < sorted(rates[20:])[10]
 
 

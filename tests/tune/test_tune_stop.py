@@ -10,8 +10,8 @@ import pytest
 import trials
 
 from jobs.tune import space
+from jobs.tune.task import trial_seed
 from jobs.tune.trial import Signal, Stop, Trial
-from jobs.tune.worker import trial_seed
 
 
 class _Driver:

@@ -40,6 +40,9 @@ def test_a_study_finds_the_best_of_its_trials(studies: Any, tmp_path: Path) -> N
     assert result["success"]
     stored = json.loads((tmp_path / "run/result.json").read_text())
     assert stored["best"] == result["best"]
+    frame = study.frame()
+    assert list(frame.columns) == list(table[0])
+    assert frame.loc[frame["value"].idxmax(), "number"] == best["number"]
     assert stored["job"] == "tune"
     lines = (tmp_path / "run/trials.csv").read_text().splitlines()
     assert len(lines) == 21

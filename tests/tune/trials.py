@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.tune import trial as trial_module
+from jobs.tune.task import trial_seed
 
 
 def trace(params, name: str) -> None:
@@ -112,6 +114,14 @@ def told(params, trial):
     return params["x"]
 
 
+def told_and_where(params, trial):
+    """Leave the process's number, and what the trial is told."""
+    trace(params, f"process-{os.getpid()}")
+    assert trial.params == params
+    assert trial.seed == trial_seed(0, trial.number)
+    return params["x"]
+
+
 def metrics(params):
     """Return several metrics."""
     return {"accuracy": params["x"], "cost": params["x"] ** 2, "excess": params["x"] - 1}
@@ -151,7 +161,7 @@ def waits(params, trial):
 def suicide(params, trial):
     """Kill the worker process as the kernel's out-of-memory killer does, where x < 0; else take a while."""
     trace(params, f"try-{trial.number:02d}-{os.getpid()}")
-    time.sleep(0.3)
+    time.sleep(0.6)
     if params["x"] < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return params["x"]
@@ -170,6 +180,15 @@ def saves(params, trial):
             trace(params, f"died-{trial.number}")
             os.kill(os.getpid(), signal.SIGKILL)
     return float(step)
+
+
+def prints(params, trial):
+    """Print from this process and from a child, on both outputs, and go back to the beginning of a line."""
+    time.sleep(0.3)
+    sys.stdout.write(f"out {trial.number}\n")
+    sys.stderr.write(f"lost\rerr {trial.number}\n")
+    subprocess.run(["echo", f"child {trial.number}"], check=True)
+    return params["x"]
 
 
 def paced(params, trial):

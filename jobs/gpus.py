@@ -1,0 +1,55 @@
+"""GPUs of this machine: which there are, and a cluster whose workers have some of them each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distributed import LocalCluster
+
+from jobs.errors import InputError
+
+DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+def visible() -> list[str]:
+    """Return the devices that this process may use: those of `$CUDA_VISIBLE_DEVICES`, else all of the machine's."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(index) for index in range(len(list(DRIVER.glob("*"))))]
+    return [device for device in map(str.strip, named.split(",")) if device not in ("", "-1")]
+
+
+def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[str]]:
+    """Return each worker's devices, `each` of them, for as many workers as asked for or else as there can be.
+
+    Raises:
+        InputError: there are not enough.
+    """
+    count = max(1, len(devices) // each) if workers is None else workers
+    if count * each > len(devices):
+        wanted = f"{count} worker{'s' * (count > 1)} with {each} GPU{'s' * (each > 1)} each"
+        raise InputError(
+            f"{wanted} were asked for on this machine, but it has {len(devices)} (CUDA_VISIBLE_DEVICES); ask for fewer "
+            "(--workers, --gpus-per-trial), or use a cluster that has more (--scheduler)"
+        )
+    return [list(devices[worker * each : (worker + 1) * each]) for worker in range(count)]
+
+
+class GpuCluster(LocalCluster):  # type: ignore[misc]  # distributed is untyped here
+    """A cluster whose workers see their own devices only, and declare them as Dask's resource `GPU`."""
+
+    def __init__(self, shares: Sequence[Sequence[str]], **options: Any) -> None:
+        self._shares = list(shares)
+        super().__init__(n_workers=0, **options)
+        self.scale(len(self._shares))
+
+    def new_worker_spec(self) -> dict[Any, dict[str, Any]]:
+        """Return the next worker's name and how it is started."""
+        ((name, spec),) = super().new_worker_spec().items()
+        devices = self._shares[name % len(self._shares)]
+        environment = {**spec["options"].get("env", {}), "CUDA_VISIBLE_DEVICES": ",".join(devices)}
+        own = {"env": environment, "resources": {"GPU": len(devices)}}
+        return {name: {**spec, "options": {**spec["options"], **own}}}

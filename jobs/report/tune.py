@@ -1,0 +1,145 @@
+"""What a report says about a tune job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from markupsafe import Markup
+
+from jobs.report.content import Content, JobReport
+from jobs.report.html import duration, number, paragraph, plural, table
+from jobs.report.page import Section
+from jobs.report.tune_curves import curves
+from jobs.report.tune_data import STATES, Search, read_search
+from jobs.report.tune_history import front, history
+from jobs.report.tune_parallel import parallel
+from jobs.report.tune_plots import COLOURS
+from jobs.report.tune_space import importance, importances, slices
+from jobs.report.tune_table import trials
+from jobs.report.tune_workers import workers
+from jobs.tune.options import Options
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from jobs.report.folder import RunFolder
+    from jobs.storage import Storage
+
+VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
+MEANINGS = {
+    "complete": "returned a value",
+    "pruned": "stopped early, for what they reported",
+    "failed": "the function raised, took too long, or its worker was lost too often",
+    "diverged": "reported or returned NaN or infinity",
+    "running": "not ended yet",
+}
+SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
+BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
+SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
+SNIPPET = Markup('<pre class="snippet">{}</pre>\n')
+
+
+def content(run: RunFolder, storage: Storage) -> Content:
+    """Return what a report says about a tune job, from its journal as it is now.
+
+    Raises:
+        InputError: the journal is damaged.
+    """
+    search = read_search(storage)
+    title = f"{run.job} · {run.options.get('objective')} · {_how(run)}"
+    if search is None or not search.trials:
+        return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
+    return Content(title, _summary(run, search), _sections(search))
+
+
+def _how(run: RunFolder) -> str:
+    pruner = run.options.get("pruner") or ("none" if len(run.options.get("metric", ())) > 1 else "asha")
+    return f"{run.options.get('sampler')}, {pruner}"
+
+
+def _verb(run: RunFolder) -> str:
+    return f"{VERBS.get(run.state, 'has not begun')} in attempt {run.status.get('attempt', 1)}"
+
+
+def _summary(run: RunFolder, search: Search) -> str:
+    """Return in one sentence how the search ended, or where it is, and in another what it found."""
+    if run.result:
+        result = run.result
+        work = f"{duration(result['seconds'])} on {plural(result['workers'], 'worker')}"
+        message = str(result["message"])
+        sentence = f"{message[:1].upper()}{message[1:]}: {work}, in {plural(result['attempt'], 'attempt')}"
+    else:
+        ended = len(search.trials) - search.counts["running"]
+        sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
+    return f"{sentence}. {_found(search)}"
+
+
+def _found(search: Search) -> str:
+    if len(search.metrics) > 1:
+        return f"No other beats {plural(len(search.front), 'trial')} in all of {', '.join(search.metrics)}."
+    if (best := search.best) is not None:
+        return f"The best {search.metrics[0]} is {number(best.values[0])}, of trial {best.number}."
+    if (leader := search.leader) is not None:
+        last = f"{number(leader.intermediate_values[leader.last_step or 0])} at step {leader.last_step}"
+        return f"No trial counts as best yet; the best last report is {last}, of trial {leader.number}."
+    return "No trial has come to a value."
+
+
+def _sections(search: Search) -> list[Section]:
+    """Return the sections of a search with at least one trial; what there is nothing for is left out."""
+    shares = importances(search)
+    several = len(search.metrics) > 1
+    found = [
+        _best(search),
+        _counts(search),
+        front(search) if several else history(search),
+        None if several else curves(search),
+        importance(search, shares),
+        slices(search, shares),
+        parallel(search),
+        workers(search),
+        trials(search),
+    ]
+    return [section for section in found if section is not None]
+
+
+def _best(search: Search) -> Section | None:
+    """Return the best trial, its hyperparameters ready to be copied."""
+    trial = search.best or search.leader
+    if trial is None:
+        return None
+    values = {name: trial.params[name] for name in search.space if name in trial.params}
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    complete = trial is search.best
+    title = f"Best trial: {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
+    note = "Its hyperparameters, as YAML; a click selects them all."
+    return Section(title, paragraph(note, "note") + SNIPPET.format(text) + _facts(search, trial))
+
+
+def _facts(search: Search, trial: FrozenTrial) -> Markup:
+    row = search.rows[trial.number]
+    facts: dict[str, Any] = {search.metrics[0]: row["last"] if row["value"] is None else row["value"]}
+    facts |= {
+        name: value for name, value in trial.user_attrs.get("run", {}).get("metrics", {}).items() if name not in facts
+    }
+    facts |= {"steps": row["steps"], "seconds": row["seconds"], "worker": row["worker"]}
+    return table(("Of this trial", ""), [(name, value) for name, value in facts.items() if value is not None])
+
+
+def _counts(search: Search) -> Section:
+    """Return how trials ended, as a bar and a table."""
+    total = len(search.trials)
+    counts = {state: search.counts[state] for state in STATES if search.counts[state]}
+    parts = [SLICE.format(100 * count / total, COLOURS[state], state) for state, count in counts.items()]
+    rows = [
+        (SWATCH.format(COLOURS[state], state), f"{count:,}", f"{count / total:.1%}", MEANINGS[state])
+        for state, count in counts.items()
+    ]
+    return Section(
+        "How the trials ended",
+        BAR.format(Markup("").join(parts)) + table(("State", "Trials", "Share", ""), rows, "counts"),
+    )
+
+
+REPORT = JobReport(Options, "trials", content)

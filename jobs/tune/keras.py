@@ -1,0 +1,54 @@
+"""A Keras callback that reports a trial's epochs; Keras is imported when the first one is made."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.tune.trial import Trial
+
+
+def Report(trial: Trial, monitor: str = "val_accuracy") -> Any:  # noqa: N802  called as Keras's callbacks are
+    """Return a `keras.callbacks.Callback` that reports `logs[monitor]` after each epoch, the first as step 1.
+
+    `model.fit(..., callbacks=[Report(trial)])` then ends by `trial.Stop` if the trial need not go on: pruned, out of
+    time, or diverged, which it is when the monitored value or the training loss is NaN or infinite.
+
+    Args:
+        trial: the objective's second argument.
+        monitor: a name in the logs of `fit`, the same one whose last value the objective returns.
+
+    Raises:
+        ValueError: from `fit`, after the first epoch: the logs have no such name; says which they have.
+    """
+    return _callback()(trial, monitor)
+
+
+@functools.cache
+def _callback() -> type[Any]:
+    keras: Any = importlib.import_module("keras")
+
+    class ReportCallback(keras.callbacks.Callback):  # type: ignore[misc]  # keras is imported late
+        """Reports each epoch."""
+
+        def __init__(self, trial: Trial, monitor: str) -> None:
+            super().__init__()
+            self._trial, self._monitor = trial, monitor
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            """Called by Keras."""
+            logs = logs or {}
+            if self._monitor not in logs:
+                raise ValueError(_missing(self._monitor, logs))
+            finite = math.isfinite(logs.get("loss", 0.0))
+            self._trial.report(epoch + 1, logs[self._monitor] if finite else math.nan)
+
+    return ReportCallback
+
+
+def _missing(monitor: str, logs: Mapping[str, float]) -> str:
+    hint = "; val_ needs validation_data or validation_split" if monitor.startswith("val_") else ""
+    return f"Report's monitor is {monitor!r}, but must be one of the logs of fit: {', '.join(logs) or 'none'}{hint}"

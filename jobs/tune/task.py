@@ -1,0 +1,110 @@
+"""One try of a trial, wherever it runs: what it is, and how the user's function is called. No Dask in it."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.errors import ClusterError
+from jobs.storage import open_storage
+from jobs.tune.checkpoint import Checkpoint
+from jobs.tune.objective import Function, Source, finite, scores, wants_trial
+from jobs.tune.trial import Link, Signal, Stop, Trial
+
+KEPT = ("complete", "lost", "abandoned")
+"""Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
+DETAILS = 20_000
+"""Characters of a traceback that are kept: its end says most."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all trials of a study, as workers need it."""
+
+    source: Source
+    run: str
+    seed: int
+    threads: int
+    fixed: dict[str, Any]
+    metrics: tuple[str, ...]
+    constraints: tuple[str, ...]
+    isolate: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One try of a trial.
+
+    Attributes:
+        settings: the study's.
+        number: the trial's.
+        go: the try's name, unlike all others'.
+        params: the trial's hyperparameters.
+        worker: address of the worker.
+        scratch: a folder there.
+    """
+
+    settings: Settings
+    number: int
+    go: str
+    params: dict[str, Any]
+    worker: str
+    scratch: str
+
+    def trial(self, link: Link, signal: Signal) -> Trial:
+        """Return the trial as the user's function sees it."""
+        settings = self.settings
+        return Trial(
+            self.number,
+            {**settings.fixed, **self.params},
+            seed=trial_seed(settings.seed, self.number),
+            workers=(self.worker,),
+            threads=settings.threads,
+            link=link,
+            signal=signal,
+            checkpoint=lambda: Checkpoint(
+                open_storage(settings.run), self.number, self.go, str(Path(self.scratch) / "trials")
+            ),
+        )
+
+
+def run(function: Function, task: Task, link: Link, signal: Signal) -> dict[str, Any]:
+    """Call the user's function, and say how that ended: state, and values and metrics, or error and details."""
+    trial = task.trial(link, signal)
+    end = _call(function, trial, task.settings)
+    trial.close(keep=end["state"] in KEPT)
+    return end
+
+
+def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any]:
+    try:
+        returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
+        if trial.ended is None:
+            values, metrics = scores(returned, settings.metrics, settings.constraints)
+            trial.save()
+            if not finite([*values, *(metrics[name] for name in settings.constraints)]):
+                return {"state": "diverged"}
+            metrics = {name: value for name, value in metrics.items() if finite([value])}
+            return {"state": "complete", "values": values, "metrics": metrics}
+    except Stop:
+        pass
+    except ClusterError as error:
+        return {"state": "lost", "error": str(error)}
+    except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
+        if trial.ended is None:
+            return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
+    return {"state": trial.ended or "pruned"}
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return type(error).__name__ + (f": {text[0][:300]}" if text else "")
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Return the seed of trial `number` of a study with `seed`."""
+    return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])
