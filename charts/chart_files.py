@@ -37,7 +37,10 @@ def readme(options: Options, about: dict[str, Any]) -> str:
         for path, description, default in _entries(Values, options)
         if default is not Section
     ]
-    return README.format(**about, kubernetes=about["kubeVersion"].removesuffix("-0"), rows="\n".join(rows))
+    study = [f"`{name}`" for name in about.get("annotations", {}).get("dask-jobs/study", "").split()]
+    folder = STUDY.format(", ".join(study)) if study else OTHERS
+    text = ABOUT.format(folder=folder, kubernetes=about["kubeVersion"].removesuffix("-0"))
+    return README.format(**about, text=textwrap.fill(text, WIDTH, break_on_hyphens=False), rows="\n".join(rows))
 
 
 def values_schema(options: Options, about: dict[str, Any]) -> str:
@@ -120,16 +123,23 @@ def _merged(node: dict[str, Any]) -> dict[str, Any]:
     if not branches or len(keywords) != len(set(keywords)) or not all("type" in branch for branch in branches):
         return node
     merged = {key: value for branch in branches for key, value in branch.items()}
+    types = [branch["type"] for branch in branches]
+    if "enum" in merged and "null" in types:
+        merged["enum"] = [*merged["enum"], None]
     rest = {key: value for key, value in node.items() if key != "anyOf"}
-    return merged | {"type": [branch["type"] for branch in branches]} | rest
+    return merged | {"type": types} | rest
 
 
 def _allow_text(option: dict[str, Any]) -> None:
-    """Let a number also be text, which is what Helm makes of --set job.l2=0.5; pydantic reads it."""
+    """Let a number also be text, which is what Helm makes of --set job.l2=0.5, and a list of texts too: a,b."""
     types = option.get("type")
     types = [types] if isinstance(types, str) else types or []
+    item = option.get("items", {})
     if "number" in types:
         option |= {"type": [*types, "string"], "pattern": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"}
+    elif "array" in types and item.get("type") == "string":
+        one = f"({'|'.join(item['enum'])})" if "enum" in item else "[^,]+"
+        option |= {"type": [*types, "string"], "pattern": f"^{one}(,{one})*$"}
 
 
 def _properties(properties: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -150,16 +160,26 @@ def _always_there(value: dict[str, Any]) -> bool:
     return value.get("default", ()) is not None
 
 
+OTHERS = (
+    "`helm upgrade` with other `job` or `code` begins a new run; with another `workers.count` it scales the running "
+    "one; with more memory it goes on in the same run folder."
+)
+STUDY = (
+    "`helm upgrade` with another `workers.count` scales the running job; with more `job.trials` or memory it goes on "
+    "with the same study in the same run folder; with other `code`, or another of the job's {}, it begins a new one."
+)
+ABOUT = (
+    "The release's NOTES, printed by this command, say how to follow it, wait for it, open the dashboard, fetch the "
+    "result and clean up. The release is two plain Jobs: the driver's exit code is the job's. {folder} Needs "
+    "Kubernetes {kubernetes}."
+)
 README = """# {name}
 
 {description}.
 
     helm install fit charts/{name} --set workers.count=4
 
-The release's NOTES, printed by this command, say how to follow it, wait for it, open the dashboard, fetch the result
-and clean up. The release is two plain Jobs: the driver's exit code is the job's. `helm upgrade` with other `job` or
-`code` begins a new run; with another `workers.count` it scales the running one; with more memory it goes on in the
-same run folder. Needs Kubernetes {kubernetes}.
+{text}
 
 A key that is not in this table is refused, and so is `null` where a value is needed.
 

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KUBERNETES = "1.31.0"
 """The oldest version whose Jobs have a successPolicy; plain manifests cannot ask the cluster for its own."""
 EXAMPLES_JOB = "minimize"
+"""The chart of the examples whose names do not begin with another's."""
 HELMS_OWN = ("app.kubernetes.io/managed-by:", "helm.sh/chart:", "# Source:")
 """Lines that would say that Helm looks after the objects."""
 
@@ -54,10 +55,8 @@ def _files() -> Iterator[tuple[Path, str]]:
         yield from _chart(chart)
     for values in sorted((ROOT / "k8s/sources").glob("*.values.yaml")):
         name = values.name.removesuffix(".values.yaml")
-        if name in {chart.name for chart in charts}:
-            yield ROOT / "k8s" / f"{name}.yaml", _manifest(name, name)
-        else:
-            yield ROOT / "k8s/examples" / f"{name}.yaml", _manifest(EXAMPLES_JOB, name)
+        job = next((chart.name for chart in charts if f"{name}-".startswith(f"{chart.name}-")), EXAMPLES_JOB)
+        yield ROOT / ("k8s" if name == job else "k8s/examples") / f"{name}.yaml", _manifest(job, name)
 
 
 def _chart(chart: Path) -> list[tuple[Path, str]]:
@@ -73,7 +72,7 @@ def _chart(chart: Path) -> list[tuple[Path, str]]:
 def _manifest(chart: str, name: str) -> str:
     """Return the head of a manifest, and the chart rendered with the manifest's values, as plain Kubernetes objects."""
     sources = ROOT / "k8s/sources"
-    release = name if name == chart else f"{chart}-{name}"
+    release = name if name.startswith(chart) else f"{chart}-{name}"
     command = ["helm", "template", release, str(ROOT / "charts" / chart), "--skip-tests"]
     command += ["--kube-version", KUBERNETES, "--values", str(sources / f"{name}.values.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  no shell, no user input

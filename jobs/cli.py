@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except JobError as error:
         return tell(error)
     except KeyboardInterrupt:
-        sys.stderr.write("dask-jobs: error: interrupted before work began; the same command starts it\n")
+        sys.stderr.write("dask-jobs: error: interrupted; the same command starts it, or goes on\n")
         return Stopped.exit_code
 
 

@@ -161,8 +161,8 @@ def fetch(arguments: Sequence[str]) -> int:
     """
     parser = release_parser(
         "fetch",
-        "Bring a release's run folder (result.json, x.npy, history.csv, ...) to this machine, while the job runs or "
-        "after it. Needs a run folder that outlives the driver: run.claim or run.s3.",
+        "Bring a release's run folder (result.json, trials.csv, history.csv, ...) to this machine, while the job runs "
+        "or after it. Needs a run folder that outlives the driver: run.claim or run.s3.",
         """examples:
   dask-jobs fetch fit                      to ./fit-3f2a91c0, the run folder's own name
   dask-jobs fetch fit results/fit
@@ -170,7 +170,7 @@ def fetch(arguments: Sequence[str]) -> int:
     dask-jobs minimize --config fit-3f2a91c0/options.yaml --run fit-3f2a91c0 --workers 0     goes on here""",
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where to (default: the run folder's own name)")
-    parser.add_argument("--journal", action="store_true", help="the journal too: with it the run can go on here")
+    parser.add_argument("--journal", action="store_true", help="minimize's journal too: with it the run can go on here")
     parser.add_argument("--force", action="store_true", help="replace a folder that holds files")
     options = parsed(parser, arguments)
     from jobs.release.fetch import fetch as bring
@@ -193,16 +193,17 @@ def plan(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "plan",
-        "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation, and "
-        "whether the cluster has room for it. Takes the same files and values as helm install.",
+        "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
+        "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install.",
         """examples:
   dask-jobs plan -f values.yaml
   dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
+  dask-jobs plan tune --set workers.count=20,job.trials=200
   dask-jobs plan -f values.yaml --set-file code.my_model\\\\.py=my_model.py
 
 exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
     )
-    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help="default: minimize")
+    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help="minimize or tune; default: minimize")
     parser.add_argument("-f", "--values", metavar="FILE", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 ERROR = "dask-jobs: error: "
 FIXED = ("time", "job", "event", "done", "total")
+STEPS = {"minimize": "iterations", "tune": "trials"}
+"""What a job's progress counts."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class Progress:
 
     done: int
     total: int
+    steps: str
+    """What a step is called, in the plural; empty if the job is none that is known."""
     metrics: Mapping[str, Any]
     time: float
     seconds_left: float | None = None
@@ -85,7 +89,8 @@ def progress_of(fields: Mapping[str, Any]) -> Progress | None:
         done, total, time = int(fields["done"]), int(fields["total"]), float(fields["time"])
     except (KeyError, TypeError, ValueError):
         return None
-    return Progress(done, total, {key: value for key, value in fields.items() if key not in FIXED}, time)
+    steps = STEPS.get(str(fields.get("job")), "")
+    return Progress(done, total, steps, {key: value for key, value in fields.items() if key not in FIXED}, time)
 
 
 def _with_rate(seen: list[Progress]) -> Progress | None:
@@ -96,7 +101,7 @@ def _with_rate(seen: list[Progress]) -> Progress | None:
     if last.done <= first.done or last.time <= first.time:
         return last
     left = (last.total - last.done) * (last.time - first.time) / (last.done - first.done)
-    return Progress(last.done, last.total, last.metrics, last.time, left)
+    return replace(last, seconds_left=left)
 
 
 def duration(seconds: float) -> str:

@@ -16,11 +16,13 @@ import time
 from collections.abc import Generator, Sequence
 from typing import BinaryIO
 
+import yaml
+
 from jobs.errors import InputError, JobError
 from jobs.storage import MIB, Storage, as_file, open_storage
 
 JOURNAL = "journal/"
-PART = re.compile(r"^(journal/\d+)/\d{8}$")
+PART = re.compile(r"^(journal/\d+(\.log)?)/\d{8}$")
 TRIES = 3
 """How often a file that changes while it is read is written again; whoever unpacks keeps the last."""
 
@@ -60,13 +62,15 @@ class Counting(io.RawIOBase):
 
 
 def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
-    """Write all files of a run folder to `out` as a tar; the journal only if asked for.
+    """Write all files of a run folder to `out` as a tar; a journal that only serves to go on, if asked for.
+
+    That of a tune job is the study itself, of which reports are made.
 
     Raises:
         InputError: the folder holds no run, or cannot be read.
         ClusterError: the storage does not answer.
     """
-    members = _members(storage.list(), journal=journal)
+    members = _members(storage.list(), journal=journal or _job(storage) == "tune")
     if not members:
         raise InputError(f"run folder {storage.url} holds no files (yet)")
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -74,6 +78,15 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
             for _ in range(TRIES):
                 if _add(tar, storage, name, parts):
                     break
+
+
+def _job(storage: Storage) -> str:
+    """Return whose run folder it is; empty if it does not say so (yet)."""
+    try:
+        options = yaml.safe_load(storage.read("options.yaml"))
+    except (FileNotFoundError, yaml.YAMLError):
+        return ""
+    return str(options.get("job", "")) if isinstance(options, dict) else ""
 
 
 def _members(names: Sequence[str], *, journal: bool) -> dict[str, list[str]]:

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import InputError, JobError, nearest
-from jobs.minimize.job import problem_of
-from jobs.minimize.options import Options
-from jobs.minimize.plan import by_tree
-from jobs.minimize.problem import Made, block_rows
-from jobs.minimize.summary import bytes_text
 from jobs.options import validated
 from jobs.release.room import Amounts, Need, free_nodes, place, quantity
 from jobs.release.values import Values
 from jobs.release.values_given import values_given
 from jobs.release.values_parts import Placement
+from jobs.tune.slots import Worker
 
-JOBS = ("minimize",)
+JOBS = ("minimize", "tune")
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def plan_of(values: Values) -> Plan:
         driver=_need("driver", 1, pod, driver),
         workers=_need("workers", count, each, workers),
         least=workers.min or workers.count,
-        threads=workers.threads or max(1, math.floor(each["cpu"])),
+        threads=workers.compute_threads,
         gpu=workers.gpuResource,
     )
 
@@ -89,7 +85,8 @@ def show_plan(options: argparse.Namespace) -> None:
     plan = plan_of(values)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((options.job, "bold"), f": {headline(plan)}"))
-    for name, text in [*resource_rows(values, plan), *problem_rows(values, plan), ("cluster", _room(options, plan))]:
+    rows = [*resource_rows(values, plan), *job_rows(options.job, values, plan), ("cluster", _room(options, plan))]
+    for name, text in rows:
         console.print(Text.assemble((f"{name:<12}", "dim"), text))
 
 
@@ -131,48 +128,37 @@ def _folder(values: Values) -> str:
     return "scratch space, lost with the driver's pod (run.s3 or run.claim keep it)"
 
 
-def problem_rows(values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield how large the problem is and how many bytes an evaluation moves, as (name, text); or why that is not known.
+def job_rows(job: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield what the job will do with that, as (name, text), as far as it is known here.
 
     Raises:
         InputError: an option in `job` is wrong.
     """
-    try:
-        options = validated(Options, values.job)
-    except InputError as error:
-        raise InputError(f"job: {error}") from None
-    try:
-        with _code(values):
-            made = problem_of(options)
-    except JobError as error:
-        yield "problem", f"not known here, so neither are an evaluation's bytes: {error}"
-        return
-    blocks = -(-made.problem.rows // block_rows(made.problem))
-    yield "problem", f"{made.x0.size:,} parameters, {made.problem.rows:,} rows in {blocks:,} blocks"
-    if blocks < plan.workers.count * plan.threads:
-        yield "", f"fewer blocks than threads ({plan.workers.count * plan.threads}): some workers will have no work"
-    yield "evaluation", evaluation(made, plan.workers.count)
+    each = Worker(plan.threads, float(plan.workers.each.get(plan.gpu, 0)))
+    with _code(values) as folder:
+        given = {name: folder + value[5:] if _is_code(value) else value for name, value in values.job.items()}
+        try:
+            options = validated(import_module(f"jobs.{job}.options").Options, given)
+        except InputError as error:
+            raise InputError(f"job: {error}") from None
+        yield from import_module(f"jobs.release.plan_{job}").rows(options, plan.workers.count, each)
 
 
-def evaluation(made: Made, workers: int) -> str:
-    """Return how many bytes one evaluation moves: for each worker 8 a parameter, and 8 for the loss, each way."""
-    one = 8 * (made.x0.size + 1)
-    way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
-    return (
-        f"{bytes_text(workers * one)} each way ({bytes_text(one)} for each of {workers} workers); sums come back {way}"
-    )
+def _is_code(value: object) -> bool:
+    """Return whether an option names a file that comes with the release, in `code`."""
+    return isinstance(value, str) and value.startswith("/code/")
 
 
 @contextlib.contextmanager
-def _code(values: Values) -> Iterator[None]:
-    """Let the modules in `code`, and those of the current folder, be imported."""
+def _code(values: Values) -> Iterator[str]:
+    """Let the modules in `code`, and those of the current folder, be imported; yields the folder with `code`."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in values.code.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         before = list(sys.path)
         sys.path[:0] = [folder, os.getcwd()]  # noqa: PTH109
         try:
-            yield
+            yield folder
         finally:
             sys.path[:] = before
 

@@ -50,12 +50,13 @@ class Screen(Bar):
             numbers = {key: value for key, value in progress.metrics.items() if isinstance(value, int | float)}
             text = metrics_text(numbers)
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
-        elif fields["event"] == "done" and isinstance(steps := fields.get("iterations"), int):
+        elif fields["event"] == "done" and isinstance(steps := fields.get("iterations", fields.get("trials")), int):
             self._live.update(self._task, completed=steps, total=steps)
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
-            self.say(f"attempt {fields['attempt']} on {fields['workers']} workers, run folder {fields['run']}")
+            where = f" on {fields['workers']} workers" if "workers" in fields else ""
+            self.say(f"attempt {fields['attempt']}{where}, run folder {fields['run']}")
         elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
             self.say(sentence(fields["event"], rest))

@@ -138,12 +138,13 @@ def resume_command(release: Release) -> str:
 
 
 def progress_text(progress: Progress, *, running: bool = True) -> str:
-    """Return progress as one line: 20/1000 (2 %), metrics, time left."""
+    """Return progress as one line: 12 of 100 trials (12%), metrics, time left."""
     metrics = (f"{SHORT.get(name, name)} {_number(value)}" for name, value in progress.metrics.items())
     left = ""
     if running and progress.seconds_left is not None:
         left = f"about {duration(progress.seconds_left)} left at most"
-    parts = [f"{progress.done}/{progress.total} ({progress.fraction:.0%})", *metrics, left]
+    counted = f"{progress.done:,} of {progress.total:,} {progress.steps}".rstrip()
+    parts = [f"{counted} ({progress.fraction:.0%})", *metrics, left]
     return "  ".join(part for part in parts if part)
 
 

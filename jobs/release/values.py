@@ -6,10 +6,12 @@ own options, is described by the job's `Options`.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
+from jobs.release.values_checks import check_space, check_trial
 from jobs.release.values_parts import (
     Bytes,
     Cpu,
@@ -75,6 +77,13 @@ class Workers(Placement):
         default=30, description="seconds that a worker has to hand over its tasks when it is asked to leave"
     )
 
+    @property
+    def compute_threads(self) -> int:
+        """Compute threads of one worker."""
+        text = str(self.cpu)
+        cores = float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
+        return self.threads or max(1, math.floor(cores))
+
 
 class Scheduler(Section):
     """Dask's scheduler, a sidecar of the driver."""
@@ -113,7 +122,11 @@ class Claim(Section):
     )
     accessModes: list[  # noqa: N815
         Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
-    ] = Field(default=["ReadWriteOnce"], min_length=1, description="its access modes; only the driver's pod mounts it")
+    ] = Field(
+        default=["ReadWriteOnce"],
+        min_length=1,
+        description="its access modes; only the driver's pod mounts it, and with ReadWriteMany tune's workers too",
+    )
     keep: bool = Field(default=False, description="leave the claim there when the release is uninstalled")
 
     @model_validator(mode="after")
@@ -270,6 +283,8 @@ class Values(Section):
                 f"workers.min is {least} and workers.max is {most} (null: workers.count), "
                 "but min must not be more than max"
             )
+        check_trial(self.job, self.workers.compute_threads, self.workers.gpu)
+        check_space(self.job, self.code)
         if self.run.s3 and (self.run.claim.create or self.run.claim.name):
             raise ValueError(
                 f"run.s3 is {self.run.s3!r} and run.claim is given, but a run has one folder: leave one out"

@@ -69,9 +69,13 @@ def plain(space: Space) -> dict[str, dict[str, Any]]:
 
 
 def draw(space: Space, seed: int, number: int) -> dict[str, Value]:
-    """Return random hyperparameters that depend on the space, the seed and the trial's number alone."""
+    """Return random hyperparameters that depend on the space, the seed and the trial's number alone.
+
+    They are drawn in the order of their names: Helm sorts mappings.
+    """
     random = np.random.default_rng(np.random.SeedSequence([seed, number]))
-    return {name: dimension.draw(random) for name, dimension in space.items()}
+    drawn = {name: space[name].draw(random) for name in sorted(space)}
+    return {name: drawn[name] for name in space}
 
 
 def load(path: str) -> dict[str, Dimension]:

@@ -91,6 +91,10 @@ TUNE: list[tuple[dict[str, Any], str]] = [
     ({"job": {"threads_per_trial": 4}, "workers": {"cpu": "3500m"}}, "job.threads_per_trial is 4, but a worker has 3"),
     ({"job": {"gpus_per_trial": 1}}, "job.gpus_per_trial is 1, but workers.gpu is 0"),
     ({"job": {"gpus_per_trial": "1.5"}, "workers": {"gpu": 1}}, "job.gpus_per_trial is 1.5, but workers.gpu is 1"),
+    (
+        {"job": {"gpus_per_trial": 0.5}, "workers": {"gpu": 2}},
+        "workers.gpu is 2, but job.gpus_per_trial is 0.5, and all",
+    ),
     ({"job": {"space": "space.yaml"}}, 'job.space is "space.yaml", but must be a file that the pods see'),
     ({"job": {"space": "/code/a.yaml"}}, 'job.space is "/code/a.yaml", but code has no such file'),
 ]

@@ -58,6 +58,9 @@ def test_a_draw_depends_on_seed_and_number_alone() -> None:
     space.draw(DIMENSIONS, 3, 8)
     assert space.draw(DIMENSIONS, 3, 7) == first
     assert len({str(space.draw(DIMENSIONS, seed, number)) for seed in (3, 4) for number in (7, 8)}) == 4
+    turned = dict(reversed(DIMENSIONS.items()))
+    assert space.draw(turned, 3, 7) == first
+    assert list(space.draw(turned, 3, 7)) == list(turned)
 
 
 def test_a_grid_has_its_ends_and_all_choices() -> None:

@@ -15,7 +15,8 @@ metadata:
     dask-jobs/run: {{ .hash | quote }}
 data:
   job.yaml: |
-    {{- toYaml $job | nindent 4 }}
+    {{- /* Helm writes 1e-06, which is a text to PyYAML unless there is a dot in it. */}}
+    {{- regexReplaceAll "(?m)([:-] -?[0-9]+)(e[-+][0-9]+)$" (toYaml $job) "${1}.0${2}" | nindent 4 }}
 {{- end }}
 
 {{/* The user's own modules, on the Python path of all roles. */}}

@@ -19,16 +19,30 @@
 {{- toJson $options -}}
 {{- end }}
 
-{{/* What decides the result: options and code. More memory goes on in the same run folder. */}}
-{{- define "dask-job.folder-hash" -}}
+{{/* What decides the result: options and code. */}}
+{{- define "dask-job.content" -}}
 {{- printf "%s %s" (include "dask-job.options" .) (toJson .Values.code) | sha256sum | trunc 8 -}}
+{{- end }}
+
+{{/* What decides the run folder: the same, but of the options only those that the chart's annotation dask-jobs/study
+names, if there is one. More memory, or more trials, go on in the same run folder. */}}
+{{- define "dask-job.folder-hash" -}}
+{{- $options := include "dask-job.options" . -}}
+{{- with index .Chart.Annotations "dask-jobs/study" -}}
+{{- $study := dict -}}
+{{- range $name, $value := fromJson $options -}}
+{{- if has $name (splitList " " (index $.Chart.Annotations "dask-jobs/study")) }}{{ $_ := set $study $name $value }}{{ end -}}
+{{- end -}}
+{{- $options = toJson $study -}}
+{{- end -}}
+{{- printf "%s %s" $options (toJson .Values.code) | sha256sum | trunc 8 -}}
 {{- end }}
 
 {{/* What a running Job cannot take over: all of its fields that Kubernetes does not let change, the run folder, options
 and code. The number of workers, deadlines and what stands on the Jobs themselves are no part of it. */}}
 {{- define "dask-job.hash" -}}
 {{- $immutable := list (include "dask-job.driver.pod" .) (include "dask-job.workers.pod" .) (include "dask-job.workers.immutable" .) -}}
-{{- printf "%s %s %s" (join "\n" $immutable) .url .folder | sha256sum | trunc 8 -}}
+{{- printf "%s %s %s" (join "\n" $immutable) .url (include "dask-job.content" .) | sha256sum | trunc 8 -}}
 {{- end }}
 
 {{- define "dask-job.run-url" -}}

@@ -75,6 +75,10 @@ spec:
         - $(POD_NAME)
         - --threads
         - {{ include "dask-job.threads" $role | quote }}
+        {{- with $role.gpu }}
+        - --gpus
+        - {{ . | quote }}
+        {{- end }}
         - --memory-limit
         - $(MEMORY_LIMIT)
         - --lost-timeout
@@ -89,8 +93,14 @@ spec:
         {{- include "dask-job.resources" $role | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
+        {{- with include "dask-job.workers-run-mount" . | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
   volumes:
     {{- include "dask-job.volumes" (list . $role.scratch) | nindent 4 }}
+    {{- with include "dask-job.workers-run-volume" . | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
 {{- end }}
 
 {{- define "dask-job.env.worker" -}}
@@ -103,4 +113,25 @@ spec:
 {{- $cpu := toString .cpu -}}
 {{- $cores := hasSuffix "m" $cpu | ternary (divf (trimSuffix "m" $cpu) 1000) (float64 $cpu) -}}
 {{- .threads | default (max 1 (floor $cores)) | int -}}
+{{- end }}
+
+{{/* For jobs whose workers write to the run folder, which the chart's annotation dask-jobs/workers-write says: the claim,
+if pods on several nodes may mount it, else a folder of each worker's own in its place. */}}
+{{- define "dask-job.workers-run-volume" -}}
+{{- if and (index .Chart.Annotations "dask-jobs/workers-write") (not .Values.run.s3) }}
+- name: run
+  {{- if and (include "dask-job.claim-name" .) (has "ReadWriteMany" .Values.run.claim.accessModes) }}
+  persistentVolumeClaim:
+    claimName: {{ include "dask-job.claim-name" . | quote }}
+  {{- else }}
+  emptyDir:
+    sizeLimit: {{ .Values.workers.scratch }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "dask-job.workers-run-mount" -}}
+{{- if index .Chart.Annotations "dask-jobs/workers-write" }}
+{{- include "dask-job.run-mount" . }}
+{{- end }}
 {{- end }}
