@@ -10,7 +10,6 @@ from jobs import connect
 from jobs.errors import InputError
 from jobs.gpus import share, visible
 
-
 NAMED = {"0,1": ["0", "1"], "3": ["3"], "": [], "-1": [], "GPU-a, GPU-b": ["GPU-a", "GPU-b"]}
 
 

@@ -27,7 +27,7 @@ def fresh(parameters: dict[str, Any], trial: Any) -> float:
 def plain(parameters: dict[str, Any], trial: Any) -> float:
     """Train the same network on the same rows as people write it, but without XLA, which takes longer to compile."""
     _, keras = cnn_step.tensorflow(trial.threads)
-    settings = cnn.settings_of(parameters)
+    settings = cnn.check_parameters(parameters)
     images = images_of(settings.data)
     keras.utils.set_random_seed(trial.seed)
     model = _model(keras, images, settings)

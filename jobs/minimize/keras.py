@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from jobs.errors import DataError, InputError
 from jobs.minimize.keras_build import build, isolated
-from jobs.minimize.keras_code import CreateModel, import_tensorflow, packed, unpacked
+from jobs.minimize.keras_code import CreateModel, packed, unpacked
 from jobs.minimize.keras_replica import Replica, Spec, replica_of
 from jobs.minimize.problem import DEFAULT_BLOCK_ROWS, check_theta
+from jobs.tensorflow import import_tensorflow
 
 Vector = NDArray[np.float64]
 BlockData = tuple[Any, Any]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jobs.errors import InputError, UserCodeError
-from jobs.minimize.keras_code import first_line, import_tensorflow
+from jobs.minimize.keras_code import first_line
+from jobs.tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

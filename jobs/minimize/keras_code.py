@@ -6,7 +6,6 @@ import copyreg
 import importlib
 import io
 import logging
-import os
 import re
 import traceback
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from jobs.errors import InputError, nearest
+from jobs.tensorflow import import_tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -22,39 +22,6 @@ CreateModel = Callable[[], Any] | str
 """A function without arguments that returns a built keras.Model, or where to import it from, as `module:function`."""
 LossFunction = Callable[[Any, Any], Any]
 """(y_true, y_pred) -> losses, before any reduction over rows."""
-
-
-def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
-    """Import TensorFlow (3 to 8 s in a fresh process) on one thread, and return the modules (tensorflow, keras).
-
-    One intra-op thread makes the bits of an operation independent of the number of cores. A negative number of
-    inter-op threads is TensorFlow's way to run every operation on the thread that asked for it (config.proto):
-    a pool of one would make a worker's threads wait for each other.
-
-    Args:
-        threads: intra-op threads of the process, for those who can do without equal bits; the first call decides.
-
-    Raises:
-        InputError: TensorFlow or Keras is missing, or Keras runs on another backend.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        tf: Any = importlib.import_module("tensorflow")
-        keras: Any = importlib.import_module("keras")
-    except ImportError as error:
-        raise InputError(f"a Keras problem needs TensorFlow ({error}): pip install 'dask-jobs[tensorflow]'") from error
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"Keras runs on the {keras.backend.backend()!r} backend, but must run on 'tensorflow': "
-            "set KERAS_BACKEND=tensorflow before anything imports keras"
-        )
-    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(-1)
-        except RuntimeError:
-            log.warning("TensorFlow was used before and keeps its threads: last bits may differ from those of workers")
-    return tf, keras
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped

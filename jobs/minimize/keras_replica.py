@@ -12,7 +12,8 @@ import numpy as np
 
 from jobs.errors import InputError
 from jobs.minimize.keras_build import build, building, frozen_digest, isolated
-from jobs.minimize.keras_code import first_line, import_tensorflow, is_sparse, row_losses, unpacked
+from jobs.minimize.keras_code import first_line, is_sparse, row_losses, unpacked
+from jobs.tensorflow import import_tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,8 +25,8 @@ def check_trial(job: Mapping[str, Any], threads: int, gpus: int) -> None:
         )
     if wanted["gpus"] and gpus > math.ceil(wanted["gpus"]):
         raise ValueError(
-            f"workers.gpu is {gpus}, but job.gpus_per_trial is {wanted['gpus']:g}, and all trials of a worker see all of "
-            "its GPUs: give a worker those of one trial, and take more workers"
+            f"workers.gpu is {gpus}, but job.gpus_per_trial is {wanted['gpus']:g}, and all trials of a worker see all "
+            "of its GPUs: give a worker those of one trial, and take more workers"
         )
 
 

@@ -53,7 +53,7 @@ class Settings(BaseModel):
     epochs: PositiveInt = 64
 
 
-def settings_of(parameters: Mapping[str, Any]) -> Settings:
+def check_parameters(parameters: Mapping[str, Any]) -> Settings:
     """Return a trial's parameters, checked.
 
     Raises:
@@ -84,7 +84,7 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
         trial.Stop: it need not go on; at once when a loss is NaN or infinite.
         InputError: a parameter is wrong, TensorFlow is missing, or there are no such data.
     """
-    settings = settings_of(parameters)
+    settings = check_parameters(parameters)
     images = images_of(settings.data)
     step = step_of(images, trial.threads)
     checkpoint = trial.checkpoint / "training.npz"

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from jobs.minimize.keras_code import import_tensorflow
+from jobs.tensorflow import import_tensorflow
 from jobs.tune.cnn_data import Images
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jobs.cluster import connect, versions
@@ -62,9 +63,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
         InputError: one of them cannot be used.
     """
     source = source_of(objective or options.objective)
-    space = _space(options, source())
-    if twice := sorted(space.keys() & options.fixed.keys()):
-        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
+    space = _parameters(options, sys.modules.get(str(getattr(source(), "__module__", None))))
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
     make_pruner(options.prunes, options.pruner_options)
     trials = options.trials
@@ -82,14 +81,24 @@ def plan(options: Options, objective: Any = None) -> Plan:
     return Plan(options, source, space, identity, trials)
 
 
-def _space(options: Options, objective: Any) -> Space:
+def _parameters(options: Options, module: ModuleType | None) -> Space:
+    """Return the space, after a look at what trials get."""
+    space = _space(options, module)
+    if twice := sorted(space.keys() & options.fixed.keys()):
+        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
+    if check := getattr(module, "check_parameters", None):
+        check({**options.fixed, **spaces.draw(space, options.seed, 0)})
+    return space
+
+
+def _space(options: Options, module: ModuleType | None) -> Space:
     if isinstance(options.space, str):
         return spaces.load(options.space)
     if options.space is not None:
         return spaces.parse(options.space)
-    module = getattr(objective, "__module__", None)
-    if (found := getattr(sys.modules.get(str(module)), "SPACE", None)) is None:
-        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {module}")
+    if (found := getattr(module, "SPACE", None)) is None:
+        name = options.objective.partition(":")[0]
+        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {name}")
     return spaces.check(found)
 
 

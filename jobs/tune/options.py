@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import yaml
@@ -108,6 +109,17 @@ class Options(JobOptions):
     def _scalars(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Read the command line's texts as YAML does, so that 3 is a number and true a boolean."""
         return {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+
+    @field_validator("fixed", mode="after")
+    @classmethod
+    def _plain(cls, fixed: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the journal, which is JSON, cannot hold, such as YAML's dates."""
+        for name, value in fixed.items():
+            try:
+                json.dumps(value)
+            except TypeError as error:
+                raise ValueError(f"{name} is {value!r}, but must be a number, a text, true, false or null") from error
+        return fixed
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
 from jobs.tune.checkpoint import Checkpoint
 from jobs.tune.objective import Function, Source, finite, scores, wants_trial
@@ -94,6 +94,8 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
         pass
     except ClusterError as error:
         return {"state": "lost", "error": str(error)}
+    except InputError as error:  # bad for all trials: the shipped network's --fixed
+        return {"state": "broken", "error": str(error), "details": error.details}
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
         if trial.ended is None:
             return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}

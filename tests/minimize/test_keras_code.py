@@ -12,8 +12,8 @@ import pytest
 from keras_models import Points
 
 from jobs.errors import InputError, UserCodeError
-from jobs.minimize import keras_code
 from jobs.minimize.keras import problem
+from jobs.tensorflow import import_tensorflow
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_tensorflow_that_runs_already_keeps_its_threads(monkeypatch, caplog):
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 8)
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", too_late)
     with caplog.at_level(logging.WARNING):
-        keras_code.import_tensorflow()
+        import_tensorflow()
     assert "keeps its threads" in caplog.text

@@ -9,13 +9,12 @@ from typing import Any
 
 import dask
 import pytest
+import trials
 from distributed import Client, LocalCluster
 
 from jobs import connect
 from jobs.cluster import _local
-from jobs.tune import Study, space
-
-SPACE = {"x": space.uniform(-5, 5), "y": space.uniform(-3, 3)}
+from jobs.tune import Study
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +44,7 @@ def studies(client: Client, tmp_path: Path) -> Any:
     """Return a function that makes a study on the session's cluster, in a folder of the test's."""
 
     def make(objective: Any, dimensions: Any = None, **options: Any) -> Study:
-        return Study(client, objective, dimensions or SPACE, **{"run": str(tmp_path / "run"), **options})
+        return Study(client, objective, dimensions or trials.QUADRATIC, **{"run": str(tmp_path / "run"), **options})
 
     return make
 

@@ -14,7 +14,7 @@ from jobs.tune.cnn_data import images_of
 def test_plain_keras_trains_the_same_network():
     """The peer's model has the layers of ours, and comes as far with the same hyperparameters."""
     images = images_of("digits")
-    settings = tune_cnn.cnn.settings_of({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
+    settings = tune_cnn.cnn.check_parameters({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
     _, keras = cnn_step.tensorflow(1)
     model = cnn_ways._model(keras, images, settings)
     assert [tuple(weight.shape) for weight in model.trainable_variables] == cnn_step.step_of(images, 1).shapes

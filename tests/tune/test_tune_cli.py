@@ -92,6 +92,13 @@ GOOD = {"--objective": "trials:sleeps", "--space": "SPACE", "--run": "RUN"}
         ({"--workers": "0"}, "--workers is 0, but trials run on workers"),
         ({"--seed": "-1"}, "--seed is '-1', but must be greater than or equal to 0"),
         ({"--trail": "3"}, "--trail: there is no such option; did you mean '--trials'?"),
+        ({"--fixed": "x=1"}, "--fixed x is in the --space too; remove one of them"),
+        ({"--fixed": "day=2026-11-20"}, "day is datetime.date(2026, 11, 20), but must be a number, a text"),
+        (
+            {"--objective": "jobs.tune.cnn:train", "--space": None, "--fixed": "epoch=2"},
+            "the shipped network takes no 'epoch'; did you mean 'epochs'?",
+        ),
+        ({"--objective": "jobs.tune.cnn:train"}, "the shipped network takes no 'x'"),
         ({"--threads-per-trial": "0"}, "--threads-per-trial is '0', but must be greater than 0"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.minimize.keras_code import import_tensorflow
+from jobs.tensorflow import import_tensorflow
 from jobs.tune import Stop, Trial
 from jobs.tune.keras import Report
 from jobs.tune.trial import Signal

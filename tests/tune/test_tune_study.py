@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import trials
-from conftest import SPACE
 from distributed import Client
+from trials import QUADRATIC as SPACE
 
 from jobs.errors import InputError, UserCodeError
 from jobs.storage import open_storage
@@ -299,3 +299,11 @@ def test_options_that_a_study_does_not_have(studies: Any, client: Client) -> Non
         studies(trials.quadratic).run(seed=3)
     with pytest.raises(InputError, match="--trials is 0"):
         studies(trials.quadratic).run(trials=0)
+
+
+def test_what_is_wrong_for_all_trials_ends_the_search(studies: Any) -> None:
+    """An InputError of the objective is told at once, with exit code 2, and no trial is failed for it."""
+    study = studies(trials.refuses, X)
+    with pytest.raises(InputError, match="there are no such data"):
+        study.run(trials=5)
+    assert {row["state"] for row in study.rows()} == {"running"}

@@ -12,8 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.errors import InputError
+from jobs.tune import space
 from jobs.tune import trial as trial_module
 from jobs.tune.task import trial_seed
+
+QUADRATIC = {"x": space.uniform(-5, 5), "y": space.uniform(-3, 3)}
+"""Of `quadratic`."""
 
 
 def trace(params, name: str) -> None:
@@ -61,6 +66,11 @@ def fails(params):
     if params["x"] < 0:
         raise ValueError("x is negative\nand this is the second line")
     return params["x"]
+
+
+def refuses(params):
+    """Say that what all trials get is wrong."""
+    raise InputError("there are no such data")
 
 
 def leaves(params):

@@ -1,0 +1,45 @@
+"""TensorFlow as the jobs use it: imported where it is needed, on as many threads as were asked for."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from typing import Any
+
+from jobs.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
+    """Import TensorFlow (3 to 8 s in a fresh process) on one thread, and return the modules (tensorflow, keras).
+
+    One intra-op thread makes the bits of an operation independent of the number of cores. A negative number of
+    inter-op threads is TensorFlow's way to run every operation on the thread that asked for it (config.proto):
+    a pool of one would make a worker's threads wait for each other.
+
+    Args:
+        threads: intra-op threads of the process, for those who can do without equal bits; the first call decides.
+
+    Raises:
+        InputError: TensorFlow or Keras is missing, or Keras runs on another backend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        tf: Any = importlib.import_module("tensorflow")
+        keras: Any = importlib.import_module("keras")
+    except ImportError as error:
+        raise InputError(f"TensorFlow is needed here ({error}): pip install 'dask-jobs[tensorflow]'") from error
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"Keras runs on the {keras.backend.backend()!r} backend, but must run on 'tensorflow': "
+            "set KERAS_BACKEND=tensorflow before anything imports keras"
+        )
+    if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(-1)
+        except RuntimeError:
+            log.warning("TensorFlow was used before and keeps its threads: last bits may differ from those of workers")
+    return tf, keras
