@@ -42,7 +42,7 @@ def plain(parameters: dict[str, Any], trial: Any) -> float:
         epochs=settings.epochs,
         validation_data=(validation_x, images.validation_y),
         validation_batch_size=cnn_step.VALIDATED,
-        callbacks=[Report(trial)],
+        callbacks=[keras.callbacks.LearningRateScheduler(settings.rate), Report(trial)],
         verbose=0,
     )
     return max(history.history["val_accuracy"])

@@ -35,7 +35,7 @@ class Settings(BaseModel):
     """All that a trial is given: its hyperparameters, and what is fixed.
 
     Attributes:
-        learning_rate: of gradient descent with momentum.
+        learning_rate: of gradient descent with momentum, in the first epoch; it falls linearly.
         batch_size: rows of a step.
         dropout: the share of the dense layer's units that each step leaves out.
         stddev: of the normal distribution that the kernels start from.
@@ -51,6 +51,10 @@ class Settings(BaseModel):
     stddev: PositiveFloat
     data: str = "digits"
     epochs: PositiveInt = 64
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate after so many epochs; the last ones settle what the first ones found."""
+        return self.learning_rate * (1 - epoch / self.epochs)
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> Settings:
@@ -95,7 +99,7 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
             state,
             images,
             trial.seed,
-            rate=settings.learning_rate,
+            rate=settings.rate(state.epoch),
             batch=settings.batch_size,
             dropout=settings.dropout,
         )
