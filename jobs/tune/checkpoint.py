@@ -10,10 +10,20 @@ import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, InputError
 from jobs.storage import Storage
+
+
+@contextlib.contextmanager
+def _storage_faults() -> Iterator[None]:
+    """Make what the storage calls the user's mistake a fault: the folder could be used before work began."""
+    try:
+        yield
+    except InputError as error:
+        raise ClusterError(str(error)) from error
 
 
 class Checkpoint:
@@ -33,13 +43,15 @@ class Checkpoint:
         self._storage, self._go = storage, go
         self._top = f"checkpoints/{number:04d}"
         self._saves = 0
-        self._stored = self._read_state()
+        with _storage_faults():
+            self._stored = self._read_state()
         Path(scratch).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
         for name, where in self._stored.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._storage.read(where))
+            with _storage_faults():
+                path.write_bytes(self._storage.read(where))
         self._seen = self._look()
 
     def _read_state(self) -> dict[str, str]:
@@ -53,9 +65,15 @@ class Checkpoint:
 
     def _look(self) -> dict[str, tuple[int, int]]:
         """Return name -> (size in bytes, time of change) of all files in the folder."""
-        files = (path for path in sorted(self.folder.rglob("*")) if path.is_file())
-        return {_name(path, self.folder): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+        found = {}
+        for path in sorted(self.folder.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # a temporary file of another thread
+                if path.is_file():
+                    about = path.stat()
+                    found[_name(path, self.folder)] = (about.st_size, about.st_mtime_ns)
+        return found
 
+    @_storage_faults()
     def save(self) -> None:
         """Store what has changed since the last time.
 
@@ -67,6 +85,7 @@ class Checkpoint:
             return
         self._saves += 1
         state = {name: self._stored[name] for name in now if name in self._stored and now[name] == self._seen.get(name)}
+        self._check_alone()
         for index, name in enumerate(sorted(now.keys() - state.keys())):
             state[name] = f"{self._top}-{self._go}-{self._saves}-{index}"
             self._storage.write(state[name], (self.folder / name).read_bytes())
@@ -75,11 +94,21 @@ class Checkpoint:
         for where in set(old.values()) - set(state.values()):
             self._storage.delete(where)
 
+    def _check_alone(self) -> None:
+        """Refuse to write over what another try has stored since: this one was taken for lost.
+
+        Raises:
+            ClusterError: there is another state.
+        """
+        if self._read_state() != self._stored:
+            raise ClusterError(f"another try of the trial has stored {self._top}.json")
+
     def close(self, *, keep: bool) -> None:
         """Remove the local folder, and the copy if it is not to be kept; a failure to do so ends no trial."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if not keep:
             with contextlib.suppress(Exception):
+                self._check_alone()
                 self._storage.delete(f"{self._top}.json")
                 for name in self._storage.list(f"{self._top}-"):
                     self._storage.delete(name)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Value: TypeAlias = bool | int | float | str | None
+EXACT = 2**53
+"""Optuna keeps integers as 64-bit floats, which have all integers up to this one."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Float:
     """A number in [low, high], uniform in itself or in its logarithm.
 
     Raises:
-        InputError: low or high is no finite number, low >= high, or low <= 0 with a logarithm.
+        InputError: low, high or high - low is no finite number, low >= high, or low <= 0 with a logarithm.
     """
 
     low: float
@@ -32,6 +34,8 @@ class Float:
         """Check the range."""
         kind = "log" if self.log else "uniform"
         _check_range(kind, self.low, self.high, (int, float))
+        if not math.isfinite(float(self.high) - float(self.low)):
+            raise InputError(f"{kind}({self.low!r}, {self.high!r}): high - low is not finite; narrow it")
         if self.log and self.low <= 0:
             raise InputError(f"log({self.low!r}, {self.high!r}): low must be > 0, since zero has no logarithm")
 
@@ -64,7 +68,7 @@ class Integer:
     """An integer in low .. high, both included, uniform in itself or in its logarithm.
 
     Raises:
-        InputError: low or high is no integer, low > high, or low < 1 with a logarithm.
+        InputError: low or high is no integer or beyond 2**53, low >= high, or low < 1 with a logarithm.
     """
 
     low: int
@@ -74,6 +78,8 @@ class Integer:
     def __post_init__(self) -> None:
         """Check the range."""
         _check_range("integer", self.low, self.high, (int,))
+        if max(abs(self.low), abs(self.high)) > EXACT:
+            raise InputError(f"integer({self.low!r}, {self.high!r}): both must be in -2**53 .. 2**53, as 64-bit floats")
         if self.log and self.low < 1:
             raise InputError(f"integer({self.low!r}, {self.high!r}, log): low must be >= 1 with a logarithm")
 
@@ -107,7 +113,7 @@ class Choice:
     """One of some values: numbers, texts, booleans or None.
 
     Raises:
-        InputError: there is no value, one is given twice, or one is of another type.
+        InputError: there is no value, two are equal, or one is of another type, NaN or infinite.
     """
 
     values: tuple[Value, ...]
@@ -119,8 +125,10 @@ class Choice:
         for value in self.values:
             if not (value is None or isinstance(value, bool | int | float | str)):
                 raise InputError(f"choice: {value!r} must be a number, a text, a boolean or None")
-        if len({(type(value), value) for value in self.values}) < len(self.values):
-            raise InputError(f"choice({list(self.values)!r}): a value is given twice")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"choice: {value!r} must be finite, since the journal is JSON; write a text")
+        for number, value in enumerate(self.values):
+            _check_new(value, self.values[:number])
 
     def draw(self, random: np.random.Generator) -> Value:
         """Return one value."""
@@ -144,12 +152,28 @@ class Choice:
 Dimension: TypeAlias = Float | Integer | Choice
 
 
+def _check_new(value: Value, others: tuple[Value, ...]) -> None:
+    """Refuse a value that equals one of the others: Optuna finds values by ==."""
+    for other in others:
+        if value == other and type(value) is type(other):
+            raise InputError(f"choice: {value!r} is given twice; remove one")
+        if value == other:
+            raise InputError(f"choice: {other!r} and {value!r} are equal, so nothing tells them apart; write texts")
+
+
 def _check_range(kind: str, low: Any, high: Any, types: tuple[type[int | float], ...]) -> None:
     name = f"{kind}({low!r}, {high!r})"
     for bound in (low, high):
-        if isinstance(bound, bool) or not isinstance(bound, types) or not math.isfinite(float(bound)):
+        if isinstance(bound, bool) or not isinstance(bound, types) or not _is_finite(bound):
             raise InputError(f"{name}: {bound!r} must be {'an integer' if types == (int,) else 'a finite number'}")
     if low > high:
         raise InputError(f"{name}: low is greater than high; swap them")
     if low == high:
         raise InputError(f"{name}: the range is empty; give low < high, or choice([{low!r}])")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer that is no float
+        return False

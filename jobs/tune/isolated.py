@@ -29,7 +29,7 @@ END_SECONDS = 3.0
 
 
 def run(task: Task, link: Link, signal: Signal) -> dict[str, Any]:
-    """Run a try in a child process, and say how it ended, as `task.run` does; a child that dies is a lost try."""
+    """Run a try in a child process, and say how it ended, as `task.run` does; or `died`, with its process."""
     ours, theirs = Pipe()
     with ours, theirs:
         command = [sys.executable, "-m", "jobs.tune.isolated", str(theirs.fileno())]
@@ -41,7 +41,7 @@ def run(task: Task, link: Link, signal: Signal) -> dict[str, Any]:
             signal.follow(lambda step, reason: _tell(ours, step, reason))
             return _listen(ours, link, signal)
         except (EOFError, OSError):
-            return {"state": "lost", "error": f"its process ended with {_how(child.wait())}"}
+            return {"state": "died", "error": f"its process ended with {_how(child.wait())}"}
         finally:
             signal.follow(None)
             child.kill()
@@ -105,7 +105,7 @@ def main() -> None:
     try:
         end = tasks.run(task.settings.source(), task, link, signal)
     except JobError as error:
-        end = {"state": "broken", "error": str(error), "details": error.details}
+        end = {"state": "broken", "error": tasks.clean(str(error)), "details": tasks.clean(error.details)}
     sys.stdout.flush()
     link.send(**end)
 

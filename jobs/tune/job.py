@@ -12,6 +12,8 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import dask
+
 from jobs.cluster import connect, versions
 from jobs.errors import InputError, UserCodeError
 from jobs.run import Run
@@ -116,6 +118,8 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
         JobError: how it ended otherwise; the run folder says so too.
     """
     checked = plan(options, objective)
+    if client is None:
+        _check_threads(options)
     folder = Run(str(options.run), "tune", options)
     if result := folder.result():
         return result | {"already": True}
@@ -128,6 +132,15 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
             raise
 
 
+def _check_threads(options: Options) -> None:
+    here = not (options.scheduler or dask.config.get("scheduler-address", None))
+    if here and options.threads_per_trial > options.threads:
+        raise InputError(
+            f"--threads-per-trial is {options.threads_per_trial}, but workers on this machine have {options.threads} "
+            "(--threads); give them more"
+        )
+
+
 def read(checked: Plan, folder: Run) -> Recorded:
     """Return the journal of earlier attempts.
 
@@ -137,9 +150,13 @@ def read(checked: Plan, folder: Run) -> Recorded:
     recorded = journals.read(folder.storage)
     done = check_recorded(recorded, checked.identity)
     if done > checked.trials:
-        raise InputError(
-            f"--trials is {checked.trials}, but {done:,} are already done in --run {folder.url}; ask for more"
+        what = (
+            f"--trials is {checked.trials}"
+            if checked.trials == checked.options.trials
+            else (f"the grid has {checked.trials} points")
         )
+        hint = "ask for more" if what.startswith("--") else "take another --sampler, or more points"
+        raise InputError(f"{what}, but {done:,} trials are already done in --run {folder.url}; {hint}")
     return recorded
 
 
@@ -153,6 +170,7 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
         reporter.doing("connecting to the workers")
         client = client or stack.enter_context(_cluster(options))
         folder.start()
+        recorded = read(checked, folder)  # again, now that no other driver goes on with it
         reporter.record("attempt", attempt=folder.attempt, run=folder.url)
         book = stack.enter_context(open_book(checked, folder, recorded))
         del recorded  # tens of megabytes in a large study
@@ -217,10 +235,10 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
         constraints=tuple(options.constraints),
         isolate=options.isolate,
     )
-    key = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
+    study = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
     return Search(
         book,
-        Pool(client, key, settings, options.gpus_per_trial),
+        Pool(client, study, folder.attempt, settings, options.gpus_per_trial),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
         limits=Limits(options.trial_timeout, options.max_failures, options.max_losses, options.workers_timeout),

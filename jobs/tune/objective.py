@@ -6,6 +6,7 @@ likes the trial; it returns a number, or a dict of them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import math
@@ -41,9 +42,9 @@ class Imported:
             raise InputError(f"--objective is {self.spec!r}, but must be 'module:function', such as 'my_model:train'")
         try:
             function = getattr(importlib.import_module(module), name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(
-                f"--objective {self.spec}: cannot import it ({type(error).__name__}: {error}); the module must be on "
+                f"--objective {self.spec}: cannot import it ({_line(error)}); the module must be on "
                 "the Python path of the driver and of every worker",
                 traceback.format_exc(),
             ) from error
@@ -57,8 +58,19 @@ class Pickled:
     data: bytes
 
     def __call__(self) -> Function:
-        """Return the function."""
-        function: Function = pickle.loads(self.data)  # noqa: S301  from the driver, over Dask's connections
+        """Return the function.
+
+        Raises:
+            InputError: it cannot be unpickled in this process.
+        """
+        try:
+            function: Function = pickle.loads(self.data)  # noqa: S301  from the driver, over Dask's connections
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"the objective cannot be unpickled here ({_line(error)}): put its module on the Python path of every "
+                "worker, or give 'module:function'",
+                traceback.format_exc(),
+            ) from error
         return function
 
 
@@ -70,20 +82,31 @@ def source_of(objective: Any) -> Source:
     """Return how a user's objective travels, checked: it can be imported or pickled, and takes its arguments.
 
     Raises:
-        InputError: it cannot be had, holds too much data, or takes no argument or too many.
+        InputError: it cannot be had or pickled, holds too much data, or takes no argument or too many.
     """
     if isinstance(objective, str):
         source: Source = Imported(objective)
         wants_trial(source(), f"--objective {objective}")
         return source
     wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
-    data = cloudpickle.dumps(objective)
+    try:
+        data = cloudpickle.dumps(objective)
+    except Exception as error:
+        raise InputError(
+            f"objective {name_of(objective)} cannot be pickled ({_line(error)}): make what it uses inside it, or give "
+            "'module:function'",
+            traceback.format_exc(),
+        ) from error
     if len(data) > PICKLE_LIMIT:
         raise InputError(
             f"objective is {len(data) / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
             "let it load its data itself"
         )
     return Pickled(data)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def name_of(objective: Any) -> str:
@@ -125,6 +148,8 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
 def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) -> tuple[list[float], dict[str, float]]:
     """Return the objectives' values, in the order of `metrics`, and all metrics that a function has returned.
 
+    What is named neither in `metrics` nor in `constraints` may be anything; it is left out if it is no finite number.
+
     Args:
         returned: a number, or a dict name -> number.
         metrics: which of a dict are the objectives; none if there is one, returned as a number.
@@ -144,8 +169,17 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
     for name in (*metrics, *constraints):
         if name not in returned:
             raise TypeError(f"the objective returned a dict without {name!r}; it has {', '.join(map(str, returned))}")
-    numbers_ = {str(name): _number(f"metric {name!r}", value) for name, value in returned.items()}
-    return [numbers_[name] for name in metrics], numbers_
+    needed = {name: _number(f"metric {name!r}", returned[name]) for name in (*metrics, *constraints)}
+    return [needed[name] for name in metrics], {**_numbers(returned), **needed}
+
+
+def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
+    """Return what of a dict is a finite number."""
+    found = {}
+    for name, value in returned.items():
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            found[str(name)] = _number("", value)
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _number(what: str, value: Any) -> float:

@@ -19,7 +19,7 @@ from jobs.tune.table import RUN, as_csv, as_json, state_of
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from jobs.tune.search import Going
+    from jobs.tune.going import Going
 
 SAVE_SECONDS = 30.0
 """How often the table is written while the search goes on."""

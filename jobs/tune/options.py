@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from jobs.options import JobOptions
+from jobs.tune.space import CONVERSION
 
 Direction = Literal["maximize", "minimize"]
 
@@ -32,6 +34,8 @@ class Options(JobOptions):
       dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --sampler tpe --pruner median
       dask-jobs tune --config job.yaml --run s3://bucket/study
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     objective: str = Field(
         default="jobs.tune.cnn:train",
@@ -116,8 +120,8 @@ class Options(JobOptions):
         """Refuse what the journal, which is JSON, cannot hold, such as YAML's dates."""
         for name, value in fixed.items():
             try:
-                json.dumps(value)
-            except TypeError as error:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"{name} is {value!r}, but must be a number, a text, true, false or null") from error
         return fixed
 
@@ -126,7 +130,10 @@ class Options(JobOptions):
         """Refuse what would not be read, or cannot work."""
         if self.workers == 0:
             raise ValueError("--workers is 0, but trials run on workers; give at least 1")
-        several = len(self.metric) > 1
+        if not all([*self.metric, *self.constraints]):
+            raise ValueError("--metric and --constraints must be names, and one of them is empty; remove it")
+        if self.constraints and not self.metric:
+            raise ValueError("--constraints is given without --metric; say which metric of the dict is the objective")
         if len(self.direction) != max(1, len(self.metric)):
             raise ValueError(
                 f"--direction is {','.join(self.direction)!r}, but must be one for each of "
@@ -134,7 +141,7 @@ class Options(JobOptions):
             )
         if len({*self.metric, *self.constraints}) < len(self.metric) + len(self.constraints):
             raise ValueError("--metric and --constraints name the same metric twice")
-        if several:
+        if len(self.metric) > 1:
             self._several()
         return self
 
@@ -157,4 +164,8 @@ def _scalar(text: str) -> Any:
     try:
         return float(text) if any(letter in text for letter in ".eE") else int(text)
     except ValueError:
+        pass
+    try:
         return yaml.safe_load(text)
+    except CONVERSION:  # a text such as *.csv
+        return text

@@ -21,7 +21,7 @@ class Outcome:
         details: the traceback of the user's code.
         seconds: how long its last try ran.
         worker: where that was.
-        tries: how many tries there were, over all attempts.
+        tries: how many tries there were in the attempt in which it ended.
     """
 
     state: State

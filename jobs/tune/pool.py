@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from distributed import Client, Future
+from distributed.protocol.pickle import dumps
 
 from jobs.errors import ClusterError
+from jobs.tune.presence import Presence
 from jobs.tune.slots import Worker
 from jobs.tune.task import Settings
 from jobs.tune.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
 """How often the scheduler is asked who is there; it and new workers also tell by themselves."""
+ASK_SECONDS = 2.0
 READY_SECONDS = 30.0
 """After how long a worker that has not said so is taken to be ready."""
 Event = dict[str, Any]
@@ -31,14 +34,16 @@ class Pool:
 
     Args:
         client: the client.
-        key: the name of the study on this cluster.
+        study: the name of the study on this cluster.
+        attempt: which attempt this is; each has its own plugin and topic.
         settings: what workers need to know.
         gpus: GPUs of a trial.
     """
 
-    def __init__(self, client: Client, key: str, settings: Settings, gpus: float) -> None:
-        self._client, self._key, self._plugin = client, key, TrialPlugin(key, settings)
-        self._resources = {"GPU": gpus} if gpus else None
+    def __init__(self, client: Client, study: str, attempt: int, settings: Settings, gpus: float) -> None:
+        self._client, self._key = client, f"{study}-{attempt}"
+        self._plugin = TrialPlugin(study, self._key, settings)
+        self._resources = {"GPU": gpus * (1 - 1e-9)} if gpus else None  # five times 0.2 must fit into 1
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
         self._scheduler: float | None = None
@@ -71,6 +76,7 @@ class Pool:
                 worker["nthreads"],
                 float(worker["resources"].get("GPU", 0.0)),
                 ready=moment - self._listed[address] >= READY_SECONDS,
+                paused=worker["status"] == "paused",
             )
             for address, worker in sorted(identity["workers"].items())
             if worker["status"] in ("init", "running", "paused")
@@ -80,7 +86,18 @@ class Pool:
         """Make this study known to a scheduler that does not know it, the first or one that was restarted."""
         self._client.subscribe_topic(self._key, self._on_word)
         self._client.subscribe_topic("all", self._on_scheduler)
-        self._client.register_plugin(self._plugin)
+        presence = Presence(self._key, self._client.id)
+        with contextlib.suppress(Exception):  # a scheduler without this package: killed drivers are noticed later
+            self._ask(
+                self._client.scheduler.register_scheduler_plugin, plugin=presence, name=self._key, idempotent=False
+            )
+        plugin = dumps(self._plugin)
+        self._ask(self._client.scheduler.register_worker_plugin, plugin=plugin, name=self._key, idempotent=False)
+
+    def _ask(self, call: Any, **arguments: Any) -> None:
+        """Let the scheduler do something, and wait a little: it waits for all workers, also for one that is frozen."""
+        with contextlib.suppress(TimeoutError):
+            self._client.sync(call, callback_timeout=ASK_SECONDS, **arguments)
 
     def _on_word(self, event: tuple[float, Event]) -> None:
         self._events.put(event[1])
@@ -121,6 +138,8 @@ class Pool:
     def _on_future(self, go: str, number: int, future: Future) -> None:
         if go in self._futures:
             error = future.exception() if future.status == "error" else None
+            if isinstance(error, ClusterError):  # its worker has lost the plugin: bring it again
+                self._scheduler, self._asked = None, -REFRESH_SECONDS
             text = f"{type(error).__name__}: {error}" if error else future.status
             self._events.put({"kind": "future", "go": go, "number": number, "error": text})
 
@@ -150,6 +169,8 @@ class Pool:
         try:
             for topic in (self._key, "all"):
                 self._client.unsubscribe_topic(topic)
-            self._client.unregister_worker_plugin(self._key)  # its teardown stops what runs
-        except (OSError, TimeoutError, ValueError):
+            with contextlib.suppress(Exception):
+                self._ask(self._client.scheduler.unregister_scheduler_plugin, name=self._key)
+            self._ask(self._client.scheduler.unregister_worker_plugin, name=self._key)  # its teardown stops what runs
+        except (OSError, ValueError):
             return  # there is nobody left to be told

@@ -30,13 +30,24 @@ ASHA takes its first decision after step 1: by Optuna's own default it takes non
 def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
     """Return a pruner of PRUNERS by its name; `options` are arguments of its class.
 
+    The argument `wrapped_pruner` of `patient` is a name too, of a pruner with its default options.
+
     Raises:
         InputError: it does not take the options, or lacks one.
     """
     kind, defaults = PRUNERS[name]
+    if name == "patient" and (wrapped := options.get("wrapped_pruner")) is not None:
+        options = {**options, "wrapped_pruner": _wrapped(wrapped)}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return kind(**{**defaults, **options})
     except (TypeError, ValueError) as error:
         raise InputError(f"--pruner {name} does not take these --pruner-options: {error}") from error
+
+
+def _wrapped(name: Any) -> BasePruner:
+    names = [known for known in PRUNERS if known != "patient"]
+    if name not in names:
+        raise InputError(f"--pruner-options wrapped_pruner is {name!r}, but must be one of {', '.join(names)}")
+    return make_pruner(name, {})

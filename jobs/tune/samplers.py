@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optuna
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 NEEDED = {"gp": "torch"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
 GRID_POINTS = 5
+TRIED = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
+"""Sampler -> how many proposals show whether it takes its options; the 11th is TPE's first that is not random."""
 
 
 class Random(BaseSampler):
@@ -99,19 +102,35 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
+            if name in TRIED:
+                _try(_make(name, space, seed, begun, options), TRIED[name], space)
             return _make(name, space, seed, begun, options)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"--sampler {name} does not take these --sampler-options: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"--sampler {name} does not take these --sampler-options: {told}") from error
+
+
+def _try(sampler: BaseSampler, trials: int, space: Space) -> None:
+    """Let a sampler propose trials of a study in memory, for Optuna checks few options before it uses them."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=sampler)
+    distributions = {key: dimension.distribution() for key, dimension in space.items()}
+    for number in range(trials):
+        study.tell(study.ask(distributions), float(number))
 
 
 def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, Any]) -> BaseSampler:
     if name == "grid":
         _refuse(set(options) - {"points"}, "only points")
         grid_size(space, options)
-        return Grid(grid(space, options.get("points", GRID_POINTS)), seed=seed)
-    if name == "qmc":  # its place in the sequence is in the journal
-        return samplers.QMCSampler(**{"scramble": True, "seed": seed, "warn_independent_sampling": False, **options})
-    own = int(np.random.SeedSequence([seed, begun, 2]).generate_state(1)[0])
+        return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))
+    if name == "qmc":  # its place in the sequence is in the journal, so all attempts scramble it alike
+        return samplers.QMCSampler(
+            **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}
+        )
+    own = _seed(seed, begun)
     if name == "random":
         _refuse(set(options), "none")
         return Random(space, seed)
@@ -121,6 +140,11 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
         return samplers.NSGAIISampler(**{"seed": own, **options})
     kinds: dict[str, Callable[..., BaseSampler]] = {"gp": samplers.GPSampler, "cmaes": samplers.CmaEsSampler}
     return kinds[name](**{"seed": own, "warn_independent_sampling": False, **options})
+
+
+def _seed(*parts: int) -> int:
+    """Return a seed in 0 .. 2**32 - 1, all that Optuna takes, from integers of any size."""
+    return int(np.random.SeedSequence([*parts, 2]).generate_state(1)[0])
 
 
 def _refuse(options: set[str], takes: str) -> None:

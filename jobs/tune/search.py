@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
 from jobs.errors import ClusterError, InputError, UserCodeError
 from jobs.tune.book import Book, Ticket
+from jobs.tune.going import Going, Watcher, overtime, stop_late
 from jobs.tune.outcome import Outcome
 from jobs.tune.pool import Event, Pool
 from jobs.tune.rules import Limits, Rules
@@ -17,33 +17,10 @@ from jobs.tune.slots import Slots, Worker
 
 POLL_SECONDS = 0.25
 """How often it looks for a signal or a time that is over while nothing else happens."""
-GRACE_SECONDS = 5.0
-"""How long a trial that is out of time may take to notice, at its next report; then its worker process is ended."""
-
-
-class Watcher(Protocol):
-    """Who is told what happens."""
-
-    def on_change(self, going: Collection[Going]) -> None:
-        """Called with what runs after each event, and at least four times a second; may raise to end the attempt."""
-
-    def on_end(self, number: int, outcome: Outcome) -> None:
-        """Called when a trial has ended."""
-
-    def say(self, event: str, message: str) -> None:
-        """Called when something happens that a person may want to know."""
-
-
-@dataclass
-class Going:
-    """One try of a trial that runs now; the search owns it."""
-
-    ticket: Ticket
-    address: str
-    launched: float
-    started: float | None = None
-    late: float | None = None
-    over: bool = False
+FAULTS = 10
+"""How often in a row, with pauses, tries may be lost to the cluster or the storage; once more ends the attempt."""
+PAUSE_SECONDS = 10.0
+"""The longest pause after such a loss."""
 
 
 class Search:
@@ -77,7 +54,8 @@ class Search:
         self._leaving: set[str] = set()
         self._waiting: deque[Ticket] = deque(book.unfinished())
         self._suspects = {ticket.number for ticket in self._waiting if ticket.losses}
-        self._failures, self._warned = 0, False
+        self._failures, self._faults, self._pause, self._warned = 0, 0, 0.0, False
+        self._idle: set[str] = set()  # workers that were paused without a trial when they were last looked at
         self._began = self._peopled = time.monotonic()
         self._before = book.seconds
         self._handlers: dict[str, Callable[[Event], None]] = {
@@ -116,7 +94,7 @@ class Search:
                 self._watcher.on_change(self._going.values())
                 if event := self._pool.get(POLL_SECONDS):
                     self._handlers[event["kind"]](event)
-                self._late()
+                stop_late(self._going, self._pool, self._limits.trial_seconds)
             self._watcher.on_change(self._going.values())
             return why
         finally:
@@ -130,6 +108,8 @@ class Search:
         workers = self._pool.refresh()
         for address in [] if workers is None else self._slots.update(workers):
             self._lose(address, blame=False)
+        if workers is not None:
+            self._relieve()
         if self._slots.total:
             self._peopled = time.monotonic()
         elif self._slots.workers:
@@ -137,8 +117,26 @@ class Search:
         elif time.monotonic() - self._peopled > self._limits.no_workers:
             raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
 
+    def _relieve(self) -> None:
+        """Take trials that have not begun from paused workers; restart one that is paused though nothing runs there."""
+        idle = set()
+        for address in [address for address, worker in self._slots.workers.items() if worker.paused]:
+            there = {go: going for go, going in self._going.items() if going.address == address}
+            for go in [go for go, going in there.items() if going.started is None]:
+                self._waiting.appendleft(self._release(go).ticket)
+                del there[go]
+            if not there:
+                idle.add(address)
+        for address in idle & self._idle:
+            why = "is short of memory though no trial runs there (--isolate gives the memory of each trial back)"
+            self._watcher.say("memory", f"worker {address} {why}, and is started again")
+            self._pool.quit(address)
+        self._idle = idle - self._idle
+
     def _fill(self) -> None:
         """Start trials while there are slots: first those that were lost, suspects only where they are alone."""
+        if time.monotonic() < self._pause:
+            return
         for ticket in list(self._waiting):
             alone = ticket.number in self._suspects
             address = self._slots.alone(ticket.number) if alone else self._slots.free()
@@ -168,7 +166,7 @@ class Search:
             self._pool.answer(going.address, event["go"], event["step"], "pruned" if stop else None)
         if stop:
             going.over = True
-            self._end(going, Outcome("pruned", seconds=self._since(going)))
+            self._end(going, Outcome("pruned", seconds=going.seconds))
 
     def _known(self, event: Event) -> Going | None:
         """Return a try that this attempt waits for; one that it has given up is told to end."""
@@ -186,11 +184,14 @@ class Search:
         going = self._release(event["go"])
         if going.over:
             return
-        if state in ("lost", "abandoned"):
-            self._again(going.ticket, alone=True, why=error or "its worker had to let it go")
+        if state in ("fault", "abandoned"):
+            self._fault(going.ticket, error or "its worker had to let it go")
             return
-        if state == "timeout":
-            state, error = "failed", self._overtime()
+        if state == "timeout" or going.late is not None:
+            state, error = "failed", overtime(self._limits.trial_seconds)
+        if state == "died":
+            self._again(going.ticket, alone=True, why=error)
+            return
         values, metrics = tuple(event.get("values", ())), event.get("metrics", {})
         self._end(going, Outcome(state, values, metrics, error, event.get("details", ""), event["seconds"]))
 
@@ -209,6 +210,7 @@ class Search:
         number = going.ticket.number
         outcome = replace(outcome, worker=going.address, tries=self._tries[number])
         self._suspects.discard(number)
+        self._faults = 0
         self._book.tell(number, outcome, self.seconds)
         self._watcher.on_end(number, outcome)
         if outcome.state == "failed":
@@ -228,9 +230,9 @@ class Search:
             )
 
     def _on_future(self, event: Event) -> None:
-        """Try a trial again whose task ended without a word: cancelled, or given up by the scheduler."""
+        """Try a trial again whose task ended without a word: cancelled, or without its plugin."""
         if event["go"] in self._going and not (going := self._release(event["go"])).over:
-            self._again(going.ticket, alone=event["error"] not in ("cancelled", "lost"), why=event["error"])
+            self._fault(going.ticket, event["error"])
 
     def _on_leaving(self, event: Event) -> None:
         """Note that a worker ends itself, because of a trial that an earlier attempt has left there."""
@@ -257,7 +259,7 @@ class Search:
             if going.over:
                 continue
             if going.late is not None:
-                self._end(going, Outcome("failed", error=self._overtime(), seconds=self._since(going)))
+                self._end(going, Outcome("failed", error=overtime(self._limits.trial_seconds), seconds=going.seconds))
                 continue
             killed_for_another = any(other.late is not None for other in lost.values())
             suspected = blame and not killed_for_another
@@ -265,35 +267,27 @@ class Search:
                 self._suspects.add(going.ticket.number)
             self._again(going.ticket, alone=suspected and len(lost) == 1, why=f"worker {address} is gone")
 
+    def _fault(self, ticket: Ticket, why: str) -> None:
+        """Try a trial again that the cluster or the storage has lost, after a pause; no trial is to blame for that.
+
+        Raises:
+            ClusterError: that goes on for too long.
+        """
+        if time.monotonic() >= self._pause:
+            self._faults += 1
+            self._pause = time.monotonic() + min(0.25 * 2**self._faults, PAUSE_SECONDS)
+        if self._faults > FAULTS:
+            raise ClusterError(f"trials are lost again and again; the last, trial {ticket.number}: {why}")
+        self._again(ticket, alone=False, why=why)
+
     def _again(self, ticket: Ticket, *, alone: bool, why: str) -> None:
         """Put a lost trial first in the queue; fail it if it was lost too often while it was alone."""
         if alone:
             ticket = replace(ticket, losses=ticket.losses + 1)
             self._book.lost(ticket.number, ticket.losses)
         if ticket.losses >= self._limits.losses:
-            error = f"lost {ticket.losses} times while it ran alone on its worker (memory?); the last time: {why}"
+            error = f"lost {ticket.losses} times while it ran alone (memory?); the last time: {why}"
             self._end(Going(ticket, "", time.monotonic()), Outcome("failed", error=error))
             return
         self._watcher.say("again", f"trial {ticket.number} is tried again: {why}")
         self._waiting.appendleft(ticket)
-
-    def _late(self) -> None:
-        """Stop trials that are out of time; end the worker process of those that do not notice."""
-        limit = self._limits.trial_seconds
-        if limit is None:
-            return
-        now = time.monotonic()
-        for go, going in self._going.items():
-            if going.late is None and going.started is not None and now - going.started > limit:
-                going.late = now
-                self._pool.answer(going.address, go, 0, "timeout")
-            elif going.late is not None and now - going.late > GRACE_SECONDS:
-                going.late = now
-                self._pool.quit(going.address)
-
-    def _overtime(self) -> str:
-        return f"took longer than {self._limits.trial_seconds:g} s (--trial-timeout)"
-
-    @staticmethod
-    def _since(going: Going) -> float:
-        return time.monotonic() - (going.started or going.launched)

@@ -5,6 +5,7 @@ Pure bookkeeping; a trial is a number, a worker an address.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,18 @@ from dataclasses import dataclass
 class Worker:
     """What one worker has: compute threads, and GPUs as it declares them (Dask's resource `GPU`).
 
-    One that is not ready gets no trials yet.
+    One that is not ready gets no trials yet, one that is paused (Dask does so when memory is short) no more of them.
     """
 
     threads: int
     gpus: float = 0.0
     ready: bool = True
+    paused: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes trials."""
+        return self.ready and not self.paused
 
 
 class Slots:
@@ -38,7 +45,7 @@ class Slots:
     def capacity(self, worker: Worker) -> int:
         """Return how many trials a worker runs at once, when it is ready."""
         by_threads = worker.threads // self._threads
-        return min(by_threads, int(worker.gpus // self._gpus)) if self._gpus else by_threads
+        return min(by_threads, math.floor(worker.gpus / self._gpus + 1e-9)) if self._gpus else by_threads
 
     @property
     def total(self) -> int:
@@ -84,7 +91,7 @@ class Slots:
         return best if best is not None and self._room(best) > 0 else None
 
     def _room(self, address: str) -> int:
-        if address in self._alone or not self.workers[address].ready:
+        if address in self._alone or not self.workers[address].open:
             return 0
         return self.capacity(self.workers[address]) - len(self._running.get(address, ()))
 
@@ -97,7 +104,7 @@ class Slots:
         kept = next((address for address, who in self._alone.items() if who == number), None)
         if kept is None:
             usable = [
-                a for a, w in sorted(self.workers.items()) if w.ready and a not in self._alone and self.capacity(w)
+                a for a, w in sorted(self.workers.items()) if w.open and a not in self._alone and self.capacity(w)
             ]
             kept = min(usable, key=lambda address: len(self._running.get(address, ())), default=None)
             if kept is None:

@@ -7,7 +7,7 @@ which check themselves; `load` and `parse` read them from YAML, where `learning_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +18,8 @@ from jobs.errors import InputError, nearest
 from jobs.tune.dimensions import Choice, Dimension, Float, Integer, Value
 
 KINDS = ("uniform", "log", "integer", "choice")
-
+CONVERSION = (yaml.YAMLError, ValueError, LookupError, AttributeError)
+"""What PyYAML raises for a text that is no YAML, or that looks like a number or a date and is none: 2026-13-01."""
 
 Space: TypeAlias = Mapping[str, Dimension]
 
@@ -38,13 +39,13 @@ def integer(low: int, high: int, *, log: bool = False) -> Integer:
     return Integer(low, high, log)
 
 
-def choice(values: Sequence[Value]) -> Choice:
-    """Return one of `values`, all equally likely; raises InputError if there are none, or one twice."""
-    return Choice(tuple(values))
+def choice(values: Iterable[Value]) -> Choice:
+    """Return one of `values`, all equally likely; raises InputError if there are none, or two are equal."""
+    return Choice(tuple(value.item() if isinstance(value, np.generic) else value for value in values))
 
 
 def check(space: Any) -> dict[str, Dimension]:
-    """Return a space given in Python as a dict.
+    """Return a space given in Python as a dict; a dimension may also be given as in YAML.
 
     Raises:
         InputError: it is no mapping, it is empty, a name is no text, or a value no dimension.
@@ -53,14 +54,17 @@ def check(space: Any) -> dict[str, Dimension]:
         raise InputError(f"space is {type(space).__name__}, but must be a mapping: name -> dimension")
     if not space:
         raise InputError("space is empty; give at least one hyperparameter")
-    for name, dimension in space.items():
+    checked = {}
+    for name, given in space.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"space: {name!r} must be a name, a text that is not empty")
+        dimension = _dimension(given, f"space: {name!r}") if isinstance(given, Mapping) else given
         if not isinstance(dimension, Dimension):
             raise InputError(
                 f"space: {name} is {dimension!r}, but must be one of {', '.join(KINDS)} of jobs.tune.space"
             )
-    return dict(space)
+        checked[name] = dimension
+    return checked
 
 
 def plain(space: Space) -> dict[str, dict[str, Any]]:
@@ -88,26 +92,29 @@ def load(path: str) -> dict[str, Dimension]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--space {path}: {getattr(error, 'strerror', None) or error}") from error
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode) or not node.value:
             raise InputError(f"--space {path}: holds no entries; write lines like 'dropout: {{uniform: [0, 1]}}'")
         return _entries(loader, node, path)
-    except yaml.YAMLError as error:
+    except CONVERSION as error:
         raise InputError(f"--space {path}: no YAML ({' '.join(str(error).split())})") from error
-    finally:
-        loader.dispose()
 
 
 def _entries(loader: yaml.SafeLoader, node: yaml.MappingNode, path: str) -> dict[str, Dimension]:
     space: dict[str, Dimension] = {}
     for key, value in node.value:
         where = f"--space {path}, line {key.start_mark.line + 1}"
-        name = loader.construct_object(key, deep=True)
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{where}: a name must be a text, and no list or mapping")
+        name = loader.construct_object(key)
         if name in space:
             raise InputError(f"{where}: {name!r} is given a second time; remove one of them")
-        keys = [child.value for child, _ in value.value] if isinstance(value, yaml.MappingNode) else []
+        inner = [child for child, _ in value.value] if isinstance(value, yaml.MappingNode) else []
+        if not all(isinstance(child, yaml.ScalarNode) for child in inner):
+            raise InputError(f"{where}: {name!r}: a kind must be one of {', '.join(KINDS)}, and no list or mapping")
+        keys = [child.value for child in inner]
         if len(set(keys)) < len(keys):
             raise InputError(f"{where}: {name!r} has the same key twice")
         space[_name(name, where)] = _dimension(loader.construct_object(value, deep=True), f"{where}: {name!r}")
@@ -138,10 +145,7 @@ def _dimension(entry: Any, where: str) -> Dimension:
     scaled = "integer" in entry and entry.pop("log", False)
     if scaled not in (True, False):
         raise InputError(f"{where}: log is {scaled!r}, but beside integer must be true or false")
-    kind, values = next(iter(entry.items()))
-    if kind not in KINDS or len(entry) > 1:
-        wrong = next(name for name in entry if name not in KINDS or name != kind) if len(entry) > 1 else kind
-        raise InputError(f"{where}: {wrong!r} is no kind{nearest(str(wrong), KINDS)} (kinds: {', '.join(KINDS)})")
+    kind, values = _only(entry, where)
     if not isinstance(values, list):
         raise InputError(f"{where}: {kind} is {values!r}, but must be a list")
     if kind != "choice" and len(values) != 2:
@@ -150,6 +154,18 @@ def _dimension(entry: Any, where: str) -> Dimension:
         return _make(kind, values, scaled=scaled)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _only(entry: Mapping[Any, Any], where: str) -> tuple[str, Any]:
+    """Return the one kind of an entry, and what it is given."""
+    for name in entry:
+        if name not in KINDS:
+            raise InputError(f"{where}: {name!r} is no kind{nearest(str(name), KINDS)} (kinds: {', '.join(KINDS)})")
+    if len(entry) > 1 and isinstance(entry.get("log"), bool):
+        raise InputError(f"{where}: log: true goes with integer only; write {{log: [low, high]}}")
+    if len(entry) > 1:
+        raise InputError(f"{where} has the kinds {' and '.join(entry)}; give one")
+    return next(iter(entry.items()))
 
 
 def _make(kind: str, values: list[Any], *, scaled: bool) -> Dimension:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
 from jobs.errors import InputError
 from jobs.options import validated
 from jobs.storage import open_storage
@@ -15,10 +18,13 @@ from jobs.tune.dimensions import Dimension
 from jobs.tune.job import plan, run
 from jobs.tune.objective import name_of
 from jobs.tune.options import Options
-from jobs.tune.table import load_study, rows
+from jobs.tune.table import IDENTITY, feasible, find_study, load_study, rows
 
 if TYPE_CHECKING:
     from distributed import Client
+
+OURS = ("config", "scheduler", "workers", "threads", "connect_timeout")
+"""Options without a use here: a study has its client, and no file of options."""
 
 
 class Study:
@@ -43,7 +49,7 @@ class Study:
         self.url = options.pop("run", None) or f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"
         place = {"objective": name_of(objective), "space": spaces.plain(spaces.check(space)), "run": str(self.url)}
         for name in options:
-            if name not in Options.model_fields or name in (*place, "config", "scheduler", "workers", "threads"):
+            if name not in Options.model_fields or name in (*place, *OURS):
                 raise InputError(f"Study: there is no option {name!r}; see Study's documentation")
         self._options = validated(Options, {**place, **options})
         plan(self._options, objective)
@@ -52,8 +58,10 @@ class Study:
     def run(self, trials: int | None = None, **limits: Any) -> dict[str, Any]:
         """Run until the study has so many trials, or another rule ends it; returns what result.json holds.
 
+        Limits hold for this call; those that are not given are as they were given to Study.
+
         Args:
-            trials: of the study, all runs of it together; 100 if not given.
+            trials: of the study, all runs of it together.
             limits: max_seconds, target, patience, deadline, as options.
 
         Raises:
@@ -63,15 +71,26 @@ class Study:
         for name in changes:
             if name not in ("trials", "max_seconds", "target", "patience", "deadline"):
                 raise InputError(f"Study.run: there is no limit {name!r}; give it to Study")
-        self._options = validated(Options, {**self._options.model_dump(), **changes})
-        self.result = run(self._options, self._client, self._objective)
+        options = validated(Options, {**self._options.model_dump(), **changes})
+        self.result = run(options, self._client, self._objective)
         return self.result
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The best trial as {number, value, params}; None if there is none yet, or several objectives."""
-        best: dict[str, Any] | None = self.result.get("best")
-        return best
+        """The best trial in the run folder as {number, value, params}; None if none yet, or several objectives.
+
+        It is complete, keeps the constraints, and is the first of equal ones.
+        """
+        study = find_study(open_storage(self.url))
+        if study is None or len(study.directions) > 1:
+            return None
+        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+        trials = [trial for trial in study.get_trials(False, (TrialState.COMPLETE,)) if feasible(trial)]
+        if not trials:
+            return None
+        best = min(trials, key=lambda trial: (sign * float(trial.values[0]), trial.number))
+        names = study.user_attrs[IDENTITY]["space"]
+        return {"number": best.number, "value": best.values[0], "params": {name: best.params[name] for name in names}}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each: number, state, value, params_NAME, steps, seconds, ..."""

@@ -15,7 +15,7 @@ from jobs.tune.checkpoint import Checkpoint
 from jobs.tune.objective import Function, Source, finite, scores, wants_trial
 from jobs.tune.trial import Link, Signal, Stop, Trial
 
-KEPT = ("complete", "lost", "abandoned")
+KEPT = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
 DETAILS = 20_000
 """Characters of a traceback that are kept: its end says most."""
@@ -73,11 +73,15 @@ class Task:
 
 
 def run(function: Function, task: Task, link: Link, signal: Signal) -> dict[str, Any]:
-    """Call the user's function, and say how that ended: state, and values and metrics, or error and details."""
+    """Call the user's function, and say how that ended: state, and values and metrics, or error and details.
+
+    Beside those of an `Outcome`, states are: fault, of the storage; broken, what is wrong for all trials; timeout and
+    abandoned, as the driver said.
+    """
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
-    trial.close(keep=end["state"] in KEPT)
-    return end
+    trial.close(keep=end["state"] in KEPT and signal.reason in (None, "abandoned"))
+    return {name: clean(value) if isinstance(value, str) else value for name, value in end.items()}
 
 
 def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any]:
@@ -88,12 +92,12 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
             trial.save()
             if not finite([*values, *(metrics[name] for name in settings.constraints)]):
                 return {"state": "diverged"}
-            metrics = {name: value for name, value in metrics.items() if finite([value])}
+            metrics = {clean(name): value for name, value in metrics.items() if finite([value])}
             return {"state": "complete", "values": values, "metrics": metrics}
     except Stop:
         pass
     except ClusterError as error:
-        return {"state": "lost", "error": str(error)}
+        return {"state": "fault", "error": str(error)}
     except InputError as error:  # bad for all trials: the shipped network's --fixed
         return {"state": "broken", "error": str(error), "details": error.details}
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
@@ -103,8 +107,16 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
 
 
 def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    try:
+        text = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001  the user's exceptions may be broken, too
+        text = []
     return type(error).__name__ + (f": {text[0][:300]}" if text else "")
+
+
+def clean(text: str) -> str:
+    """Return a text that can be sent and written: names of files may hold bytes that are no characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -21,7 +21,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from jobs.errors import ClusterError, JobError
 from jobs.tune import isolated
 from jobs.tune.objective import Function
-from jobs.tune.task import Settings, Task, run
+from jobs.tune.task import Settings, Task, clean, run
 from jobs.tune.trial import Signal
 
 PLUGIN_SECONDS = 1.0
@@ -45,9 +45,9 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
     trials' threads share is a `Signal`.
     """
 
-    def __init__(self, key: str, settings: Settings) -> None:
+    def __init__(self, study: str, key: str, settings: Settings) -> None:
         self.name = self.key = key
-        self.settings = settings
+        self.study, self.settings = study, settings
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: only names the handlers, imports nothing of the user's."""
@@ -57,6 +57,9 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self._closed = False
         self._lock = threading.Lock()
         self._function: Function | None = None
+        for other in worker.plugins.values():
+            if isinstance(other, TrialPlugin) and other.study == self.study and other is not self:
+                other.give_up()  # an earlier attempt's, whose driver does not know yet
         worker.handlers[f"{self.key}-answer"] = self.answer
         worker.handlers[f"{self.key}-quit"] = self.quit
         logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
@@ -74,17 +77,23 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self.worker.log_event(self.key, {"kind": "ready", "worker": self.worker.address, **size})
 
     def teardown(self, worker: Worker) -> None:
-        """Called by Dask when the plugin goes, or another attempt's takes its place: trials that still run end.
+        """Called by Dask when the plugin goes: its study has ended, or its driver is gone."""
+        for call in ("answer", "quit"):
+            worker.handlers.pop(f"{self.key}-{call}", None)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End the trials that still run.
 
         One that does not notice, since it never reports, would keep its thread from those that come after it.
         """
+        if self._closed:
+            return
         self._closed = True
-        for call in ("answer", "quit"):
-            worker.handlers.pop(f"{self.key}-{call}", None)
         for signal in list(self._signals.values()):
             self._left.add(signal)
             signal.answer(0, "abandoned")
-        worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
+        self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
 
     def _leave(self) -> None:
         """End this process if a trial that was given up still runs, after a word to those who will miss it."""
@@ -125,6 +134,8 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
 
     def run(self, number: int, go: str, params: dict[str, Any]) -> None:
         """Run one try of a trial, and tell the driver when it starts and how it ends."""
+        if self._closed:
+            raise ClusterError(f"worker {self.worker.address} has given this study up")
         signal = self._signals[go] = Signal()
         try:
             self.send(go, kind="start", number=number)
@@ -143,7 +154,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         try:
             function = self.function()
         except JobError as error:
-            return {"state": "broken", "error": str(error), "details": error.details}
+            return {"state": "broken", "error": clean(str(error)), "details": clean(error.details)}
         return run(function, task, link, signal)
 
     def _scratch(self) -> str:

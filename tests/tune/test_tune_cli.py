@@ -19,6 +19,7 @@ import pytest
 from jobs import cli
 from jobs.storage import Storage, open_storage
 from jobs.tune import space
+from jobs.tune.options import Options
 from jobs.tune.table import load_study, rows
 
 SPACE = "x: {uniform: [0, 1]}\n"
@@ -99,7 +100,23 @@ GOOD = {"--objective": "trials:sleeps", "--space": "SPACE", "--run": "RUN"}
             "the shipped network takes no 'epoch'; did you mean 'epochs'?",
         ),
         ({"--objective": "jobs.tune.cnn:train"}, "the shipped network takes no 'x'"),
+        ({"--threads-per-trial": "2"}, "--threads-per-trial is 2, but workers on this machine have 1 (--threads)"),
         ({"--threads-per-trial": "0"}, "--threads-per-trial is '0', but must be greater than 0"),
+        ({"--fixed": "a=.nan"}, "a is nan, but must be a number, a text"),
+        ({"--constraints": "c"}, "--constraints is given without --metric"),
+        ({"--metric": "a,,b", "--direction": "maximize,minimize,maximize"}, "must be names, and one of them is empty"),
+        ({"--target": "nan"}, "--target is 'nan', but must be a finite number"),
+        ({"--target": "inf"}, "--target is 'inf', but must be a finite number"),
+        ({"--gpus-per-trial": "inf"}, "--gpus-per-trial is 'inf', but must be a finite number"),
+        ({"--max-seconds": "nan"}, "--max-seconds is 'nan', but must be"),
+        ({"--trial-timeout": "inf"}, "--trial-timeout is 'inf', but must be a finite number"),
+        ({"--deadline": "inf"}, "--deadline is 'inf', but must be a finite number"),
+        (
+            {"--sampler": "tpe", "--sampler-options": "n_startup_trials=abc"},
+            "--sampler tpe does not take these --sampler-options",
+        ),
+        ({"--sampler-options": "x=[1"}, "--sampler random does not take these --sampler-options: x; it takes none"),
+        ({"--pruner": "patient", "--pruner-options": "wrapped_pruner=x"}, "wrapped_pruner is 'x', but must be one of"),
     ],
 )
 def test_bad_input_is_one_line_before_work_begins(
@@ -118,6 +135,12 @@ def test_bad_input_is_one_line_before_work_begins(
     assert err.startswith("dask-jobs: error: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ["*.csv", "x=[1", "a: b: c", "2026-13-01", "!!int x"])
+def test_a_fixed_text_that_is_no_yaml(text: str) -> None:
+    """What YAML cannot read is a text."""
+    assert Options.model_validate({"fixed": {"data": text}}).fixed == {"data": text}
 
 
 def test_a_search_from_the_command_line(tmp_path: Path, space_file: str) -> None:

@@ -91,8 +91,8 @@ def test_failures_keep_their_traceback(isolated: Callable[..., Study], tmp_path:
 
 def test_what_workers_cannot_import(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that only the driver has is the same error as without processes."""
-    (tmp_path / "only_here.py").write_text("def train(parameters):\n    return 1.0\n")
+    (tmp_path / "only_driver_has.py").write_text("def train(parameters):\n    return 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    study = Study(client, "only_here:train", {"x": space.uniform(0, 1)}, run=str(tmp_path / "run"), isolate=True)
-    with pytest.raises(InputError, match="only_here:train: cannot import it"):
+    study = Study(client, "only_driver_has:train", {"x": space.uniform(0, 1)}, run=str(tmp_path / "run"), isolate=True)
+    with pytest.raises(InputError, match="only_driver_has:train: cannot import it"):
         study.run(trials=1)

@@ -18,7 +18,7 @@ from pods import pods_in
 
 from jobs import connect
 from jobs.errors import ClusterError, InputError
-from jobs.tune import Study, search, space
+from jobs.tune import Study, going, space
 
 
 def _space(folder: Path, low: float = 0) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_a_trial_that_kills_its_worker_is_found_out(breakable: Client, traces: P
     assert study.result["trials"] == {"complete": 10 - len(killers), "pruned": 0, "failed": len(killers), "diverged": 0}
     for row in study.rows():
         if row["number"] in killers:
-            assert "lost 2 times while it ran alone on its worker" in row["error"]
+            assert "lost 2 times while it ran alone (memory?)" in row["error"]
             assert len(list(traces.glob(f"try-{row['number']:02d}-*"))) in (2, 3)
 
 
@@ -90,7 +90,7 @@ def test_a_worker_that_leaves_in_order_is_nobodys_fault(breakable: Client, trace
     def leave() -> None:
         _until(lambda: len(list(traces.glob("try-*"))) == 2)
         breakable.retire_workers([min(breakable.scheduler_info()["workers"])])
-        _until(lambda: len(list(traces.glob("try-*"))) == 3)
+        _until(lambda: len(list(traces.glob("try-*"))) >= 3)
         (traces / "go").touch()
 
     thread = _meanwhile(leave)
@@ -154,7 +154,7 @@ def test_a_deaf_trial_is_ended_with_its_worker(
     breakable: Client, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trial out of time that never reports fails, and its worker process with it; those beside it are complete."""
-    monkeypatch.setattr(search, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(going, "GRACE_SECONDS", 0.3)
     study = Study(breakable, trials.deaf, _space(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5)
     study.run(trials=8)
     for row in study.rows():
@@ -173,7 +173,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, breakable: Client, traces
     cluster.scale(1)
     breakable.wait_for_workers(1)
     (traces / "go").touch()
-    study.run()
+    study.run(trials=2)
     _complete_once(study, 2)
 
 

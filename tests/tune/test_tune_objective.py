@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 import trials
 
 from jobs.errors import InputError
-from jobs.tune.objective import Imported, Pickled, name_of, source_of, wants_trial
+from jobs.tune.objective import Imported, Pickled, name_of, scores, source_of, wants_trial
 
 
 class _Model:
@@ -60,11 +63,14 @@ def test_who_gets_the_trial(function: Callable[..., Any], wants: bool) -> None: 
         ("trials:np", "--objective trials:np is module, but must be a function"),
         ("broken_objective:train", "cannot import it \\(ValueError: at import\\)"),
         ("broken_objective:no_argument", "cannot import it"),
+        ("leaving_objective:train", "cannot import it \\(SystemExit: 0\\)"),
+        (threading.Lock().__enter__, "cannot be pickled \\(TypeError: "),
     ],
 )
 def test_what_is_no_objective(function: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be imported or called is told in one line."""
     (tmp_path / "broken_objective.py").write_text("raise ValueError('at import')")
+    (tmp_path / "leaving_objective.py").write_text("import sys\nsys.exit(0)")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match=told) as caught:
         source_of(function)
@@ -92,3 +98,26 @@ def test_names() -> None:
     assert name_of(trials.quadratic) == "trials:quadratic"
     assert name_of("a:b") == "a:b"
     assert name_of(_Model()).endswith(":_Model")
+
+
+def test_a_pickle_whose_module_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a function's module is missing, one line says what to do, and the details have the traceback."""
+    (tmp_path / "only_at_home.py").write_text("def train(params): return 0.0")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        source = source_of(importlib.import_module("only_at_home").train)
+    monkeypatch.delitem(sys.modules, "only_at_home")
+    importlib.invalidate_caches()
+    told = r"the objective cannot be unpickled here \(ModuleNotFoundError: .*\): put its module on the Python path"
+    with pytest.raises(InputError, match=told) as caught:
+        source()
+    assert "Traceback" in caught.value.details
+
+
+def test_only_metrics_and_constraints_must_be_numbers() -> None:
+    """Of the other entries those that are no finite number are left out."""
+    returned = {"accuracy": 0.9, "excess": -1, "steps": 3, "model": "resnet", "sizes": [1, 2], "loss": float("nan")}
+    kept = {"accuracy": 0.9, "excess": -1.0, "steps": 3.0}
+    assert scores(returned, ["accuracy"], ["excess"]) == ([0.9], kept)
+    with pytest.raises(TypeError, match=r"metric 'model' returned 'resnet' \(str\), but must return a number"):
+        scores(returned, ["accuracy"], ["model"])

@@ -106,12 +106,42 @@ def test_a_missing_package_is_told(name: str) -> None:
         ("grid", {"points": 1}, "--sampler-options points is 1, but must be an integer >= 2"),
         ("tpe", {"gama": 3}, "--sampler tpe does not take these --sampler-options: .*'gama'"),
         ("qmc", {"qmc_type": "sobl"}, "--sampler qmc does not take these --sampler-options: .*sobl"),
+        ("qmc", {"independent_sampler": "x"}, "--sampler qmc does not take these --sampler-options: 'str' object"),
+        ("tpe", {"n_startup_trials": "abc"}, "--sampler tpe does not take these --sampler-options: '<' not supported"),
+        ("tpe", {"n_ei_candidates": "abc"}, "--sampler tpe does not take these --sampler-options: invalid literal"),
+        ("cmaes", {"popsize": "x"}, "--sampler cmaes does not take these --sampler-options: '>' not supported"),
+        ("nsgaii", {"population_size": "x"}, "--sampler nsgaii does not take these --sampler-options: '<' not"),
     ],
 )
 def test_wrong_options_of_a_sampler(name: str, options: dict[str, Any], told: str) -> None:
-    """What Optuna's sampler does not take is told in one line, with the option."""
-    with pytest.raises(InputError, match=told):
+    """What Optuna's sampler does not take is told in one line, also what only a proposal shows."""
+    with pytest.raises(InputError, match=told) as caught:
         make_sampler(name, SPACE, 0, 0, options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_large_seeds(name: str, studies: _Studies) -> None:
+    """A seed of more than 32 bits is a seed like others, and all its bits count."""
+    drawn = studies.run(name, 3, seed=2**40)
+    assert studies.run(name, 3, "same", seed=2**40) == drawn
+    assert studies.run(name, 3, "other", seed=2**40 + 2**33) != drawn
+
+
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in ("patient", "threshold")])
+def test_the_patient_pruner_takes_another_by_name(name: str) -> None:
+    """`wrapped_pruner` names one, which gets its default options."""
+    pruner: Any = make_pruner("patient", {"wrapped_pruner": name})
+    assert type(pruner._wrapped_pruner) is PRUNERS[name][0]
+    alone: Any = make_pruner("patient", {"wrapped_pruner": None})
+    assert alone._wrapped_pruner is None
+
+
+@pytest.mark.parametrize("name", ["medain", "patient", 3, [1]])
+def test_what_the_patient_pruner_does_not_take(name: Any) -> None:
+    """All but the other pruners' names are refused, with those."""
+    with pytest.raises(InputError, match="--pruner-options wrapped_pruner is .*, but must be one of asha, median, "):
+        make_pruner("patient", {"wrapped_pruner": name})
 
 
 @pytest.mark.parametrize("name", PRUNERS)

@@ -98,7 +98,16 @@ def test_yaml_means_what_python_says(tmp_path: Path) -> None:
         ("x: {integer: [0, 8], log: true}", "line 1: 'x': integer(0, 8, log): low must be >= 1"),
         ("x: {uniform: [0, 1]}\n\nx: {uniform: [0, 2]}", "line 3: 'x' is given a second time"),
         ("x: {uniform: [0, 1], uniform: [0, 2]}", "line 1: 'x' has the same key twice"),
-        ("x: {uniform: [0, 1], log: [1, 2]}", "line 1: 'x': 'log' is no kind"),
+        ("x: {uniform: [0, 1], log: [1, 2]}", "line 1: 'x' has the kinds uniform and log; give one"),
+        ("x: {uniform: [1, 2], log: true}", "line 1: 'x': log: true goes with integer only; write {log: [low, high]}"),
+        ("[a]: {uniform: [0, 1]}", "line 1: a name must be a text, and no list or mapping"),
+        ("{a: 1}: {uniform: [0, 1]}", "line 1: a name must be a text, and no list or mapping"),
+        ("x: {[a]: [0, 1]}", "line 1: 'x': a kind must be one of uniform, log, integer, choice, and no list"),
+        ("x: {uniform: [0, 1]}\0", "no YAML (unacceptable character"),
+        ("x: {choice: [2026-13-01]}", "no YAML (month must be in 1..12"),
+        ("x: {integer: [0, 9223372036854775808]}", "line 1: 'x': integer(0, 9223372036854775808): both must be in -2*"),
+        (f"x: {{uniform: [0, 1{'0' * 400}]}}", "must be a finite number"),
+        ("x: {uniform: [-1.7e+308, 1.7e+308]}", "uniform(-1.7e+308, 1.7e+308): high - low is not finite"),
         ("'': {uniform: [0, 1]}", "line 1: the name '' must be a text"),
         ("3: {uniform: [0, 1]}", "line 1: the name 3 must be a text"),
         ("x: {uniform: 3}", "line 1: 'x': uniform is 3, but must be a list"),
@@ -106,7 +115,10 @@ def test_yaml_means_what_python_says(tmp_path: Path) -> None:
         ("x: {uniform: [low, 1]}", "line 1: 'x': uniform('low', 1): 'low' must be a finite number"),
         ("x: {integer: [0.5, 3]}", "line 1: 'x': integer(0.5, 3): 0.5 must be an integer"),
         ("x: {uniform: [0, .inf]}", "line 1: 'x': uniform(0, inf): inf must be a finite number"),
-        ("x: {choice: [1, 1]}", "line 1: 'x': choice([1, 1]): a value is given twice"),
+        ("x: {choice: [1, 1]}", "line 1: 'x': choice: 1 is given twice"),
+        ("x: {choice: [a, 1, true]}", "line 1: 'x': choice: 1 and True are equal, so nothing tells them apart"),
+        ("x: {choice: [0, 0.0]}", "line 1: 'x': choice: 0 and 0.0 are equal"),
+        ("x: {choice: [1, .nan]}", "line 1: 'x': choice: nan must be finite, since the journal is JSON"),
         ("x: {choice: [[1], [2]]}", "line 1: 'x': choice: [1] must be a number, a text, a boolean or None"),
         ("x:", "line 1: 'x' is None, but must be {kind: [...]}"),
         ("x: 3", "line 1: 'x' is 3, but must be {kind: [...]}"),
@@ -137,9 +149,30 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({}, "space is empty"),
         ({"": space.uniform(0, 1)}, "space: '' must be a name"),
         ({"x": 3}, "space: x is 3, but must be one of uniform, log, integer, choice"),
+        ({"x": {"gauss": [0, 1]}}, "space: 'x': 'gauss' is no kind"),
     ],
 )
 def test_what_a_space_in_python_must_not_be(given: object, told: str) -> None:
     """A space in Python is a mapping of names to dimensions."""
     with pytest.raises(InputError, match=told):
         space.check(given)
+
+
+def test_a_space_in_python_may_be_as_in_yaml() -> None:
+    """Dimensions and entries as YAML has them go together."""
+    given = {"x": {"integer": [1, 9], "log": True}, "y": space.log(1, 2)}
+    assert space.check(given) == {"x": space.integer(1, 9, log=True), "y": space.log(1, 2)}
+
+
+def test_numpys_values_are_pythons() -> None:
+    """A choice from an array can be written as YAML and JSON."""
+    assert repr(space.choice(np.linspace(0, 1, 3)).values) == "(0.0, 0.5, 1.0)"
+
+
+def test_the_largest_integers() -> None:
+    """The whole range that is allowed can be drawn from, put on a grid and given to Optuna."""
+    dimension = space.integer(-(2**53), 2**53)
+    distribution = dimension.distribution()
+    for value in [dimension.draw(np.random.default_rng(0)), *dimension.grid(3)]:
+        assert distribution.to_external_repr(distribution.to_internal_repr(value)) == value
+    assert dimension.grid(3) == [-(2**53), 0, 2**53]

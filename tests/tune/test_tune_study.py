@@ -12,9 +12,7 @@ from distributed import Client
 from trials import QUADRATIC as SPACE
 
 from jobs.errors import InputError, UserCodeError
-from jobs.storage import open_storage
 from jobs.tune import Study, space
-from jobs.tune.table import load_study, rows
 
 X = {"x": space.uniform(-1, 1)}
 
@@ -80,21 +78,6 @@ def test_more_trials_go_on_with_the_table(studies: Any, client: Client, tmp_path
     through.run(trials=9)
     assert _table(study) == _table(through)
     assert study.result["attempt"] == 2
-
-
-def test_a_finished_study_is_not_repeated(studies: Any) -> None:
-    """The same call on a study that has ended returns its result and says so."""
-    study = studies(trials.quadratic)
-    first = study.run(trials=3)
-    assert study.run(trials=3) == json.loads(json.dumps(first)) | {"job": "tune", "already": True}
-
-
-def test_fewer_trials_than_there_are(studies: Any) -> None:
-    """Asking for fewer trials than are done is refused before work begins."""
-    study = studies(trials.quadratic)
-    study.run(trials=5)
-    with pytest.raises(InputError, match=r"--trials is 4, but 5 are already done in --run .*; ask for more"):
-        study.run(trials=4)
 
 
 @pytest.mark.parametrize(
@@ -278,27 +261,6 @@ def test_an_objective_that_never_reports_is_told_of_once(studies: Any, capfd: py
     studies(trials.sleeps, X).run(trials=5)
     assert capfd.readouterr().err.count("the objective has reported nothing") == 1
     studies(trials.sleeps, X, run="second", pruner="none")
-
-
-def test_the_table_can_be_read_by_others(studies: Any, tmp_path: Path) -> None:
-    """`load_study` gives Optuna's study of a run folder, with the table's rows."""
-    study = studies(trials.quadratic)
-    study.run(trials=4)
-    loaded = load_study(open_storage(tmp_path / "run"))
-    assert rows(loaded) == study.rows()
-    assert loaded.best_trial.number == study.best["number"]
-    with pytest.raises(InputError, match="holds no study yet"):
-        load_study(open_storage(tmp_path / "empty"))
-
-
-def test_options_that_a_study_does_not_have(studies: Any, client: Client) -> None:
-    """A mistyped option or limit is refused at once."""
-    with pytest.raises(InputError, match="there is no option 'trails'"):
-        studies(trials.quadratic, trails=3)
-    with pytest.raises(InputError, match="there is no limit 'seed'"):
-        studies(trials.quadratic).run(seed=3)
-    with pytest.raises(InputError, match="--trials is 0"):
-        studies(trials.quadratic).run(trials=0)
 
 
 def test_what_is_wrong_for_all_trials_ends_the_search(studies: Any) -> None:

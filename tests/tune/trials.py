@@ -68,6 +68,41 @@ def fails(params):
     return params["x"]
 
 
+def speaks(params):
+    """Raise with a text that is no Unicode, for half of the space."""
+    if params["x"] < 0:
+        raise FileNotFoundError("bad name \udcff")
+    return params["x"]
+
+
+class Mumbled(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def mumbles(params):
+    """Raise what cannot be told."""
+    raise Mumbled
+
+
+def naps(params):
+    """Take 0.8 s, without a report."""
+    time.sleep(0.8)
+    return 1.0
+
+
+LEFT_BEHIND = []
+
+
+def leaks(params):
+    """Leave 60 MB behind."""
+    LEFT_BEHIND.append(np.ones(60_000_000, np.uint8))
+    time.sleep(0.4)
+    return params["x"]
+
+
 def refuses(params):
     """Say that what all trials get is wrong."""
     raise InputError("there are no such data")

@@ -1,0 +1,161 @@
+"""Faults that are no trial's: of the storage, of texts, of memory, of drivers that were killed or replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+import trials
+import yaml
+from distributed import Client, LocalCluster
+from pods import pods_in
+
+from jobs.errors import ClusterError
+from jobs.storage import open_storage
+from jobs.tune import Study, search, space
+from jobs.tune.table import load_study, rows
+
+
+def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _space(folder: Path, low: float = 0) -> dict[str, Any]:
+    return {"x": space.uniform(low, 1), "folder": space.choice([str(folder)])}
+
+
+def test_texts_that_are_no_unicode(studies: Any, traces: Path) -> None:
+    """An error that names a file of undecodable bytes is a failed trial like others, also if it cannot be told."""
+    study = studies(trials.speaks, _space(traces, -1))
+    study.run(trials=4)
+    errors = {row["error"] for row in study.rows() if row["state"] == "failed"}
+    assert errors == {"FileNotFoundError: bad name \\udcff"}
+    assert study.result["trials"]["complete"] > 0
+
+
+def test_an_error_that_cannot_be_told(studies: Any) -> None:
+    """An exception whose own text raises is told by its type."""
+    study = studies(trials.mumbles)
+    with pytest.raises(Exception, match="all 1 trials have failed"):
+        study.run(trials=1)
+    assert study.rows()[0]["error"] == "Mumbled"
+
+
+def _break_checkpoints(study: Study, traces: Path, folder: Path) -> Callable[[], None]:
+    """Run one trial, then let a file take the folder's place; return what undoes that."""
+    for number in range(3):
+        (traces / f"died-{number}").touch()  # the objective dies once in each trial that has not
+    study.run(trials=1)
+    folder.rename(folder.with_name("aside"))
+    folder.touch()
+
+    def mend() -> None:
+        folder.unlink()
+        folder.with_name("aside").rename(folder)
+
+    return mend
+
+
+def test_a_storage_that_fails_for_a_while(studies: Any, tmp_path: Path, traces: Path) -> None:
+    """Checkpoints that cannot be written are no trial's fault: all are complete once they can be, one loss allowed."""
+    study = studies(trials.saves, _space(traces), max_losses=1)
+    mend = _break_checkpoints(study, traces, tmp_path / "run/checkpoints")
+    mended = threading.Timer(3, mend)
+    mended.start()
+    study.run(trials=3)
+    mended.join()
+    assert {row["state"] for row in study.rows()} == {"complete"}
+    assert max(row["tries"] for row in study.rows()) > 1
+
+
+def test_a_storage_that_fails_for_good(
+    studies: Any, tmp_path: Path, traces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the cluster has failed, and no trial."""
+    monkeypatch.setattr(search, "FAULTS", 2)
+    study = studies(trials.saves, _space(traces))
+    _break_checkpoints(study, traces, tmp_path / "run/checkpoints")
+    with pytest.raises(ClusterError, match="trials are lost again and again; the last, trial"):
+        study.run(trials=3)
+    assert {row["state"] for row in study.rows()[1:]} == {"running"}
+
+
+def test_late_is_failed(studies: Any) -> None:
+    """A trial that ends after its time, before it could be stopped, is failed all the same."""
+    study = studies(trials.naps, trial_timeout=0.3)
+    with pytest.raises(Exception, match="all 2 trials have failed"):
+        study.run(trials=2)
+    assert {row["error"] for row in study.rows()} == {"took longer than 0.3 s (--trial-timeout)"}
+
+
+def test_a_worker_that_is_full_is_started_again(tmp_path: Path) -> None:
+    """Trials that leave memory behind pause their worker; it is replaced, and all are complete."""
+    options = {"processes": True, "dashboard_address": "127.0.0.1:0", "memory_limit": "420MB"}
+    with (
+        dask.config.set({"distributed.worker.memory.terminate": False, "distributed.worker.memory.pause": 0.6}),
+        LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster,
+        Client(cluster) as client,
+    ):
+        study = Study(client, trials.leaks, {"x": space.uniform(0, 1)}, run=str(tmp_path / "run"), max_losses=1)
+        before = set(client.run(os.getpid).values())
+        study.run(trials=8)
+        assert not before & set(client.run(os.getpid).values())
+    assert {row["state"] for row in study.rows()} == {"complete"}
+
+
+def test_a_killed_drivers_trials_are_no_burden_of_others(
+    cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path
+) -> None:
+    """Another study on the same workers waits until the trials that a killed driver left have ended, or are ended."""
+    (tmp_path / "space.yaml").write_text(f"x: {{uniform: [-1, -0.5]}}\nfolder: {{choice: ['{traces}']}}\n")
+    program = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "tune"]
+    what = ["--objective", "trials:deaf", "--space", str(tmp_path / "space.yaml"), "--run", str(tmp_path / "first")]
+    with subprocess.Popen(
+        [*program, *what, "--scheduler", cluster.scheduler_address], stderr=subprocess.DEVNULL
+    ) as first:
+        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        first.send_signal(signal.SIGKILL)
+    study = Study(breakable, trials.quadratic, trials.QUADRATIC, run=str(tmp_path / "second"), max_losses=1)
+    study.run(trials=5)
+    assert study.result["trials"]["complete"] == 5
+
+
+def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
+    """A driver that lives on elsewhere while another goes on with its study ends with 4, and harms nothing."""
+    with pods_in(tmp_path) as pods:
+        pods.scheduler(), pods.worker("first"), pods.worker("second")
+        options = {
+            "job": "tune",
+            "objective": "trials:waits",
+            "space": {"x": {"uniform": [0, 1]}, "folder": {"choice": [str(traces)]}},
+            "trials": 6,
+            "run": str(tmp_path / "run"),
+            "scheduler": pods.address,
+            "workers": 2,
+            "max_losses": 1,
+        }
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(options))
+        old = pods.start("old", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
+        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        (claim,) = (tmp_path / "run/attempts").iterdir()
+        claim.write_text(json.dumps(json.loads(claim.read_text()) | {"host": "elsewhere"}))
+        new = pods.start("new", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
+        assert old.wait(60) == 4, pods.log("old")
+        _until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        (traces / "go").touch()
+        assert new.wait(60) == 0, pods.log("new")
+    table = rows(load_study(open_storage(tmp_path / "run")))
+    assert [(row["number"], row["state"]) for row in table] == [(number, "complete") for number in range(6)]
