@@ -1,4 +1,4 @@
-"""Batch jobs for numerical work on Dask clusters: `connect` to one, then see `jobs.minimize`.
+"""Batch jobs for numerical work on Dask clusters: `connect` to one, then see `jobs.minimize` and `jobs.tune`.
 
 Public: `connect`, and the errors of `jobs.errors`.
 """
@@ -11,6 +11,9 @@ from jobs.errors import ClusterError, DataError, InputError, JobError, Stopped, 
 
 if TYPE_CHECKING:
     from jobs.cluster import connect
+
+JOBS = ("minimize", "tune")
+"""The jobs' names: each is a folder here, a command, a chart, and a module of `jobs.report` that says what it adds."""
 
 __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "UserCodeError", "connect"]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from jobs import JOBS
 from jobs.errors import InputError, JobError, Stopped, nearest
 
 USAGE = """usage: dask-jobs COMMAND [options]
@@ -85,7 +88,8 @@ def tell(error: JobError) -> int:
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int]:
-    commands = {"minimize": _minimize, "tune": _tune, "show": _show, "report": _report}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {job: functools.partial(_job, job) for job in JOBS}
+    commands |= {"show": _show, "report": _report}
     known = [*commands, *RELEASE_COMMANDS]
     if name not in known:
         raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
@@ -99,31 +103,15 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
     return command
 
 
-def _minimize(arguments: Sequence[str]) -> int:
-    from jobs.minimize.job import run
-    from jobs.minimize.options import Options
-    from jobs.minimize.summary import show
+def _job(name: str, arguments: Sequence[str]) -> int:
     from jobs.options import parse
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
-    options = parse(Options, "dask-jobs minimize", arguments)
+    job, own, summary = (importlib.import_module(f"jobs.{name}.{part}") for part in ("job", "options", "summary"))
+    options = parse(own.Options, f"dask-jobs {name}", arguments)
     if options.run is None:
-        options = options.model_copy(update={"run": f"runs/minimize-{time.strftime('%Y%m%d-%H%M%S')}"})
-    show(run(options), str(options.run))
-    return 0
-
-
-def _tune(arguments: Sequence[str]) -> int:
-    from jobs.options import parse
-    from jobs.tune.job import run
-    from jobs.tune.options import Options
-    from jobs.tune.summary import show
-
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
-    options = parse(Options, "dask-jobs tune", arguments)
-    if options.run is None:
-        options = options.model_copy(update={"run": f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"})
-    show(run(options), str(options.run))
+        options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
+    summary.show(job.run(options), str(options.run))
     return 0
 
 

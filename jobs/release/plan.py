@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from jobs import JOBS
 from jobs.errors import InputError, JobError, nearest
 from jobs.options import validated
 from jobs.release.room import Amounts, Need, free_nodes, place, quantity
@@ -23,8 +24,6 @@ from jobs.release.values import Values
 from jobs.release.values_given import values_given
 from jobs.release.values_parts import Placement
 from jobs.tune.slots import Worker
-
-JOBS = ("minimize", "tune")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from jobs import JOBS
 from jobs.errors import InputError
 from jobs.report.folder import read_run
 from jobs.report.general import given, head, how_to_go_on, options, versions
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 __all__ = ["write_report"]
-
-JOBS = ("minimize", "tune")
-"""Jobs that have a report: what they add to it is the `REPORT` of their module here, imported when it is needed."""
 
 
 def write_report(storage: Storage) -> str:

@@ -47,6 +47,7 @@ class Pool:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
         self._scheduler: float | None = None
+        self._connection: Any = None
         self._asked = -REFRESH_SECONDS
         self._listed: dict[str, float] = {}  # since when; for ever, if it is known to be ready
 
@@ -59,12 +60,17 @@ class Pool:
         Raises:
             ClusterError: the scheduler is gone.
         """
+        if self._client.status == "running" and self._client.scheduler_comm is not self._connection:
+            self._scheduler, self._asked = (
+                None,
+                -REFRESH_SECONDS,
+            )  # the scheduler took us for gone, and forgot the study
         if time.monotonic() - self._asked < REFRESH_SECONDS:
             return None
         try:
             identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
             if identity["started"] != self._scheduler:
-                self._listed = {}
+                self._listed, self._connection = {}, self._client.scheduler_comm
                 self._join()
                 self._scheduler = identity["started"]
         except OSError as error:

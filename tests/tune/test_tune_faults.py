@@ -159,3 +159,20 @@ def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
         assert new.wait(60) == 0, pods.log("new")
     table = rows(load_study(open_storage(tmp_path / "run")))
     assert [(row["number"], row["state"]) for row in table] == [(number, "complete") for number in range(6)]
+
+
+def test_a_broken_connection_to_the_scheduler(breakable: Client, traces: Path, tmp_path: Path) -> None:
+    """A driver whose connection breaks connects again, brings its plugin anew, and runs what was cut off once more."""
+    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), max_losses=1)
+
+    def cut() -> None:
+        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        breakable.loop.add_callback(breakable.scheduler_comm.comm.abort)
+        _until(lambda: len(list(traces.glob("try-*"))) >= 6)
+        (traces / "go").touch()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    study.run(trials=8)
+    thread.join()
+    assert {row["state"] for row in study.rows()} == {"complete"}
