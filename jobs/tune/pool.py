@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from distributed import Client, Future
+from distributed.core import clean_exception
 from distributed.protocol.pickle import dumps
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, InputError
 from jobs.tune.presence import Presence
 from jobs.tune.slots import Worker
 from jobs.tune.task import Settings
@@ -59,6 +60,7 @@ class Pool:
 
         Raises:
             ClusterError: the scheduler is gone.
+            InputError: a worker does not know what trials are.
         """
         if self._client.status == "running" and self._client.scheduler_comm is not self._connection:
             self._scheduler, self._asked = (
@@ -98,12 +100,17 @@ class Pool:
                 self._client.scheduler.register_scheduler_plugin, plugin=presence, name=self._key, idempotent=False
             )
         plugin = dumps(self._plugin)
-        self._ask(self._client.scheduler.register_worker_plugin, plugin=plugin, name=self._key, idempotent=False)
+        told = self._ask(self._client.scheduler.register_worker_plugin, plugin=plugin, name=self._key, idempotent=False)
+        for address, answer in (told or {}).items():
+            if answer["status"] == "error":
+                _, error, _ = clean_exception(answer["exception"], answer["traceback"])
+                raise InputError(f"worker {address} cannot run trials ({error}); is dask-jobs installed there?")
 
-    def _ask(self, call: Any, **arguments: Any) -> None:
+    def _ask(self, call: Any, **arguments: Any) -> Any:
         """Let the scheduler do something, and wait a little: it waits for all workers, also for one that is frozen."""
         with contextlib.suppress(TimeoutError):
-            self._client.sync(call, callback_timeout=ASK_SECONDS, **arguments)
+            return self._client.sync(call, callback_timeout=ASK_SECONDS, **arguments)
+        return None
 
     def _on_word(self, event: tuple[float, Event]) -> None:
         self._events.put(event[1])

@@ -20,10 +20,11 @@ import yaml
 from distributed import Client, LocalCluster
 from pods import pods_in
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
 from jobs.tune import Study, search, space
 from jobs.tune.table import load_study, rows
+from jobs.tune.worker import TrialPlugin
 
 
 def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
@@ -176,3 +177,15 @@ def test_a_broken_connection_to_the_scheduler(breakable: Client, traces: Path, t
     study.run(trials=8)
     thread.join()
     assert {row["state"] for row in study.rows()} == {"complete"}
+
+
+def _refuse(plugin: TrialPlugin, worker: Any) -> None:
+    raise ModuleNotFoundError("No module named 'jobs'")
+
+
+def test_workers_without_this_package(studies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot take the plugin is told at once, and what to install."""
+    monkeypatch.setattr(TrialPlugin, "setup", _refuse)
+    with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as own:
+        with pytest.raises(InputError, match=r"cannot run trials \(No module named 'jobs'\); is dask-jobs installed"):
+            Study(own, trials.quadratic, trials.QUADRATIC, run=studies(trials.quadratic).url).run(trials=1)
