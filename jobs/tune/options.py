@@ -40,7 +40,7 @@ class Options(JobOptions):
     objective: str = Field(
         default="jobs.tune.cnn:train",
         description="module:function; the function takes the hyperparameters, a dict, and if it likes the trial, and "
-        "returns a score or a dict of metrics; without one, the shipped convolutional network learns the shipped digits",
+        "returns a score or a dict of metrics; without one, a small network learns the shipped digits",
     )
     space: str | dict[str, Any] | None = Field(
         default=None,
