@@ -236,10 +236,14 @@ def test_constraints(tmp_path):
 
     def constrained(book, ticket):
         return Outcome(
-            "complete", (float(ticket.number),), {"excess": ticket.number - 3.5}, seconds=0.5, worker="tcp://a:1"
+            "complete",
+            (float(ticket.number),),
+            {"score": float(ticket.number), "excess": ticket.number - 3.5},
+            seconds=0.5,
+            worker="tcp://a:1",
         )
 
-    storage = recorded(tmp_path / "run", 6, constrained, constraints=["excess"])
+    storage = recorded(tmp_path / "run", 6, constrained, metric=["score"], constraints=["excess"])
     assert read_search(storage).best.number == 3
     assert text_of(storage).count("breaks a constraint") == 2
 
@@ -294,9 +298,9 @@ def test_importances_find_what_matters(tmp_path):
 
 def test_choices_of_any_type_have_places():
     """3, "3", True and None are different values of a choice, and are written differently where they would not be."""
-    choice = space.choice([1, True, "3", 3, None])
-    assert coordinates(choice, [None, "3", 3, True, 1]).tolist() == [4, 2, 3, 1, 0]
-    assert labels(choice) == ["1", "True", "'3'", "3", "None"]
+    choice = space.choice([0, True, "3", 3, None])
+    assert coordinates(choice, [None, "3", 3, True, 0]).tolist() == [4, 2, 3, 1, 0]
+    assert labels(choice) == ["0", "True", "'3'", "3", "None"]
 
 
 def test_a_few_bad_values_do_not_flatten_a_plot():
