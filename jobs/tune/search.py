@@ -17,6 +17,8 @@ from jobs.tune.slots import Slots, Worker
 
 POLL_SECONDS = 0.25
 """How often it looks for a signal or a time that is over while nothing else happens."""
+GATHER_SECONDS = 1.0
+"""How long the first trials wait for all workers to be ready, so that they are spread over them."""
 FAULTS = 10
 """How often in a row, with pauses, tries may be lost to the cluster or the storage; once more ends the attempt."""
 PAUSE_SECONDS = 10.0
@@ -135,7 +137,8 @@ class Search:
 
     def _fill(self) -> None:
         """Start trials while there are slots: first those that were lost, suspects only where they are alone."""
-        if time.monotonic() < self._pause:
+        now = time.monotonic()
+        if now < self._pause or (now - self._began < GATHER_SECONDS and not self._slots.gathered):
             return
         for ticket in list(self._waiting):
             alone = ticket.number in self._suspects

@@ -52,6 +52,11 @@ class Slots:
         """How many trials all workers run at once."""
         return sum(map(self.capacity, self.workers.values()))
 
+    @property
+    def gathered(self) -> bool:
+        """Whether all workers are ready."""
+        return all(worker.ready for worker in self.workers.values())
+
     def too_small(self) -> str:
         """Return why no worker takes a trial, as a person is told it."""
         threads = max(worker.threads for worker in self.workers.values())
