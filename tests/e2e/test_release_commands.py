@@ -81,7 +81,7 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
 
 def test_ctrl_c_leaves_the_job_running(watched: Watched) -> None:
     """SIGINT ends `wait` with 130, and the release goes on to its end; so does --timeout with 124."""
-    watched.install("fit", values=slow_values())
+    watched.install("fit", values=slow_values(SLOW_SECONDS="0.08"))
     watched.until_event("fit", "attempt")
     assert watched.tell("wait", "fit", "--timeout", "1")[0] == 124
     with _started(watched, "wait", "fit") as process:
