@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 
 from jobs.tune import space as spaces
-from jobs.tune.table import IDENTITY, feasible, find_study, row, state_of
+from jobs.tune.table import IDENTITY, feasible, find_study, front, row, state_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class Search:
     @cached_property
     def front(self) -> list[FrozenTrial]:
         """The trials that no other beats in all of several objectives, by their numbers."""
-        return sorted(self.study.best_trials, key=lambda trial: trial.number) if len(self.metrics) > 1 else []
+        return front(self.study)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from jobs.tune.dimensions import Value
 from jobs.tune.journal import ATTEMPT, Journal, Recorded
 from jobs.tune.outcome import STATES, Outcome
 from jobs.tune.space import Space, draw
-from jobs.tune.table import IDENTITY, RUN, feasible, row, state_of
+from jobs.tune.table import IDENTITY, RUN, feasible, front, rank, row, state_of
 
 LOSSES = "losses"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -250,15 +250,11 @@ class Book:
         """Return whether a trial is the best so far; of equals, the one with the lower number is."""
         if trial.state != TrialState.COMPLETE or len(self.directions) > 1 or not feasible(trial):
             return False
-        if self.best is None:
-            return True
-        sign = -1.0 if self.maximize else 1.0
-        mine, best = (sign * float(t.value or 0.0) for t in (trial, self.best))
-        return (mine, trial.number) < (best, self.best.number)
+        return self.best is None or rank(trial, maximize=self.maximize) < rank(self.best, maximize=self.maximize)
 
     def front(self) -> list[FrozenTrial]:
         """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
-        return sorted(self.study.best_trials, key=lambda trial: trial.number) if len(self.directions) > 1 else []
+        return front(self.study)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each, by their numbers; see `row`."""

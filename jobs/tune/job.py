@@ -150,12 +150,9 @@ def read(checked: Plan, folder: Run) -> Recorded:
     recorded = journals.read(folder.storage)
     done = check_recorded(recorded, checked.identity)
     if done > checked.trials:
-        what = (
-            f"--trials is {checked.trials}"
-            if checked.trials == checked.options.trials
-            else (f"the grid has {checked.trials} points")
-        )
-        hint = "ask for more" if what.startswith("--") else "take another --sampler, or more points"
+        what, hint = f"--trials is {checked.trials}", "ask for more"
+        if checked.trials < checked.options.trials:
+            what, hint = f"the grid has {checked.trials} points", "take another --sampler, or more points"
         raise InputError(f"{what}, but {done:,} trials are already done in --run {folder.url}; {hint}")
     return recorded
 

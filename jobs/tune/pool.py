@@ -63,10 +63,7 @@ class Pool:
             InputError: a worker does not know what trials are.
         """
         if self._client.status == "running" and self._client.scheduler_comm is not self._connection:
-            self._scheduler, self._asked = (
-                None,
-                -REFRESH_SECONDS,
-            )  # the scheduler took us for gone, and forgot the study
+            self._bring_anew()  # the scheduler took us for gone, and forgot the study
         if time.monotonic() - self._asked < REFRESH_SECONDS:
             return None
         try:
@@ -89,6 +86,10 @@ class Pool:
             for address, worker in sorted(identity["workers"].items())
             if worker["status"] in ("init", "running", "paused")
         }
+
+    def _bring_anew(self) -> None:
+        """Let the next `refresh` make the study known again."""
+        self._scheduler, self._asked = None, -REFRESH_SECONDS
 
     def _join(self) -> None:
         """Make this study known to a scheduler that does not know it, the first or one that was restarted."""
@@ -151,8 +152,8 @@ class Pool:
     def _on_future(self, go: str, number: int, future: Future) -> None:
         if go in self._futures:
             error = future.exception() if future.status == "error" else None
-            if isinstance(error, ClusterError):  # its worker has lost the plugin: bring it again
-                self._scheduler, self._asked = None, -REFRESH_SECONDS
+            if isinstance(error, ClusterError):  # its worker has lost the plugin
+                self._bring_anew()
             text = f"{type(error).__name__}: {error}" if error else future.status
             self._events.put({"kind": "future", "go": go, "number": number, "error": text})
 

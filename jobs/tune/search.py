@@ -257,6 +257,7 @@ class Search:
         blame = blame and address not in self._leaving
         self._leaving.discard(address)
         lost = {go: going for go, going in self._going.items() if going.address == address}
+        suspected = blame and all(going.late is None for going in lost.values())  # else it was ended for one's time
         for go, going in reversed(lost.items()):
             self._release(go)
             if going.over:
@@ -264,8 +265,6 @@ class Search:
             if going.late is not None:
                 self._end(going, Outcome("failed", error=overtime(self._limits.trial_seconds), seconds=going.seconds))
                 continue
-            killed_for_another = any(other.late is not None for other in lost.values())
-            suspected = blame and not killed_for_another
             if suspected:
                 self._suspects.add(going.ticket.number)
             self._again(going.ticket, alone=suspected and len(lost) == 1, why=f"worker {address} is gone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
@@ -18,7 +19,7 @@ from jobs.tune.dimensions import Dimension
 from jobs.tune.job import plan, run
 from jobs.tune.objective import name_of
 from jobs.tune.options import Options
-from jobs.tune.table import IDENTITY, feasible, find_study, load_study, rows
+from jobs.tune.table import IDENTITY, feasible, find_study, load_study, rank, rows
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -84,11 +85,10 @@ class Study:
         study = find_study(open_storage(self.url))
         if study is None or len(study.directions) > 1:
             return None
-        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
         trials = [trial for trial in study.get_trials(False, (TrialState.COMPLETE,)) if feasible(trial)]
         if not trials:
             return None
-        best = min(trials, key=lambda trial: (sign * float(trial.values[0]), trial.number))
+        best = min(trials, key=partial(rank, maximize=study.direction == StudyDirection.MAXIMIZE))
         names = study.user_attrs[IDENTITY]["space"]
         return {"number": best.number, "value": best.values[0], "params": {name: best.params[name] for name in names}}
 

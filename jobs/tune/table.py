@@ -75,6 +75,17 @@ def feasible(trial: FrozenTrial) -> bool:
     return all(value <= 0 for value in trial.constraints.values())
 
 
+def rank(trial: FrozenTrial, *, maximize: bool) -> tuple[float, int]:
+    """Return by what complete trials of one objective are ordered, the best first: value, and number of equal ones."""
+    value = float(trial.values[0])
+    return (-value if maximize else value), trial.number
+
+
+def front(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
+    return sorted(study.best_trials, key=lambda trial: trial.number) if len(study.directions) > 1 else []
+
+
 def state_of(trial: FrozenTrial) -> Any:
     """Return complete, pruned, failed or diverged; running for a trial that has not ended."""
     if not trial.state.is_finished():

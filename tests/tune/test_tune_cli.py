@@ -8,13 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+import trials
 
 from jobs import cli
 from jobs.storage import Storage, open_storage
@@ -48,13 +47,6 @@ def _started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
                     child.kill()
         process.kill()
         process.communicate()
-
-
-def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -177,7 +169,7 @@ def _killed_twice(storage: Storage, *arguments: str) -> None:
     for _ in range(2):
         before = _done(storage)
         with _started(*arguments) as process:
-            _until(lambda before=before: _done(storage) >= before + 2)  # type: ignore[misc]
+            trials.until(lambda before=before: _done(storage) >= before + 2)  # type: ignore[misc]
             os.kill(process.pid, signal.SIGKILL)
     with _started(*arguments) as process:
         code, _, err = _end(process)
@@ -211,7 +203,7 @@ def test_sigterm_stops_with_all_saved(tmp_path: Path, space_file: str, traces: P
     arguments = ["--objective", "trials:waits", "--space", space_file, "--run", str(tmp_path / "run")]
     arguments += ["--trials", "5", "--workers", "2"]
     with _started(*arguments) as process:
-        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
         process.send_signal(signal.SIGTERM)
         code, _, err = _end(process)
     assert code == 4

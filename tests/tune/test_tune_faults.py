@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,20 +26,9 @@ from jobs.tune.table import load_study, rows
 from jobs.tune.worker import TrialPlugin
 
 
-def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def _space(folder: Path, low: float = 0) -> dict[str, Any]:
-    return {"x": space.uniform(low, 1), "folder": space.choice([str(folder)])}
-
-
 def test_texts_that_are_no_unicode(studies: Any, traces: Path) -> None:
     """An error that names a file of undecodable bytes is a failed trial like others, also if it cannot be told."""
-    study = studies(trials.speaks, _space(traces, -1))
+    study = studies(trials.speaks, trials.with_folder(traces, -1))
     study.run(trials=4)
     errors = {row["error"] for row in study.rows() if row["state"] == "failed"}
     assert errors == {"FileNotFoundError: bad name \\udcff"}
@@ -72,7 +60,7 @@ def _break_checkpoints(study: Study, traces: Path, folder: Path) -> Callable[[],
 
 def test_a_storage_that_fails_for_a_while(studies: Any, tmp_path: Path, traces: Path) -> None:
     """Checkpoints that cannot be written are no trial's fault: all are complete once they can be, one loss allowed."""
-    study = studies(trials.saves, _space(traces), max_losses=1)
+    study = studies(trials.saves, trials.with_folder(traces), max_losses=1)
     mend = _break_checkpoints(study, traces, tmp_path / "run/checkpoints")
     mended = threading.Timer(3, mend)
     mended.start()
@@ -87,7 +75,7 @@ def test_a_storage_that_fails_for_good(
 ) -> None:
     """Then the cluster has failed, and no trial."""
     monkeypatch.setattr(search, "FAULTS", 2)
-    study = studies(trials.saves, _space(traces))
+    study = studies(trials.saves, trials.with_folder(traces))
     _break_checkpoints(study, traces, tmp_path / "run/checkpoints")
     with pytest.raises(ClusterError, match="trials are lost again and again; the last, trial"):
         study.run(trials=3)
@@ -127,7 +115,7 @@ def test_a_killed_drivers_trials_are_no_burden_of_others(
     with subprocess.Popen(
         [*program, *what, "--scheduler", cluster.scheduler_address], stderr=subprocess.DEVNULL
     ) as first:
-        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
         first.send_signal(signal.SIGKILL)
     study = Study(breakable, trials.quadratic, trials.QUADRATIC, run=str(tmp_path / "second"), max_losses=1)
     study.run(trials=5)
@@ -150,12 +138,12 @@ def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
         }
         (tmp_path / "job.yaml").write_text(yaml.safe_dump(options))
         old = pods.start("old", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
-        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
         (claim,) = (tmp_path / "run/attempts").iterdir()
         claim.write_text(json.dumps(json.loads(claim.read_text()) | {"host": "elsewhere"}))
         new = pods.start("new", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
         assert old.wait(60) == 4, pods.log("old")
-        _until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        trials.until(lambda: len(list(traces.glob("try-*"))) >= 4)
         (traces / "go").touch()
         assert new.wait(60) == 0, pods.log("new")
     table = rows(load_study(open_storage(tmp_path / "run")))
@@ -164,12 +152,12 @@ def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
 
 def test_a_broken_connection_to_the_scheduler(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """A driver whose connection breaks connects again, brings its plugin anew, and runs what was cut off once more."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), max_losses=1)
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), max_losses=1)
 
     def cut() -> None:
-        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
         breakable.loop.add_callback(breakable.scheduler_comm.comm.abort)
-        _until(lambda: len(list(traces.glob("try-*"))) >= 6)
+        trials.until(lambda: len(list(traces.glob("try-*"))) >= 6)
         (traces / "go").touch()
 
     thread = threading.Thread(target=cut)

@@ -6,10 +6,8 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trials
@@ -19,17 +17,6 @@ from pods import pods_in
 from jobs import connect
 from jobs.errors import ClusterError, InputError
 from jobs.tune import Study, going, space
-
-
-def _space(folder: Path, low: float = 0) -> dict[str, Any]:
-    return {"x": space.uniform(low, 1), "folder": space.choice([str(folder)])}
-
-
-def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _meanwhile(action: Callable[[], None]) -> threading.Thread:
@@ -52,10 +39,10 @@ def _complete_once(study: Study, count: int) -> None:
 @pytest.mark.parametrize("victims", [1, 2])
 def test_workers_killed_in_mid_trial(victims: int, breakable: Client, traces: Path, tmp_path: Path) -> None:
     """kill -9 of one worker, or of all, with four trials running: each is complete once, with its own parameters."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
 
     def kill() -> None:
-        _until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        trials.until(lambda: len(list(traces.glob("try-*"))) >= 4)
         for process in sorted(_processes(traces))[:victims]:
             os.kill(process, signal.SIGKILL)
         (traces / "go").touch()
@@ -64,14 +51,16 @@ def test_workers_killed_in_mid_trial(victims: int, breakable: Client, traces: Pa
     study.run(trials=10)
     killer.join()
     _complete_once(study, 10)
-    drawn = [space.draw(_space(traces), 0, number)["x"] for number in range(10)]
+    drawn = [space.draw(trials.with_folder(traces), 0, number)["x"] for number in range(10)]
     assert [row["params_x"] for row in study.rows()] == drawn
     assert {row["tries"] for row in study.rows()} == {1, 2}
 
 
 def test_a_trial_that_kills_its_worker_is_found_out(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """It is failed after it was alone on the workers that died; those beside it are complete, whatever they saw."""
-    study = Study(breakable, trials.suicide, _space(traces, low=-0.25), run=str(tmp_path / "run"), max_losses=2)
+    study = Study(
+        breakable, trials.suicide, trials.with_folder(traces, low=-0.25), run=str(tmp_path / "run"), max_losses=2
+    )
     study.run(trials=10)
     killers = [row["number"] for row in study.rows() if row["params_x"] < 0]
     assert killers
@@ -85,12 +74,12 @@ def test_a_trial_that_kills_its_worker_is_found_out(breakable: Client, traces: P
 
 def test_a_worker_that_leaves_in_order_is_nobodys_fault(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """A trial alone on a retired worker is tried elsewhere; with one loss allowed it would have failed."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), max_losses=1)
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), max_losses=1)
 
     def leave() -> None:
-        _until(lambda: len(list(traces.glob("try-*"))) == 2)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
         breakable.retire_workers([min(breakable.scheduler_info()["workers"])])
-        _until(lambda: len(list(traces.glob("try-*"))) >= 3)
+        trials.until(lambda: len(list(traces.glob("try-*"))) >= 3)
         (traces / "go").touch()
 
     thread = _meanwhile(leave)
@@ -101,12 +90,12 @@ def test_a_worker_that_leaves_in_order_is_nobodys_fault(breakable: Client, trace
 
 def test_a_worker_that_joins_is_used(cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path) -> None:
     """Trials wait for the file that is written only when six run at once, on the three workers that there are then."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
 
     def join() -> None:
-        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
         cluster.scale(3)
-        _until(lambda: len(list(traces.glob("try-*"))) == 6)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 6)
         (traces / "go").touch()
 
     thread = _meanwhile(join)
@@ -118,11 +107,11 @@ def test_a_worker_that_joins_is_used(cluster: LocalCluster, breakable: Client, t
 
 def test_a_worker_that_hangs(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """A stopped process keeps its connection but loses its place: its trials run elsewhere."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"))
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
     stopped: list[int] = []
 
     def hang() -> None:
-        _until(lambda: len(list(traces.glob("try-*"))) == 4)
+        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
         stopped.append(min(_processes(traces)))
         os.kill(stopped[0], signal.SIGSTOP)
         (traces / "go").touch()
@@ -139,7 +128,7 @@ def test_a_worker_that_hangs(breakable: Client, traces: Path, tmp_path: Path) ->
 
 def test_a_trial_goes_on_from_its_checkpoint(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """A trial that saves continues after its last step on another worker; what it reported before stays."""
-    study = Study(breakable, trials.saves, _space(traces), run=str(tmp_path / "run"), pruner="none")
+    study = Study(breakable, trials.saves, trials.with_folder(traces), run=str(tmp_path / "run"), pruner="none")
     study.run(trials=2)
     _complete_once(study, 2)
     for number in (0, 1):
@@ -155,7 +144,9 @@ def test_a_deaf_trial_is_ended_with_its_worker(
 ) -> None:
     """A trial out of time that never reports fails, and its worker process with it; those beside it are complete."""
     monkeypatch.setattr(going, "GRACE_SECONDS", 0.3)
-    study = Study(breakable, trials.deaf, _space(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5)
+    study = Study(
+        breakable, trials.deaf, trials.with_folder(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5
+    )
     study.run(trials=8)
     for row in study.rows():
         expected = ("failed", "took longer than 0.5 s (--trial-timeout)") if row["params_x"] < 0 else ("complete", None)
@@ -165,8 +156,8 @@ def test_a_deaf_trial_is_ended_with_its_worker(
 
 def test_no_worker_for_too_long(cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path) -> None:
     """With all workers gone and none coming, the job ends in time and says so; the same study goes on later."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), workers_timeout=1)
-    thread = _meanwhile(lambda: (_until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), workers_timeout=1)
+    thread = _meanwhile(lambda: (trials.until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
     with pytest.raises(ClusterError, match=r"no worker for 1 s \(--workers-timeout\)"):
         study.run(trials=2)
     thread.join()
@@ -190,7 +181,7 @@ def test_no_worker_is_large_enough(breakable: Client, tmp_path: Path) -> None:
 
 def test_threads_per_trial(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """With two threads a trial, two workers of two run two trials at once, and no third one starts beside them."""
-    study = Study(breakable, trials.waits, _space(traces), run=str(tmp_path / "run"), threads_per_trial=2)
+    study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), threads_per_trial=2)
     result = study.run(trials=4, max_seconds=1)
     assert result["unfinished"] == 2
     assert len(list(traces.glob("try-*"))) == 2
@@ -204,7 +195,7 @@ def test_one_trial_a_gpu(traces: Path, tmp_path: Path) -> None:
         with connect(pods.address, workers=1) as client:
             for gpus, running in ((1, 1), (0.5, 2)):
                 run = str(tmp_path / f"run-{gpus}")
-                study = Study(client, trials.waits, _space(traces), run=run, gpus_per_trial=gpus)
+                study = Study(client, trials.waits, trials.with_folder(traces), run=run, gpus_per_trial=gpus)
                 assert study.run(trials=4, max_seconds=1)["unfinished"] == running
                 assert len(list(traces.glob("try-*"))) == running
                 (traces / "go").touch()
