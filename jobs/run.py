@@ -73,15 +73,16 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """Return the result if this job has ended successfully with the same options, else None."""
+        before, now = self._read_options() or {}, as_yaml(self.job, self.options)
+        return self.kept_result() if self._computes(before) == self._computes(now) else None
+
+    def kept_result(self) -> dict[str, Any] | None:
+        """Return the result that is in the folder, whatever its options were; None if there is none."""
         try:
             result: dict[str, Any] = json.loads(self.storage.read("result.json"))
         except (FileNotFoundError, ValueError):
             return None
-        return (
-            result
-            if self._computes(self._read_options() or {}) == self._computes(as_yaml(self.job, self.options))
-            else None
-        )
+        return result
 
     @staticmethod
     def _computes(options: Mapping[str, Any]) -> dict[str, Any]:

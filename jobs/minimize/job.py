@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +72,23 @@ def _ended(options: Options, folder: Run, problem: Made, data: DataFiles) -> dic
     if (result := folder.result()) is None:
         return None
     data.check(lambda text: log("minimize", "data", message=text))
-    serial = Objective(None, problem, l2=options.l2, on_nan=options.on_nan)
-    with serial as objective:
+    with Objective(None, problem, l2=options.l2, on_nan=options.on_nan) as objective:
         x0 = _minimization(options, objective, _start(options, folder)).x0
-        journals.check_identity(f"the result in {folder.url}", result["identity"], _identity(options, objective, x0))
+        _check_kept(folder, _identity(options, objective, x0))
     return result | {"already": True}
+
+
+def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
+    """Check that the result in the folder, if any, is of the run of this identity: starting anew would delete it.
+
+    Raises:
+        InputError: it is another run's.
+    """
+    if result := folder.kept_result():
+        before = dict(result.get("identity", {}))
+        if folder.storage.exists(WARM):  # a start that this run made itself
+            before["start"] = identity["start"]
+        journals.check_identity(f"the result in {folder.url}", before, identity)
 
 
 def problem_of(options: Options) -> Made:
@@ -101,6 +113,7 @@ def _attempt(options: Options, folder: Run, problem: Made, data: DataFiles) -> d
         minimization = _minimization(options, objective, _start(options, folder))
         identity = _identity(options, objective, minimization.x0)
         journals.check(folder.storage, identity)
+        _check_kept(folder, identity)
         folder.start()
         reporter.record("attempt", attempt=folder.attempt, run=folder.url, workers=objective.sum.workers)
         stack.enter_context(data)

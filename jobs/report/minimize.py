@@ -94,9 +94,9 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
 
 def sections(run: RunFolder) -> list[Section]:
     """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [progress(run.history)]
+    found = [*(_parameters(run) if run.result else []), progress(run.history)]
     if run.result:
-        found += [*_parameters(run), _time(run.result), *_pictures(run), _numbers(run.result)]
+        found += [_time(run.result), *_pictures(run), _numbers(run.result)]
     return found
 
 

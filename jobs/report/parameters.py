@@ -31,7 +31,7 @@ def parameters(names: Sequence[str], theta: NDArray[np.float64]) -> Section:
     listed = table(("Parameter", "Value"), [(name, float(value)) for name, value in zip(names, theta, strict=True)])
     if len(names) > OPEN:
         listed = details(f"All {len(names)} parameters in numbers", listed)
-    text = "The parameters at which the loss is lowest, in the order of x.npy."
+    text = "The parameters at the end, in the order of x.npy."
     return Section("Parameters found", paragraph(text) + framed("Value by parameter", element) + listed, script)
 
 
