@@ -240,6 +240,14 @@ def saves(params, trial):
     return float(step)
 
 
+def keeps(params, trial):
+    """Leave the names of what is in its checkpoint, and wait until the file `go` is there."""
+    names = [path.name for path in trial.checkpoint.rglob("*")]
+    trace(params, f"kept-{'-'.join(names) or 'nothing'}")
+    wait_for(params, "go")
+    return params["x"]
+
+
 def prints(params, trial):
     """Print from this process and from a child, on both outputs, and go back to the beginning of a line."""
     time.sleep(0.3)
