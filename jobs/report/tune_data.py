@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
+from jobs.progress import EXTREMES
 from jobs.tune import space as spaces
 from jobs.tune.table import IDENTITY, feasible, find_study, front, row, state_of
 
@@ -42,6 +43,10 @@ class Search:
     def maximize(self) -> list[bool]:
         """Whether more is better, for each objective."""
         return [direction == optuna.study.StudyDirection.MAXIMIZE for direction in self.study.directions]
+
+    def extreme(self, metric: int) -> str:
+        """Return which of an objective's values is the best: largest or smallest."""
+        return EXTREMES["maximize" if self.maximize[metric] else "minimize"]
 
     @cached_property
     def states(self) -> NDArray[np.str_]:

@@ -52,7 +52,8 @@ def trials(search: Search) -> Section:
     useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:BEST]]
     body = EXPORT.format(_data(search))
     if useful:
-        body += TITLE.format(f"The best {len(useful)} of {plural(len(search.trials), 'trial')}")
+        first = f"{search.extreme(0)} {search.metrics[0]} first"
+        body += TITLE.format(f"The best {len(useful)} of {plural(len(search.trials), 'trial')}, {first}")
         if len(search.metrics) > 1:
             body += paragraph(f"By {search.metrics[0]}; see the front above.", "note")
         body += WIDE.format(_table(search, useful))

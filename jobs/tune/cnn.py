@@ -106,7 +106,7 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
         if time.monotonic() - saved >= SAVE_SECONDS:
             _save(checkpoint, state)
             saved = time.monotonic()
-        trial.report(state.epoch, state.accuracy if math.isfinite(state.loss) else math.nan)
+        trial.report(state.accuracy if math.isfinite(state.loss) else math.nan, state.epoch)
     return state.best
 
 

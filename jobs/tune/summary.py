@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
+from jobs.progress import best_name
 from jobs.storage import open_storage
 
 
@@ -42,7 +43,7 @@ def _files(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
 def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if best := result["best"]:
-        lines.append(("best", f"{best['value']:.10g} (trial {best['number']})"))
+        lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']})"))
         lines += [(f"  {name}", _value(value)) for name, value in best["params"].items()]
     for trial in result.get("front", []):
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())

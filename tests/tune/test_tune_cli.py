@@ -230,7 +230,7 @@ def test_a_checkpoint_of_somebody_else(tmp_path: Path, space_file: str, traces: 
     (tmp_path / "run/checkpoints/0000-1-0-1-1-0").write_text("theirs")
     place, whole = "checkpoints/0000-1-0-1-1-0", sorted(tmp_path.iterdir())
     states = [{str(tmp_path / "victim"): place}, {"../" * 20 + str(tmp_path / "victim")[1:]: place}]
-    states += [{"file": "checkpoints/payload"}, {"file": "/etc/hostname"}, {"file": "../victim"}]
+    states += [{"file": "checkpoints/payload"}, {"file": str(tmp_path / "victim")}, {"file": "../victim"}]
     (traces / "go").touch()
     for state in states:
         (tmp_path / "run/checkpoints/0000.json").write_text(json.dumps(state))
