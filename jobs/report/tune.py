@@ -18,7 +18,9 @@ from jobs.report.tune_plots import COLOURS
 from jobs.report.tune_space import importance, importances, slices
 from jobs.report.tune_table import trials
 from jobs.report.tune_workers import workers
+from jobs.tune.identity import codes_text
 from jobs.tune.options import Options
+from jobs.tune.table import IDENTITY
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -72,7 +74,8 @@ def _summary(run: RunFolder, search: Search) -> str:
     else:
         ended = len(search.trials) - search.counts["running"]
         sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
-    return f"{sentence}. {_found(search)}"
+    codes = codes_text(search.codes, search.study.user_attrs[IDENTITY])
+    return f"{sentence}. {_found(search)}" + (f" Trials ended by different codes: {codes}." if codes else "")
 
 
 def _found(search: Search) -> str:

@@ -11,7 +11,7 @@ import optuna
 
 from jobs.progress import EXTREMES
 from jobs.tune import space as spaces
-from jobs.tune.table import IDENTITY, feasible, find_study, front, row, state_of
+from jobs.tune.table import IDENTITY, codes, feasible, find_study, front, rows, state_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,8 +106,12 @@ class Search:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The table of trials, as in trials.csv."""
-        names = self.metrics if len(self.metrics) > 1 else []
-        return [row(trial, list(self.space), names) for trial in self.trials]
+        return rows(self.study)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """How many trials have ended by which code."""
+        return codes(self.trials)
 
     def run(self, name: str) -> NDArray[np.float64]:
         """Return `seconds` or `at` of each trial (n,); nan where it has not ended."""

@@ -74,8 +74,9 @@ def _params(row: dict[str, Any], names: list[str]) -> str:
 
 
 def _table(search: Search, shown: list[int]) -> Markup:
-    single = len(search.metrics) == 1
+    single, mixed = len(search.metrics) == 1, "code" in search.rows[0]
     head = ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker"]
+    head += ["Code"] if mixed else []
     rows = []
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
@@ -85,6 +86,7 @@ def _table(search: Search, shown: list[int]) -> Markup:
         worker = (row["worker"] or "").rpartition("//")[2]
         state = row["state"] if search.feasible[at] else "breaks a constraint"
         rows.append([str(at), *texts, state, *params, str(row["steps"] or ""), seconds, worker])
+        rows[-1] += [row["code"] or ""] if mixed else []
     return table(head, rows, "numbers")
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from jobs.errors import JobError
 from jobs.progress import best_name
 from jobs.storage import open_storage
+from jobs.tune.identity import codes_text
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
@@ -22,7 +23,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    lines = [*_lines(result), *_files(result, run)]
+    lines = [*_lines(result), *_files(result, run), *_code(result)]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
@@ -58,6 +59,12 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return by which codes trials ended, if by another one than the present: the last line, since it may be stale."""
+    text = codes_text(result["codes"], result["identity"])
+    return [("code", text)] if text else []
 
 
 def _value(value: Any) -> str:
