@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trials
+import raising
 
 from jobs import cli
 from jobs.errors import InputError, UserCodeError
@@ -55,7 +55,7 @@ def test_hooks_of_a_module_that_leave(
 def test_trials_that_leave(isolate: bool, studies: Any) -> None:  # noqa: FBT001
     """Each such trial is a failed one, at once and once, and the search goes on in the same workers."""
     kinds = ["exit", "interrupt", "generator", "cancelled", "own"]
-    study = studies(trials.goes, {"x": space.choice(kinds)}, sampler="grid", isolate=isolate)
+    study = studies(raising.goes, {"x": space.choice(kinds)}, sampler="grid", isolate=isolate)
     with pytest.raises(UserCodeError, match="all 5 trials have failed"):
         study.run(trials=5)
     rows = study.rows()
@@ -73,7 +73,7 @@ class _Unpicklable:
         return 0.0
 
     def __reduce__(self) -> Any:
-        raise trials.Leave
+        raise raising.Leave
 
 
 class _Empty:
@@ -87,7 +87,7 @@ class _Empty:
 def test_objects_that_leave_when_they_are_looked_at() -> None:
     """An object that does not tell its arguments, or cannot be pickled, is refused in one line; an empty one is not."""
     with pytest.raises(InputError, match=r"does not say what arguments it takes \(Leave:\): give a plain function"):
-        _plan(trials.Secretive())
+        _plan(raising.Secretive())
     with pytest.raises(InputError, match=r"cannot be pickled \(Leave:\)"):
         _plan(_Unpicklable())
     _plan(_Empty())
