@@ -30,7 +30,7 @@ def train(parameters, trial):
         epoch += 1
         accuracy = float(((images[1400:] @ weights).argmax(axis=1) == labels[1400:]).mean())
         np.savez(saved, weights=weights, epoch=epoch)
-        trial.report(epoch, accuracy)
+        trial.report(accuracy, epoch)
     return accuracy
 
 

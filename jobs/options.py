@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -26,6 +26,8 @@ class JobOptions(BaseModel):
     """Options of every job: where it runs, on how much, and where its results go."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
+    """A job's own options that may change between attempts, since they say where it may go on, not what it computes."""
 
     run: str | None = Field(
         default=None,

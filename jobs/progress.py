@@ -18,6 +18,10 @@ from jobs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
 """Names as the terminal's one line has room for them."""
+DIRECTION = "direction"
+"""The metric that says which way a search goes; no number."""
+EXTREMES = {"maximize": "largest", "minimize": "smallest"}
+"""Which of all values is the best one, by direction."""
 LOG_SECONDS = 5.0
 """How often a JSON line is written where there is no terminal."""
 
@@ -65,8 +69,19 @@ class Bar(Display):
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON."""
-    return "  ".join(f"{SHORT.get(name, name)} {_metric(value)}" for name, value in metrics.items())
+    """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON.
+
+    A search's `direction` is told with its `best`.
+    """
+    names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
+    return "  ".join(
+        f"{names.get(name, name)} {_metric(value)}" for name, value in metrics.items() if name != DIRECTION
+    )
+
+
+def best_name(direction: Any) -> str:
+    """Return what the best value of a search is called: best (largest), best (smallest)."""
+    return f"best ({EXTREMES[direction]})" if direction in EXTREMES else "best"
 
 
 def _metric(value: Any) -> str:
@@ -92,7 +107,7 @@ class Log(Display):
         self._job = job
         self._logged = -math.inf
 
-    def progress(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+    def progress(self, done: int, total: int, metrics: Mapping[str, Any]) -> None:
         """Write a JSON line every few seconds: `done` of `total` steps are done, with metrics: name -> number."""
         if time.monotonic() - self._logged > LOG_SECONDS:
             self._logged = time.monotonic()

@@ -85,9 +85,8 @@ class Run:
             return None
         return result if isinstance(result, dict) else None
 
-    @staticmethod
-    def _computes(options: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in options.items() if name not in PLACE}
+    def _computes(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if name not in (*PLACE, *self.options.MAY_CHANGE)}
 
     def start(self) -> None:
         """Claim the next attempt's number and write the options.

@@ -1,9 +1,10 @@
 """One small interface to a folder of files: a local path, or `s3://bucket/prefix`.
 
-`open_storage(url)` gives a `Storage`; names in it are relative, with `/` between their parts. A `Storage` is cheap to
-make, can be pickled, and touches neither disk nor network before its first method. What fails is told as in
-`jobs.errors`: `InputError` for what the same command would meet again (no access, no such bucket), `ClusterError` for
-what may pass (no space, no connection), and `FileNotFoundError` for a name that does not exist.
+`open_storage(url)` gives a `Storage`; names in it are relative, with `/` between their parts, and never lead out of the
+folder: see `is_plain`. A `Storage` is cheap to make, can be pickled, and touches neither disk nor network before its
+first method. What fails is told as in `jobs.errors`: `InputError` for what the same command would meet again (no
+access, no such bucket), `ClusterError` for what may pass (no space, no connection), and `FileNotFoundError` for a name
+that does not exist.
 """
 
 from __future__ import annotations
@@ -54,9 +55,16 @@ def open_storage(url: str | os.PathLike[str]) -> Storage:
     return S3Storage("s3://" + text.removeprefix("s3://").rstrip("/"))
 
 
+def is_plain(name: str) -> bool:
+    """Return whether a name is of plain parts, none of them empty, `.` or `..`: then it lies below its folder."""
+    return "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
+
+
 @dataclass(frozen=True)
 class Storage(ABC):
     """A folder of files at `url`; every method may raise `InputError` or `ClusterError` as told above.
+
+    A name that is not plain, wherever it came from, is an `InputError`; so is a prefix that no plain name starts with.
 
     Any number of threads and processes may use one storage, and equal URLs make equal storages.
     """
@@ -68,6 +76,18 @@ class Storage(ABC):
     def address(self, name: str) -> str:
         """Return the full path or URL of `name`, for messages."""
         return f"{self.url.rstrip('/')}/{name}"
+
+    def checked(self, name: str, *, prefix: bool = False) -> str:
+        """Return `name`, which a method has been given, unless it is not plain, or as a prefix is that of no such name.
+
+        Raises:
+            InputError: it may lead out of the folder.
+        """
+        if not is_plain(f"{name}x" if prefix else name):
+            raise InputError(
+                f"{self.url}: {name!r} is no name of a file in it; a name is relative, no part of it empty, '.' or '..'"
+            )
+        return name
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -118,7 +138,7 @@ class Storage(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "") -> Names:
-        """Return the names of all files, also in subfolders, that start with `prefix`, sorted."""
+        """Return the names of all files, also in subfolders, that start with `prefix`, sorted; those that are plain."""
 
     def stream(self, name: str, start: int = 0, chunk: int = 8 * MIB) -> Generator[bytes]:
         """Yield the bytes of `name` from `start` to its end, `chunk` at a time, the last piece shorter.

@@ -79,7 +79,7 @@ class LocalStorage(Storage):
     """The files below one folder of this machine (or of a mounted volume); `url` is its absolute path."""
 
     def _path(self, name: str) -> Path:
-        return Path(self.url) / name
+        return Path(self.url) / self.checked(name)
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
@@ -171,8 +171,8 @@ class LocalStorage(Storage):
 
     def list(self, prefix: str = "") -> Names:
         """See `Storage.list`."""
-        top, _, first = prefix.rpartition("/")
-        root = self._path(top)
+        top, _, first = self.checked(prefix, prefix=True).rpartition("/")
+        root = Path(self.url) / top
         with _told(self.address(top)):
             names = [
                 str((folder / file).relative_to(self.url))
@@ -197,6 +197,20 @@ def _walk(root: Path, first: str) -> Iterator[tuple[Path, str]]:
                 yield Path(folder), file
 
 
+def _open_log(path: Path, address: str) -> int:
+    """Open the file of a log to append to it; who gave us the folder may have put a link to another file there.
+
+    Raises:
+        InputError: it is a symbolic link.
+    """
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{address} is a symbolic link, but a log must be a file; remove the link") from error
+        raise
+
+
 class LocalLog(LogWriter):
     """A log in one local file; what was appended survives the end of the process, and after `flush` of the machine."""
 
@@ -205,7 +219,7 @@ class LocalLog(LogWriter):
         self._address = address
         with _told(address, writing=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            self._descriptor: int | None = _open_log(path, address)
             _sync_folder(path.parent)
 
     def append(self, data: bytes) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
 from jobs.errors import ClusterError, InputError
-from jobs.storage import MIB, TEMPORARY, LogWriter, Names, Storage
+from jobs.storage import MIB, TEMPORARY, LogWriter, Names, Storage, is_plain
 
 _ATTEMPTS = 6  # with boto3's waits some 15 s: as long as a server needs to start again
 _CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId")
@@ -122,7 +122,7 @@ class S3Storage(Storage):
         return f"{prefix}/" if prefix else ""
 
     def _where(self, name: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + name}
+        return {"Bucket": self._bucket, "Key": self._prefix + self.checked(name)}
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
@@ -232,11 +232,10 @@ class S3Storage(Storage):
 
     def list(self, prefix: str = "") -> Names:
         """See `Storage.list`."""
+        self.checked(prefix, prefix=True)
         with _told(self.address(prefix)):
             paginator = _client().get_paginator("list_objects_v2")
             pages = paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         names = [key.removeprefix(self._prefix) for key in keys]
-        return sorted(
-            name for name in names if not name.endswith("/") and not name.rpartition("/")[2].startswith(TEMPORARY)
-        )
+        return sorted(name for name in names if is_plain(name) and not name.rpartition("/")[2].startswith(TEMPORARY))

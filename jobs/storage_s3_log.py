@@ -21,7 +21,11 @@ def part_names(storage: Storage, name: str) -> list[str]:
     Raises:
         InputError: one of them is missing.
     """
-    parts = [part for part in storage.list(f"{name}/") if re.fullmatch(r"\d{8}", part.removeprefix(f"{name}/"))]
+    parts = [
+        part
+        for part in storage.list(f"{storage.checked(name)}/")
+        if re.fullmatch(r"\d{8}", part.removeprefix(f"{name}/"))
+    ]
     for number, part in enumerate(parts, start=1):
         if part != f"{name}/{number:08}":
             raise InputError(f"{storage.address(name)}: part {number:08} of this log is missing; use another folder")

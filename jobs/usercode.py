@@ -123,7 +123,7 @@ def line(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001  the user's exceptions may be broken, too
+    except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
         return ""
 
 
@@ -177,6 +177,11 @@ def _family(name: str) -> str:
     """Return the package that a module belongs to; one of this package is alone with those that begin with its name."""
     package = name.partition(".")[0]
     return name if package == THIS else package
+
+
+def is_users(module: ModuleType) -> bool:
+    """Return whether a module is the user's: not of Python, of an installed package, or of this one."""
+    return _is_users(module, set())
 
 
 def _is_users(module: ModuleType, own: set[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -188,3 +189,54 @@ def test_import_is_cheap():
     code = "import sys, jobs.storage as s; s.open_storage('s3://b/p'); print('boto3' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[1])
     assert done.stdout == b"False\n"
+
+
+BAD_NAMES = ("", "/nowhere/file", "../other", "a/../../other", "a//b", "a/", ".", "a/./b", "..", "a\0b")
+BY_NAME = {
+    "read": lambda storage, name: storage.read(name),
+    "read_range": lambda storage, name: storage.read_range(name, 0, 1),
+    "stream": lambda storage, name: list(storage.stream(name)),
+    "size": lambda storage, name: storage.size(name),
+    "fingerprint": lambda storage, name: storage.fingerprint(name),
+    "exists": lambda storage, name: storage.exists(name),
+    "write": lambda storage, name: storage.write(name, b"data"),
+    "create": lambda storage, name: storage.create(name, b"data"),
+    "delete": lambda storage, name: storage.delete(name),
+    "append_log": lambda storage, name: storage.append_log(name),
+    "read_log": lambda storage, name: storage.read_log(name),
+    "delete_log": lambda storage, name: storage.delete_log(name),
+}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("call", BY_NAME.values(), ids=BY_NAME)
+def test_names_that_lead_out_of_the_folder(storage, call, name):
+    """A name that is absolute, or has an empty part, `.`, `..` or NUL, is refused by all methods, which names it."""
+    with pytest.raises(InputError, match=re.escape(f"{storage.url}: {name!r} is no name")):
+        call(storage, name)
+    assert storage.list() == []
+
+
+@pytest.mark.parametrize("prefix", ["/", "/nowhere/", "../", "a/../", "a//", "./", "..\0"])
+def test_prefixes_that_lead_out_of_the_folder(storage, prefix):
+    """So is a prefix that no such name can start with."""
+    with pytest.raises(InputError, match="is no name"):
+        storage.list(prefix)
+
+
+def test_names_that_look_alike_are_plain(storage):
+    """Dots within a part, blanks and backslashes are parts of plain names."""
+    names = ["..a", "...", "a..b/.c", "b c", "d\\..\\e"]
+    for name in names:
+        storage.write(name, name.encode())
+    assert storage.list() == sorted(names)
+    assert storage.list("..") == ["...", "..a"]
+    assert [storage.read(name) for name in names] == [name.encode() for name in names]
+
+
+def test_objects_that_have_no_plain_name(s3, s3_client):
+    """Keys of a bucket that no file of a folder could have are not listed."""
+    storage = open_storage(s3 + "/run")
+    for key in ("run/a", "run//b", "run/../c", "run/d/"):
+        s3_client.put_object(Bucket=s3.removeprefix("s3://"), Key=key, Body=b"")
+    assert storage.list() == ["a"]

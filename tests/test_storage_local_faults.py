@@ -134,3 +134,13 @@ def test_path_below_a_file(tmp_path):
     storage = open_storage(tmp_path / "file")
     assert not storage.exists("name")
     assert storage.list() == []
+
+
+def test_a_log_that_is_a_link(tmp_path: Path) -> None:
+    """A symbolic link in the place of a log is refused in one line, and the file that it leads to is as it was."""
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "run/journal").mkdir(parents=True)
+    (tmp_path / "run/journal/0001.log").symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match=r"run/journal/0001\.log is a symbolic link, but a log must be a file"):
+        open_storage(tmp_path / "run").append_log("journal/0001.log")
+    assert (tmp_path / "victim").read_text() == "mine"

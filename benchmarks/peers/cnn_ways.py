@@ -75,10 +75,12 @@ WAYS: dict[str, Callable[..., float]] = {SHARED: cnn.train, FRESH: fresh, PLAIN:
 class Unwatched:
     """A trial that nobody listens to."""
 
+    last_step = None
+
     def __init__(self, seed: int, folder: str) -> None:
         self.seed, self.threads, self.checkpoint = seed, 1, Path(folder)
 
-    def report(self, step: int, value: float) -> None:
+    def report(self, value: float, step: int) -> None:
         """Do nothing."""
 
 
@@ -103,11 +105,11 @@ class Noted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._trial, name)
 
-    def report(self, step: int, value: float) -> None:
+    def report(self, value: float, step: int) -> None:
         """Write the report down, and pass it on."""
         with self._file.open("a") as file:
             file.write(f"{time.time()!r} {step} {value!r}\n")
-        self._trial.report(step, value)
+        self._trial.report(value, step)
 
 
 def noted(parameters: dict[str, Any], trial: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from jobs.progress import Bar, metrics_text, sentence
+from jobs.progress import DIRECTION, Bar, metrics_text, sentence
 from jobs.release import lines
 from jobs.release.lines import progress_of
 
@@ -47,8 +47,8 @@ class Screen(Bar):
     def _show(self, fields: dict[str, Any]) -> None:
         assert self._live is not None
         if fields["event"] == "progress" and (progress := progress_of(fields)):
-            numbers = {key: value for key, value in progress.metrics.items() if isinstance(value, int | float)}
-            text = metrics_text(numbers)
+            shown = {k: v for k, v in progress.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
+            text = metrics_text(shown)
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
         elif fields["event"] == "done" and isinstance(steps := fields.get("iterations", fields.get("trials")), int):
             self._live.update(self._task, completed=steps, total=steps)

@@ -6,12 +6,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from jobs.progress import SHORT
+from jobs.progress import metrics_text
 from jobs.release.lines import Progress, duration
 from jobs.release.state import Release
 from jobs.release.trouble_pod import Trouble
@@ -139,17 +138,12 @@ def resume_command(release: Release) -> str:
 
 def progress_text(progress: Progress, *, running: bool = True) -> str:
     """Return progress as one line: 12 of 100 trials (12%), metrics, time left."""
-    metrics = (f"{SHORT.get(name, name)} {_number(value)}" for name, value in progress.metrics.items())
     left = ""
     if running and progress.seconds_left is not None:
         left = f"about {duration(progress.seconds_left)} left at most"
     counted = f"{progress.done:,} of {progress.total:,} {progress.steps}".rstrip()
-    parts = [f"{counted} ({progress.fraction:.0%})", *metrics, left]
+    parts = [f"{counted} ({progress.fraction:.0%})", metrics_text(progress.metrics), left]
     return "  ".join(part for part in parts if part)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def describe(trouble: Trouble, *, ended: bool = False) -> str:

@@ -18,7 +18,9 @@ from jobs.report.tune_plots import COLOURS
 from jobs.report.tune_space import importance, importances, slices
 from jobs.report.tune_table import trials
 from jobs.report.tune_workers import workers
+from jobs.tune.identity import codes_text
 from jobs.tune.options import Options
+from jobs.tune.table import IDENTITY
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -72,17 +74,21 @@ def _summary(run: RunFolder, search: Search) -> str:
     else:
         ended = len(search.trials) - search.counts["running"]
         sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
-    return f"{sentence}. {_found(search)}"
+    codes = codes_text(search.codes, search.study.user_attrs[IDENTITY])
+    return f"{sentence}. {_found(search)}" + (f" Trials ended by different codes: {codes}." if codes else "")
 
 
 def _found(search: Search) -> str:
     if len(search.metrics) > 1:
         return f"No other beats {plural(len(search.front), 'trial')} in all of {', '.join(search.metrics)}."
     if (best := search.best) is not None:
-        return f"The best {search.metrics[0]} is {number(best.values[0])}, of trial {best.number}."
+        return (
+            f"The best ({search.extreme(0)}) {search.metrics[0]} is {number(best.values[0])}, of trial {best.number}."
+        )
     if (leader := search.leader) is not None:
         last = f"{number(leader.intermediate_values[leader.last_step or 0])} at step {leader.last_step}"
-        return f"No trial counts as best yet; the best last report is {last}, of trial {leader.number}."
+        what = f"the best ({search.extreme(0)}) last report"
+        return f"No trial counts as best yet; {what} is {last}, of trial {leader.number}."
     return "No trial has come to a value."
 
 
@@ -112,7 +118,8 @@ def _best(search: Search) -> Section | None:
     values = {name: trial.params[name] for name in search.space if name in trial.params}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     complete = trial is search.best
-    title = f"Best trial: {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
+    which = f"{search.extreme(0)} {search.metrics[0]}"
+    title = f"Best trial ({which}): {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
     note = "Its hyperparameters, as YAML; a click selects them all."
     return Section(title, paragraph(note, "note") + SNIPPET.format(text) + _facts(search, trial))
 

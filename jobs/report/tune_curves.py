@@ -42,7 +42,7 @@ def curves(search: Search) -> Section | None:
         tools=TOOLS,
         tooltips=[("trial", "@number"), ("state", "@state"), ("step, value", "$x{0}, $y{0.[0000]}")],
         x_axis_label="step",
-        y_axis_label=search.metrics[0],
+        y_axis_label=f"{search.metrics[0]} ({search.extreme(0)} is best)",
     )
     source = ColumnDataSource(_lines(search, trials))
     plot.hover.renderers = [

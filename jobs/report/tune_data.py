@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
+from jobs.progress import EXTREMES
 from jobs.tune import space as spaces
-from jobs.tune.table import IDENTITY, feasible, find_study, front, row, state_of
+from jobs.tune.table import IDENTITY, codes, feasible, find_study, front, rows, state_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +43,10 @@ class Search:
     def maximize(self) -> list[bool]:
         """Whether more is better, for each objective."""
         return [direction == optuna.study.StudyDirection.MAXIMIZE for direction in self.study.directions]
+
+    def extreme(self, metric: int) -> str:
+        """Return which of an objective's values is the best: largest or smallest."""
+        return EXTREMES["maximize" if self.maximize[metric] else "minimize"]
 
     @cached_property
     def states(self) -> NDArray[np.str_]:
@@ -101,8 +106,12 @@ class Search:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The table of trials, as in trials.csv."""
-        names = self.metrics if len(self.metrics) > 1 else []
-        return [row(trial, list(self.space), names) for trial in self.trials]
+        return rows(self.study)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """How many trials have ended by which code."""
+        return codes(self.trials)
 
     def run(self, name: str) -> NDArray[np.float64]:
         """Return `seconds` or `at` of each trial (n,); nan where it has not ended."""

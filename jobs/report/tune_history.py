@@ -35,13 +35,15 @@ def history(search: Search) -> Section:
     low, high, cut = bounds(search.scores[shown, 0], maximize=search.maximize[0])
     plots = [_history(search, shown, axis, (low, high)) for axis in AXES]
     script, elements = draw(plots)
-    captions = [f"{search.metrics[0]} against {what}" for what in AXES.values()]
+    captions = [f"{search.metrics[0]} ({search.extreme(0)} is best) against {what}" for what in AXES.values()]
     body = PLOTS.format(Markup("").join(framed(*pair) for pair in zip(captions, elements, strict=True)))
     notes = ["A pruned trial is shown with what it reported last."] if "pruned" in search.states[shown] else []
     notes += ["The worst values lie outside of the plots."] if cut else []
     states = [state for state in ("complete", "pruned") if state in search.states[shown]]
     text = paragraph(" ".join(notes), "note")
-    return Section("History", text + legend(states, line="best complete trial so far") + body, script)
+    return Section(
+        "History", text + legend(states, line=f"best ({search.extreme(0)}) complete trial so far") + body, script
+    )
 
 
 def _history(search: Search, shown: NDArray[np.intp], axis: str, y_range: tuple[float, float]) -> figure:

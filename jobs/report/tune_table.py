@@ -52,7 +52,8 @@ def trials(search: Search) -> Section:
     useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:BEST]]
     body = EXPORT.format(_data(search))
     if useful:
-        body += TITLE.format(f"The best {len(useful)} of {plural(len(search.trials), 'trial')}")
+        first = f"{search.extreme(0)} {search.metrics[0]} first"
+        body += TITLE.format(f"The best {len(useful)} of {plural(len(search.trials), 'trial')}, {first}")
         if len(search.metrics) > 1:
             body += paragraph(f"By {search.metrics[0]}; see the front above.", "note")
         body += WIDE.format(_table(search, useful))
@@ -73,8 +74,9 @@ def _params(row: dict[str, Any], names: list[str]) -> str:
 
 
 def _table(search: Search, shown: list[int]) -> Markup:
-    single = len(search.metrics) == 1
+    single, mixed = len(search.metrics) == 1, "code" in search.rows[0]
     head = ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker"]
+    head += ["Code"] if mixed else []
     rows = []
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
@@ -84,6 +86,7 @@ def _table(search: Search, shown: list[int]) -> Markup:
         worker = (row["worker"] or "").rpartition("//")[2]
         state = row["state"] if search.feasible[at] else "breaks a constraint"
         rows.append([str(at), *texts, state, *params, str(row["steps"] or ""), seconds, worker])
+        rows[-1] += [row["code"] or ""] if mixed else []
     return table(head, rows, "numbers")
 
 

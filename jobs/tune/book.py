@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError
 from jobs.tune.dimensions import Value
+from jobs.tune.identity import code_of, is_same
 from jobs.tune.journal import ATTEMPT, Journal, Recorded
 from jobs.tune.outcome import STATES, Outcome
 from jobs.tune.space import Space, draw
-from jobs.tune.table import IDENTITY, RUN, feasible, front, rank, row, state_of
+from jobs.tune.table import IDENTITY, RUN, codes, feasible, front, rank, rows, state_of
 
 LOSSES = "losses"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_ATTRIBUTE = 2  # optuna.storages.journal's operation SET_STUDY_USER_ATTR
 _END = 6  # optuna.storages.journal's operation SET_TRIAL_STATE_VALUES
 
 
@@ -36,22 +37,21 @@ class Ticket:
     losses: int = 0
 
 
-def check_recorded(recorded: Recorded, identity: Mapping[str, Any]) -> int:
+def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_new_code: bool) -> int:
     """Return how many trials an earlier attempt has finished.
 
     Raises:
-        InputError: its journal is another study's; says what differs.
+        InputError: its journal is another study's, see `is_same`.
     """
     before: dict[str, Any] = {}
     done: set[int] = set()
     for record in recorded.records():
-        before |= record.get("user_attr", {}).get(IDENTITY, {}) if record["op_code"] == 2 else {}
+        if record["op_code"] == _ATTRIBUTE:
+            before = record.get("user_attr", {}).get(IDENTITY, before)
         if record["op_code"] == _END and record.get("state") in _FINISHED:
             done.add(int(record["trial_id"]))
-    now = json.loads(json.dumps(identity))
-    if recorded.lines and (other := [name for name in now if before.get(name) != now[name]]):
-        what = "; ".join(f"{name} was {before.get(name)!r}, and is now {now[name]!r}" for name in other)
-        raise InputError(f"journal {recorded.address} belongs to another study: {what}; choose another --run")
+    if recorded.lines:
+        is_same(f"journal {recorded.address}", before, identity, accept_new_code=accept_new_code)
     return len(done)
 
 
@@ -100,6 +100,7 @@ class Book:
         self.since_best = 0
         self.seconds = 0.0
         self.reported = False
+        self._code = code_of(identity)
         self._open(attempt, identity)
 
     def _open(self, attempt: int, identity: Mapping[str, Any]) -> None:
@@ -115,8 +116,9 @@ class Book:
             trials = self.study.get_trials(deepcopy=False)
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
-        if new:
+        if self.study.user_attrs.get(IDENTITY) != identity:
             self.study.set_user_attr(IDENTITY, dict(identity))
+        if new:
             self._name_metrics()
         self.study.set_user_attr(ATTEMPT, attempt)
         self._journal.supersede()
@@ -209,6 +211,7 @@ class Book:
             "seconds": round(outcome.seconds, 3),
             "worker": outcome.worker,
             "tries": outcome.tries,
+            "code": self._code,
         }
         extra = {"error": outcome.error, "metrics": outcome.metrics}
         run |= {name: value for name, value in extra.items() if value}
@@ -258,4 +261,9 @@ class Book:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each, by their numbers; see `row`."""
-        return [row(trial, list(self._space), self.metrics) for trial in self._trials()]
+        return rows(self.study)
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """How many trials have ended by which code."""
+        return codes(self._trials())

@@ -12,17 +12,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jobs.errors import ClusterError, InputError
-from jobs.storage import Storage
+from jobs.storage import Storage, is_plain
 
 
 @contextlib.contextmanager
 def _storage_faults() -> Iterator[None]:
-    """Make what the storage calls the user's mistake a fault: the folder could be used before work began."""
+    """Make what the storage calls the user's mistake a fault: the folder could be used before work began.
+
+    So is a file that is gone: another try, which was taken for lost, may have stored another state meanwhile.
+    """
     try:
         yield
-    except InputError as error:
+    except (InputError, FileNotFoundError) as error:
         raise ClusterError(str(error)) from error
 
 
@@ -37,14 +41,14 @@ class Checkpoint:
 
     Raises:
         ClusterError: the run folder cannot be read.
+        InputError: the stored state is damaged, or of somebody who wants other files; nothing is read or written.
     """
 
     def __init__(self, storage: Storage, number: int, go: str, scratch: str) -> None:
         self._storage, self._go = storage, go
         self._top = f"checkpoints/{number:04d}"
         self._saves = 0
-        with _storage_faults():
-            self._stored = self._read_state()
+        self._stored = self._read_state()
         Path(scratch).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
         for name, where in self._stored.items():
@@ -55,13 +59,31 @@ class Checkpoint:
         self._seen = self._look()
 
     def _read_state(self) -> dict[str, str]:
+        with _storage_faults():
+            try:
+                data = self._storage.read(f"{self._top}.json")
+            except FileNotFoundError:
+                return {}
         try:
-            state: dict[str, str] = json.loads(self._storage.read(f"{self._top}.json"))
-        except FileNotFoundError:
-            return {}
+            state = json.loads(data)
         except ValueError as error:
-            raise ClusterError(f"{self._storage.address(self._top)}.json is damaged ({error})") from error
+            raise self._damaged(str(error)) from error
+        if not isinstance(state, dict):
+            raise self._damaged(f"it holds {type(state).__name__}, but must hold name: place")
+        for name, place in state.items():
+            if not is_plain(name):
+                raise self._damaged(f"{name!r} is no name of a file in the trial's folder")
+            if not self._is_place(place):
+                raise self._damaged(f"{place!r} is no place of this trial's files, {self._top}-...")
         return state
+
+    def _is_place(self, place: Any) -> bool:
+        top = f"{self._top}-"
+        return isinstance(place, str) and place.startswith(top) and "/" not in place[len(top) :] and is_plain(place)
+
+    def _damaged(self, why: str) -> InputError:
+        address = f"{self._storage.address(self._top)}.json"
+        return InputError(f"checkpoint {address} is damaged ({why}); remove it, and the trial begins anew")
 
     def _look(self) -> dict[str, tuple[int, int]]:
         """Return name -> (size in bytes, time of change) of all files in the folder."""

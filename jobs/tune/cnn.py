@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from jobs.errors import InputError, nearest
 from jobs.tune import space
-from jobs.tune.cnn_data import images_of
+from jobs.tune.cnn_data import files_of, images_of
 from jobs.tune.cnn_step import State, step_of
 from jobs.tune.trial import Trial
 
@@ -78,6 +78,20 @@ def check_parameters(parameters: Mapping[str, Any]) -> Settings:
         raise InputError(f"the shipped network's {which} is {detail['input']!r}, but {rule}") from None
 
 
+def data_files(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the paths or s3:// URLs of all files that trials read, those of a test set too.
+
+    Args:
+        parameters: what is fixed, as far as it is given.
+
+    Raises:
+        InputError: `data` names no data set.
+        DataError: the data are damaged.
+        ClusterError: the storage cannot be reached.
+    """
+    return files_of(parameters.get("data", Settings.model_fields["data"].default))
+
+
 def train(parameters: Mapping[str, Any], trial: Trial) -> float:
     """Train the network, report the validation accuracy after each epoch, and return that of the best epoch.
 
@@ -106,7 +120,7 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
         if time.monotonic() - saved >= SAVE_SECONDS:
             _save(checkpoint, state)
             saved = time.monotonic()
-        trial.report(state.epoch, state.accuracy if math.isfinite(state.loss) else math.nan)
+        trial.report(state.accuracy if math.isfinite(state.loss) else math.nan, state.epoch)
     return state.best
 
 

@@ -60,6 +60,13 @@ def images_of(spec: str) -> Images:
         return _last[1]
 
 
+def files_of(spec: str) -> list[str]:
+    """Return the paths or URLs of all files that `images_of` reads; raises as it does, but looks at no image."""
+    data = open_dataset(spec)
+    sets = [data, *filter(None, [_test_set(spec, data)])]
+    return list(dict.fromkeys(column.address for one in sets for column in (one.features, one.labels)))
+
+
 def _read(spec: str) -> Images:
     data = open_dataset(spec)
     x, y = _pixels(data), data.read(0, data.rows)[1].astype(np.int32)

@@ -6,8 +6,10 @@ task, then the driver's answers; the child sends its words to the driver, and ho
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal as signals
 import subprocess
 import sys
 import threading
@@ -96,7 +98,11 @@ def _hear(pipe: Connection, signal: Signal) -> None:
 
 
 def main() -> None:
-    """Run the one try that the worker sends."""
+    """Run the one try that the worker sends.
+
+    Nobody sends this process SIGINT, so a KeyboardInterrupt is one that the user's code has raised.
+    """
+    signals.signal(signals.SIGINT, lambda *_: None)
     pipe = Connection(int(sys.argv[1]))
     sys.path[:] = pipe.recv()
     task: Task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from the worker
@@ -106,7 +112,8 @@ def main() -> None:
         end = tasks.run(task.settings.source(), task, link, signal)
     except JobError as error:
         end = {"state": "broken", "error": tasks.clean(str(error)), "details": tasks.clean(error.details)}
-    sys.stdout.flush()
+    with contextlib.suppress(Exception):  # the user's code may have closed it
+        sys.stdout.flush()
     link.send(**end)
 
 

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
+from jobs import usercode
 from jobs.cluster import connect, versions
 from jobs.errors import InputError, UserCodeError
 from jobs.run import Run
 from jobs.tune import journal as journals
 from jobs.tune import space as spaces
 from jobs.tune.book import Book, check_recorded
+from jobs.tune.code import sources_of
+from jobs.tune.identity import identity_of, is_same
 from jobs.tune.journal import Journal, Recorded
 from jobs.tune.live import LiveTable
 from jobs.tune.objective import Source, source_of
@@ -64,22 +67,15 @@ def plan(options: Options, objective: Any = None) -> Plan:
     Raises:
         InputError: one of them cannot be used.
     """
-    source = source_of(objective or options.objective)
+    given = options.objective if objective is None else objective
+    source = source_of(given)
     space = _parameters(options, sys.modules.get(str(getattr(source(), "__module__", None))))
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
     make_pruner(options.prunes, options.pruner_options)
     trials = options.trials
     if options.sampler == "grid":
         trials = min(trials, grid_size(space, options.sampler_options))
-    identity = {
-        "objective": options.objective,
-        "space": spaces.plain(space),
-        "fixed": options.fixed,
-        "metric": options.metric,
-        "directions": options.direction,
-        "constraints": options.constraints,
-        "seed": options.seed,
-    }
+    identity = identity_of(options, space, usercode.call("objective", sources_of, given))
     return Plan(options, source, space, identity, trials)
 
 
@@ -89,7 +85,7 @@ def _parameters(options: Options, module: ModuleType | None) -> Space:
     if twice := sorted(space.keys() & options.fixed.keys()):
         raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
     if check := getattr(module, "check_parameters", None):
-        check({**options.fixed, **spaces.draw(space, options.seed, 0)})
+        usercode.call("check_parameters()", check, {**options.fixed, **spaces.draw(space, options.seed, 0)})
     return space
 
 
@@ -101,7 +97,8 @@ def _space(options: Options, module: ModuleType | None) -> Space:
     if (found := getattr(module, "SPACE", None)) is None:
         name = options.objective.partition(":")[0]
         raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {name}")
-    return spaces.check(found)
+    checked: Space = usercode.call("SPACE", spaces.check, found)
+    return checked
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
@@ -121,7 +118,7 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
     if client is None:
         _check_threads(options)
     folder = Run(str(options.run), "tune", options)
-    if result := folder.result():
+    if (result := folder.result()) and _is_its(result, checked, folder):
         return result | {"already": True}
     with folder.signals():
         try:
@@ -130,6 +127,17 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
             if folder.attempt:
                 folder.fail(error)
             raise
+
+
+def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
+    """Return whether a result is that of the study that is asked for; False if it is but for code that is accepted.
+
+    Raises:
+        InputError: it is another study's.
+    """
+    where = f"result {folder.storage.address('result.json')}"
+    accept_new_code = checked.options.accept_new_code
+    return is_same(where, result.get("identity", {}), checked.identity, accept_new_code=accept_new_code)
 
 
 def _check_threads(options: Options) -> None:
@@ -148,7 +156,7 @@ def read(checked: Plan, folder: Run) -> Recorded:
         InputError: it is another study's, or has more trials than there are to be.
     """
     recorded = journals.read(folder.storage)
-    done = check_recorded(recorded, checked.identity)
+    done = check_recorded(recorded, checked.identity, accept_new_code=checked.options.accept_new_code)
     if done > checked.trials:
         what, hint = f"--trials is {checked.trials}", "ask for more"
         if checked.trials < checked.options.trials:
@@ -267,6 +275,8 @@ def _outcome(checked: Plan, book: Book, message: str) -> dict[str, Any]:
         "sampler": checked.options.sampler,
         "pruner": checked.options.prunes,
         "direction": checked.options.direction,
+        "identity": checked.identity,
+        "codes": book.codes,
     }
 
 

@@ -14,7 +14,9 @@ from jobs.tune.trial import Trial
 def Report(trial: Trial, monitor: str = "val_accuracy") -> Any:  # noqa: N802  called as Keras's callbacks are
     """Return a `keras.callbacks.Callback` that reports `logs[monitor]` after each epoch, the first as step 1.
 
-    `model.fit(..., callbacks=[Report(trial)])` then ends by `trial.Stop` if the trial need not go on: pruned, out of
+    A second `fit` in the same trial goes on with the count, unless its `initial_epoch` is beyond it already.
+
+    `model.fit(..., callbacks=[Report(trial)])` ends by `trial.Stop` if the trial need not go on: pruned, out of
     time, or diverged, which it is when the monitored value or the training loss is NaN or infinite.
 
     Args:
@@ -37,14 +39,22 @@ def _callback() -> type[Any]:
         def __init__(self, trial: Trial, monitor: str) -> None:
             super().__init__()
             self._trial, self._monitor = trial, monitor
+            self._before, self._begins = 0, True
+
+        def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002  Keras's signature
+            """Called by Keras."""
+            self._begins = True
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             """Called by Keras."""
             logs = logs or {}
             if self._monitor not in logs:
                 raise ValueError(_missing(self._monitor, logs))
+            if self._begins:
+                self._before = max(0, (self._trial.last_step or 0) - epoch)
+                self._begins = False
             finite = math.isfinite(logs.get("loss", 0.0))
-            self._trial.report(epoch + 1, logs[self._monitor] if finite else math.nan)
+            self._trial.report(logs[self._monitor] if finite else math.nan, self._before + epoch + 1)
 
     return ReportCallback
 

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.progress import Log
+from jobs.progress import Log, best_name
 from jobs.tune.above import Above
 
 FRAMES = 4
@@ -50,7 +50,7 @@ class Standing:
         total: trials at most.
         counts: trials by state, running ones first.
         best: the best trial, if there is one and a single objective.
-        front: whether there are several objectives.
+        direction: maximize or minimize; None if there are several objectives.
         seconds: of the study, all attempts together, at `moment` on the clock `time.monotonic`.
         moment: when this was so.
         left: seconds that are left, if that is known.
@@ -61,7 +61,7 @@ class Standing:
     total: int
     counts: Mapping[str, int]
     best: Line | None
-    front: bool
+    direction: str | None
     seconds: float
     moment: float
     left: float | None
@@ -148,7 +148,7 @@ class Picture:
         standing = self.standing
         room = min(ROWS, console.size.height - HEAD - 1)
         parts: list[RenderableType] = [_bar(self.job, standing, options.max_width), _counts(standing)]
-        if not standing.front:
+        if standing.direction:
             parts.append(_best(standing))
         if room > 0 and standing.lines:
             parts += ["", _table(standing.lines[:room], options.max_width)]
@@ -189,10 +189,10 @@ def _counts(standing: Standing) -> Text:
 
 
 def _best(standing: Standing) -> Text:
-    best = standing.best
+    best, name = standing.best, best_name(standing.direction)
     if best is None:
-        return Text("best  none yet", style="dim")
-    text = Text("best  ", no_wrap=True, overflow="ellipsis")
+        return Text(f"{name}  none yet", style="dim")
+    text = Text(f"{name}  ", no_wrap=True, overflow="ellipsis")
     text.append(_values(best), style="bold").append(f"  trial {best.number}", style="dim")
     for name, value in best.params.items():
         text.append(f"  {name} ", style="dim").append(_number(value))

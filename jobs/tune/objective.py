@@ -7,18 +7,18 @@ likes the trial; it returns a number, or a dict of them.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import math
 import numbers
 import pickle
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import cloudpickle
 
+from jobs import usercode
 from jobs.errors import InputError
 
 Function: TypeAlias = Callable[..., Any]
@@ -37,18 +37,7 @@ class Imported:
         Raises:
             InputError: the module or the name in it cannot be found or imported, or is no function.
         """
-        module, _, name = self.spec.partition(":")
-        if not (module and name):
-            raise InputError(f"--objective is {self.spec!r}, but must be 'module:function', such as 'my_model:train'")
-        try:
-            function = getattr(importlib.import_module(module), name)
-        except (Exception, SystemExit) as error:
-            raise InputError(
-                f"--objective {self.spec}: cannot import it ({_line(error)}); the module must be on "
-                "the Python path of the driver and of every worker",
-                traceback.format_exc(),
-            ) from error
-        return _callable(function, f"--objective {self.spec}")
+        return _callable(usercode.load("--objective", self.spec, "my_model:train"), f"--objective {self.spec}")
 
 
 @dataclass(frozen=True)
@@ -63,15 +52,25 @@ class Pickled:
         Raises:
             InputError: it cannot be unpickled in this process.
         """
-        try:
+        todo = "put its module on the Python path of every worker, or give 'module:function'"
+        with _refused("the objective cannot be unpickled here", todo):
             function: Function = pickle.loads(self.data)  # noqa: S301  from the driver, over Dask's connections
-        except (Exception, SystemExit) as error:
-            raise InputError(
-                f"the objective cannot be unpickled here ({_line(error)}): put its module on the Python path of every "
-                "worker, or give 'module:function'",
-                traceback.format_exc(),
-            ) from error
         return function
+
+
+@contextlib.contextmanager
+def _refused(what: str, todo: str) -> Iterator[None]:
+    """Make whatever the user's object raises when it is looked at an error for people, `SystemExit` and its like too.
+
+    Raises:
+        InputError: it raised.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if usercode.is_interrupt(error):
+            raise
+        raise InputError(f"{what} ({usercode.line(error)}): {todo}", traceback.format_exc()) from error
 
 
 Source: TypeAlias = Imported | Pickled
@@ -89,14 +88,9 @@ def source_of(objective: Any) -> Source:
         wants_trial(source(), f"--objective {objective}")
         return source
     wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
-    try:
+    todo = "make what it uses inside it, or give 'module:function'"
+    with _refused(f"objective {name_of(objective)} cannot be pickled", todo):
         data = cloudpickle.dumps(objective)
-    except Exception as error:
-        raise InputError(
-            f"objective {name_of(objective)} cannot be pickled ({_line(error)}): make what it uses inside it, or give "
-            "'module:function'",
-            traceback.format_exc(),
-        ) from error
     if len(data) > PICKLE_LIMIT:
         raise InputError(
             f"objective is {len(data) / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
@@ -105,16 +99,13 @@ def source_of(objective: Any) -> Source:
     return Pickled(data)
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
 def name_of(objective: Any) -> str:
     """Return what an objective is called: module:function."""
     if isinstance(objective, str):
         return objective
-    name = getattr(objective, "__qualname__", type(objective).__qualname__)
-    return f"{getattr(objective, '__module__', None) or '?'}:{name}"
+    with _refused("objective does not say what it is called", "give a plain function"):
+        name = getattr(objective, "__qualname__", type(objective).__qualname__)
+        return f"{getattr(objective, '__module__', None) or '?'}:{name}"
 
 
 def _callable(function: Any, where: str) -> Function:
@@ -129,12 +120,13 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
     It does if a second positional argument must be given, or is called `trial`.
 
     Raises:
-        InputError: it takes no argument, or needs more than two.
+        InputError: it takes no argument, or needs more than two, or does not let itself be asked.
     """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return False  # a built-in that does not tell: one argument
+    with _refused(f"{where} does not say what arguments it takes", "give a plain function"):
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            return False  # a built-in that does not tell: one argument
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in named if p.default is p.empty]
     rest = any(p.kind == p.VAR_POSITIONAL for p in parameters)

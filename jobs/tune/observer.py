@@ -7,8 +7,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jobs.progress import DIRECTION
 from jobs.run import Run
 from jobs.tune.book import Book
 from jobs.tune.live import FRAMES, ROWS, Line, LiveTable, Standing
@@ -68,7 +69,9 @@ class Observer:
         book = self._book
         running = sum(not going.over for going in self._going)
         left = self._left(running, now)
-        metrics: dict[str, float] = {} if book.best is None else {"best": float(book.best.value or 0.0)}
+        metrics: dict[str, Any] = {} if book.best is None else {"best": float(book.best.value or 0.0)}
+        if len(book.directions) == 1:
+            metrics[DIRECTION] = book.directions[0]
         metrics["running"] = running
         metrics |= {str(state): count for state, count in book.counts.items() if state != "complete"}
         progress = {"done": book.done, "total": self._total, "fraction": book.done / self._total}
@@ -96,7 +99,7 @@ class Observer:
             total=self._total,
             counts={"running": running, **{str(state): count for state, count in book.counts.items()}},
             best=None if book.best is None else self._ended(book.best),
-            front=len(book.directions) > 1,
+            direction=book.directions[0] if len(book.directions) == 1 else None,
             seconds=self._before + now - self._began,
             moment=now,
             left=left,

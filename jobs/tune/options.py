@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -36,6 +36,7 @@ class Options(JobOptions):
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("accept_new_code",)
 
     objective: str = Field(
         default="jobs.tune.cnn:train",
@@ -100,6 +101,10 @@ class Options(JobOptions):
     )
     isolate: bool = Field(
         default=False, description="run each trial in a process of its own, so that all its memory comes back"
+    )
+    accept_new_code: bool = Field(
+        default=False,
+        description="go on though the objective's source has changed; the table then says which code ended each trial",
     )
 
     @field_validator("metric", "direction", "constraints", mode="before")

@@ -228,7 +228,7 @@ class Search:
             self._warned = True
             self._watcher.say(
                 "pruner",
-                "the objective has reported nothing, so no trial is stopped early: call trial.report(step, value), or "
+                "the objective has reported nothing, so no trial is stopped early: call trial.report(value, step), or "
                 "say --pruner none",
             )
 

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
+from jobs.progress import best_name
 from jobs.storage import open_storage
+from jobs.tune.identity import codes_text
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
@@ -21,7 +23,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    lines = [*_lines(result), *_files(result, run)]
+    lines = [*_lines(result), *_files(result, run), *_code(result)]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
@@ -42,7 +44,7 @@ def _files(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
 def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if best := result["best"]:
-        lines.append(("best", f"{best['value']:.10g} (trial {best['number']})"))
+        lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']})"))
         lines += [(f"  {name}", _value(value)) for name, value in best["params"].items()]
     for trial in result.get("front", []):
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
@@ -57,6 +59,12 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return by which codes trials ended, if by another one than the present: the last line, since it may be stale."""
+    text = codes_text(result["codes"], result["identity"])
+    return [("code", text)] if text else []
 
 
 def _value(value: Any) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from jobs.errors import InputError
 from jobs.storage import Storage
 from jobs.tune import journal as journals
+from jobs.tune.identity import code_of
 
 IDENTITY = "identity"
 """The study's user attribute that says what makes it this study, by name: objective, space, seed, ..."""
@@ -65,9 +67,29 @@ def find_study(storage: Storage) -> optuna.Study | None:
 
 
 def rows(study: optuna.Study) -> list[dict[str, Any]]:
-    """Return the table of a study's trials, a dict each, by their numbers; see `row`."""
-    identity = study.user_attrs[IDENTITY]
-    return [row(trial, list(identity["space"]), identity["metric"]) for trial in study.get_trials(deepcopy=False)]
+    """Return the table of a study's trials, a dict each, by their numbers; see `row`.
+
+    Where a study has had more than one code, `code` is the one by which a trial ended.
+    """
+    identity, trials = study.user_attrs[IDENTITY], study.get_trials(deepcopy=False)
+    names, metrics, mixed = list(identity["space"]), identity["metric"], is_mixed(trials, identity)
+    return [row(trial, names, metrics) | ({"code": _run(trial).get("code")} if mixed else {}) for trial in trials]
+
+
+def _run(trial: FrozenTrial) -> dict[str, Any]:
+    run: dict[str, Any] = trial.user_attrs.get(RUN, {})
+    return run
+
+
+def codes(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """Return how many trials have ended by which code, in the order of their first ends."""
+    ended = sorted((run["at"], run["code"]) for trial in trials if "code" in (run := _run(trial)))
+    return dict(Counter(code for _, code in ended))
+
+
+def is_mixed(trials: Sequence[FrozenTrial], identity: Mapping[str, Any]) -> bool:
+    """Return whether a study has had more than one code."""
+    return len({*codes(trials), code_of(identity)}) > 1
 
 
 def feasible(trial: FrozenTrial) -> bool:

@@ -109,7 +109,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
 def _line(error: BaseException) -> str:
     try:
         text = str(error).strip().splitlines()
-    except Exception:  # noqa: BLE001  the user's exceptions may be broken, too
+    except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
         text = []
     return type(error).__name__ + (f": {text[0][:300]}" if text else "")
 

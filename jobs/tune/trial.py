@@ -19,6 +19,7 @@ WAIT_SECONDS = 1.0
 """A report waits no longer than this, however long its step took."""
 WAIT_LEAST = 0.002
 """A shorter wait would end before any answer: such a report does not ask for one."""
+ORDER = "the order is trial.report(value, step)"
 
 
 class Stop(Exception):
@@ -93,7 +94,7 @@ class Trial:
         self._link, self._signal, self._open = link, signal, checkpoint
         self._checkpoint: Checkpoint | None = None
         self._reported = time.monotonic()
-        self._step = -1
+        self._step: int | None = None
         self.ended: str | None = None
 
     @property
@@ -118,7 +119,12 @@ class Trial:
         if self._checkpoint:
             self._checkpoint.save()
 
-    def report(self, step: int, value: float) -> None:
+    @property
+    def last_step(self) -> int | None:
+        """The last step that this try has reported; None if it has reported nothing yet."""
+        return self._step
+
+    def report(self, value: float, step: int) -> None:
         """Tell the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
 
         Steps must grow. A trial that goes on after a lost worker may report steps again: that changes nothing.
@@ -126,18 +132,23 @@ class Trial:
         Raises:
             Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time.
             TypeError: `step` is no integer >= 0, or `value` is no number.
+            ValueError: `step` is not larger than the last one of this try.
         """
-        step, value = _check(step, value)
+        value, step = _check(value, step)
+        if self._step is not None and step <= self._step:
+            raise ValueError(
+                f"trial.report: step is {step}, but must be larger than the last one, {self._step}; {ORDER}"
+            )
+        self._step = step
         self.save()
         if not math.isfinite(value):
             self._end("diverged")
         seconds = min((time.monotonic() - self._reported) * WAIT_SHARE, WAIT_SECONDS)
         waits = seconds >= WAIT_LEAST
-        if self._signal.reason is None and step > self._step:
+        if self._signal.reason is None:
             self._link.send(kind="report", step=step, value=value, waits=waits)
             if waits:
                 self._signal.wait(step, seconds)
-            self._step = step
         self._reported = time.monotonic()
         if self._signal.reason is not None:
             self._end(self._signal.reason)
@@ -152,10 +163,10 @@ class Trial:
             self._checkpoint.close(keep=keep)
 
 
-def _check(step: Any, value: Any) -> tuple[int, float]:
+def _check(value: Any, step: Any) -> tuple[float, int]:
     if isinstance(step, bool) or not isinstance(step, numbers.Integral) or step < 0:
-        raise TypeError(f"trial.report: step is {step!r}, but must be an integer >= 0")
+        raise TypeError(f"trial.report: step is {step!r}, but must be an integer >= 0; {ORDER}")
     try:
-        return int(step), float(value)
+        return float(value), int(step)
     except (TypeError, ValueError):
-        raise TypeError(f"trial.report: value is {value!r}, but must be a number") from None
+        raise TypeError(f"trial.report: value is {value!r}, but must be a number; {ORDER}") from None

@@ -48,7 +48,7 @@ def refusal(spec: str, kind: type[InputError] = DataError, classes: int | None =
         ("npz:{}/none.npz", DataError, "{}/none.npz does not exist"),
         ("{}/none.npz", DataError, "{}/none.npz does not exist"),
         ("npz:{}", InputError, "{}: cannot be read"),
-        ("npz:", InputError, "cannot be read"),
+        ("npz:", InputError, "'' is no name of a file"),
         ("idx:", InputError, "the folder is ''"),
         ("npy:s3:/bucket", InputError, "did you mean 's3://'?"),
     ],

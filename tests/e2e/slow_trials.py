@@ -17,7 +17,7 @@ def train(params, trial):
     for step in range(saved["step"] + 1, STEPS + 1):
         time.sleep(SECONDS)
         state.write_text(json.dumps(saved | {"step": step}))
-        trial.report(step, params["x"] * step)
+        trial.report(params["x"] * step, step)
     return params["x"] * STEPS
 
 

@@ -70,7 +70,8 @@ ON_A_TERMINAL = """
 import json, sys
 from jobs.release.screen import Screen
 with Screen("fit") as screen:
-    for fields in ({"event": "progress", "done": 20, "total": 1000, "loss": 0.5}, json.loads(sys.argv[1])):
+    metrics = {"best": 0.5, "direction": "minimize"}
+    for fields in ({"event": "progress", "done": 20, "total": 1000, **metrics}, json.loads(sys.argv[1])):
         screen.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
     screen.line("converged")
     screen.say("stuck: no node for it", "yellow")
@@ -102,6 +103,6 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
             shown += piece
     os.close(ours)
     assert (tmp_path / "summary").read_text() == "converged\n"
-    for text in (reached, "loss 0.5", "stuck: no node for it"):
+    for text in (reached, "best (smallest) 0.5", "stuck: no node for it"):
         assert text in shown.decode()
     assert "converged" not in shown.decode()

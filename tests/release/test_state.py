@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -43,11 +44,11 @@ def test_phase_and_exit_code(recorded: str, expected: tuple[str, int | None]) ->
 
 def test_progress_of_a_study() -> None:
     """Of a tune job trials are counted, and the best is told."""
-    log = lines.read(
-        ['{"time": 1, "job": "tune", "event": "progress", "done": 12, "total": 1000, "best": 0.91, "running": 2}']
-    )
+    metrics = {"best": 0.91, "direction": "maximize", "running": 2}
+    fields = {"time": 1, "job": "tune", "event": "progress", "done": 12, "total": 1000, **metrics}
+    log = lines.read([json.dumps(fields)])
     assert log.progress is not None
-    assert progress_text(log.progress) == "12 of 1,000 trials (1%)  best 0.91  running 2"
+    assert progress_text(log.progress) == "12 of 1,000 trials (1%)  best (largest) 0.91  running 2"
 
 
 def test_progress_and_workers_of_a_running_release() -> None:

@@ -46,7 +46,7 @@ def objective(params, trial):
         raise ValueError(HOSTILE)
     goal = math.exp(-((math.log10(params["rate"]) + 1) ** 2))
     for step in range(1, 9):
-        trial.report(step, float("nan") if trial.number % 10 == 7 else goal * step / 8)
+        trial.report(float("nan") if trial.number % 10 == 7 else goal * step / 8, step)
     return goal
 
 
@@ -104,7 +104,7 @@ def test_the_report_of_a_real_search(searched):
     text = text_of(searched)
     best = result["best"]
     assert "All 40 trials are done: " in text
-    assert f"The best value is {best['value']:.6g}, of trial {best['number']}." in text
+    assert f"The best (largest) value is {best['value']:.6g}, of trial {best['number']}." in text
     snippet = re.search(r"a click selects them all.\n(.*?)\n\n", text, re.DOTALL)[1]
     assert yaml.safe_load(snippet) == best["params"]
     assert "\nfailed4" in text
@@ -135,8 +135,8 @@ def test_the_page_in_a_browser(searched, tmp_path):
     assert seen.errors == seen.requests == []
     assert seen.intruder is None
     assert [label for label, _ in seen.painted] == [
-        "value against trial",
-        "value against seconds of the study",
+        "value (largest is best) against trial",
+        "value (largest is best) against seconds of the study",
         "Reports by step",
         *(f"value against {name}" for name in importances(read_search(searched))),
         "Trials",
@@ -168,7 +168,7 @@ def test_a_search_without_a_journal(tmp_path):
 def test_one_trial(tmp_path):
     """A single trial is the best; importances are not told."""
     text = text_of(recorded(tmp_path / "run", 1, complete))
-    assert "The search is running in attempt 1 after 1 trial. The best value is " in text
+    assert "The search is running in attempt 1 after 1 trial. The best (largest) value is " in text
     assert "Not told: it needs 20 trials" in text
 
 
@@ -194,7 +194,8 @@ def test_all_pruned(tmp_path):
     assert search.best is None
     assert search.leader.intermediate_values[1] == max(search.scores[:, 0])
     text = text_of(storage)
-    assert f"the best last report is {max(search.scores[:, 0]):.6g} at step 1, of trial {search.leader.number}." in text
+    last = f"{max(search.scores[:, 0]):.6g} at step 1, of trial {search.leader.number}."
+    assert f"the best (largest) last report is {last}" in text
     assert f"Best trial so far, not complete: {search.leader.number}" in text
     assert "25 pruned trials count with their last report." in text
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, InputError
 from jobs.storage import Storage
 from jobs.tune.checkpoint import Checkpoint
 
@@ -87,8 +87,37 @@ def test_closing(storage: Storage, tmp_path: Path) -> None:
         assert bool(storage.list("checkpoints/")) == keep
 
 
-def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path) -> None:
-    """A state that is no JSON is named."""
-    storage.write("checkpoints/0007.json", b"{")
-    with pytest.raises(ClusterError, match=r"checkpoints/0007\.json is damaged"):
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("{", "Expecting"),
+        ("[]", "it holds list"),
+        ("null", "it holds NoneType"),
+        ('{"weights": 1}', "1 is no place"),
+        ('{"weights": null}', "None is no place"),
+        ('{"/nowhere/victim": "checkpoints/0007-1-7-1-1-0"}', "'/nowhere/victim' is no name"),
+        ('{"../victim": "checkpoints/0007-1-7-1-1-0"}', "'../victim' is no name"),
+        ('{"a/../../victim": "checkpoints/0007-1-7-1-1-0"}', "is no name"),
+        ('{"": "checkpoints/0007-1-7-1-1-0"}', "'' is no name"),
+        ('{"a\\u0000": "checkpoints/0007-1-7-1-1-0"}', "is no name"),
+        ('{"weights": "/nowhere/file"}', "'/nowhere/file' is no place"),
+        ('{"weights": "../../secret"}', "is no place"),
+        ('{"weights": "options.yaml"}', "is no place"),
+        ('{"weights": "checkpoints/0008-1-8-1-1-0"}', "is no place"),
+        ('{"weights": "checkpoints/0007-/../../secret"}', "is no place"),
+    ],
+)
+def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path, state: str, why: str) -> None:
+    """A state that is no mapping of plain names to places of this very trial is named, and nothing comes of it."""
+    storage.write("checkpoints/0007-1-7-1-1-0", b"payload")
+    storage.write("checkpoints/0007.json", state.encode())
+    with pytest.raises(InputError, match=rf"checkpoints/0007\.json is damaged \(.*{why}.*; remove it, and the trial"):
         _open(storage, "1-7-1", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_file_that_another_try_has_replaced(storage: Storage, tmp_path: Path) -> None:
+    """A file that a state names and that is gone is a fault of the storage, after which the trial is tried again."""
+    storage.write("checkpoints/0007.json", b'{"weights": "checkpoints/0007-1-7-1-1-0"}')
+    with pytest.raises(ClusterError, match="checkpoints/0007-1-7-1-1-0"):
+        _open(storage, "1-7-2", tmp_path / "a")

@@ -216,6 +216,32 @@ def test_sigterm_stops_with_all_saved(tmp_path: Path, space_file: str, traces: P
     assert [row["state"] for row in table] == ["complete"] * 5
 
 
+def test_a_checkpoint_of_somebody_else(tmp_path: Path, space_file: str, traces: Path) -> None:
+    """A prepared run folder writes and reads no file outside of a trial's own: the command names it, and ends."""
+    arguments = ["--objective", "trials:keeps", "--space", space_file, "--run", str(tmp_path / "run")]
+    arguments += ["--trials", "1", "--workers", "1"]
+    with _started(*arguments) as process:
+        trials.until(lambda: list(traces.glob("kept-*")))
+        process.send_signal(signal.SIGTERM)
+        assert _end(process)[0] == 4
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/payload").write_text("theirs")
+    (tmp_path / "run/checkpoints/0000-1-0-1-1-0").write_text("theirs")
+    place, whole = "checkpoints/0000-1-0-1-1-0", sorted(tmp_path.iterdir())
+    states = [{str(tmp_path / "victim"): place}, {"../" * 20 + str(tmp_path / "victim")[1:]: place}]
+    states += [{"file": "checkpoints/payload"}, {"file": str(tmp_path / "victim")}, {"file": "../victim"}]
+    (traces / "go").touch()
+    for state in states:
+        (tmp_path / "run/checkpoints/0000.json").write_text(json.dumps(state))
+        code, _, err = _end(_run(*arguments))
+        assert (code, err.count("Traceback")) == (2, 0), err
+        assert "checkpoints/0000.json is damaged" in err.splitlines()[-1]
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == whole
+    assert [path.name for path in traces.glob("kept-*")] == ["kept-nothing"]
+
+
 def test_a_module_that_workers_lack(tmp_path: Path, space_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An objective that the driver can import and a worker cannot ends the job with code 2, and names the worker."""
     (tmp_path / "only_here.py").write_text(

@@ -268,3 +268,21 @@ def test_the_default_search(tmp_path):
     assert set(result["best"]["params"]) == set(cnn.SPACE)
     assert sum(result["trials"].values()) == 4
     assert result["trials"]["failed"] == 0
+
+
+def test_all_files_of_the_data_are_named(tmp_path):
+    """The shipped digits, and of other data both columns, with the test set that trials are validated on; no image."""
+    images, labels = np.zeros((10, 4, 4), np.uint8), np.arange(10, dtype=np.uint8) % 2
+    for name, rows in (("train", 10), ("t10k", 5)):
+        header = struct.pack(">IIII", 0x803, rows, 4, 4)
+        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(header + images[:rows].tobytes())
+        (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, rows) + labels[:rows].tobytes())
+    np.savez(tmp_path / "one.npz", x=images, y=labels)
+    named = [
+        str(tmp_path / f"{name}-{part}-ubyte") for name in ("train", "t10k") for part in ("images-idx3", "labels-idx1")
+    ]
+    assert cnn.data_files({"data": str(tmp_path), "epochs": 3}) == named
+    assert cnn.data_files({"data": f"npz:{tmp_path}/one.npz"}) == [f"{tmp_path}/one.npz"]
+    assert [Path(address).name for address in cnn.data_files({})] == ["images-idx3-ubyte", "labels-idx1-ubyte"]
+    code = "import sys; from jobs.tune import cnn; cnn.data_files({}); print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"

@@ -56,6 +56,23 @@ def test_each_epoch_is_reported(model):
     assert driver.reports == list(enumerate([*first, *more], start=1))
 
 
+def test_two_fits_in_one_trial_go_on_with_the_count(model):
+    """A second `fit` from epoch 0, with the same callback or another one, continues the steps of the first."""
+    driver = Driver()
+    trial = driver.trial()
+    report = Report(trial, monitor="loss")
+    for epochs, callback in ((2, report), (2, report), (1, Report(trial, monitor="loss"))):
+        model.fit(X, Y, epochs=epochs, callbacks=[callback], verbose=0)
+    assert [step for step, _ in driver.reports] == [1, 2, 3, 4, 5]
+
+
+def test_a_fit_that_goes_on_after_a_lost_worker(model):
+    """A new try that begins with a later epoch reports that one's step."""
+    driver = Driver()
+    model.fit(X, Y, initial_epoch=3, epochs=5, callbacks=[Report(driver.trial(), monitor="loss")], verbose=0)
+    assert [step for step, _ in driver.reports] == [4, 5]
+
+
 def test_stop_passes_out_of_fit(model):
     """A trial that is stopped ends `fit` at once, by an exception that the worker knows."""
     driver = Driver(stop_after=2)

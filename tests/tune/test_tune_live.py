@@ -36,7 +36,13 @@ def _line(number: int, state: str, values: tuple[float, ...] = (0.5,)) -> Line:
 def _standing(**changes: object) -> Standing:
     lines = [_line(number, state) for number, state in enumerate(("running", "complete", "pruned", "failed") * 8)]
     counts = {"running": 2, "complete": 3, "pruned": 40, "failed": 1, "diverged": 0}
-    given = {"done": 44, "total": 100, "counts": counts, "best": _line(7, "complete", (0.98765,)), "front": False}
+    given = {
+        "done": 44,
+        "total": 100,
+        "counts": counts,
+        "best": _line(7, "complete", (0.98765,)),
+        "direction": "maximize",
+    }
     moment = {"seconds": 61.0, "moment": time.monotonic(), "left": 3600.0, "lines": lines}
     return Standing(**{**given, **moment, **changes})  # type: ignore[arg-type]
 
@@ -55,7 +61,7 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
     assert max(map(len, lines)) <= width
     assert "44/100  0:01:01" in lines[0]
     assert lines[1].startswith("2 running  3 complete  40 pruned")
-    assert lines[2].startswith("best  0.9877  trial 7  learning_rate")
+    assert lines[2].startswith("best (largest)  0.9877  trial 7")
     assert ("worker" in lines[4]) == (width >= 120)
     assert sum("12.3" in line for line in lines) == min(12, height - 6)
 
@@ -63,9 +69,9 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
 def test_what_is_not_known_is_not_shown() -> None:
     """Before the first end there is no best and no ETA; several objectives have no best line, but all values."""
     early = _standing(best=None, left=None, lines=[], counts={"running": 2, "complete": 0, "pruned": 0})
-    assert _drawn(early, 80, 24)[1:] == ["2 running  0 complete", "best  none yet"]
+    assert _drawn(early, 80, 24)[1:] == ["2 running  0 complete", "best (largest)  none yet"]
     assert "ETA" not in _drawn(early, 80, 24)[0]
-    several = _drawn(_standing(best=None, front=True, lines=[_line(1, "complete", (0.5, 20.0))]), 80, 24)
+    several = _drawn(_standing(best=None, direction=None, lines=[_line(1, "complete", (0.5, 20.0))]), 80, 24)
     assert not any("best" in line for line in several)
     assert "0.5, 20" in several[-1]
 
@@ -74,7 +80,8 @@ def test_the_last_words_say_how_far_it_was() -> None:
     """A search that does not come to its end leaves its counts and its best."""
     texts = [text.plain for text in last_words(_standing())]
     assert texts[0] == "44 of 100 trials: 2 running  3 complete  40 pruned  1 failed"
-    assert texts[1].startswith("best  0.9877  trial 7")
+    assert texts[1].startswith("best (largest)  0.9877  trial 7")
+    assert last_words(_standing(direction="minimize"))[1].plain.startswith("best (smallest)  0.9877  trial 7")
 
 
 def test_the_pace_is_the_present_one() -> None:

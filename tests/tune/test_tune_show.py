@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ def test_a_search_that_is_done(studies: Any, tmp_path: Path, capsys: pytest.Capt
     run = tmp_path / "run"
     code, out = _show(run, capsys)
     assert code == 0
-    assert f"{result['best']['value']:.10g} (trial {result['best']['number']})" in out
+    assert f"best (largest)  {result['best']['value']:.10g} (trial {result['best']['number']})" in out
     assert f"{result['trials']['failed']} failed" in out
-    assert f"tracebacks  {run}/failures/" in out
+    assert re.search(rf"tracebacks +{run}/failures/", out)
     assert f"dask-jobs report {run}" in out
     assert "report.html" not in out
     write_report(open_storage(run))
@@ -44,12 +45,12 @@ def test_a_search_that_was_stopped(studies: Any, tmp_path: Path, capsys: pytest.
     from trials import sleeps
 
     with pytest.raises(Stopped):
-        studies(sleeps).run(trials=100_000, deadline=1.5)
+        studies(sleeps, direction="minimize").run(trials=100_000, deadline=1.5)
     code, out = _show(tmp_path / "run", capsys)
     assert code == 4
     assert out.startswith("tune stopped, attempt 1: stopped by the deadline of 1.5 s")
     assert " of 100,000 (" in out
-    assert "metrics     best " in out
+    assert "metrics     best (smallest) " in out
     assert "pruned 0" in out
 
 
@@ -69,10 +70,11 @@ def test_a_search_that_failed(studies: Any, tmp_path: Path, capsys: pytest.Captu
 def test_a_search_that_runs(progress: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A search that runs has code 4 and shows what there is, before its first trial too; NaN is shown as such."""
     status = {"job": "tune", "state": "running", "attempt": 2, "updated": time.time()}
-    status |= {"progress": progress, "metrics": {"best": "nan", "running": 12_000, "pruned": 1}} if progress else {}
+    metrics = {"best": "nan", "direction": "minimize", "running": 12_000, "pruned": 1}
+    status |= {"progress": progress, "metrics": metrics} if progress else {}
     (tmp_path / "options.yaml").write_text(yaml.safe_dump({"job": "tune", **Options().model_dump(mode="json")}))
     (tmp_path / "status.json").write_text(json.dumps(status))
     code, out = _show(tmp_path, capsys)
     assert code == 4
     assert out.startswith("tune running, attempt 2\n")
-    assert ("metrics     best nan  running 12,000  pruned 1" in out) == bool(progress)
+    assert ("metrics     best (smallest) nan  running 12,000  pruned 1" in out) == bool(progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import trials
 from jobs.tune import space
 from jobs.tune.task import trial_seed
 from jobs.tune.trial import Signal, Stop, Trial
+
+ORDER = re.escape("the order is trial.report(value, step)")
 
 
 class _Driver:
@@ -42,10 +45,10 @@ def test_a_slow_step_hears_its_own_decision() -> None:
     """A report after a step of some length waits for the answer: the trial stops in the report that decided it."""
     trial, driver = _trial(stop_at=2)
     trial._reported -= 10
-    trial.report(1, 0.5)
+    trial.report(0.5, 1)
     trial._reported -= 10
     with pytest.raises(Stop):
-        trial.report(2, 0.5)
+        trial.report(0.5, 2)
     assert [message["step"] for message in driver.messages] == [1, 2]
     assert all(message["waits"] for message in driver.messages)
     assert trial.ended == "pruned"
@@ -54,22 +57,27 @@ def test_a_slow_step_hears_its_own_decision() -> None:
 def test_a_fast_step_does_not_wait() -> None:
     """A report after a short step goes on at once, and a later one hears the decision."""
     trial, driver = _trial(stop_at=1)
-    trial.report(1, 0.5)
+    trial.report(0.5, 1)
     assert not driver.messages[0]["waits"]
     driver.threads[0].join()
     with pytest.raises(Stop):
-        trial.report(2, 0.5)
+        trial.report(0.5, 2)
     assert len(driver.messages) == 1
     with pytest.raises(Stop):
-        trial.report(3, 0.5)
+        trial.report(0.5, 3)
 
 
-def test_steps_that_were_reported_are_not_sent_again() -> None:
-    """A step that is not larger than the last one is no news."""
+def test_steps_must_grow() -> None:
+    """A step that is not larger than the last one of this try is refused, with the order of the arguments."""
     trial, driver = _trial()
-    for step in (1, 2, 2, 1, 3):
-        trial.report(step, 0.0)
-    assert [message["step"] for message in driver.messages] == [1, 2, 3]
+    trial.report(0.5, 0)
+    trial.report(value=71, step=2)
+    for step in (2, 1):
+        with pytest.raises(ValueError, match=rf"step is {step}, but must be larger than the last one, 2; {ORDER}"):
+            trial.report(71, step)
+    trial.report(72, 3)
+    assert [(message["step"], message["value"]) for message in driver.messages] == [(0, 0.5), (2, 71.0), (3, 72.0)]
+    assert trial.last_step == 3
     for thread in driver.threads:
         thread.join()
 
@@ -79,26 +87,26 @@ def test_divergence_needs_no_driver(value: float) -> None:
     """A value that is not finite ends the trial without a word to the driver."""
     trial, driver = _trial()
     with pytest.raises(trial.Stop):
-        trial.report(1, value)
+        trial.report(value, 1)
     assert trial.ended == "diverged"
     assert not driver.messages
 
 
 @pytest.mark.parametrize(
-    ("step", "value", "told"),
+    ("value", "step", "told"),
     [
-        (-1, 0.0, "step is -1, but must be an integer >= 0"),
-        (1.5, 0.0, "step is 1.5, but must be an integer"),
-        (True, 0.0, "step is True"),
-        (1, "high", "value is 'high', but must be a number"),
-        (1, None, "value is None, but must be a number"),
+        (0.0, -1, "step is -1, but must be an integer >= 0"),
+        (1, 0.0404, "step is 0.0404, but must be an integer"),
+        (0.0, True, "step is True"),
+        ("high", 1, "value is 'high', but must be a number"),
+        (None, 1, "value is None, but must be a number"),
     ],
 )
-def test_wrong_reports(step: Any, value: Any, told: str) -> None:
-    """A wrong step or value is a TypeError that names it."""
+def test_wrong_reports(value: Any, step: Any, told: str) -> None:
+    """A wrong step or value is a TypeError that names it, and the order of the arguments."""
     trial, _ = _trial()
-    with pytest.raises(TypeError, match=told):
-        trial.report(step, value)
+    with pytest.raises(TypeError, match=f"{told}.*; {ORDER}"):
+        trial.report(value, step)
 
 
 def test_a_trials_seed_depends_on_both() -> None:

@@ -129,7 +129,7 @@ def leaves(params):
 def nan_then_more(params, trial):
     """Diverge at step 2 where x < 0; leave a trace if the trial went on after it."""
     for step in (1, 2, 3):
-        trial.report(step, float("nan") if params["x"] < 0 and step == 2 else params["x"])
+        trial.report(float("nan") if params["x"] < 0 and step == 2 else params["x"], step)
         trace(params, f"step-{trial.number}-{step}")
     return params["x"]
 
@@ -137,7 +137,7 @@ def nan_then_more(params, trial):
 def swallows(params, trial):
     """Catch everything, and return a good score for a diverged trial."""
     try:
-        trial.report(1, float("inf"))
+        trial.report(float("inf"), 1)
     except Exception:  # noqa: BLE001
         return 1e9
     return 0.0
@@ -148,7 +148,7 @@ def steps(params, trial):
     for step in range(1, 10):
         trace(params, f"step-{trial.number:02d}-{step}")
         time.sleep(0.03)
-        trial.report(step, params["x"])
+        trial.report(params["x"], step)
     return params["x"]
 
 
@@ -159,7 +159,7 @@ def patient(params, trial):
         for step in range(1, 5):
             trace(params, f"step-{trial.number:02d}-{step}")
             trial._reported -= 1e6
-            trial.report(step, params["x"])
+            trial.report(params["x"], step)
     finally:
         trial_module.WAIT_SECONDS = 1.0
     return params["x"]
@@ -197,7 +197,7 @@ def endless(params, trial):
     while params["x"] < 0:
         step += 1
         time.sleep(0.01)
-        trial.report(step, 1.0)
+        trial.report(1.0, step)
     return params["x"]
 
 
@@ -233,11 +233,19 @@ def saves(params, trial):
         trace(params, f"step-{trial.number}-{step}-{os.getpid()}")
         state.parent.mkdir(exist_ok=True)
         state.write_text(str(step))
-        trial.report(step, float(step))
+        trial.report(float(step), step)
         if step == 3 and not traced(params, f"died-{trial.number}"):
             trace(params, f"died-{trial.number}")
             os.kill(os.getpid(), signal.SIGKILL)
     return float(step)
+
+
+def keeps(params, trial):
+    """Leave the names of what is in its checkpoint, and wait until the file `go` is there."""
+    names = [path.name for path in trial.checkpoint.rglob("*")]
+    trace(params, f"kept-{'-'.join(names) or 'nothing'}")
+    wait_for(params, "go")
+    return params["x"]
 
 
 def prints(params, trial):
@@ -253,14 +261,14 @@ def paced(params, trial):
     """Three reported steps of 50 ms."""
     for step in (1, 2, 3):
         time.sleep(0.05)
-        trial.report(step, params["x"] * step)
+        trial.report(params["x"] * step, step)
     return params["x"]
 
 
 def quick(params, trial):
     """Report twice and return."""
     for step in (1, 2):
-        trial.report(step, params["x"] * step)
+        trial.report(params["x"] * step, step)
     return params["x"]
 
 
