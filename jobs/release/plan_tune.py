@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.errors import JobError
-from jobs.tune.job import plan
 from jobs.tune.options import Options
+from jobs.tune.plan import plan
 from jobs.tune.slots import Slots, Worker
 
 

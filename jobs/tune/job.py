@@ -5,100 +5,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import dask
 
-from jobs import usercode
 from jobs.cluster import connect, versions
+from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError, UserCodeError
+from jobs.log import log
 from jobs.run import Run
 from jobs.tune import journal as journals
-from jobs.tune import space as spaces
 from jobs.tune.book import Book, check_recorded
-from jobs.tune.code import sources_of
-from jobs.tune.identity import identity_of, is_same
+from jobs.tune.identity import is_same
 from jobs.tune.journal import Journal, Recorded
 from jobs.tune.live import LiveTable
-from jobs.tune.objective import Source, source_of
 from jobs.tune.observer import Observer
 from jobs.tune.options import Options
+from jobs.tune.plan import Plan, plan
 from jobs.tune.pool import Pool
 from jobs.tune.pruners import make_pruner
 from jobs.tune.rules import Limits, Rules
-from jobs.tune.samplers import grid_size, make_sampler
+from jobs.tune.samplers import make_sampler
 from jobs.tune.search import Search
 from jobs.tune.slots import Slots
-from jobs.tune.space import Space
 from jobs.tune.table import row
 from jobs.tune.task import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that is checked before work begins.
-
-    Attributes:
-        options: as given.
-        source: how the objective travels.
-        space: the search space.
-        identity: what makes the study this study, by name.
-        trials: how many trials there can be; a grid has no more than it has.
-    """
-
-    options: Options
-    source: Source
-    space: Space
-    identity: Mapping[str, Any]
-    trials: int
-
-
-def plan(options: Options, objective: Any = None) -> Plan:
-    """Check all options; `objective` is a function that takes the place of its name.
-
-    Raises:
-        InputError: one of them cannot be used.
-    """
-    given = options.objective if objective is None else objective
-    source = source_of(given)
-    space = _parameters(options, sys.modules.get(str(getattr(source(), "__module__", None))))
-    make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
-    make_pruner(options.prunes, options.pruner_options)
-    trials = options.trials
-    if options.sampler == "grid":
-        trials = min(trials, grid_size(space, options.sampler_options))
-    identity = identity_of(options, space, usercode.call("objective", sources_of, given))
-    return Plan(options, source, space, identity, trials)
-
-
-def _parameters(options: Options, module: ModuleType | None) -> Space:
-    """Return the space, after a look at what trials get."""
-    space = _space(options, module)
-    if twice := sorted(space.keys() & options.fixed.keys()):
-        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
-    if check := getattr(module, "check_parameters", None):
-        usercode.call("check_parameters()", check, {**options.fixed, **spaces.draw(space, options.seed, 0)})
-    return space
-
-
-def _space(options: Options, module: ModuleType | None) -> Space:
-    if isinstance(options.space, str):
-        return spaces.load(options.space)
-    if options.space is not None:
-        return spaces.parse(options.space)
-    if (found := getattr(module, "SPACE", None)) is None:
-        name = options.objective.partition(":")[0]
-        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {name}")
-    checked: Space = usercode.call("SPACE", spaces.check, found)
-    return checked
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
@@ -118,11 +54,13 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
     if client is None:
         _check_threads(options)
     folder = Run(str(options.run), "tune", options)
-    if (result := folder.result()) and _is_its(result, checked, folder):
-        return result | {"already": True}
     with folder.signals():
         try:
-            return _attempt(checked, folder, client)
+            data = DataFiles(folder.storage, checked.files, folder.poll)
+            if (result := folder.result()) and _is_its(result, checked, folder):
+                data.check(lambda text: log("tune", "data", message=text))
+                return result | {"already": True}
+            return _attempt(checked, folder, data, client)
         except BaseException as error:
             if folder.attempt:
                 folder.fail(error)
@@ -165,24 +103,29 @@ def read(checked: Plan, folder: Run) -> Recorded:
     return recorded
 
 
-def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any]:
+def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, go on from the journal, and write what came out."""
     options = checked.options
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(LiveTable("tune"))
         reporter.log("run", message=f"run folder {folder.url}")
         recorded = read(checked, folder)
+        if checked.unseen:
+            reporter.log("data", message=checked.unseen)
+        data.check(reporter.doing)
         reporter.doing("connecting to the workers")
         client = client or stack.enter_context(_cluster(options))
         folder.start()
         recorded = read(checked, folder)  # again, now that no other driver goes on with it
         reporter.record("attempt", attempt=folder.attempt, run=folder.url)
+        stack.enter_context(data)
         book = stack.enter_context(open_book(checked, folder, recorded))
         del recorded  # tens of megabytes in a large study
         observer = Observer(folder, reporter, book, checked.trials, options.max_seconds)
         search = _search(checked, folder, client, book, observer)
         try:
             message = search.run()
+            data.check_again()
         except BaseException:
             with contextlib.suppress(Exception):  # what failed first is what is told
                 if not folder.superseded:
@@ -191,7 +134,7 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
         observer.save()
         outcome = _outcome(checked, book, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
-        folder.finish(outcome)
+        outcome = folder.finish(outcome)
         reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
         return outcome
 

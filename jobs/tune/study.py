@@ -16,9 +16,10 @@ from jobs.options import validated
 from jobs.storage import open_storage
 from jobs.tune import space as spaces
 from jobs.tune.dimensions import Dimension
-from jobs.tune.job import plan, run
+from jobs.tune.job import run
 from jobs.tune.objective import name_of
 from jobs.tune.options import Options
+from jobs.tune.plan import plan
 from jobs.tune.table import IDENTITY, feasible, find_study, load_study, rank, rows
 
 if TYPE_CHECKING:

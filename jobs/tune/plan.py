@@ -1,0 +1,94 @@
+"""All that is checked of a search before work begins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from jobs import usercode
+from jobs.errors import ClusterError, InputError
+from jobs.tune import space as spaces
+from jobs.tune.code import sources_of
+from jobs.tune.identity import identity_of
+from jobs.tune.objective import Source, source_of
+from jobs.tune.options import Options
+from jobs.tune.pruners import make_pruner
+from jobs.tune.samplers import grid_size, make_sampler
+from jobs.tune.space import Space
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is checked before work begins.
+
+    Attributes:
+        options: as given.
+        source: how the objective travels.
+        space: the search space.
+        identity: what makes the study this study, by name.
+        trials: how many trials there can be; a grid has no more than it has.
+        files: paths or URLs of the files that trials read, as far as the objective's module tells.
+        unseen: why it could not tell, if it could not: workers may have what the driver has not.
+    """
+
+    options: Options
+    source: Source
+    space: Space
+    identity: Mapping[str, Any]
+    trials: int
+    files: Sequence[str]
+    unseen: str
+
+
+def plan(options: Options, objective: Any = None) -> Plan:
+    """Check all options; `objective` is a function that takes the place of its name.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    given = options.objective if objective is None else objective
+    source = source_of(given)
+    module = sys.modules.get(str(getattr(source(), "__module__", None)))
+    space = _parameters(options, module)
+    make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
+    make_pruner(options.prunes, options.pruner_options)
+    trials = options.trials
+    if options.sampler == "grid":
+        trials = min(trials, grid_size(space, options.sampler_options))
+    identity = identity_of(options, space, usercode.call("objective", sources_of, given))
+    return Plan(options, source, space, identity, trials, *_files(options, module))
+
+
+def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], str]:
+    """Return the files that the module's `data_files(fixed)` names, or none and why."""
+    if (tell := getattr(module, "data_files", None)) is None:
+        return (), ""
+    try:
+        return usercode.call("data_files()", lambda: [str(file) for file in tell(dict(options.fixed))]), ""
+    except (InputError, ClusterError) as error:
+        return (), f"a change of the data would not be noticed: they cannot be looked at from here ({error})"
+
+
+def _parameters(options: Options, module: ModuleType | None) -> Space:
+    """Return the space, after a look at what trials get."""
+    space = _space(options, module)
+    if twice := sorted(space.keys() & options.fixed.keys()):
+        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
+    if check := getattr(module, "check_parameters", None):
+        usercode.call("check_parameters()", check, {**options.fixed, **spaces.draw(space, options.seed, 0)})
+    return space
+
+
+def _space(options: Options, module: ModuleType | None) -> Space:
+    if isinstance(options.space, str):
+        return spaces.load(options.space)
+    if options.space is not None:
+        return spaces.parse(options.space)
+    if (found := getattr(module, "SPACE", None)) is None:
+        name = options.objective.partition(":")[0]
+        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {name}")
+    checked: Space = usercode.call("SPACE", spaces.check, found)
+    return checked
