@@ -171,7 +171,7 @@ def fetch(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where to (default: the run folder's own name)")
     parser.add_argument("--journal", action="store_true", help="minimize's journal too: with it the run can go on here")
-    parser.add_argument("--force", action="store_true", help="replace a folder that holds files")
+    parser.add_argument("--force", action="store_true", help="replace a run folder that is there")
     options = parsed(parser, arguments)
     from jobs.release.fetch import fetch as bring
 
