@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from jobs import JOBS
-from jobs.errors import InputError, JobError, Stopped, nearest
+from jobs.errors import InputError, JobError, Stopped, UserCodeError, nearest
 
 USAGE = """usage: dask-jobs COMMAND [options]
 
@@ -70,13 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Stopped.exit_code
 
 
-def command(arguments: Sequence[str]) -> int:
+def command(arguments: Sequence[str], *, log_result: bool = False) -> int:
     """Run a command, as `main` does; errors are raised.
+
+    Args:
+        arguments: the command's name and its own arguments.
+        log_result: write a job's result as one log line too, for those who cannot read its run folder later.
 
     Raises:
         JobError: how it failed.
     """
-    return _command(arguments[0])(arguments[1:])
+    return _command(arguments[0], log_result=log_result)(arguments[1:])
 
 
 def tell(error: JobError) -> int:
@@ -87,8 +91,10 @@ def tell(error: JobError) -> int:
     return error.exit_code
 
 
-def _command(name: str) -> Callable[[Sequence[str]], int]:
-    commands: dict[str, Callable[[Sequence[str]], int]] = {job: functools.partial(_job, job) for job in JOBS}
+def _command(name: str, *, log_result: bool) -> Callable[[Sequence[str]], int]:
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        job: functools.partial(_job, job, log_result=log_result) for job in JOBS
+    }
     commands |= {"show": _show, "report": _report}
     known = [*commands, *RELEASE_COMMANDS]
     if name not in known:
@@ -103,7 +109,7 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
     return command
 
 
-def _job(name: str, arguments: Sequence[str]) -> int:
+def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
     from jobs.options import parse
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
@@ -111,7 +117,16 @@ def _job(name: str, arguments: Sequence[str]) -> int:
     options = parse(own.Options, f"dask-jobs {name}", arguments)
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
-    summary.show(job.run(options), str(options.run))
+    try:
+        result = job.run(options)
+    except SystemExit as end:
+        raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
+    if log_result:
+        from jobs.log import log
+        from jobs.run import as_yaml
+
+        log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
+    summary.show(result, str(options.run))
     return 0
 
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_start("driver")
     patience = HEARD_SECONDS
     try:
-        code = cli.command(arguments)
+        code = cli.command(arguments, log_result=True)
     except TooFewWorkers as error:
         cli.tell(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
         code, patience = error.exit_code, NOBODY_SECONDS
@@ -50,7 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _again(arguments)
     except JobError as error:
         code = cli.tell(error)
-    except Exception:  # noqa: BLE001  a bug of ours must not leave workers waiting
+    except SystemExit as end:
+        if end.code in (0, None) and "--help" in arguments:
+            raise
+        traceback.print_exc()
+        code = 1
+    except BaseException:  # noqa: BLE001  a bug of ours must not leave workers waiting
         traceback.print_exc()
         code = 1
     if code != Stopped.exit_code:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from jobs.errors import InputError, JobError, Stopped, Superseded
 from jobs.options import JobOptions
 from jobs.storage import open_storage
+from jobs.usercode import digest
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""
@@ -72,14 +73,16 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """Return the result if this job has ended successfully with the same options, else None."""
+        before, now = self._read_options() or {}, as_yaml(self.job, self.options)
+        return self.kept_result() if self._computes(before) == self._computes(now) else None
+
+    def kept_result(self) -> dict[str, Any] | None:
+        """Return the result that is in the folder, whatever its options were; None if there is none."""
         try:
             result: dict[str, Any] = json.loads(self.storage.read("result.json"))
         except (FileNotFoundError, ValueError):
             return None
-        return result if self._computes(self._read_options() or {}) == self._computes(self._as_yaml()) else None
-
-    def _as_yaml(self) -> dict[str, Any]:
-        return {"job": self.job, **self.options.model_dump(mode="json")}
+        return result
 
     @staticmethod
     def _computes(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +100,7 @@ class Run:
         who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
         while not self.storage.create(_attempt(self.attempt), as_json(who)):
             self.attempt += 1
-        self.storage.write("options.yaml", yaml.safe_dump(self._as_yaml(), sort_keys=False).encode())
+        self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
         self.storage.delete("result.json")
         self.status("running", now=True)
 
@@ -129,10 +132,16 @@ class Run:
             self.storage.write("status.json", as_json(content))
             self._written = time.monotonic()
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the result, last of all."""
+    def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the result, last of all, and return what result.json holds."""
+        content: dict[str, Any] = plain({"job": self.job, "run_id": self._id(), **result})
         self.status("done", now=True)
-        self.storage.write("result.json", as_json({"job": self.job, **result}))
+        self.storage.write("result.json", as_json(content))
+        return content
+
+    def _id(self) -> str:
+        """Return what tells this run from all others, 16 hex digits of who made its first attempt, when and where."""
+        return digest(self.storage.read(_attempt(1)))
 
     def fail(self, error: BaseException) -> None:
         """Say in status.json how this attempt ended; the storage itself may be what failed."""
@@ -186,20 +195,26 @@ class Run:
                 signal.signal(number, handler)
 
 
+def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
+    """Return a job's options as options.yaml holds them."""
+    return {"job": job, **options.model_dump(mode="json")}
+
+
 def _attempt(number: int) -> str:
     return f"attempts/{number:04d}"
 
 
 def as_json(content: Any) -> bytes:
     """Return JSON for files: indented, NaN and infinity as text (JSON has no such numbers)."""
-    return (json.dumps(_plain(content), indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(plain(content), indent=2, allow_nan=False) + "\n").encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return what JSON can hold: NumPy's numbers as Python's, NaN and infinity as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

@@ -144,6 +144,14 @@ class Storage(ABC):
         digest.update(self.read_range(name, max(size - _EDGE, _EDGE), size))
         return digest.hexdigest()
 
+    @abstractmethod
+    def stamp(self, name: str) -> tuple[int, str]:
+        """Return the size of `name` in bytes and what changes whenever it is written: its time, or in S3 its ETag.
+
+        Raises:
+            FileNotFoundError: `name` does not exist.
+        """
+
     def check_writable(self) -> None:
         """Write a small file into the folder, made if need be, and remove what was made.
 

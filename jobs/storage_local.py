@@ -8,6 +8,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
@@ -104,6 +105,13 @@ class LocalStorage(Storage):
             if not S_ISREG(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "not a regular file")
             return status.st_size
+
+    def stamp(self, name: str) -> tuple[int, str]:
+        """See `Storage.stamp`."""
+        with _told(self.address(name)):
+            status = self._path(name).stat()
+        seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
+        return status.st_size, f"modified {datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S}.{nanoseconds:09}"
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""

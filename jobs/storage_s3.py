@@ -170,10 +170,14 @@ class S3Storage(Storage):
 
     def size(self, name: str) -> int:
         """See `Storage.size`."""
+        return self.stamp(name)[0]
+
+    def stamp(self, name: str) -> tuple[int, str]:
+        """See `Storage.stamp`."""
         properties = self._head(name)
         if properties is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", self.address(name))
-        return int(properties["ContentLength"])
+        return int(properties["ContentLength"]), f"ETag {properties['ETag']}"
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""

@@ -155,6 +155,21 @@ def hess(theta: Vector, block: Block) -> Vector:
     return matrix
 
 
+@_quiet
+def correct(theta: Vector, block: Block) -> int:
+    """Return how many rows have the largest score W x + b in their own class."""
+    x = block.x
+    weights, biases = _parameters("weights", theta, x)
+    found = 0
+    for part, tile in _parts(x, len(weights)):
+        rows = x[part]
+        scores = _scratch("scores", (len(weights), len(rows)), x.dtype)
+        _project(weights, rows, tile, scores)
+        scores += biases
+        found += int(np.count_nonzero(scores.argmax(axis=0) == block.y[part]))
+    return found
+
+
 def _parts(x: Array, classes: int) -> Iterator[tuple[slice, int]]:
     """Yield (rows of a part, rows of a tile in it) for a block `x`; the last part may be shorter.
 

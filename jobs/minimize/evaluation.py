@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import UserCodeError
-from jobs.minimize.problem import call
+from jobs.usercode import call
 
 Vector = NDArray[np.float64]
-Kind = Literal["value", "value_and_grad", "hessp", "hess"]
+Kind = Literal["value", "value_and_grad", "hessp", "hess", "correct"]
 OnNan = Literal["fail", "inf"]
 
 
@@ -33,9 +33,9 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Length of the answer: k, k (1 + n), n or n * n numbers."""
+        """Length of the answer: k, k (1 + n), n, n * n numbers, or 1."""
         count, n = self.thetas.shape
-        sizes = {"value": count, "value_and_grad": count * (1 + n), "hessp": n, "hess": n * n}
+        sizes = {"value": count, "value_and_grad": count * (1 + n), "hessp": n, "hess": n * n, "correct": 1}
         return int(sizes[self.kind])
 
     @property
@@ -65,6 +65,8 @@ def answer(problem: Any, request: Request, data: Any, where: str, on_nan: OnNan)
     if request.kind == "hess":
         matrix = call(f"hess on {where}", problem.hess, theta, data)
         return _checked("hess", matrix, (theta.size, theta.size), where)
+    if request.kind == "correct":
+        return np.array([_number(call(f"correct on {where}", problem.correct, theta, data), where, "the count")])
     pieces = [_value(problem, request.kind, theta, data, where=where, on_nan=on_nan) for theta in request.thetas]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -100,11 +102,11 @@ def _not_finite(packed: Vector, where: str, on_nan: OnNan) -> None:
     packed[0], packed[1:] = np.inf, 0.0
 
 
-def _number(value: Any, where: str) -> float:
+def _number(value: Any, where: str, what: str = "the loss") -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise UserCodeError(f"the loss on {where} is {type(value).__name__}, but must be one number") from error
+        raise UserCodeError(f"{what} on {where} is {type(value).__name__}, but must be one number") from error
 
 
 def _checked(what: str, array: Any, shape: tuple[int, ...], where: str, *, finite: bool = True) -> Vector:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from jobs.cluster import connect, versions
+from jobs import usercode
+from jobs.cluster import connect
+from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError
+from jobs.log import log
 from jobs.minimize import journal as journals
 from jobs.minimize import methods, softmax
-from jobs.minimize.diagnostics import diagnose
 from jobs.minimize.journal import Journal
 from jobs.minimize.objective import Objective
 from jobs.minimize.observer import Observer
 from jobs.minimize.options import Options
-from jobs.minimize.problem import Made, make
+from jobs.minimize.outcome import finish
+from jobs.minimize.problem import Made, files, make
 from jobs.minimize.solve import Minimization
 from jobs.progress import Reporter
 from jobs.run import Run
@@ -34,6 +36,7 @@ GOES_ON_SECONDS = 30.0
 """How long a run that goes on waits for as many workers as it began with; then those that are there are enough."""
 SUMS = ("jobs.minimize.cluster_sum", "jobs.minimize.sums")
 Vector = NDArray[np.float64]
+WARM = "warm.npy"
 LIMITS = ("maxiter", "maxfun", "maxfev")
 """Options that may grow between attempts: they end a run, but do not change its way."""
 
@@ -41,22 +44,51 @@ LIMITS = ("maxiter", "maxfun", "maxfev")
 def run(options: Options) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return what is in result.json.
 
-    A run that has already ended with these options is not repeated: its result is returned with `already` set.
+    A run that has already ended with these options is not repeated: its result is returned with `already` set. The
+    problem and its data must then be those that it was computed from.
 
     Raises:
         JobError: how it ended otherwise; the run folder says so too.
     """
     methods.check_options(methods.find(options.method), options.options)
     folder = Run(str(options.run), "minimize", options)
-    if result := folder.result():
-        return result | {"already": True}
     with folder.signals():
         try:
-            return _attempt(options, folder)
+            problem = problem_of(options)
+            data = DataFiles(folder.storage, files(problem.problem), folder.poll)
+            return _ended(options, folder, problem, data) or _attempt(options, folder, problem, data)
         except BaseException as error:
             if folder.attempt:
                 folder.fail(error)
             raise
+
+
+def _ended(options: Options, folder: Run, problem: Made, data: DataFiles) -> dict[str, Any] | None:
+    """Return the result of a run that has ended with these options, after a look whether it is this run's.
+
+    Raises:
+        InputError: its data, or its problem, were others.
+    """
+    if (result := folder.result()) is None:
+        return None
+    data.check(lambda text: log("minimize", "data", message=text))
+    with Objective(None, problem, l2=options.l2, on_nan=options.on_nan) as objective:
+        x0 = _minimization(options, objective, _start(options, folder)).x0
+        _check_kept(folder, _identity(options, objective, x0))
+    return result | {"already": True}
+
+
+def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
+    """Check that the result in the folder, if any, is of the run of this identity: starting anew would delete it.
+
+    Raises:
+        InputError: it is another run's.
+    """
+    if result := folder.kept_result():
+        before = dict(result.get("identity", {}))
+        if folder.storage.exists(WARM):  # a start that this run made itself
+            before["start"] = identity["start"]
+        journals.check_identity(f"the result in {folder.url}", before, identity)
 
 
 def problem_of(options: Options) -> Made:
@@ -68,21 +100,23 @@ def problem_of(options: Options) -> Made:
     return make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
-def _attempt(options: Options, folder: Run) -> dict[str, Any]:
+def _attempt(options: Options, folder: Run, problem: Made, data: DataFiles) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
-    problem = problem_of(options)
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
         reporter.log("run", message=f"run folder {folder.url}")
+        data.check(reporter.doing)
         reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
         client = stack.enter_context(_cluster(options, folder))
         objective = stack.enter_context(_objective(options, folder, client, problem))
-        start = _start(options, folder, reporter)
-        minimization = _minimization(options, objective, start)
+        _warm_start(folder, reporter)
+        minimization = _minimization(options, objective, _start(options, folder))
         identity = _identity(options, objective, minimization.x0)
         journals.check(folder.storage, identity)
+        _check_kept(folder, identity)
         folder.start()
         reporter.record("attempt", attempt=folder.attempt, run=folder.url, workers=objective.sum.workers)
+        stack.enter_context(data)
         journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
         objective.journal = stack.enter_context(contextlib.closing(journal))
         observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
@@ -90,12 +124,13 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         reporter.doing("loading the data, first evaluation")
         try:
             result = _solve(minimization, observer, options.method)
+            data.check_again()
         except BaseException:
             with contextlib.suppress(Exception):  # what failed first is what is told
                 if not folder.superseded:
                     observer.save(best=True)
             raise
-        return _finish(options, folder, objective, observer, result)
+        return finish(folder, objective, observer, result, identity)
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
@@ -155,21 +190,24 @@ def _minimization(options: Options, objective: Objective, start: Vector | None) 
     )
 
 
-def _start(options: Options, folder: Run, reporter: Reporter) -> Vector | None:
-    """Return where to start: the best point of a run that outgrew its journal, --x0, or None for the problem's own.
+def _warm_start(folder: Run, reporter: Reporter) -> None:
+    """Make the best point of a run that outgrew its journal its new start.
 
-    A full journal cannot be replayed to its end, so it is deleted once its best point is kept as the new start.
+    A full journal cannot be replayed to its end, so it is deleted once its best point is kept.
     """
     if folder.storage.exists(journals.FULL) and (best := folder.load_array("x.npy")) is not None:
-        folder.save_array("warm.npy", best)
+        folder.save_array(WARM, best)
         journals.delete(folder.storage)
-    if (warm := folder.load_array("warm.npy")) is not None:
+    if folder.storage.exists(WARM):
         reporter.log(
             "warm start", message="the journal outgrew --journal-limit: going on from the best point, not exactly"
         )
+
+
+def _start(options: Options, folder: Run) -> Vector | None:
+    """Return where to start: the best point of a run that outgrew its journal, --x0, or None for the problem's own."""
+    if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
         return warm
-    if options.x0 is None:
-        return None
     try:
         array: Vector = np.load(Path(options.x0), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -182,42 +220,8 @@ def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, s
     chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
     return {
         **objective.identity,
-        "start": hashlib.blake2b(x0.tobytes(), digest_size=8).hexdigest(),
+        "start": usercode.digest(x0.tobytes()),
         "method": methods.find(options.method).name,
         "options": repr(sorted(chosen.items())),
         **{name: repr(getattr(options, name)) for name in ("tol", "l1", "l2", "bounds", "on_nan")},
     }
-
-
-def _finish(
-    options: Options, folder: Run, objective: Objective, observer: Observer, result: OptimizeResult
-) -> dict[str, Any]:
-    """Write x.npy, history.csv and, last, result.json."""
-    observer.save(best=False)
-    folder.save_array("x.npy", np.asarray(result.x, dtype=np.float64))
-    replayed = objective.journal.replayed if objective.journal else 0
-    outcome = {
-        "success": bool(result.success),
-        "message": str(result.message),
-        "seconds": observer.seconds,
-        "attempt": folder.attempt,
-        "workers": objective.sum.workers,
-        "versions": versions(),
-        "method": methods.find(options.method).name,
-        "fun": float(result.fun),
-        **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
-        "parameters": objective.n,
-        "diagnostics": diagnose(objective, observer, replayed),
-        **_pictures(objective.problem),
-    }
-    observer.finished(int(result.get("nit") or observer.iterations), bool(result.success))
-    folder.finish(outcome)
-    return outcome
-
-
-def _pictures(problem: Any) -> dict[str, Any]:
-    """Return what the report needs to show softmax's weights as pictures."""
-    if not isinstance(problem, softmax.Softmax):
-        return {}
-    shape = problem.data.shape
-    return {"image_shape": list(shape) if len(shape) == 2 else None, "classes": problem.data.classes}

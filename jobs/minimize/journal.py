@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError
+from jobs.identity import differences, is_code
 from jobs.storage import Storage
 
 Vector = NDArray[np.float64]
@@ -170,20 +171,25 @@ def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str])
     if zlib.crc32(text) != CHECKED.unpack(check)[0]:
         raise InputError(f"{where} is corrupt in its header; delete the run folder and start again")
     header = json.loads(text)
-    theirs = header["identity"]
-    different = sorted(name for name in {*theirs, *identity} if theirs.get(name) != identity.get(name))
-    if different:
-        name = different[0]
-        raise InputError(
-            f"journal in {where} belongs to another run: {name} was {theirs.get(name)}, "
-            f"and is now {identity.get(name)}; choose another --run, or delete this run folder{_advice(name)}"
-        )
+    check_identity(f"journal in {where}", header["identity"], identity)
     return int(header["begin"])
+
+
+def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Check that what was kept of a run is of the run that is asked for.
+
+    Raises:
+        InputError: it is of another one; says what differs first, by name, and what to do.
+    """
+    for name, text in differences(before, now).items():
+        raise InputError(
+            f"{what} belongs to another run: {text}; choose another --run, or delete this run folder{_advice(name)}"
+        )
 
 
 def _advice(name: str) -> str:
     """Return what helps when the source of a user's module has changed in a way that does not matter."""
-    if not name.startswith("source"):
+    if not is_code(name):
         return ""
     return " (if the change does not matter: give the problem a fingerprint() method, which then counts instead)"
 

@@ -133,6 +133,10 @@ class KerasProblem:
         """Return which entries L1 and L2 act on, (n,) bool: variables of two dimensions or more, such as kernels."""
         return np.concatenate([np.full(math.prod(shape), len(shape) >= 2) for _, shape in self.shapes])
 
+    def files(self) -> list[str]:
+        """Return the paths or URLs of the data's files, as far as the data tell."""
+        return list(self.data.files()) if hasattr(self.data, "files") else []
+
     def fingerprint(self) -> str:
         """Return the identity of model, loss and data; another TensorFlow may give another, as it may other bits."""
         identity = (

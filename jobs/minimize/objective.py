@@ -18,6 +18,7 @@ from jobs.minimize.evaluation import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
 from jobs.minimize.sums import SerialSum, Sum
 from jobs.minimize.wall import wall
+from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 BATCH_BYTES = 32 << 20
@@ -64,7 +65,7 @@ class Objective:
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
         self.n = self._x0.size
         self.rows = int(self.problem.rows)
-        self._kind: Kind = "value_and_grad" if hasattr(self.problem, "value_and_grad") else "value"
+        self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         what = (made.source, problems.identity(self.problem), blocks, on_nan)
@@ -85,12 +86,12 @@ class Objective:
     @property
     def has_hessp(self) -> bool:
         """Whether the problem has hessp."""
-        return hasattr(self.problem, "hessp")
+        return problems.has(self.problem, "hessp")
 
     @property
     def has_hess(self) -> bool:
         """Whether the problem has hess."""
-        return hasattr(self.problem, "hess")
+        return problems.has(self.problem, "hess")
 
     def x0(self) -> Vector:
         """Return the problem's start, (n,) float64, a new array each time."""
@@ -131,6 +132,15 @@ class Objective:
         if self._l2 is not None:
             matrix[np.diag_indices(self.n)] += self._l2
         return matrix
+
+    def accuracy(self, theta: Vector) -> float | None:
+        """Return the share of all rows that the problem predicts right at `theta` (n,); None where it does not say.
+
+        It is not recorded in the journal, which holds what the optimizer asks.
+        """
+        if not problems.has(self.problem, "correct"):
+            return None
+        return float(self.sum(Request("correct", self._vector(theta)[None]))[0]) / self.rows
 
     def map(self, function: Callable[[Vector], Any], thetas: Iterable[Vector]) -> list[Any]:
         """Apply SciPy's function to many points, all of them evaluated together; this is SciPy's map-like `workers`."""
@@ -220,9 +230,9 @@ def penalized(problem: Any, n: int) -> Vector:
     Raises:
         InputError: the problem's `penalized()` has the wrong shape.
     """
-    if not hasattr(problem, "penalized"):
+    if not problems.has(problem, "penalized"):
         return np.ones(n)
-    mask = np.asarray(problem.penalized(), dtype=bool)
+    mask = np.asarray(call("problem.penalized()", problem.penalized), dtype=bool)
     if mask.shape != (n,):
         raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
     return mask.astype(np.float64)

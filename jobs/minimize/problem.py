@@ -6,24 +6,24 @@ small object that loads its data on the worker) or as `Imported("module:factory"
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import inspect
 import pickle
-import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
+import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, UserCodeError
+from jobs import usercode
+from jobs.errors import InputError
+from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 DEFAULT_BLOCK_ROWS = 1024
 PICKLE_LIMIT = 10_000_000
+NAMED = 1000
+"""Up to so many entries of theta are listed with a result, by their names where there are any."""
 
 
 class Problem(Protocol):
@@ -37,6 +37,9 @@ class Problem(Protocol):
         penalized() -> (n,) bool: the entries that L1 and L2 act on; all of them if absent.
         bounds, constraints: as SciPy takes them, where the options give none.
         fingerprint() -> str: the identity of the data and the model, for resuming a run.
+        files() -> paths or s3:// URLs of the files that `load` reads: a run is refused when one has changed.
+        names() -> n texts: what the entries of theta are called, where the result is shown.
+        correct(theta, data) -> int: how many rows of `data` are predicted right; the result tells their share.
         block_rows: rows of a block, a number that depends on the data alone; 1,024 if absent.
     """
 
@@ -67,34 +70,38 @@ class Imported:
             InputError: the module or the name in it cannot be found or imported.
             UserCodeError: the factory raised.
         """
-        module_name, _, name = self.spec.partition(":")
-        if not (module_name and name):
-            raise InputError(f"--problem is {self.spec!r}, but must be 'module:function', such as 'my_model:problem'")
-        try:
-            factory = getattr(importlib.import_module(module_name), name)
-        except Exception as error:
-            raise InputError(
-                f"--problem {self.spec}: cannot import it ({type(error).__name__}: {error}); the module must be on the "
-                "Python path of the driver and of every worker",
-                traceback.format_exc(),
-            ) from error
-        try:
-            return factory()
-        except Exception as error:
-            if isinstance(error, InputError):
-                raise
-            raise UserCodeError(f"--problem {self.spec}: {describe(error)}", traceback.format_exc()) from error
+        return usercode.call(f"--problem {self.spec}", self.factory())
+
+    def factory(self) -> Any:
+        """Import the factory.
+
+        Raises:
+            InputError: the module or the name in it cannot be found or imported.
+        """
+        return usercode.load("--problem", self.spec, "my_model:problem")
 
 
-@dataclass(frozen=True)
 class Pickled:
-    """A problem object that travels as it is."""
+    """A problem object that travels as bytes, so that its module is imported where an error of it can be told."""
 
-    problem: Any
+    def __init__(self, problem: Any) -> None:
+        self._problem, self._data = problem, b""
+
+    def __getstate__(self) -> bytes:
+        return self._data or cloudpickle.dumps(self._problem)
+
+    def __setstate__(self, data: bytes) -> None:
+        self._problem, self._data = None, data
 
     def __call__(self) -> Any:
-        """Return the problem."""
-        return self.problem
+        """Return the problem.
+
+        Raises:
+            UserCodeError: it cannot be unpickled in this process.
+        """
+        if self._problem is None:
+            self._problem = usercode.call("unpickling the problem", pickle.loads, self._data)
+        return self._problem
 
 
 Source = Imported | Pickled
@@ -102,7 +109,7 @@ Source = Imported | Pickled
 
 
 def source_of(problem: Any) -> Source:
-    """Return how a problem given by a user travels: a 'module:factory' string is imported, an object pickled.
+    """Return how a problem given by a user travels: a 'module:function' string is imported, an object pickled.
 
     Raises:
         InputError: the object holds so much data that it should load them in `load` instead.
@@ -111,7 +118,7 @@ def source_of(problem: Any) -> Source:
         return Imported(problem)
     try:
         size = len(pickle.dumps(problem, protocol=5))
-    except Exception:  # noqa: BLE001  what pickle cannot take (lambdas, local classes), cloudpickle of Dask may
+    except Exception:  # noqa: BLE001  what pickle cannot take (lambdas, local classes), cloudpickle may
         size = 0
     if size > PICKLE_LIMIT:
         raise InputError(
@@ -139,7 +146,10 @@ def make(problem: Any) -> Made:
     """
     source = source_of(problem)
     made = source()
-    return Made(source, made, _check(made))
+    x0 = _check(made)
+    if x0.size <= NAMED:
+        names(made, x0.size)
+    return Made(source, made, x0)
 
 
 def _check(problem: Any) -> Vector:
@@ -147,18 +157,37 @@ def _check(problem: Any) -> Vector:
 
     Raises:
         InputError: a required attribute is missing or of the wrong kind, or x0 is not a finite vector.
+        UserCodeError: one of its properties, or x0(), raised.
     """
     name = type(problem).__name__
     for attribute, kind in {"rows": "an integer", "x0": "a method", "load": "a method"}.items():
-        if not hasattr(problem, attribute):
+        if not has(problem, attribute):
             raise InputError(f"problem {name} has no {attribute!r}; a problem needs {attribute} ({kind})")
-    if not (hasattr(problem, "value_and_grad") or hasattr(problem, "value")):
+    if not (has(problem, "value_and_grad") or has(problem, "value")):
         raise InputError(f"problem {name} has neither value_and_grad(theta, data) nor value(theta, data)")
     for attribute in ("rows", "block_rows"):
-        value = getattr(problem, attribute, 1)
+        value = attribute_of(problem, attribute, 1)
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InputError(f"problem.{attribute} is {value!r}, but must be a positive integer")
     return check_theta("problem.x0()", call("problem.x0()", problem.x0), None)
+
+
+def has(problem: Any, attribute: str) -> bool:
+    """Return whether a problem has an attribute, which may be a property of the user's.
+
+    Raises:
+        UserCodeError: the property raised.
+    """
+    return bool(call(f"problem.{attribute}", hasattr, problem, attribute))
+
+
+def attribute_of(problem: Any, attribute: str, default: Any) -> Any:
+    """Return a problem's attribute, which may be a property of the user's, or `default`.
+
+    Raises:
+        UserCodeError: the property raised.
+    """
+    return call(f"problem.{attribute}", getattr, problem, attribute, default)
 
 
 def check_theta(name: str, theta: Any, size: int | None) -> Vector:
@@ -181,57 +210,55 @@ def check_theta(name: str, theta: Any, size: int | None) -> Vector:
     return vector
 
 
-def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the user's code; what it raises becomes a UserCodeError that says where, with the traceback as details.
-
-    Raises:
-        UserCodeError: the function raised anything but a JobError.
-    """
-    try:
-        return function(*arguments)
-    except InputError:
-        raise
-    except UserCodeError:
-        raise
-    except Exception as error:
-        raise UserCodeError(f"{what}: {describe(error)}", traceback.format_exc()) from error
-
-
-def describe(error: BaseException) -> str:
-    """Return one line for an exception of the user's code."""
-    text = str(error).strip().splitlines()
-    return f"the user's code raised {type(error).__name__}" + (f": {text[0]}" if text else "")
-
-
 def fingerprint(made: Made) -> dict[str, str]:
     """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
 
-    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the module
-    it came from; always with the number of rows and the problem's x0.
+    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
+    they came from; always with the number of rows and the problem's x0.
     """
-    problem, spec = made.problem, getattr(made.source, "spec", type(made.problem).__qualname__)
-    parts = {"rows": identity(problem), "x0 of the problem": _digest(made.x0.tobytes())}
-    if hasattr(problem, "fingerprint"):
+    problem, source = made.problem, made.source
+    parts = {"rows": identity(problem), "x0 of the problem": usercode.digest(made.x0.tobytes())}
+    if has(problem, "fingerprint"):
         return parts
-    module = inspect.getmodule(type(problem))
-    try:
-        text = inspect.getsource(module) if module else ""
-    except (OSError, TypeError):
-        text = ""
-    file = Path(getattr(module, "__file__", None) or "unknown").name
-    return parts | {"problem": spec, f"source of {file}": _digest(text.encode())}
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+    if isinstance(source, Imported):
+        return parts | {"problem": source.spec, **usercode.sources(source.factory(), type(problem))}
+    return parts | {"problem": type(problem).__qualname__, **usercode.sources(type(problem))}
 
 
 def identity(problem: Any) -> str:
     """Return what must be the same on the driver and on every worker: rows, block rows, and the fingerprint if any."""
-    own = call("problem.fingerprint()", problem.fingerprint) if hasattr(problem, "fingerprint") else ""
+    own = call("problem.fingerprint()", problem.fingerprint) if has(problem, "fingerprint") else ""
     return f"{problem.rows} rows in blocks of {block_rows(problem)} {own}".strip()
 
 
 def block_rows(problem: Any) -> int:
     """Return the rows of a block."""
-    return int(getattr(problem, "block_rows", DEFAULT_BLOCK_ROWS))
+    return int(attribute_of(problem, "block_rows", DEFAULT_BLOCK_ROWS))
+
+
+def names(problem: Any, n: int) -> list[str] | None:
+    """Return what the n entries of theta are called; None if the problem does not say.
+
+    Raises:
+        UserCodeError: it raised.
+        InputError: they are not n texts.
+    """
+    if not has(problem, "names"):
+        return None
+    given: list[str] = call("problem.names()", lambda: list(problem.names()))
+    if len(given) != n or not all(isinstance(name, str) for name in given):
+        raise InputError(f"problem.names() returned {len(given):,} names, but must return {n:,} texts, one a parameter")
+    return given
+
+
+def files(problem: Any) -> Sequence[str]:
+    """Return the paths or URLs of the files that the problem's rows are read from, as far as it says.
+
+    Raises:
+        UserCodeError: it raised.
+        InputError: they are not texts.
+    """
+    given: list[str] = call("problem.files()", lambda: list(problem.files())) if has(problem, "files") else []
+    if not all(isinstance(file, str) for file in given):
+        raise InputError("problem.files() returned something else than texts; it must return paths or s3:// URLs")
+    return given

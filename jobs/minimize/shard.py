@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 from jobs.blocks import Blocks, CanonicalSum, Run, numbers
 from jobs.errors import InputError
 from jobs.minimize.evaluation import OnNan, Request, answer
-from jobs.minimize.problem import Source, block_rows, call, identity
+from jobs.minimize.problem import Source, block_rows, identity
+from jobs.usercode import call
 
 
 class Shard:

@@ -124,6 +124,15 @@ class Softmax:
         """Return which entries of theta L1 and L2 act on, (n,): weights, not biases."""
         return np.arange(self.x0().size) < self.data.classes * self.features
 
+    def names(self) -> list[str]:
+        """Return the names of theta's entries: `weight[class, feature]`, then `bias[class]`."""
+        classes, features = range(self.data.classes), range(self.features)
+        return [f"weight[{c}, {f}]" for c in classes for f in features] + [f"bias[{c}]" for c in classes]
+
+    def files(self) -> list[str]:
+        """Return the paths or URLs of the data's files, as far as the data tell."""
+        return list(self.data.files()) if hasattr(self.data, "files") else []
+
     def fingerprint(self) -> str:
         """Return the identity of data and model."""
         return f"softmax/{self.dtype}/{self.data.classes}/{self.data.scale!r}/{self.data.fingerprint()}"
@@ -157,3 +166,7 @@ class Softmax:
     def hess(self, theta: Vector, data: Block) -> Vector:
         """Return the Hessian, (n, n) float64, summed over the rows of a block."""
         return _kernel.hess(theta, data)
+
+    def correct(self, theta: Vector, data: Block) -> int:
+        """Return how many rows of a block have their own class's score as the largest."""
+        return _kernel.correct(theta, data)

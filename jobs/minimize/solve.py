@@ -11,9 +11,10 @@ from scipy import optimize
 from threadpoolctl import threadpool_limits
 
 from jobs.errors import InputError
+from jobs.minimize.constraints import guarded
 from jobs.minimize.methods import METHODS, Method, check_needs, check_options, find
 from jobs.minimize.objective import Objective, penalized
-from jobs.minimize.problem import check_theta
+from jobs.minimize.problem import attribute_of, check_theta
 from jobs.minimize.regularize import Split, stationarity
 
 Vector = NDArray[np.float64]
@@ -81,9 +82,9 @@ class Minimization:
         check_options(self._method, self._options)
         check_needs(self._method, objective)
         self.x0 = objective.x0() if x0 is None else check_theta("x0", x0, objective.n)
-        given = getattr(objective.problem, "bounds", None) if bounds is None else bounds
+        given = attribute_of(objective.problem, "bounds", None) if bounds is None else bounds
         self._bounds = _bounds(self._method, given, objective.n)
-        constraints = constraints or getattr(objective.problem, "constraints", ())
+        constraints = guarded(constraints or attribute_of(objective.problem, "constraints", ()))
         if constraints and not self._method.constraints:
             takers = ", ".join(method.name for method in METHODS.values() if method.constraints)
             raise InputError(f"--method {self._method.name} takes no constraints; {takers} do")

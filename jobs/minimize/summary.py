@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+SHOWN = 12
+"""Theta is printed up to so many numbers."""
+
 
 def show(result: Mapping[str, Any], run: str) -> None:
     """Print a result: how it ended, the numbers, where the time went, and what to do next."""
@@ -18,7 +21,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
     table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in _lines(result):
+    for name, text in _lines(result, run):
         table.add_row(Text(name, style="dim"), text)
     table.add_row(Text("run folder", style="dim"), run)
     console.print(table)
@@ -27,16 +30,35 @@ def show(result: Mapping[str, Any], run: str) -> None:
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
 
 
-def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     spent, norm = result["diagnostics"], result["gradient_norm"]
     return [
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
+        *_accuracy(result),
+        *_theta(result, run),
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("iterations", _evaluations(result)),
         ("time", _time(result)),
         *([("throughput", _throughput(spent))] if spent["evaluations"] else []),
     ]
+
+
+def _accuracy(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if error := result.get("accuracy_error"):
+        return [("accuracy", f"not known: {error}")]
+    return [("accuracy", f"{result['accuracy']:.2%} of the rows it was fitted to")] if "accuracy" in result else []
+
+
+def _theta(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    """Return theta, a row for each name or all in one, or where it is if it is long."""
+    count, theta = result["parameters"], result.get("x", ())
+    if count > SHOWN or not theta:
+        return [("x", f"{count:,} numbers of norm {float(result['x_norm']):.6g}, in {run.rstrip('/')}/x.npy")]
+    numbers = [f"{float(value):.10g}" for value in theta]
+    if called := result.get("names"):
+        return [(f"  {name}", text) for name, text in zip(called, numbers, strict=True)]
+    return [("x", ", ".join(numbers))]
 
 
 def _evaluations(result: Mapping[str, Any]) -> str:

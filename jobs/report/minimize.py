@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from dask.utils import format_bytes
 from markupsafe import Markup
 
@@ -13,6 +14,7 @@ from jobs.report.content import Content, JobReport
 from jobs.report.curves import progress
 from jobs.report.html import duration, number, paragraph, plural, table
 from jobs.report.page import Section
+from jobs.report.parameters import MOST, parameters
 from jobs.report.weights import weights
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ PARTS = (
 NUMBERS = {
     "fun": "Loss at the optimum",
     "gradient_norm": "Gradient norm (largest entry)",
+    "accuracy": "Accuracy (share of the rows it was fitted to)",
+    "x_norm": "Norm of the parameters",
     "parameters": "Parameters",
     "nit": "Iterations",
     "nfev": "Evaluations of the loss",
@@ -90,10 +94,17 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
 
 def sections(run: RunFolder) -> list[Section]:
     """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [progress(run.history)]
+    found = [*(_parameters(run) if run.result else []), progress(run.history)]
     if run.result:
         found += [_time(run.result), *_pictures(run), _numbers(run.result)]
     return found
+
+
+def _parameters(run: RunFolder) -> list[Section]:
+    """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
+    theta = np.array(run.result.get("x", ()), dtype=np.float64) if run.x is None else run.x
+    names = run.result.get("names") or [f"x[{index}]" for index in range(theta.size)]
+    return [parameters(names, theta)] if 0 < theta.size <= MOST and len(names) == theta.size else []
 
 
 def _pictures(run: RunFolder) -> list[Section]:

@@ -1,0 +1,170 @@
+"""Whether the files that a run reads are what they were when it began, as its run folder notes them.
+
+`data.json` has of each file its address, size, modification time (S3: ETag), and a digest of its whole content, which
+is computed beside the run: so it is there unless the run ended before the file was read once. While size and time are
+as noted nothing is read; where they differ, the digest decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+from jobs.errors import InputError, JobError
+from jobs.storage import Storage, open_storage
+
+NAME = "data.json"
+WAIT_SECONDS = 10.0
+"""How long the end of a run waits for digests that are not complete."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is noted of a file: where it is, its size in bytes and its stamp, and 32 hex digits, empty if not known."""
+
+    address: str
+    size: int
+    stamp: str
+    digest: str = ""
+
+    def same(self, other: Note) -> bool:
+        """Return whether nothing was written since, as far as size and stamp tell."""
+        return (self.address, self.size, self.stamp) == (other.address, other.size, other.stamp)
+
+
+class DataFiles:
+    """The files of one run's data; a context manager that digests them meanwhile, in a thread.
+
+    Args:
+        run: the run folder.
+        addresses: paths or s3:// URLs of the files; any number, always in the same order.
+        poll: called while a file is compared; what it raises ends that.
+
+    Raises:
+        InputError: a file is missing, or cannot be read.
+    """
+
+    def __init__(self, run: Storage, addresses: Sequence[str], poll: Callable[[], None] = lambda: None) -> None:
+        self._run, self._poll = run, poll
+        try:
+            self._notes = [_note(address) for address in dict.fromkeys(addresses)]
+        except FileNotFoundError as error:
+            raise InputError(f"data {error.filename} do not exist; check the path") from error
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._digest_all, name="dask-jobs-data", daemon=True)
+
+    def check(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Compare the files with what the run folder notes; nothing is noted before the first start.
+
+        Args:
+            say: told in a sentence when a file is read to be compared.
+
+        Raises:
+            InputError: one has another content, or may have: it was written since, and there is no digest of before.
+        """
+        before = self._before()
+        if len(before) != len(self._notes):  # none yet, or other data, which the run's identity tells in words
+            return
+        for index, (old, new) in enumerate(zip(before, self._notes, strict=True)):
+            if old.same(new):
+                digest = old.digest
+            elif old.digest or old.address == new.address:
+                say(f"{new.address} was written, or moved, since the run began: its content is compared")
+                digest = self._compared(old, new)
+            else:
+                digest = ""
+            self._notes[index] = replace(new, digest=digest)
+
+    def check_again(self) -> None:
+        """Compare the files with themselves at the start of this attempt; one that was deleted cannot have misled it.
+
+        Raises:
+            InputError: one was written meanwhile, so that the result may be of both.
+        """
+        self._finish()
+        for old in self._notes:
+            with contextlib.suppress(FileNotFoundError):
+                new = _note(old.address)
+                if not old.same(new):
+                    self._compared(old, new)
+
+    def _compared(self, old: Note, new: Note) -> str:
+        """Return the digest of a file's content, which is what it was.
+
+        Raises:
+            InputError: it is not, or nobody knows.
+        """
+        what = f"data {new.address}" if old.address == new.address else f"data {old.address}, now {new.address},"
+        if old.digest and old.size == new.size and (digest := self._digest(new)) == old.digest:
+            return digest
+        known = "its content differs" if old.digest or old.size != new.size else "its old content was not noted in full"
+        raise InputError(
+            f"{what} changed since the run in {self._run.url} began ({known}; {new.size:,} bytes, {new.stamp}; it was "
+            f"{old.size:,} bytes, {old.stamp}): bring the old file back, or choose another --run"
+        )
+
+    def _before(self) -> list[Note]:
+        try:
+            return [Note(**note) for note in json.loads(self._run.read(NAME))]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self._run.address(NAME)} is damaged ({error}); choose another --run") from error
+
+    def __enter__(self) -> Self:
+        """Note the files in the run folder, and begin to digest them."""
+        if self._notes:
+            self._write()
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def _finish(self) -> None:
+        """Wait a moment for digests that are not complete."""
+        if self._thread.is_alive():
+            self._thread.join(WAIT_SECONDS)
+
+    def _write(self) -> None:
+        self._run.write(NAME, json.dumps([asdict(note) for note in self._notes], indent=1).encode())
+
+    def _digest_all(self) -> None:
+        """Digest what is not digested yet; what cannot be read now is left for the next attempt."""
+        try:
+            for index, note in enumerate(self._notes):
+                if not note.digest:
+                    digest = self._digest(note)
+                    same = not self._stop.is_set() and note.same(_note(note.address))
+                    self._notes[index] = replace(note, digest=digest if same else "")
+            if not self._stop.is_set():
+                self._write()
+        except (JobError, OSError):
+            return
+
+    def _digest(self, note: Note) -> str:
+        """Return a digest (BLAKE2b, 32 hex digits) of a file's content as stored; of its begin only after `_stop`."""
+        digest = hashlib.blake2b(digest_size=16)
+        storage, name = _place(note.address)
+        for chunk in storage.stream(name):
+            digest.update(chunk)
+            if threading.current_thread() is not self._thread:
+                self._poll()
+            elif self._stop.is_set():
+                break
+        return digest.hexdigest()
+
+
+def _place(address: str) -> tuple[Storage, str]:
+    folder, slash, name = address.rpartition("/")
+    return open_storage(folder + slash if slash else "."), name
+
+
+def _note(address: str) -> Note:
+    storage, name = _place(address)
+    return Note(storage.address(name), *storage.stamp(name))

@@ -1,0 +1,73 @@
+"""What a run has come to: theta as people read it, the numbers, and the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from jobs.cluster import versions
+from jobs.errors import UserCodeError
+from jobs.minimize import softmax
+from jobs.minimize.diagnostics import diagnose
+from jobs.minimize.objective import Objective, Vector
+from jobs.minimize.observer import Observer
+from jobs.minimize.problem import NAMED, names
+from jobs.run import Run
+
+
+def finish(
+    folder: Run, objective: Objective, observer: Observer, result: OptimizeResult, identity: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write x.npy, history.csv and, last, result.json; return what that holds."""
+    observer.save(best=False)
+    theta = np.asarray(result.x, dtype=np.float64)
+    folder.save_array("x.npy", theta)
+    replayed = objective.journal.replayed if objective.journal else 0
+    outcome = {
+        "success": bool(result.success),
+        "message": str(result.message),
+        "seconds": observer.seconds,
+        "attempt": folder.attempt,
+        "workers": objective.sum.workers,
+        "versions": versions(),
+        "method": identity["method"],
+        "fun": float(result.fun),
+        **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
+        **_accuracy(objective, theta),
+        "parameters": objective.n,
+        **_theta(objective.problem, theta),
+        "diagnostics": diagnose(objective, observer, replayed),
+        "identity": dict(identity),
+        **_pictures(objective.problem),
+    }
+    observer.finished(int(result.get("nit") or observer.iterations), bool(result.success))
+    return folder.finish(outcome)
+
+
+def _accuracy(objective: Objective, theta: Vector) -> dict[str, Any]:
+    """Return the accuracy, or why there is none: an error in what only counts is no reason to lose the result."""
+    try:
+        accuracy = objective.accuracy(theta)
+    except UserCodeError as error:
+        return {"accuracy_error": str(error)}
+    return {} if accuracy is None else {"accuracy": accuracy}
+
+
+def _theta(problem: Any, theta: Vector) -> dict[str, Any]:
+    """Return theta's norm, and theta itself with its names where that is short."""
+    norm = {"x_norm": float(np.linalg.norm(theta))}
+    if theta.size > NAMED:
+        return norm
+    called = names(problem, theta.size)
+    return norm | {"x": theta.tolist()} | ({} if called is None else {"names": called})
+
+
+def _pictures(problem: Any) -> dict[str, Any]:
+    """Return what the report needs to show softmax's weights as pictures."""
+    if not isinstance(problem, softmax.Softmax):
+        return {}
+    shape = problem.data.shape
+    return {"image_shape": list(shape) if len(shape) == 2 else None, "classes": problem.data.classes}
