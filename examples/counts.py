@@ -49,6 +49,14 @@ class Counts:
         """Return which entries of theta --l1 and --l2 act on: w, not b."""
         return np.arange(self.features + 1) < self.features
 
+    def names(self):
+        """Return what the entries of theta are called."""
+        return [f"w{feature}" for feature in range(self.features)] + ["b"]
+
+    def files(self):
+        """Return the files that are read: a run is refused when one has changed."""
+        return ["counts_x.npy", "counts_y.npy"]
+
     def fingerprint(self):
         """Return what names model and data, so that a run is never resumed with others."""
         digest = hashlib.blake2b()

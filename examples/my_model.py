@@ -13,6 +13,10 @@ class Oscillation:
         """Return the start."""
         return np.array([1.0, 1.0, 6.0])
 
+    def names(self):
+        """Return what the entries of theta are called."""
+        return ["a", "b", "c"]
+
     def load(self, start, stop):
         """Return t and y of rows start .. stop - 1; yours would read them from a file."""
         row = np.arange(start, stop)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import signal
 import socket
 import time
@@ -98,6 +99,7 @@ class Run:
         self.attempt = len(self.storage.list("attempts/")) + 1
         process = psutil.Process()
         who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
+        who["id"] = secrets.token_hex(8)  # one process may make several runs
         while not self.storage.create(_attempt(self.attempt), as_json(who)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())

@@ -44,7 +44,7 @@ def load(argument: str, spec: str, example: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except BaseException as error:
-        if isinstance(error, ClusterError | Stopped) or is_interrupt(error):
+        if isinstance(error, ClusterError) or is_interrupt(error):
             raise
         raise InputError(
             f"{argument} {spec}: cannot import it ({line(error)}); the module must be on the Python path of the "
@@ -68,8 +68,8 @@ def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an error is Ctrl-C, not the user's code: Python's own handler raises it in the main thread."""
-    return (
+    """Return whether an error comes of a signal, not of the user's code: Stopped, or Python's own of Ctrl-C."""
+    return isinstance(error, Stopped) or (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler

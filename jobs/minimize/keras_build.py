@@ -15,6 +15,7 @@ import numpy as np
 from jobs.errors import InputError, UserCodeError
 from jobs.minimize.keras_code import first_line
 from jobs.tensorflow import import_tensorflow
+from jobs.usercode import is_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,9 @@ def build(create_model: Callable[[], Any], frozen: str | None) -> Any:
         with _seeded():
             try:
                 model = create_model()
-            except Exception as error:
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 text = f"create_model raised {type(error).__name__}: {first_line(error)}"
                 raise UserCodeError(text, traceback.format_exc()) from error
         _check(model)

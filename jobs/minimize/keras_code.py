@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-import importlib
 import io
 import logging
 import re
@@ -13,8 +12,10 @@ from typing import Any
 
 import cloudpickle
 
+from jobs import usercode
 from jobs.errors import InputError, nearest
 from jobs.tensorflow import import_tensorflow
+from jobs.usercode import is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ def unpacked(code: bytes) -> tuple[Callable[[], Any], LossFunction]:
     import_tensorflow()
     try:
         create_model, loss = cloudpickle.loads(code)
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise InputError(
             f"create_model or loss cannot be imported here ({type(error).__name__}: {error}); their module must be on "
             "the Python path of the driver and of every worker",
@@ -111,17 +114,7 @@ def is_sparse(function: LossFunction) -> bool:
 
 def _imported(spec: str) -> Callable[[], Any]:
     """Return the function named by `module:function`."""
-    module_name, _, name = spec.partition(":")
-    if not (module_name and name):
-        raise InputError(f"create_model is {spec!r}, but must be a function or 'module:function'")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except Exception as error:
-        raise InputError(
-            f"create_model {spec!r} cannot be imported ({type(error).__name__}: {error}); the module must be on the "
-            "Python path of the driver and of every worker",
-            traceback.format_exc(),
-        ) from error
+    function = usercode.load("create_model", spec, "my_network:create_model")
     if not callable(function):
         raise InputError(f"create_model {spec!r} is {type(function).__name__}, but must be a function")
     return function  # type: ignore[no-any-return]  # whatever the user's module holds

@@ -14,6 +14,7 @@ from jobs.errors import InputError
 from jobs.minimize.keras_build import build, building, frozen_digest, isolated
 from jobs.minimize.keras_code import first_line, is_sparse, row_losses, unpacked
 from jobs.tensorflow import import_tensorflow
+from jobs.usercode import is_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,7 +172,9 @@ class Replica:
     def _compiled_hessp(self) -> Any:
         try:
             return self._compiled(self._hessian_product, vectors=2)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             raise InputError(
                 f"the model {self.model.name!r} has no Hessian products ({type(error).__name__}: {first_line(error)}): "
                 "choose a method that needs the gradient only, such as L-BFGS-B",
@@ -195,9 +198,9 @@ class Replica:
 
         try:
             self._compiled(look, vectors=1, rows=CHECKED_ROWS)
-        except InputError:
-            raise
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, InputError) or is_interrupt(error):
+                raise
             raise InputError(
                 f"model, loss and data do not fit: {first_line(error)} (tried with {CHECKED_ROWS} rows; one row of x "
                 f"has shape {self.x_row}, one of y {self._spec.y_row})",

@@ -19,6 +19,7 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.minimize.job import run
+from jobs.minimize.journal import MAGIC
 from jobs.minimize.methods import METHODS
 from jobs.minimize.options import Options
 from jobs.storage import Storage, open_storage
@@ -41,11 +42,12 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def _wait_for_records(storage: Storage, attempt: int, size: int) -> None:
+def _wait_for_records(storage: Storage, attempt: int, count: int) -> None:
+    """Wait until an attempt's log holds so many records; each of them, and the log itself, begins with MAGIC."""
     deadline = time.monotonic() + 60
     while True:
         with storage.read_log(f"journal/{attempt:04d}") as stream:
-            if len(stream.read()) > size:
+            if stream.read().count(MAGIC) > count:
                 return
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -87,7 +89,7 @@ def test_kill_9_with_a_cluster(storage: Storage) -> None:
     cut = open_storage(f"{storage.url}/cut")
     assert _end(_start(*SLOW, "--workers", "0", "--run", whole.url))[0] == 0
     process = _start(*SLOW, "--workers", "2", "--run", cut.url)
-    _wait_for_records(cut, 1, 600)
+    _wait_for_records(cut, 1, 4)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     _end(process)
@@ -110,7 +112,7 @@ def test_a_signal_saves_and_exits_with_4(number: signal.Signals, tmp_path: Path)
     whole, cut = open_storage(tmp_path / "whole"), open_storage(tmp_path / "cut")
     assert _end(_start(*SLOW, "--workers", "0", "--run", whole.url))[0] == 0
     process = _start(*SLOW, "--workers", "2", "--run", cut.url, start_new_session=True)
-    _wait_for_records(cut, 1, 600)
+    _wait_for_records(cut, 1, 4)
     if number == signal.SIGINT:  # as Ctrl-C does: to the workers too
         os.killpg(process.pid, number)
     else:
@@ -145,7 +147,7 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     long = [*SLOW[:3], "--method", "Nelder-Mead", "--workers", "0", "--run", str(tmp_path / "run")]
     process = _start(*long)
     try:
-        _wait_for_records(open_storage(tmp_path / "run"), 1, 600)
+        _wait_for_records(open_storage(tmp_path / "run"), 1, 4)
         code, _, err = _end(_start(*long))
         assert (code, f"another driver, process {process.pid}, is at work on it" in err) == (2, True), err
     finally:
