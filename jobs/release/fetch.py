@@ -76,7 +76,7 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
     if is_scratch(run.driver):
         raise InputError(
             f"nothing is left of run folder {url}: it was scratch space of the driver's pod, which has ended; "
-            "to keep results, set run.s3 or run.claim in the values"
+            "dask-jobs wait has the result of one that ended well; to keep run folders, set run.s3 or run.claim"
         )
     sys.stderr.write("dask-jobs: the driver does not run: a helper pod reads its run folder\n")
     helper = cluster.create_pod(helper_pod(run.driver))

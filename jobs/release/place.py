@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
+import itertools
 import json
 import re
 import shutil
@@ -15,10 +17,12 @@ import yaml
 
 from jobs import JOBS
 from jobs.errors import InputError
+from jobs.usercode import digest
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FILES = ("options.yaml", "result.json", "status.json")
 """Files of a run folder that name its job."""
+REPORT = "report.html"
 
 
 def default_name(url: str) -> str:
@@ -128,6 +132,51 @@ def put(part: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     if aside.exists():
         sys.stderr.write(f"dask-jobs: what was in {target} cannot be deleted, and is now in {aside}\n")
+
+
+def put_result(part: Path, base: Path) -> Path:
+    """Move a complete run folder to `base`, or to `base-2`, `base-3`, ... if that is another's; return where it is.
+
+    A folder of the same run is replaced if it holds no file that the new one lacks, a report excepted, which can be
+    written again; one that holds the new one's files already stays as it is.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    names = (base if number == 1 else base.with_name(f"{base.name}-{number}") for number in itertools.count(1))
+    target = next(name for name in names if _may_take(name, part))
+    if not _holds_all(target, part):
+        put(part, target)
+    return target
+
+
+def _may_take(place: Path, new: Path) -> bool:
+    """Return whether a new run folder may be put at a place without the loss of a file."""
+    if place.is_symlink() or not place.is_dir():
+        return not place.is_symlink() and not place.exists()
+    if not holds_files(place):
+        return True
+    same = run_id(new) is not None and run_id(place) == run_id(new)
+    return same and (_holds_all(place, new) or _files(place) - _files(new) <= {REPORT})
+
+
+def _holds_all(old: Path, new: Path) -> bool:
+    names = _files(new)
+    return names <= _files(old) and all(filecmp.cmp(old / name, new / name, shallow=False) for name in names)
+
+
+def _files(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
+def run_id(folder: Path) -> str | None:
+    """Return which run a folder holds, as result.json names it; None if it does not say so."""
+    try:
+        return digest((folder / "attempts" / "0001").read_bytes())
+    except OSError:
+        told = mapping(folder / "result.json").get("run_id")
+    return told if isinstance(told, str) else None
 
 
 def _move_back(aside: Path, target: Path) -> None:

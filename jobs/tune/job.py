@@ -183,7 +183,7 @@ def _attempt(checked: Plan, folder: Run, client: Client | None) -> dict[str, Any
         observer.save()
         outcome = _outcome(checked, book, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
-        folder.finish(outcome)
+        outcome = folder.finish(outcome)
         reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
         return outcome
 
