@@ -6,16 +6,13 @@ The logs are those of real drivers; the run folders, too. Only the cluster is re
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from drivers import MINIMIZE, TUNE, Driver, driver_of
 from fake import Fake
 from streams import of, packed
 
@@ -24,63 +21,18 @@ from jobs.release import stop
 from jobs.release.client import Forbidden
 from jobs.release.exec import Output
 from jobs.release.objects import RUN_URL
+from jobs.release.outcome import Outcome, rebuild
 from jobs.release.screen import Screen
 from jobs.release.wait import Wait
 from jobs.report import write_report
 from jobs.show import show
 from jobs.storage import open_storage
 
-MODEL = """
-import numpy as np
-
-class Problem:
-    rows, block_rows = 8, 4
-    def x0(self):
-        return np.zeros(3)
-    def load(self, start, stop):
-        return np.arange(start, stop)[:, None] * [1.0, 0.5, 0.25]
-    def value_and_grad(self, theta, data):
-        rest = data @ theta - 1.0
-        return float(rest @ rest) / 2, data.T @ rest
-
-class Wide(Problem):
-    def x0(self):
-        return np.zeros(1001)
-    def load(self, start, stop):
-        return np.eye(8, 1001)[start:stop]
-
-def train(parameters):
-    return (parameters["x"] - 0.3) ** 2
-"""
-MINIMIZE = {"problem": "model:Problem", "workers": 0, "l2": 0.1}
-TUNE = {"objective": "model:train", "space": {"x": {"uniform": [0, 1]}}, "trials": 3, "workers": 1}
-
-
-@dataclass(frozen=True)
-class Driver:
-    """A driver that has ended: its log, and the run folder that it had."""
-
-    log: str
-    folder: Path
-
-
-def _driver(folder: Path, job: str, **options: object) -> Driver:
-    folder.mkdir(parents=True)
-    (folder / "model.py").write_text(MODEL)
-    (folder / "job.yaml").write_text(json.dumps(options | {"run": str(folder / "runs/fit-1")}))
-    line = [sys.executable, "-m", "jobs.driver", job, "--config", "job.yaml"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout.decode()
-    return Driver(done.stdout.decode(), folder / "runs/fit-1")
-
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Driver:
     """Return a driver that has minimized a problem of three parameters."""
-    return _driver(tmp_path_factory.mktemp("fitted") / "pod", "minimize", **MINIMIZE)
+    return driver_of(tmp_path_factory.mktemp("fitted") / "pod", "minimize", **MINIMIZE)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +85,7 @@ def test_what_was_made_again_can_be_shown(fitted: Driver, capsys: pytest.Capture
 
 def test_a_search_from_scratch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A search's best trial comes back, and neither summary nor report names a table that is lost."""
-    driver = _driver(tmp_path / "pod", "tune", **TUNE)
+    driver = driver_of(tmp_path / "pod", "tune", **TUNE)
     assert _waited(Fake("done", log=driver.log)) == 0
     assert sorted(_files(Path("fit-result"))) == ["options.yaml", "result.json"]
     told = capsys.readouterr()
@@ -149,7 +101,7 @@ def test_a_search_from_scratch(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_long_theta_is_told_as_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """More than 1,000 parameters are not in the log: that x.npy is lost is said last, and no line names the file."""
-    driver = _driver(tmp_path / "pod", "minimize", **MINIMIZE | {"problem": "model:Wide"})
+    driver = driver_of(tmp_path / "pod", "minimize", **MINIMIZE | {"problem": "model:Wide"})
     assert _waited(Fake("done", log=driver.log)) == 0
     assert sorted(_files(Path("fit-result"))) == ["options.yaml", "result.json"]
     told = capsys.readouterr()
@@ -323,8 +275,6 @@ def test_without_a_result_line_the_pods_text_is_shown(fitted: Driver, capsys: py
 
 def test_numbers_that_json_has_not(tmp_path: Path) -> None:
     """Infinity, NaN and minus zero in theta come back as they were."""
-    from jobs.release.outcome import Outcome, rebuild
-
     theta = [float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 0.1]
     told = ["inf", "-inf", "nan", -0.0, 5e-324, 0.1]
     rebuild(Outcome("/runs/a", {"job": "minimize"}, {"job": "minimize", "x": told}), tmp_path)
