@@ -80,10 +80,10 @@ class Run:
     def kept_result(self) -> dict[str, Any] | None:
         """Return the result that is in the folder, whatever its options were; None if there is none."""
         try:
-            result: dict[str, Any] = json.loads(self.storage.read("result.json"))
+            result = json.loads(self.storage.read("result.json"))
         except (FileNotFoundError, ValueError):
             return None
-        return result
+        return result if isinstance(result, dict) else None
 
     @staticmethod
     def _computes(options: Mapping[str, Any]) -> dict[str, Any]:

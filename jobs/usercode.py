@@ -9,6 +9,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import pickle
 import signal
 import site
 import sys
@@ -51,6 +52,38 @@ def load(argument: str, spec: str, example: str) -> Any:
             "driver and of every worker",
             traceback.format_exc(),
         ) from error
+
+
+def unpickle(what: str, data: bytes) -> Any:
+    """Return an object of the user's from its bytes.
+
+    Raises:
+        InputError: it cannot be unpickled in this process, since a module of it cannot be imported here, most likely.
+    """
+    try:
+        return pickle.loads(data)  # noqa: S301  from the driver, over Dask's connections
+    except BaseException as error:
+        if isinstance(error, ClusterError) or is_interrupt(error):
+            raise
+        raise InputError(
+            f"{what} cannot be unpickled here ({line(error)}): put its module on the Python path of every worker, or "
+            "give 'module:function'",
+            traceback.format_exc(),
+        ) from error
+
+
+def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a thread of an event loop, which SystemExit and its like would end.
+
+    Raises:
+        UserCodeError: what it raised was no `Exception`; those pass.
+    """
+    try:
+        return function(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise UserCodeError(describe(error), traceback.format_exc()) from error
 
 
 def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,7 +154,10 @@ def digest(data: bytes) -> str:
 def _module_of(root: Any) -> ModuleType | None:
     if isinstance(root, ModuleType):
         return root
-    return sys.modules.get(str(getattr(root, "__module__", None)))
+    try:
+        return sys.modules.get(str(getattr(root, "__module__", None)))
+    except Exception:  # noqa: BLE001  a module may hold objects whose attributes raise, such as proxies
+        return None
 
 
 def _reachable(first: list[ModuleType], own: set[str]) -> Iterator[ModuleType]:

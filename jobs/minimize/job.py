@@ -85,7 +85,9 @@ def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
         InputError: it is another run's.
     """
     if result := folder.kept_result():
-        before = dict(result.get("identity", {}))
+        before = result.get("identity")
+        if not isinstance(before, dict):
+            raise InputError(f"the result in {folder.url} does not say of what it is; choose another --run")
         if folder.storage.exists(WARM):  # a start that this run made itself
             before["start"] = identity["start"]
         journals.check_identity(f"the result in {folder.url}", before, identity)

@@ -114,6 +114,8 @@ def is_sparse(function: LossFunction) -> bool:
 
 def _imported(spec: str) -> Callable[[], Any]:
     """Return the function named by `module:function`."""
+    if not all(spec.partition(":")):
+        raise InputError(f"create_model is {spec!r}, but must be a function or 'module:function'")
     function = usercode.load("create_model", spec, "my_network:create_model")
     if not callable(function):
         raise InputError(f"create_model {spec!r} is {type(function).__name__}, but must be a function")

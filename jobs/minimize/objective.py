@@ -64,7 +64,7 @@ class Objective:
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
         self.n = self._x0.size
-        self.rows = int(self.problem.rows)
+        self.rows = problems.rows(self.problem)
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))

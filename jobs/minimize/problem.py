@@ -97,10 +97,10 @@ class Pickled:
         """Return the problem.
 
         Raises:
-            UserCodeError: it cannot be unpickled in this process.
+            InputError: it cannot be unpickled in this process.
         """
         if self._problem is None:
-            self._problem = usercode.call("unpickling the problem", pickle.loads, self._data)
+            self._problem = usercode.unpickle("the problem", self._data)
         return self._problem
 
 
@@ -228,7 +228,12 @@ def fingerprint(made: Made) -> dict[str, str]:
 def identity(problem: Any) -> str:
     """Return what must be the same on the driver and on every worker: rows, block rows, and the fingerprint if any."""
     own = call("problem.fingerprint()", problem.fingerprint) if has(problem, "fingerprint") else ""
-    return f"{problem.rows} rows in blocks of {block_rows(problem)} {own}".strip()
+    return f"{rows(problem)} rows in blocks of {block_rows(problem)} {own}".strip()
+
+
+def rows(problem: Any) -> int:
+    """Return the number of rows."""
+    return int(attribute_of(problem, "rows", 0))
 
 
 def block_rows(problem: Any) -> int:

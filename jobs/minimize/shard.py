@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from jobs.blocks import Blocks, CanonicalSum, Run, numbers
 from jobs.errors import InputError
 from jobs.minimize.evaluation import OnNan, Request, answer
-from jobs.minimize.problem import Source, block_rows, identity
+from jobs.minimize.problem import Source, block_rows, identity, rows
 from jobs.usercode import call
 
 
@@ -49,7 +49,7 @@ class Shard:
                         f"this worker has another problem than the driver: {here}, not {self._identity}; "
                         "use the same code and the same data for both"
                     )
-                self._blocks = Blocks(int(problem.rows), block_rows(problem))
+                self._blocks = Blocks(rows(problem), block_rows(problem))
                 threadpool_limits(limits=1)
                 self._problem = problem
 

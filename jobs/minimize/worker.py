@@ -24,6 +24,7 @@ from jobs.minimize.evaluation import OnNan, Request
 from jobs.minimize.plan import Part, addresses
 from jobs.minimize.problem import Source
 from jobs.minimize.shard import Shard
+from jobs.usercode import only_exceptions
 
 Reply = dict[str, Any]
 LARGE_BYTES = 1 << 20
@@ -53,7 +54,7 @@ class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
     async def prepare(self) -> Reply:
         """Make the problem on this worker; the reply has `error` if that failed."""
         try:
-            await asyncio.to_thread(self._shard.prepare)
+            await asyncio.to_thread(only_exceptions, self._shard.prepare)
         except JobError as error:
             return {"error": pickle.dumps(error)}
         return {}
@@ -68,7 +69,7 @@ class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         try:
             began = time.perf_counter()
             loaded = self._shard.load_seconds
-            total = await asyncio.to_thread(self._shard.sum, Request(**request), mine.keep, mine.todo)
+            total = await asyncio.to_thread(only_exceptions, self._shard.sum, Request(**request), mine.keep, mine.todo)
         except JobError as error:
             for child in children:
                 child.cancel()

@@ -107,9 +107,9 @@ class Reduced(Leaving):
 
 
 def test_unpickling_that_leaves_is_told(client: Client) -> None:
-    """An object whose unpickling leaves is the user's error of the worker, which lives on."""
+    """An object whose unpickling leaves is told as one that cannot be imported there, and the worker lives on."""
     workers = set(client.scheduler_info()["workers"])
-    with pytest.raises(UserCodeError, match=r"unpickling the problem: the user's code raised SystemExit: 3"):
+    with pytest.raises(InputError, match=r"worker tcp.*: the problem cannot be unpickled here \(SystemExit: 3\): put"):
         Objective(client, Reduced(), timeout=60.0)
     assert set(client.scheduler_info()["workers"]) == workers
 
