@@ -149,7 +149,7 @@ def test_logs_of_a_killed_driver(watched: Watched, kubectl: Kubectl) -> None:
 
 def test_a_run_is_fetched_and_goes_on_here(watched: Watched, claim: Claim, tmp_path: Path) -> None:
     """Fetched with its journal after a cancel, a run goes on on this machine, and ends with the cluster's bits."""
-    watched.install("fit", f"run.claim.name={claim}", values=slow_values())
+    watched.install("fit", f"run.claim.name={claim}", values=slow_values(SLOW_SECONDS="0.2"))
     watched.until_event("fit", "progress", count=2)
     assert watched.tell("fetch", "fit", str(tmp_path / "early"))[0] == 0
     assert not (tmp_path / "early/result.json").exists()
