@@ -58,23 +58,28 @@ def wait(arguments: Sequence[str]) -> int:
     """
     parser = release_parser(
         "wait",
-        "Follow a release's log and progress to its end, and say why it is stuck. Ctrl-C leaves the job running.",
+        "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
+        "./RELEASE-result (from scratch space result.json, options.yaml and x.npy alone). A folder of another run is "
+        "left as it is, and a number added. Ctrl-C leaves the job running.",
         """examples:
   helm install fit charts/minimize && dask-jobs wait fit
   dask-jobs wait fit -n team-a --timeout 3600 > summary.txt
+  dask-jobs wait fit --no-fetch            only the summary and the exit code
 
 exit codes: the job's, 0 to 4 (4: stopped by a signal, a deadline or dask-jobs cancel; 3 also when its driver could not
 start in deadlines.start, after which the release is stopped; 2 also when there is no such release);
 124 --timeout is over, 130 Ctrl-C: the job goes on""",
     )
     parser.add_argument("--timeout", type=seconds, help="seconds to wait at most (default: as long as it takes)")
+    parser.add_argument("--no-fetch", action="store_true", help="do not bring the result to this machine")
     options = parsed(parser, arguments)
     from jobs.release.screen import Screen
     from jobs.release.wait import Wait
 
     try:
         with Screen(options.release) as screen:
-            return Wait(cluster_of(options), options.release, screen).run(options.timeout)
+            wait_for = Wait(cluster_of(options), options.release, screen, fetch=not options.no_fetch)
+            return wait_for.run(options.timeout)
     except KeyboardInterrupt:
         target = _target(options.release, options.namespace)
         _tell(f"{options.release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
@@ -171,7 +176,7 @@ def fetch(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where to (default: the run folder's own name)")
     parser.add_argument("--journal", action="store_true", help="minimize's journal too: with it the run can go on here")
-    parser.add_argument("--force", action="store_true", help="replace a folder that holds files")
+    parser.add_argument("--force", action="store_true", help="replace a run folder that is there")
     options = parsed(parser, arguments)
     from jobs.release.fetch import fetch as bring
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SILENCE_SECONDS = 120.0
 STDOUT, STDERR, STATUS = 1, 2, 3
+KEPT_BYTES = 1 << 16
+"""So much of the end of standard error is kept; a status, the API's word on how the command ended, is shorter."""
+LOST = "the connection to the pod was lost; the same command tries again"
 
 
 class Output(io.RawIOBase):
@@ -69,7 +72,9 @@ class Output(io.RawIOBase):
                 self._digest.update(data)
                 self.size += len(data)
             elif channel in (STDERR, STATUS):
-                (self._stderr if channel == STDERR else self._status).extend(data)
+                kept = self._stderr if channel == STDERR else self._status
+                kept.extend(data)
+                del kept[:-KEPT_BYTES]
 
     @property
     def digest(self) -> str:
@@ -87,10 +92,21 @@ class Output(io.RawIOBase):
         self._channels.close()
         try:
             status = json.loads(self._status)
-        except ValueError:
-            raise ClusterError("the connection to the pod was lost; the same command tries again") from None
+        except (ValueError, RecursionError):
+            raise ClusterError(LOST) from None
+        if not isinstance(status, dict) or status.get("status") not in ("Success", "Failure"):
+            raise ClusterError(LOST)
         text = self._stderr.decode(errors="replace")
-        if status.get("status") == "Success":
+        if status["status"] == "Success":
             return 0, text
-        causes = {cause.get("reason"): cause.get("message") for cause in status.get("details", {}).get("causes", ())}
-        return int(causes.get("ExitCode") or 1), text or str(status.get("message", ""))
+        return _exit_code(status.get("details")), text or str(status.get("message", ""))
+
+
+def _exit_code(details: Any) -> int:
+    """Return the exit code in the details of a failure, where the API has told one; else 1."""
+    causes = details.get("causes") if isinstance(details, dict) else None
+    for cause in causes if isinstance(causes, list) else ():
+        if isinstance(cause, dict) and cause.get("reason") == "ExitCode":
+            told = str(cause.get("message"))
+            return int(told) if told in map(str, range(1, 256)) else 1
+    return 1

@@ -20,12 +20,15 @@ QUIET = ("started", "run", "done", "over")
 class Screen(Bar):
     """Shows log lines; the text after a job's end, its summary, is kept for standard output.
 
+    `result` is the last line of the event `result`: it is for programs, and not shown.
+
     Args:
         release: its name, shown before the bar.
     """
 
     def __init__(self, release: str) -> None:
         self._held: list[str] | None = []
+        self.result: dict[str, Any] | None = None
         super().__init__(release, None, redirect_stdout=False)
 
     def line(self, text: str) -> None:
@@ -38,7 +41,10 @@ class Screen(Bar):
                 self._held.append(text)
             return
         if fields.get("job") not in OWN:
-            self._release_held(again=fields["event"] == "done")
+            self._release_held(again=fields["event"] in ("done", "result"))
+        if fields["event"] == "result":
+            self.result = fields
+            return
         if self._live is None:
             sys.stderr.write(text + "\n")
         else:
@@ -56,7 +62,8 @@ class Screen(Bar):
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
             where = f" on {fields['workers']} workers" if "workers" in fields else ""
-            self.say(f"attempt {fields['attempt']}{where}, run folder {fields['run']}")
+            run = str(fields.get("run"))
+            self.say(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
         elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
             self.say(sentence(fields["event"], rest))
@@ -70,6 +77,7 @@ class Screen(Bar):
 
     def begin_attempt(self) -> None:
         """A new driver's log begins: its text may be a summary again."""
+        self.result = None
         self._release_held(again=True)
 
     def _release_held(self, *, again: bool) -> None:
@@ -78,12 +86,21 @@ class Screen(Bar):
             self.say(text)
         self._held = [] if again else None
 
-    def end(self, *, success: bool) -> None:
-        """Write the summary to standard output, or, if there was no success, the last text to standard error."""
+    def stop(self) -> None:
+        """Take the bar away; lines are shown as before."""
         if self._live:
             self._live.stop()
+
+    def end(self, *, success: bool, shown: bool = False) -> None:
+        """Write the summary to standard output, or, if there was no success, the last text to standard error.
+
+        Args:
+            success: the job has ended well.
+            shown: the result is shown by other means, so the summary is left out.
+        """
+        self.stop()
         if success:
-            sys.stdout.write("".join(f"{text}\n" for text in self._held or ()))
+            sys.stdout.write("" if shown else "".join(f"{text}\n" for text in self._held or ()))
             self._held = None
         else:
             self._release_held(again=False)

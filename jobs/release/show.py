@@ -117,7 +117,9 @@ def next_command(release: Release) -> str:
     """Return what a person types next."""
     target = f"{release.name} -n {release.namespace}"
     if release.phase == "done":
-        return remove_command(release) if release.scratch else f"dask-jobs fetch {target}"
+        if release.scratch:
+            return f"dask-jobs wait {target} brings the result; then, to remove the release: {remove_command(release)}"
+        return f"dask-jobs fetch {target}"
     if release.phase == "failed":
         return f"dask-jobs logs {target}"
     if release.phase in ("suspended", "stopped"):

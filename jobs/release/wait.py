@@ -1,4 +1,4 @@
-"""`dask-jobs wait`: follows a release to its end, and ends with the job's exit code."""
+"""`dask-jobs wait`: follows a release to its end, hands its result over, and ends with the job's exit code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 from jobs.errors import ClusterError, InputError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.follow import Tails
+from jobs.release.hand_over import HandOver
 from jobs.release.lines import duration
 from jobs.release.objects import Objects, Run, ended, live, name, started, suspended, terminated
 from jobs.release.reading import read
 from jobs.release.screen import Screen
-from jobs.release.show import describe, next_command, resume_command
+from jobs.release.show import describe, resume_command
 from jobs.release.start import driver_seen, held_up_for, start_timeout
 from jobs.release.state import Release, exit_code, release_state
-from jobs.release.stop import end_workers, suspend_driver, suspend_workers
+from jobs.release.stop import suspend_driver, suspend_workers
 
 POLL_SECONDS = 2.0
 UNREACHABLE_SECONDS = 900.0
@@ -31,10 +32,11 @@ class Wait:
         cluster: where it is.
         release: its name.
         screen: where its lines are shown.
+        fetch: bring the result to this machine.
     """
 
-    def __init__(self, cluster: Cluster, release: str, screen: Screen) -> None:
-        self._cluster, self._release, self._screen = cluster, release, screen
+    def __init__(self, cluster: Cluster, release: str, screen: Screen, *, fetch: bool) -> None:
+        self._cluster, self._release, self._screen, self._fetch = cluster, release, screen, fetch
         self._tails = Tails(cluster)
         self._said: set[tuple[str, str, str]] = set()
         self._driver = ""
@@ -132,12 +134,11 @@ class Wait:
     def _finish(self, objects: Objects, run: Run, code: int) -> int:
         for _, line in self._tails.rest(REST_SECONDS):
             self._screen.line(line)
-        self._screen.end(success=code == 0)
-        release = release_state(objects, run)
         if ended(run.driver):
-            self._screen.say(f"next: {next_command(release)}")
-            end_workers(self._cluster, self._release, run)
+            HandOver(self._cluster, objects, run, self._screen, fetch=self._fetch).run()
             return code
+        self._screen.end(success=False)
+        release = release_state(objects, run)
         self._screen.say(
             f"dask-jobs: {self._release} is stopped ({release.reason}); it goes on by: {resume_command(release)}"
         )

@@ -50,6 +50,8 @@ def content(run: RunFolder, storage: Storage) -> Content:
     """
     search = read_search(storage)
     title = f"{run.job} · {run.options.get('objective')} · {_how(run)}"
+    if run.result and (search is None or not search.trials):
+        return Content(title, f"{_ended(run.result)}. The table of trials is not in this folder.", [])
     if search is None or not search.trials:
         return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
     return Content(title, _summary(run, search), _sections(search))
@@ -67,15 +69,18 @@ def _verb(run: RunFolder) -> str:
 def _summary(run: RunFolder, search: Search) -> str:
     """Return in one sentence how the search ended, or where it is, and in another what it found."""
     if run.result:
-        result = run.result
-        work = f"{duration(result['seconds'])} on {plural(result['workers'], 'worker')}"
-        message = str(result["message"])
-        sentence = f"{message[:1].upper()}{message[1:]}: {work}, in {plural(result['attempt'], 'attempt')}"
+        sentence = _ended(run.result)
     else:
         ended = len(search.trials) - search.counts["running"]
         sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
     codes = codes_text(search.codes, search.study.user_attrs[IDENTITY])
     return f"{sentence}. {_found(search)}" + (f" Trials ended by different codes: {codes}." if codes else "")
+
+
+def _ended(result: dict[str, Any]) -> str:
+    work = f"{duration(result['seconds'])} on {plural(result['workers'], 'worker')}"
+    message = str(result["message"])
+    return f"{message[:1].upper()}{message[1:]}: {work}, in {plural(result['attempt'], 'attempt')}"
 
 
 def _found(search: Search) -> str:

@@ -137,9 +137,12 @@ def notes(*arguments: str) -> str:
 
 
 def test_notes_say_that_scratch_is_lost() -> None:
-    """Where nothing keeps the run folder, the notes say so, and do not offer to fetch it."""
+    """Where nothing keeps the run folder, the notes say so, offer no fetch, and name what brings the result."""
     text = notes()
     assert "lost with the driver's pod" in text
+    assert (
+        "brings the result to ./fit-result, and exits with the job's own code:\n  dask-jobs wait fit -n lab\n" in text
+    )
     assert "dask-jobs fetch" not in text
 
 
@@ -148,6 +151,7 @@ def test_notes_have_the_commands(run: str) -> None:
     """Follow, wait, dashboard, fetch, stop and clean up, each with the release's own names."""
     text = notes("--set", run)
     assert "lost with" not in text
+    assert ("brings the result to ./fit-result" in text) == ("claim" in run)
     for verb in ("status", "logs", "wait", "fetch", "cancel"):
         assert f"  dask-jobs {verb} fit -n lab\n" in text
     assert re.search(r"kubectl -n lab port-forward job/fit-driver-[0-9a-f]{8} 8787\n", text)

@@ -110,9 +110,11 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
 
 
 @pytest.fixture
-def watched(kubectl: tools.Kubectl, install: Callable[..., str], namespace: str, image: str) -> Watched:
-    """Return the test's namespace as a person sees it, with the commands to type there."""
-    return Watched(kubectl, install, namespace, image)
+def watched(kubectl: tools.Kubectl, install: Callable[..., str], namespace: str, image: str, tmp_path: Path) -> Watched:
+    """Return the test's namespace as a person sees it, with the commands to type there, in an empty folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return Watched(kubectl, install, namespace, image, home)
 
 
 @pytest.fixture

@@ -33,6 +33,25 @@ class Slow:
 problem = Slow
 
 
+class Long:
+    """A quadratic of 1,000 parameters, the most that are in the log: its line of the result is over 16 KiB."""
+
+    rows, block_rows = 1000, 250
+
+    def x0(self):
+        return np.zeros(1000)
+
+    def load(self, start, stop):
+        return start, np.random.default_rng(start).normal(size=stop - start)
+
+    def value_and_grad(self, theta, data):
+        start, goal = data
+        rest = theta[start : start + len(goal)] - goal
+        grad = np.zeros(1000)
+        grad[start : start + len(goal)] = rest
+        return float(rest @ rest) / 2, grad
+
+
 class Failing(Slow):
     """Raises at the first block."""
 

@@ -31,12 +31,16 @@ def slow_values(problem: str = "Slow", cpu: str = "200m", **environment: str) ->
 
 @dataclass(frozen=True)
 class Watched:
-    """A namespace with releases in it; `install` makes them, see the fixture of that name."""
+    """A namespace with releases in it; `install` makes them, see the fixture of that name.
+
+    `home` is the folder in which a person types: what `wait` brings comes there.
+    """
 
     kubectl: Kubectl
     install: Callable[..., str]
     namespace: str
     image: str
+    home: Path
 
     def pods(self, release: str, role: str, phases: tuple[str, ...] = ("Running",)) -> list[str]:
         """Return the names of a role's pods in these phases, those that are being deleted left out."""
@@ -106,7 +110,7 @@ class Watched:
     def tell(self, *words: str) -> tuple[int, str]:
         """Run `dask-jobs WORDS -n NAMESPACE` and return its exit code and what it printed."""
         line = [sys.executable, "-c", COMMAND, *words, "-n", self.namespace]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(line, cwd=self.home, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def until_status(self, release: str, text: str, seconds: float) -> None:

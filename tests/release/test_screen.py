@@ -66,6 +66,34 @@ def test_the_text_of_a_lost_attempt_is_no_summary(capsys: pytest.CaptureFixture[
     assert "half a summ" in told.err
 
 
+def test_the_result_line_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of the result is kept, not shown, and the summary after it is held as before, also of an ended run."""
+    for before in ([_line("run"), _line("done")], [_line("started", "driver"), _line("doing"), "a user's print"]):
+        with Screen("fit") as screen:
+            for line in (*before, _line("result", run="/runs/a"), "converged", _line("over", "driver")):
+                screen.line(line)
+            screen.end(success=True)
+        assert screen.result is not None
+        assert screen.result["run"] == "/runs/a"
+        told = capsys.readouterr()
+        assert told.out == "converged\n"
+        assert '"result"' not in told.err
+
+
+def test_a_lost_attempts_result_does_not_count() -> None:
+    """A driver that was lost after its result is followed by another, whose result counts."""
+    with Screen("fit") as screen:
+        screen.line(_line("result", run="/runs/a"))
+        screen.begin_attempt()
+        assert screen.result is None
+
+
+def test_a_line_of_many_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that no JSON reader can nest is shown as it is."""
+    out, _ = _shown(['{"a":' + "[" * 100_000], success=True, capsys=capsys)
+    assert out.startswith('{"a":[[[')
+
+
 ON_A_TERMINAL = """
 import json, sys
 from jobs.release.screen import Screen

@@ -110,4 +110,5 @@ def test_how_a_release_is_removed(managed: str, annotations: dict[str, str], com
     release = release_state(objects("done"), replace(present, driver=driver))
     assert remove_command(release).startswith(command)
     assert remove_command(release).endswith("fit" if managed == "kubectl" or not annotations else release.namespace)
-    assert next_command(release) == remove_command(release)
+    assert next_command(release).startswith(f"dask-jobs wait fit -n {release.namespace} brings the result; then")
+    assert next_command(release).endswith(remove_command(release))

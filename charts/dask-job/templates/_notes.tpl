@@ -5,7 +5,8 @@
 {{- $driver := printf "job/%s-driver-%s" .base .hash -}}
 {{ .Chart.Name }}, run folder {{ .url }}
 {{- if include "dask-job.scratch" . }}
-This is scratch space: it is lost with the driver's pod, and cannot be fetched. The driver's log says how the job ended.
+This is scratch space: it is lost with the driver's pod. The result itself (result.json, and x.npy of up to 1,000 numbers)
+is in the driver's log, from which dask-jobs wait brings it here.
 To keep the folder, install with --set run.claim.create=true or --set run.s3=s3://BUCKET/PREFIX
 {{- end }}
 {{- if .Values.suspend }}
@@ -20,7 +21,7 @@ Its log:
   dask-jobs logs {{ $release }}
   kubectl {{ $at }} logs -f {{ $driver }} -c driver
 
-Wait for its end; the first command exits with the job's own code:
+Wait for its end; the first command {{ if not .Values.run.s3 }}brings the result to ./{{ .Release.Name }}-result, and {{ end }}exits with the job's own code:
   dask-jobs wait {{ $release }}
   kubectl {{ $at }} wait --for=condition=complete --timeout={{ .Values.deadlines.job }}s {{ $driver }}
 
@@ -32,7 +33,7 @@ More or fewer workers, while it runs (after the second command, helm upgrade wan
   kubectl {{ $at }} patch job {{ .base }}-workers-{{ .hash }} -p '{"spec":{"parallelism":4,"completions":4}}'
 {{- if not (include "dask-job.scratch" .) }}
 
-The result, once it has ended:
+The run folder, once it has ended:
   dask-jobs fetch {{ $release }}
   helm test {{ $release }}
   {{- include "dask-job.fetch" . | nindent 2 }}
