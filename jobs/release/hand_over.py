@@ -116,7 +116,13 @@ class HandOver:
             again = f"the run folder was not brought here ({_why(error)}); this tries again: {get}"
             return Where(None, (again, *self._removal(", once you have it")))
         here = "the run folder is in" if self._done else "what there is of the run folder is in"
-        return Where(str(folder), (f"{here} {folder}", *self._removal()))
+        return Where(str(folder), (f"{here} {folder}", *self._stale(folder), *self._removal()))
+
+    def _stale(self, folder: Path) -> tuple[str, ...]:
+        """Return what to say of a result in the folder of a run that failed: an attempt deletes it when it begins."""
+        if self._done or not (folder / "result.json").exists():
+            return ()
+        return (f"{folder}/result.json is the result of an earlier run in that folder, not of this one",)
 
     def _left_something(self) -> bool:
         """Return whether a run that failed may have left files: bad options are found before there are any."""

@@ -222,12 +222,16 @@ def test_in_s3_it_stays(fitted: Driver, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_failed_run_leaves_what_there_is(fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a failure with a claim the folder is brought, and the log's command is told; from scratch nothing comes."""
+    """Of a failure with a claim the folder is brought, and the log's command is told; from scratch nothing comes.
+
+    A result in that folder is told as an earlier run's.
+    """
     failed = Fake("user-code-failed", claim=True, sends=_sent(fitted))
     assert _waited(failed) == 1
     told = capsys.readouterr()
     assert told.out == ""
     assert "what there is of the run folder is in fit-result" in told.err
+    assert "fit-result/result.json is the result of an earlier run in that folder, not of this one" in told.err
     assert f"next: dask-jobs logs fit -n {failed.namespace}" in told.err.splitlines()
     assert "dask-jobs: workers may be left (jane may not patch jobs)" in told.err
     assert Path("fit-result/x.npy").exists()
