@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from jobs.errors import ClusterError, InputError, JobError
 from jobs.release.exec import Output
+from jobs.storage import is_plain
 
 BLOCK = tarfile.BLOCKSIZE
 PIECE_BYTES = 1 << 20
@@ -107,7 +108,7 @@ def _next(stream: BinaryIO) -> tuple[str, int] | None:
         entry = _entry(_exactly(stream, BLOCK))
     name = records.get("path", entry.name)
     size = records.get("size", str(entry.size))
-    if entry.type != tarfile.REGTYPE or not _is_plain(name):
+    if entry.type != tarfile.REGTYPE or not _is_good(name):
         raise _Refused(f"{_shown(name)} is no regular file with a plain name")
     if not (size.isascii() and size.isdecimal() and len(size) < 20):
         raise _Refused(f"{_shown(name)} has no size")
@@ -140,15 +141,12 @@ def _records(stream: BinaryIO, size: int) -> dict[str, str]:
     return records
 
 
-def _is_plain(name: str) -> bool:
+def _is_good(name: str) -> bool:
+    """Return whether a name is plain, and short enough for any file system and for a line of a terminal."""
     parts = name.split("/")
-    short = len(name.encode(errors="replace")) <= NAME_BYTES and len(parts) <= PARTS
-    return (
-        short
-        and name.isprintable()
-        and "\\" not in name
-        and all(part not in ("", ".", "..") and len(part.encode()) <= PART_BYTES for part in parts)
-    )
+    if not is_plain(name) or not name.isprintable() or "\\" in name or len(parts) > PARTS:
+        return False
+    return len(name.encode()) <= NAME_BYTES and all(len(part.encode()) <= PART_BYTES for part in parts)
 
 
 def _check_end(stream: BinaryIO) -> None:
