@@ -28,7 +28,7 @@ a run's folder:
 a release on Kubernetes (helm install RELEASE charts/minimize):
   plan       say before installing what a values file asks of a cluster
   status     say what a release is doing, and why if it is stuck
-  wait       follow it to its end, and exit with its exit code
+  wait       follow it to its end, bring its result here, and exit with its exit code
   logs       print what its driver, scheduler or workers have written
   cancel     stop it, with all saved
   fetch      bring its run folder here
@@ -39,7 +39,7 @@ examples:
   dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
   dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search
   dask-jobs report runs/digits
-  dask-jobs wait fit -n science && dask-jobs fetch fit -n science
+  dask-jobs wait fit -n science
 
 The same command on the same run folder goes on where it was, also after kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
