@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded
 from jobs.options import JobOptions
+from jobs.sources import digest
 from jobs.storage import open_storage
-from jobs.usercode import digest
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""

@@ -1,31 +1,16 @@
-"""The user's code: imported and called so that whatever it raises, `sys.exit()` too, is an error for people.
-
-Its source is part of a run's identity: `sources` gives the digests of all modules that it is made of.
-"""
+"""The user's code: imported and called so that whatever it raises, `sys.exit()` too, is an error for people."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib
-import inspect
 import pickle
 import signal
-import site
-import sys
-import sysconfig
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError
-
-THIS = __name__.partition(".")[0]
-MODULES = 1000
-"""At most so many of the user's modules are looked at."""
 
 
 def load(argument: str, spec: str, example: str) -> Any:
@@ -125,95 +110,3 @@ def _text(error: BaseException) -> str:
         return str(error)
     except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
         return ""
-
-
-def sources(*roots: Any) -> dict[str, str]:
-    """Return `source of FILE` -> digest for the modules that define `roots`, and all of the user's that these use.
-
-    A module is followed to those whose names or objects it holds, as `import` leaves them there; the standard library,
-    installed packages and this package end that. A module without a source (a notebook's cell) is left out.
-
-    Args:
-        roots: modules, or objects that know theirs, such as functions and classes.
-    """
-    first = [module for root in roots if (module := _module_of(root)) is not None]
-    own = {_family(module.__name__) for module in first}
-    found: dict[str, str] = {}
-    for module in _reachable(first, own):
-        text = _source(module)
-        if text is not None:
-            found[f"source of {_label(module)}"] = digest(text.encode())
-    return dict(sorted(found.items()))
-
-
-def digest(data: bytes) -> str:
-    """Return 16 hex digits (BLAKE2b) of some bytes."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _module_of(root: Any) -> ModuleType | None:
-    if isinstance(root, ModuleType):
-        return root
-    try:
-        return sys.modules.get(str(getattr(root, "__module__", None)))
-    except Exception:  # noqa: BLE001  a module may hold objects whose attributes raise, such as proxies
-        return None
-
-
-def _reachable(first: list[ModuleType], own: set[str]) -> Iterator[ModuleType]:
-    """Yield the modules, and those of the user's that they hold or use something of, each once."""
-    todo, seen = list(first), set[str]()
-    while todo and len(seen) < MODULES:
-        module = todo.pop()
-        if module.__name__ in seen:
-            continue
-        seen.add(module.__name__)
-        yield module
-        held = [_module_of(value) for value in list(vars(module).values())]
-        todo += [other for other in held if other is not None and _is_users(other, own)]
-
-
-def _family(name: str) -> str:
-    """Return the package that a module belongs to; one of this package is alone with those that begin with its name."""
-    package = name.partition(".")[0]
-    return name if package == THIS else package
-
-
-def is_users(module: ModuleType) -> bool:
-    """Return whether a module is the user's: not of Python, of an installed package, or of this one."""
-    return _is_users(module, set())
-
-
-def _is_users(module: ModuleType, own: set[str]) -> bool:
-    if _family(module.__name__) in own or (
-        module.__name__.startswith(f"{THIS}.") and module.__name__.startswith(tuple(own))
-    ):
-        return True
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or module.__name__ == "__main__":
-        return False
-    path = Path(file).resolve()
-    return not any(path.is_relative_to(place) for place in _installed())
-
-
-@functools.cache
-def _installed() -> tuple[Path, ...]:
-    """Return where modules lie that are not the user's: Python's own, installed packages, and this package."""
-    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parent)]
-    debian = Path(sys.base_prefix, "lib", "python3", "dist-packages")
-    return (*(Path(path).resolve() for path in paths), debian)
-
-
-def _source(module: ModuleType) -> str | None:
-    try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
-        return None
-
-
-def _label(module: ModuleType) -> str:
-    """Return a module's file as people know it: my_model.py, package/part.py, package/__init__.py."""
-    name = Path(getattr(module, "__file__", None) or module.__name__).name
-    package = module.__name__ if hasattr(module, "__path__") else module.__name__.rpartition(".")[0]
-    return "/".join([*package.split("."), name]) if package else name

@@ -18,6 +18,7 @@ from jobs.blocks import Blocks, CanonicalSum, Run, Vector, intersect, numbers, s
 from jobs.errors import ClusterError
 from jobs.minimize import plan
 from jobs.minimize.evaluation import OnNan, Request
+from jobs.minimize.identity import Expected
 from jobs.minimize.members import Members
 from jobs.minimize.problem import Source
 from jobs.minimize.sums import Timings
@@ -35,7 +36,7 @@ class ClusterSum:
     Args:
         client: a synchronous client.
         source: makes the problem on each worker.
-        identity: the driver's problem's, which each worker's must have.
+        expected: what the driver's problem is, as each worker's must be.
         blocks: how the rows are cut.
         on_nan: 'fail' or 'inf'.
         workers_timeout: seconds to wait while there is no worker at all.
@@ -51,7 +52,7 @@ class ClusterSum:
         self,
         client: Client,
         source: Source,
-        identity: str,
+        expected: Expected,
         blocks: Blocks,
         on_nan: OnNan = "fail",
         *,
@@ -62,7 +63,7 @@ class ClusterSum:
         self._client, self._blocks = client, blocks
         self._timeout, self._poll = timeout, poll
         self._key = f"dask-jobs-{uuid.uuid4().hex[:12]}"
-        self._members = Members(client, ShardPlugin(self._key, source, identity, on_nan), workers_timeout)
+        self._members = Members(client, ShardPlugin(self._key, source, expected, on_nan), workers_timeout)
         self._threads: dict[str, int] = {}
         self._plan: dict[str, list[Run]] = {}
         self.timings = Timings()

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from jobs import usercode
 from jobs.cluster import connect
 from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError
@@ -28,6 +27,7 @@ from jobs.minimize.problem import Made, files, make
 from jobs.minimize.solve import Minimization
 from jobs.progress import Reporter
 from jobs.run import Run
+from jobs.sources import digest
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -222,7 +222,7 @@ def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, s
     chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
     return {
         **objective.identity,
-        "start": usercode.digest(x0.tobytes()),
+        "start": digest(x0.tobytes()),
         "method": methods.find(options.method).name,
         "options": repr(sorted(chosen.items())),
         **{name: repr(getattr(options, name)) for name in ("tol", "l1", "l2", "bounds", "on_nan")},

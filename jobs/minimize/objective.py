@@ -15,6 +15,7 @@ from jobs.errors import InputError
 from jobs.minimize import problem as problems
 from jobs.minimize.cluster_sum import ClusterSum
 from jobs.minimize.evaluation import Kind, OnNan, Request
+from jobs.minimize.identity import expected, fingerprint
 from jobs.minimize.journal import Journal, Record
 from jobs.minimize.sums import SerialSum, Sum
 from jobs.minimize.wall import wall
@@ -68,9 +69,9 @@ class Objective:
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
-        what = (made.source, problems.identity(self.problem), blocks, on_nan)
+        what = (made.source, expected(made), blocks, on_nan)
         self.sum: Sum = ClusterSum(client, *what, **options) if client else SerialSum(*what, **options)
-        self.identity = problems.fingerprint(made)
+        self.identity = fingerprint(made)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._memo: dict[bytes, Vector] = {}

@@ -210,27 +210,6 @@ def check_theta(name: str, theta: Any, size: int | None) -> Vector:
     return vector
 
 
-def fingerprint(made: Made) -> dict[str, str]:
-    """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
-
-    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
-    they came from; always with the number of rows and the problem's x0.
-    """
-    problem, source = made.problem, made.source
-    parts = {"rows": identity(problem), "x0 of the problem": usercode.digest(made.x0.tobytes())}
-    if has(problem, "fingerprint"):
-        return parts
-    if isinstance(source, Imported):
-        return parts | {"problem": source.spec, **usercode.sources(source.factory(), type(problem))}
-    return parts | {"problem": type(problem).__qualname__, **usercode.sources(type(problem))}
-
-
-def identity(problem: Any) -> str:
-    """Return what must be the same on the driver and on every worker: rows, block rows, and the fingerprint if any."""
-    own = call("problem.fingerprint()", problem.fingerprint) if has(problem, "fingerprint") else ""
-    return f"{rows(problem)} rows in blocks of {block_rows(problem)} {own}".strip()
-
-
 def rows(problem: Any) -> int:
     """Return the number of rows."""
     return int(attribute_of(problem, "rows", 0))

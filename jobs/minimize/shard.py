@@ -11,9 +11,9 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from jobs.blocks import Blocks, CanonicalSum, Run, numbers
-from jobs.errors import InputError
 from jobs.minimize.evaluation import OnNan, Request, answer
-from jobs.minimize.problem import Source, block_rows, identity, rows
+from jobs.minimize.identity import Expected
+from jobs.minimize.problem import Source, block_rows, rows
 from jobs.usercode import call
 
 
@@ -24,9 +24,9 @@ class Shard:
     of the loaded blocks is this object; it may be called from several threads.
     """
 
-    def __init__(self, source: Source, identity: str, threads: int, on_nan: OnNan, name: str) -> None:
-        """`identity` is the driver's problem's; `name` says in error messages which process holds a block."""
-        self._source, self._identity, self._on_nan, self._name = source, identity, on_nan, name
+    def __init__(self, source: Source, expected: Expected, threads: int, on_nan: OnNan, name: str) -> None:
+        """`expected` is what the driver's problem is; `name` says in error messages which process holds a block."""
+        self._source, self._expected, self._on_nan, self._name = source, expected, on_nan, name
         self._data: dict[int, Any] = {}
         self._loading = threading.Lock()
         self._threads = threads
@@ -44,11 +44,7 @@ class Shard:
         with self._loading:
             if self._problem is None:
                 problem = self._source()
-                if (here := identity(problem)) != self._identity:
-                    raise InputError(
-                        f"this worker has another problem than the driver: {here}, not {self._identity}; "
-                        "use the same code and the same data for both"
-                    )
+                self._expected.check(self._source, problem)
                 self._blocks = Blocks(rows(problem), block_rows(problem))
                 threadpool_limits(limits=1)
                 self._problem = problem

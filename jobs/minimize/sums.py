@@ -9,6 +9,7 @@ from typing import Protocol
 
 from jobs.blocks import Blocks, Vector
 from jobs.minimize.evaluation import OnNan, Request
+from jobs.minimize.identity import Expected
 from jobs.minimize.problem import Source
 from jobs.minimize.shard import Shard
 
@@ -48,11 +49,11 @@ class SerialSum:
     workers = 0
 
     def __init__(
-        self, source: Source, identity: str, blocks: Blocks, on_nan: OnNan, poll: Callable[[], None] = lambda: None
+        self, source: Source, expected: Expected, blocks: Blocks, on_nan: OnNan, poll: Callable[[], None] = lambda: None
     ) -> None:
         """`poll` is called before each evaluation; what it raises ends it."""
         self._poll = poll
-        self._shard = Shard(source, identity, 1, on_nan, "this process")
+        self._shard = Shard(source, expected, 1, on_nan, "this process")
         self._all = ((0, len(blocks)),)
         self.timings = Timings()
 

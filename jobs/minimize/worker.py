@@ -21,6 +21,7 @@ from distributed.protocol import to_serialize
 from jobs.blocks import CanonicalSum, Vector
 from jobs.errors import JobError
 from jobs.minimize.evaluation import OnNan, Request
+from jobs.minimize.identity import Expected
 from jobs.minimize.plan import Part, addresses
 from jobs.minimize.problem import Source
 from jobs.minimize.shard import Shard
@@ -34,14 +35,14 @@ LARGE_BYTES = 1 << 20
 class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
     """Holds one objective's shard in this worker, and answers `evaluate` and `prepare` under the objective's key."""
 
-    def __init__(self, key: str, source: Source, identity: str, on_nan: OnNan) -> None:
+    def __init__(self, key: str, source: Source, expected: Expected, on_nan: OnNan) -> None:
         self.name = self.key = key
-        self._source, self._identity, self._on_nan = source, identity, on_nan
+        self._source, self._expected, self._on_nan = source, expected, on_nan
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: only names the handlers, loads nothing."""
         self._worker = worker
-        self._shard = Shard(self._source, self._identity, worker.state.nthreads, self._on_nan, worker.address)
+        self._shard = Shard(self._source, self._expected, worker.state.nthreads, self._on_nan, worker.address)
         worker.handlers[f"{self.key}-evaluate"] = self.evaluate
         worker.handlers[f"{self.key}-prepare"] = self.prepare
 

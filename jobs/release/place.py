@@ -17,7 +17,7 @@ import yaml
 
 from jobs import JOBS
 from jobs.errors import InputError
-from jobs.usercode import digest
+from jobs.sources import digest
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FILES = ("options.yaml", "result.json", "status.json")

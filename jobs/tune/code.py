@@ -6,13 +6,13 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from jobs.identity import SOURCE
-from jobs.tune.objective import Imported, name_of
-from jobs.usercode import digest, is_users, sources
+from jobs.sources import check_sources, digest, home, is_users, sources
+from jobs.tune.objective import Function, Imported, Source, name_of
 
 PLAIN = (int, float, complex, str, bytes, type(None))
 FOLLOWED = (ModuleType, FunctionType, MethodType, functools.partial, type)
@@ -21,30 +21,41 @@ FOLLOWED = (ModuleType, FunctionType, MethodType, functools.partial, type)
 def sources_of(objective: Any) -> dict[str, str]:
     """Return `source of NAME` -> digest of all that an objective is made of.
 
-    One that workers import is its modules, see `jobs.usercode.sources`. One that goes by value, as from a notebook or a
+    One that workers import is its modules, see `jobs.sources.sources`. One that goes by value, as from a notebook or a
     script, is its own source with that of the functions and classes beside it that it uses, and with the numbers and
     texts that it takes from there; what it uses of the user's modules counts as these do.
 
     Args:
         objective: module:function, which has been imported, or a function.
     """
-    if isinstance(objective, str):
-        return sources(sys.modules.get(objective.partition(":")[0]), Imported(objective)())
-    if (home := _home(objective)) is not None:
-        return sources(home)
+    if roots := roots_of(objective):
+        return sources(*roots)
     texts, modules = _by_value(objective)
     return {f"{SOURCE}{name_of(objective)}": digest("\n".join(texts).encode()), **sources(*modules)}
 
 
-def _home(value: Any) -> ModuleType | None:
-    """Return the module where a value can be found by its name; None for what goes by value."""
-    module = sys.modules.get(str(getattr(value, "__module__", None)))
-    if module is None or module.__name__ == "__main__":
-        return None
-    found: Any = module
-    for part in str(getattr(value, "__qualname__", "")).split("."):
-        found = getattr(found, part, None)
-    return module if found is value else None
+def roots_of(objective: Any) -> tuple[Any, ...]:
+    """Return what of an objective leads to its modules; nothing of one that goes by value."""
+    if isinstance(objective, str):
+        return sys.modules.get(objective.partition(":")[0]), Imported(objective)()
+    module = home(objective)
+    return () if module is None else (module,)
+
+
+def checked(source: Source, driver: Mapping[str, str]) -> Function:
+    """Return the function that a worker makes, after a look whether its source is the driver's.
+
+    Args:
+        source: how it travels.
+        driver: digests of its source on the driver; none where it goes by value.
+
+    Raises:
+        InputError: it cannot be made here, or is of other code.
+    """
+    function = source()
+    if driver and (roots := roots_of(source.spec if isinstance(source, Imported) else function)):
+        check_sources(driver, *roots)
+    return function
 
 
 def _by_value(objective: Any) -> tuple[list[str], list[ModuleType]]:
@@ -57,7 +68,7 @@ def _by_value(objective: Any) -> tuple[list[str], list[ModuleType]]:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        if (module := part if isinstance(part, ModuleType) else _home(part)) is not None:
+        if (module := part if isinstance(part, ModuleType) else home(part)) is not None:
             modules += [module] if is_users(module) else []
             continue
         if isinstance(part, FunctionType | type):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.errors import InputError
 from jobs.identity import differences, is_code
+from jobs.sources import digest
 from jobs.tune import space as spaces
-from jobs.usercode import digest
 
 if TYPE_CHECKING:
     from jobs.tune.options import Options

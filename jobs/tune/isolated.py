@@ -21,6 +21,7 @@ import cloudpickle
 
 from jobs.errors import JobError
 from jobs.tune import task as tasks
+from jobs.tune.code import checked
 from jobs.tune.task import Task
 from jobs.tune.trial import Link, Signal
 
@@ -109,7 +110,7 @@ def main() -> None:
     signal, link = Signal(), _Link(pipe)
     threading.Thread(target=_hear, args=(pipe, signal), daemon=True).start()
     try:
-        end = tasks.run(task.settings.source(), task, link, signal)
+        end = tasks.run(checked(task.settings.source, task.settings.code), task, link, signal)
     except JobError as error:
         end = {"state": "broken", "error": tasks.clean(str(error)), "details": tasks.clean(error.details)}
     with contextlib.suppress(Exception):  # the user's code may have closed it

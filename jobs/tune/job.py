@@ -175,6 +175,7 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
     options = checked.options
     settings = Settings(
         source=checked.source,
+        code=checked.code,
         run=folder.storage.url,
         seed=options.seed,
         threads=options.threads_per_trial,

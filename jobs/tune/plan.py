@@ -11,7 +11,7 @@ from typing import Any
 from jobs import usercode
 from jobs.errors import ClusterError, InputError
 from jobs.tune import space as spaces
-from jobs.tune.code import sources_of
+from jobs.tune.code import roots_of, sources_of
 from jobs.tune.identity import identity_of
 from jobs.tune.objective import Source, source_of
 from jobs.tune.options import Options
@@ -31,6 +31,7 @@ class Plan:
         identity: what makes the study this study, by name.
         trials: how many trials there can be; a grid has no more than it has.
         files: paths or URLs of the files that trials read, as far as the objective's module tells.
+        code: digests of the objective's source, as workers must have it; none of one that goes by value.
         unseen: why it could not tell, if it could not: workers may have what the driver has not.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     space: Space
     identity: Mapping[str, Any]
     trials: int
+    code: Mapping[str, str]
     files: Sequence[str]
     unseen: str
 
@@ -58,8 +60,10 @@ def plan(options: Options, objective: Any = None) -> Plan:
     trials = options.trials
     if options.sampler == "grid":
         trials = min(trials, grid_size(space, options.sampler_options))
-    identity = identity_of(options, space, usercode.call("objective", sources_of, given))
-    return Plan(options, source, space, identity, trials, *_files(options, module))
+    found = usercode.call("objective", sources_of, given)
+    identity = identity_of(options, space, found)
+    code = found if roots_of(given) else {}
+    return Plan(options, source, space, identity, trials, code, *_files(options, module))
 
 
 def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ DETAILS = 20_000
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all trials of a study, as workers need it."""
+    """What is the same for all trials of a study, as workers need it; `code` is what `jobs.tune.code.checked` takes."""
 
     source: Source
+    code: Mapping[str, str]
     run: str
     seed: int
     threads: int

@@ -20,6 +20,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from jobs.errors import ClusterError, JobError
 from jobs.tune import isolated
+from jobs.tune.code import checked
 from jobs.tune.objective import Function
 from jobs.tune.task import Settings, Task, clean, run
 from jobs.tune.trial import Signal
@@ -125,7 +126,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             InputError: it cannot be imported here.
         """
         with self._lock:
-            self._function = self._function or self.settings.source()
+            self._function = self._function or checked(self.settings.source, self.settings.code)
             return self._function
 
     def send(self, go: str, **message: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 import trials
 from distributed import Client
 
+from jobs import connect
 from jobs.errors import InputError
 from jobs.report import write_report
 from jobs.storage import open_storage
@@ -247,3 +248,17 @@ def test_who_ended_what() -> None:
     now = codes_text({"aaaaaaaa": 1}, identity).split()[-2]
     assert codes_text({now: 7}, identity) == ""
     assert codes_text({now: 1_000, "aaaaaaaa": 2}, identity) == f"1,000 trials by code {now} (now), 2 by aaaaaaaa"
+
+
+def test_a_worker_that_imported_the_old_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that lives on keeps what it has imported: its trials would be those of the objective before the edit."""
+    (tmp_path / "kept_objective.py").write_text("def f(parameters):\n    return 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    x = {"x": space.uniform(0, 1)}
+    with connect(workers=1) as client:
+        Study(client, "kept_objective:f", x, run=str(tmp_path / "a")).run(trials=1)
+        (tmp_path / "kept_objective.py").write_text("def f(parameters):\n    return 100\n")
+        del sys.modules["kept_objective"]
+        with pytest.raises(InputError, match=r"this worker has another kept_objective.py than the driver"):
+            Study(client, "kept_objective:f", x, run=str(tmp_path / "b")).run(trials=1)
+    del sys.modules["kept_objective"]

@@ -1,0 +1,208 @@
+"""The source of the user's code, as digests: which modules it is made of is read from their `import` lines.
+
+What a module holds when it has been imported depends on what else the process has done, so it is not asked.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.machinery
+import importlib.util
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jobs.errors import InputError
+from jobs.identity import SOURCE
+
+THIS = __name__.partition(".")[0]
+MODULES = 1000
+"""At most so many of the user's modules are looked at."""
+_loaded: dict[str, tuple[Any, str | None]] = {}
+"""Name of a module that is imported -> how it was found, another object after a reload, and its source then."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of one module: its name and file, whether it is a package, and its text."""
+
+    name: str
+    file: str
+    package: bool
+    text: str
+
+    @property
+    def label(self) -> str:
+        """The file as people know it: my_model.py, package/part.py, package/__init__.py."""
+        package = self.name if self.package else self.name.rpartition(".")[0]
+        return "/".join([*package.split("."), Path(self.file).name]) if package else Path(self.file).name
+
+    def imports(self) -> Iterator[str]:
+        """Yield the names of modules that the text may import, anywhere in it, and of the packages they are in."""
+        try:
+            tree = ast.parse(self.text)
+        except (SyntaxError, ValueError, RecursionError):
+            return
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in names:
+                parts = name.split(".")
+                if all(parts):  # not so beyond the top of a package
+                    yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        above = self.name.split(".")[: None if self.package else -1]
+        above = above[: len(above) - node.level + 1] if node.level else []
+        return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def sources(*roots: Any) -> dict[str, str]:
+    """Return `source of FILE` -> digest for the modules that define `roots`, and all of the user's that these import.
+
+    The standard library, installed packages and this package end that, but where a root is of one itself. A module
+    without a source (a notebook's cell) is left out. Of a module that is imported it is the source that it had when it
+    was first looked at.
+
+    Args:
+        roots: modules, or objects that know theirs, such as functions and classes.
+    """
+    names = [name for root in roots if (name := _module_of(root)) is not None]
+    own = {_family(name) for name in names}
+    found: dict[str, str] = {}
+    todo, seen = list(names), set(names)
+    while todo and len(seen) < MODULES:
+        source = _source(todo.pop())
+        if source is not None:
+            found[SOURCE + source.label] = digest(source.text.encode(errors="surrogatepass"))
+            new = [name for name in dict.fromkeys(source.imports()) if name not in seen and _is_users(name, own)]
+            seen.update(new)
+            todo += new
+    return dict(sorted(found.items()))
+
+
+def check_sources(driver: Mapping[str, str], *roots: Any) -> None:
+    """Check in a worker that the user's code is the driver's; a worker keeps what it imported before an edit.
+
+    Raises:
+        InputError: it is not; names the first file that differs.
+    """
+    here = sources(*roots)
+    for name in sorted(driver.keys() | here.keys()):
+        if driver.get(name) != here.get(name):
+            raise InputError(
+                f"this worker has another {name.removeprefix(SOURCE)} than the driver: another file, or one that it "
+                "imported before it was edited; give all the same, and start the worker anew"
+            )
+
+
+def home(value: Any) -> ModuleType | None:
+    """Return the module where a function or class can be found by its name; None for what goes by value."""
+    module = sys.modules.get(str(getattr(value, "__module__", None)))
+    if module is None or module.__name__ == "__main__":
+        return None
+    found: Any = module
+    for part in str(getattr(value, "__qualname__", "")).split("."):
+        found = getattr(found, part, None)
+    return module if found is value else None
+
+
+def digest(data: bytes) -> str:
+    """Return 16 hex digits (BLAKE2b) of some bytes."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def is_users(module: ModuleType) -> bool:
+    """Return whether a module is the user's: not of Python, of an installed package, or of this one."""
+    return _is_users(module.__name__, set())
+
+
+def _module_of(root: Any) -> str | None:
+    if isinstance(root, ModuleType):
+        return root.__name__
+    try:
+        name = root.__module__
+    except Exception:  # noqa: BLE001  the user's object may raise whatever it likes
+        return None
+    return name if isinstance(name, str) and name in sys.modules else None
+
+
+def _family(name: str) -> str:
+    """Return the package that a module belongs to; one of this package is alone with those that begin with its name."""
+    package = name.partition(".")[0]
+    return name if package == THIS else package
+
+
+def _is_users(name: str, own: set[str]) -> bool:
+    if name == "__main__":
+        return False
+    if name.partition(".")[0] == THIS:
+        return name.startswith(tuple(f for f in own if f.startswith(f"{THIS}.")) or ("//",))
+    if _family(name) in own:
+        return True
+    file = _file(_found(name))
+    return file is not None and not any(Path(file).resolve().is_relative_to(place) for place in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    """Return where modules lie that are not the user's: Python's own, installed packages, and this package."""
+    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parent)]
+    debian = Path(sys.base_prefix, "lib", "python3", "dist-packages")
+    return (*(Path(path).resolve() for path in paths), debian)
+
+
+def _found(name: str) -> Any:
+    """Return how Python found or would find a module, its spec; None if it does not."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
+    package = name.rpartition(".")[0]
+    try:
+        if not package:
+            return importlib.util.find_spec(name)
+        folders = getattr(_found(package), "submodule_search_locations", None)
+        # `find_spec` alone would import the package.
+        return None if folders is None else importlib.machinery.PathFinder.find_spec(name, list(folders))
+    except Exception:  # noqa: BLE001  finders may raise whatever they like
+        return None
+
+
+def _file(spec: Any) -> str | None:
+    origin = getattr(spec, "origin", None)
+    return origin if isinstance(origin, str) and getattr(spec, "has_location", False) else None
+
+
+def _source(name: str) -> Source | None:
+    spec = _found(name)
+    file = _file(spec) or getattr(sys.modules.get(name), "__file__", None)
+    if not isinstance(file, str):
+        return None
+    known = _loaded.get(name)
+    if known is None or known[0] is not spec:
+        known = (spec, _text(name, spec, file))
+        if name in sys.modules:
+            _loaded[name] = known
+    package = getattr(spec, "submodule_search_locations", None) is not None
+    return None if known[1] is None else Source(name, file, package, known[1])
+
+
+def _text(name: str, spec: Any, file: str) -> str | None:
+    try:
+        get_source = getattr(getattr(spec, "loader", None), "get_source", None)
+        text = get_source(name) if get_source else Path(file).read_text(encoding="utf-8")
+    except Exception:  # noqa: BLE001  no source, or none that can be read
+        return None
+    return text if isinstance(text, str) else None
