@@ -58,7 +58,7 @@ class Counts:
         return ["counts_x.npy", "counts_y.npy"]
 
     def fingerprint(self):
-        """Return what names model and data, so that a run is never resumed with others."""
+        """Return what names model and data, so that a run is never resumed with others: raise 1 when you edit."""
         digest = hashlib.blake2b()
         for array in self._open():
             digest.update(repr(array.shape).encode() + array[:1000].tobytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import os
 import sys
 import time
@@ -49,12 +50,16 @@ saved
 """
 
 
+STREAMS_SECONDS = 0.1
+"""A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors for people are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no characters
     if arguments == ["--version"]:
         sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
         return 0
@@ -84,10 +89,11 @@ def command(arguments: Sequence[str], *, log_result: bool = False) -> int:
 
 
 def tell(error: JobError) -> int:
-    """Write an error as people read it, the user's traceback before it, and return its exit code."""
+    """Write an error as people read it, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:
         sys.stderr.write(error.details.rstrip() + "\n")
-    sys.stderr.write(f"dask-jobs: error: {error}\n")
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(error).split()))
+    sys.stderr.write(f"dask-jobs: error: {text}\n")
     return error.exit_code
 
 
@@ -111,6 +117,7 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
 
 def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
     from jobs.options import parse
+    from jobs.show import show_result
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
     job, own, summary = (importlib.import_module(f"jobs.{name}.{part}") for part in ("job", "options", "summary"))
@@ -119,14 +126,16 @@ def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
     try:
         result = job.run(options)
+        if log_result:
+            from jobs.log import log
+            from jobs.run import as_yaml
+
+            log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
+            time.sleep(STREAMS_SECONDS)
+        show = functools.partial(show_result, summary) if result.get("already") else summary.show
+        show(result, str(options.run))
     except SystemExit as end:
         raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
-    if log_result:
-        from jobs.log import log
-        from jobs.run import as_yaml
-
-        log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
-    summary.show(result, str(options.run))
     return 0
 
 

@@ -10,6 +10,7 @@ import secrets
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -19,13 +20,16 @@ import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped, Superseded
+from jobs.errors import InputError, JobError, Stopped, Superseded, UserCodeError
 from jobs.options import JobOptions
 from jobs.sources import digest
 from jobs.storage import open_storage
+from jobs.usercode import describe, line
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged file, or one of another version, leads to."""
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
 
@@ -56,7 +60,8 @@ class Run:
     def _check_folder(self) -> None:
         self.storage.check_writable()
         before = self._read_options()
-        if before is None and (names := [name for name in self.storage.list() if not name.startswith(".")]):
+        ours = (".", "attempts/")  # an attempt that ended before it had written its options
+        if before is None and (names := [name for name in self.storage.list() if not name.startswith(ours)]):
             raise InputError(f"--run {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one")
         if before is not None and before.get("job") != self.job:
             raise InputError(
@@ -68,7 +73,7 @@ class Run:
             options = yaml.safe_load(self.storage.read("options.yaml"))
         except FileNotFoundError:
             return None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise InputError(f"--run {self.url}: its options.yaml is no YAML; choose another folder") from error
         return options if isinstance(options, dict) else {}
 
@@ -81,9 +86,9 @@ class Run:
         """Return the result that is in the folder, whatever its options were; None if there is none."""
         try:
             result = json.loads(self.storage.read("result.json"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
-        return result if isinstance(result, dict) else None
+        return result if isinstance(result, dict) and result else None
 
     def _computes(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in options.items() if name not in (*PLACE, *self.options.MAY_CHANGE)}
@@ -108,8 +113,8 @@ class Run:
     def _check_alone(self) -> None:
         """Refuse to start beside a driver that can be seen to live; one elsewhere stops by itself, see `status`."""
         for name in self.storage.list("attempts/")[-1:]:
-            other = json.loads(self.storage.read(name))
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(psutil.NoSuchProcess, *DAMAGED):  # what cannot be read is not seen to live
+                other = json.loads(self.storage.read(name))
                 process = psutil.Process(other["process"])
                 lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
                 if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
@@ -166,6 +171,10 @@ class Run:
             array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
         except FileNotFoundError:
             return None
+        except Exception as error:
+            raise InputError(
+                f"{self.storage.address(name)} is damaged ({line(error)}); choose another --run"
+            ) from error
         return array
 
     def poll(self) -> None:
@@ -191,6 +200,10 @@ class Run:
             signal.signal(number, note)
         try:
             yield
+        except KeyboardInterrupt as error:
+            if self._signal is None:  # nobody has sent one
+                raise UserCodeError(describe(error), traceback.format_exc()) from error
+            raise
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
 
-from jobs.errors import Stopped, UserCodeError
+from jobs import JOBS
+from jobs.errors import InputError, Stopped, UserCodeError
 from jobs.progress import metrics_text
-from jobs.report.folder import RunFolder, read_run
+from jobs.report.folder import RunFolder, read_run, readable
 from jobs.storage import open_storage
 
 
@@ -19,12 +23,27 @@ def show(url: str) -> int:
         InputError: there is no run folder.
     """
     folder = read_run(open_storage(url))
+    if folder.job not in JOBS:
+        raise InputError(f"{url} is no run of {' or '.join(JOBS)}: it says {folder.job!r}")
     if folder.state == "done":
-        importlib.import_module(f"jobs.{folder.job}.summary").show(folder.result, url)
+        show_result(importlib.import_module(f"jobs.{folder.job}.summary"), folder.result, url)
         return 0
-    sys.stdout.write("\n".join([_state(folder), *_progress(folder)]) + "\n")
-    default = UserCodeError.exit_code if folder.state == "failed" else Stopped.exit_code
-    return int(folder.status.get("exit_code", default))
+    with readable(url, "status.json"):
+        text = "\n".join([_state(folder), *_progress(folder)])
+        default = UserCodeError.exit_code if folder.state == "failed" else Stopped.exit_code
+        code = int(folder.status.get("exit_code", default))
+    sys.stdout.write(text + "\n")
+    return code
+
+
+def show_result(summary: ModuleType, result: Mapping[str, Any], url: str) -> None:
+    """Print a result as its job's summary does.
+
+    Raises:
+        InputError: it is damaged, or another version's.
+    """
+    with readable(url, "result.json"):
+        summary.show(result, url)
 
 
 def _state(folder: RunFolder) -> str:

@@ -110,6 +110,8 @@ class LocalStorage(Storage):
         """See `Storage.stamp`."""
         with _told(self.address(name)):
             status = self._path(name).stat()
+            if not S_ISREG(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "not a regular file")
         seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
         return status.st_size, f"modified {datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S}.{nanoseconds:09}"
 

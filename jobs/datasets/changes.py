@@ -13,12 +13,14 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from jobs.errors import InputError, JobError
 from jobs.storage import Storage, open_storage
 
 NAME = "data.json"
+RESULT = "data"
+"""The notes' name in result.json."""
 WAIT_SECONDS = 10.0
 """How long the end of a run waits for digests that are not complete."""
 
@@ -73,11 +75,9 @@ class DataFiles:
         for index, (old, new) in enumerate(zip(before, self._notes, strict=True)):
             if old.same(new):
                 digest = old.digest
-            elif old.digest or old.address == new.address:
+            else:
                 say(f"{new.address} was written, or moved, since the run began: its content is compared")
                 digest = self._compared(old, new)
-            else:
-                digest = ""
             self._notes[index] = replace(new, digest=digest)
 
     def check_again(self) -> None:
@@ -105,16 +105,26 @@ class DataFiles:
         known = "its content differs" if old.digest or old.size != new.size else "its old content was not noted in full"
         raise InputError(
             f"{what} changed since the run in {self._run.url} began ({known}; {new.size:,} bytes, {new.stamp}; it was "
-            f"{old.size:,} bytes, {old.stamp}): bring the old file back, or choose another --run"
+            f"{old.size:,} bytes, {old.stamp}): bring the old file back, choose another --run, or delete this run "
+            "folder"
         )
 
     def _before(self) -> list[Note]:
-        try:
-            return [Note(**note) for note in json.loads(self._run.read(NAME))]
-        except FileNotFoundError:
-            return []
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{self._run.address(NAME)} is damaged ({error}); choose another --run") from error
+        """Return what is noted, in data.json or, of a run folder made again from its result, in result.json."""
+        for name in (NAME, "result.json"):
+            try:
+                content = json.loads(self._run.read(name))
+                if notes := content.get(RESULT, []) if isinstance(content, dict) else content:
+                    return [Note(**note) for note in notes]
+            except FileNotFoundError:
+                continue
+            except (ValueError, TypeError, RecursionError) as error:
+                raise InputError(f"{self._run.address(name)} is damaged ({error}); choose another --run") from error
+        return []
+
+    def as_result(self) -> dict[str, Any]:
+        """Return what result.json holds of the data; call it after `check_again`."""
+        return {RESULT: [asdict(note) for note in self._notes]} if self._notes else {}
 
     def __enter__(self) -> Self:
         """Note the files in the run folder, and begin to digest them."""

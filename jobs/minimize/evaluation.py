@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import UserCodeError
+from jobs.minimize.problem import converted
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
@@ -75,8 +76,8 @@ def _value(problem: Any, kind: Kind, theta: Vector, data: Any, *, where: str, on
     """Return the loss, or loss and gradient as one vector (1 + n,)."""
     packed = np.empty(1 + theta.size if kind == "value_and_grad" else 1)
     if kind == "value_and_grad":
-        result = call(f"value_and_grad on {where}", problem.value_and_grad, theta, data)
-        if not (isinstance(result, tuple | list) and len(result) == 2):
+        result = call(f"value_and_grad on {where}", lambda: _pair(problem.value_and_grad(theta, data)))
+        if not (isinstance(result, tuple) and len(result) == 2):
             raise UserCodeError(
                 f"value_and_grad on {where} returned {type(result).__name__}, but must return (loss, gradient)"
             )
@@ -88,6 +89,11 @@ def _value(problem: Any, kind: Kind, theta: Vector, data: Any, *, where: str, on
     if not np.isfinite(packed).all():
         _not_finite(packed, where, on_nan)
     return packed
+
+
+def _pair(result: Any) -> Any:
+    """Return a list or tuple as a plain tuple: unpacking one of the user's own kind may run code of theirs."""
+    return tuple(result) if isinstance(result, tuple | list) else result
 
 
 def _not_finite(packed: Vector, where: str, on_nan: OnNan) -> None:
@@ -103,18 +109,18 @@ def _not_finite(packed: Vector, where: str, on_nan: OnNan) -> None:
 
 
 def _number(value: Any, where: str, what: str = "the loss") -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise UserCodeError(f"{what} on {where} is {type(value).__name__}, but must be one number") from error
+    number = converted(
+        value, f"{what} on {where}", f"{what} on {where} is {type(value).__name__}, but must be one number"
+    )
+    if number.size != 1:
+        raise UserCodeError(f"{what} on {where} has shape {number.shape}, but must be one number")
+    return float(number.reshape(()))
 
 
 def _checked(what: str, array: Any, shape: tuple[int, ...], where: str, *, finite: bool = True) -> Vector:
     """Return the array flat, as float64 of our own, after checking its shape."""
-    try:
-        result = np.array(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserCodeError(f"{what} on {where} is {type(array).__name__}, but must be an array of numbers") from error
+    rule = f"{what} on {where} is {type(array).__name__}, but must be an array of numbers"
+    result = converted(array, f"{what} on {where}", rule)
     if result.shape != shape:
         raise UserCodeError(f"{what} on {where} has shape {result.shape}, but must have {shape}")
     if finite and not np.isfinite(result).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +62,11 @@ def expected(made: Made) -> Expected:
 
 
 def _code(source: Source, problem: Any) -> tuple[Any, ...]:
-    """Return the objects whose modules a problem is made of: its factory and class, as far as they are imported."""
-    factory = (source.factory(),) if isinstance(source, Imported) else ()
-    return factory + ((type(problem),) if home(type(problem)) else ())
+    """Return what leads to the modules of a problem: the one that is named, its factory and class, if imported."""
+    named = (sys.modules.get(source.module), source.factory()) if isinstance(source, Imported) else ()
+    return named + ((type(problem),) if home(type(problem)) else ())
 
 
 def _text(problem: Any) -> str:
-    own = call("problem.fingerprint()", problem.fingerprint) if has(problem, "fingerprint") else ""
+    own = call("problem.fingerprint()", lambda: str(problem.fingerprint())) if has(problem, "fingerprint") else ""
     return f"{rows(problem)} rows in blocks of {block_rows(problem)} {own}".strip()

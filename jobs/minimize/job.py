@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from scipy.optimize import OptimizeResult
 
 from jobs.cluster import connect
 from jobs.datasets.changes import DataFiles
-from jobs.errors import InputError
+from jobs.errors import InputError, UserCodeError
 from jobs.log import log
 from jobs.minimize import journal as journals
 from jobs.minimize import methods, softmax
@@ -28,6 +29,7 @@ from jobs.minimize.solve import Minimization
 from jobs.progress import Reporter
 from jobs.run import Run
 from jobs.sources import digest
+from jobs.usercode import describe, is_interrupt, line
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -132,7 +134,7 @@ def _attempt(options: Options, folder: Run, problem: Made, data: DataFiles) -> d
                 if not folder.superseded:
                     observer.save(best=True)
             raise
-        return finish(folder, objective, observer, result, identity)
+        return finish(folder, objective, observer, result, {"identity": identity, **data.as_result()})
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
@@ -150,6 +152,10 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
         raise InputError(
             f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
+    except BaseException as error:
+        if isinstance(error, Exception) or is_interrupt(error):
+            raise
+        raise UserCodeError(describe(error), traceback.format_exc()) from error  # what SciPy asked of the user's
 
 
 def _in_evaluation(error: Exception) -> bool:
@@ -211,9 +217,9 @@ def _start(options: Options, folder: Run) -> Vector | None:
     if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
         return warm
     try:
-        array: Vector = np.load(Path(options.x0), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({error})") from error
+        array: Vector = np.load(io.BytesIO(Path(options.x0).read_bytes()), allow_pickle=False)
+    except Exception as error:
+        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({line(error)})") from error
     return array
 
 

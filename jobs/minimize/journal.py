@@ -188,10 +188,10 @@ def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str])
 
 
 def _advice(name: str) -> str:
-    """Return what helps when the source of a user's module has changed in a way that does not matter."""
+    """Return what to know when the source of a user's module has changed, perhaps in a way that does not matter."""
     if not is_code(name):
         return ""
-    return " (if the change does not matter: give the problem a fingerprint() method, which then counts instead)"
+    return " (an edit that does not matter counts too, unless the problem has a fingerprint() when its run begins)"
 
 
 def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:

@@ -233,7 +233,10 @@ def penalized(problem: Any, n: int) -> Vector:
     """
     if not problems.has(problem, "penalized"):
         return np.ones(n)
-    mask = np.asarray(call("problem.penalized()", problem.penalized), dtype=bool)
+    given = call("problem.penalized()", lambda: np.asarray(problem.penalized()))
+    if given.dtype.kind not in "biuf":
+        raise InputError("problem.penalized() must return True or False for each parameter")
+    mask = given.astype(bool)
     if mask.shape != (n,):
         raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
-    return mask.astype(np.float64)
+    return np.asarray(mask, dtype=np.float64)

@@ -19,9 +19,17 @@ from jobs.run import Run
 
 
 def finish(
-    folder: Run, objective: Objective, observer: Observer, result: OptimizeResult, identity: Mapping[str, str]
+    folder: Run, objective: Objective, observer: Observer, result: OptimizeResult, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write x.npy, history.csv and, last, result.json; return what that holds."""
+    """Write x.npy, history.csv and, last, result.json; return what that holds.
+
+    Args:
+        folder: the run folder.
+        objective: what was minimized.
+        observer: what was seen of it.
+        result: SciPy's.
+        origin: the run's identity, and notes of its data.
+    """
     observer.save(best=False)
     theta = np.asarray(result.x, dtype=np.float64)
     folder.save_array("x.npy", theta)
@@ -33,14 +41,14 @@ def finish(
         "attempt": folder.attempt,
         "workers": objective.sum.workers,
         "versions": versions(),
-        "method": identity["method"],
+        "method": origin["identity"]["method"],
         "fun": float(result.fun),
         **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
         **_accuracy(objective, theta),
         "parameters": objective.n,
         **_theta(objective.problem, theta),
         "diagnostics": diagnose(objective, observer, replayed),
-        "identity": dict(identity),
+        **origin,
         **_pictures(objective.problem),
     }
     observer.finished(int(result.get("nit") or observer.iterations), bool(result.success))

@@ -7,6 +7,7 @@ small object that loads its data on the worker) or as `Imported("module:factory"
 from __future__ import annotations
 
 import pickle
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs import usercode
-from jobs.errors import InputError
+from jobs.errors import InputError, JobError, UserCodeError
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 DEFAULT_BLOCK_ROWS = 1024
 PICKLE_LIMIT = 10_000_000
+MOST_ROWS = 2**62
 NAMED = 1000
 """Up to so many entries of theta are listed with a result, by their names where there are any."""
 
@@ -71,6 +73,11 @@ class Imported:
             UserCodeError: the factory raised.
         """
         return usercode.call(f"--problem {self.spec}", self.factory())
+
+    @property
+    def module(self) -> str:
+        """The name of the module."""
+        return self.spec.partition(":")[0]
 
     def factory(self) -> Any:
         """Import the factory.
@@ -167,9 +174,25 @@ def _check(problem: Any) -> Vector:
         raise InputError(f"problem {name} has neither value_and_grad(theta, data) nor value(theta, data)")
     for attribute in ("rows", "block_rows"):
         value = attribute_of(problem, attribute, 1)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise InputError(f"problem.{attribute} is {value!r}, but must be a positive integer")
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < MOST_ROWS:
+            raise InputError(f"problem.{attribute} is {value!r}, but must be a positive integer below 2**62")
     return check_theta("problem.x0()", call("problem.x0()", problem.x0), None)
+
+
+def converted(value: Any, what: str, rule: str, kind: type[JobError] = UserCodeError) -> Vector:
+    """Return what the user's code gave as an array of float64, a new one.
+
+    Raises:
+        JobError: of `kind` with the text `rule`: it is of another kind; a UserCodeError that names `what`: it raised.
+    """
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise kind(rule) from error
+    except BaseException as error:
+        if isinstance(error, JobError) or usercode.is_interrupt(error):
+            raise
+        raise UserCodeError(f"{what}: {usercode.describe(error)}", traceback.format_exc()) from error
 
 
 def has(problem: Any, attribute: str) -> bool:
@@ -196,10 +219,7 @@ def check_theta(name: str, theta: Any, size: int | None) -> Vector:
     Raises:
         InputError: it is no vector, of another size, or not finite.
     """
-    try:
-        vector = np.array(theta, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is {type(theta).__name__}, but must be a vector of numbers") from error
+    vector = converted(theta, name, f"{name} is {type(theta).__name__}, but must be a vector of numbers", InputError)
     if vector.ndim != 1 or vector.size == 0:
         raise InputError(f"{name} has shape {vector.shape}, but must be a vector (n,) with n >= 1")
     if size is not None and vector.size != size:
@@ -232,7 +252,11 @@ def names(problem: Any, n: int) -> list[str] | None:
     given: list[str] = call("problem.names()", lambda: list(problem.names()))
     if len(given) != n or not all(isinstance(name, str) for name in given):
         raise InputError(f"problem.names() returned {len(given):,} names, but must return {n:,} texts, one a parameter")
-    return given
+    plain = [str.__str__(name) for name in given]
+    for index, name in enumerate(plain):
+        if not (name and name.isprintable()):
+            raise InputError(f"problem.names(): entry {index} is {name!r}, but must be a text of printable characters")
+    return plain
 
 
 def files(problem: Any) -> Sequence[str]:

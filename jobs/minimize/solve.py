@@ -16,6 +16,7 @@ from jobs.minimize.methods import METHODS, Method, check_needs, check_options, f
 from jobs.minimize.objective import Objective, penalized
 from jobs.minimize.problem import attribute_of, check_theta
 from jobs.minimize.regularize import Split, stationarity
+from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 SMALLEST_EIGENVALUE = 1e-8
@@ -83,7 +84,7 @@ class Minimization:
         check_needs(self._method, objective)
         self.x0 = objective.x0() if x0 is None else check_theta("x0", x0, objective.n)
         given = attribute_of(objective.problem, "bounds", None) if bounds is None else bounds
-        self._bounds = _bounds(self._method, given, objective.n)
+        self._bounds = call("bounds", _bounds, self._method, given, objective.n)
         constraints = guarded(constraints or attribute_of(objective.problem, "constraints", ()))
         if constraints and not self._method.constraints:
             takers = ", ".join(method.name for method in METHODS.values() if method.constraints)

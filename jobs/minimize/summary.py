@@ -22,8 +22,8 @@ def show(result: Mapping[str, Any], run: str) -> None:
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, text in _lines(result, run):
-        table.add_row(Text(name, style="dim"), text)
-    table.add_row(Text("run folder", style="dim"), run)
+        table.add_row(Text(name, style="dim"), Text(text))
+    table.add_row(Text("run folder", style="dim"), Text(run))
     console.print(table)
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(f"hint: {hint}", style="yellow"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs import JOBS
 from jobs.errors import InputError
-from jobs.report.folder import read_run
+from jobs.report.folder import read_run, readable
 from jobs.report.general import given, head, how_to_go_on, options, versions
 from jobs.report.page import page
 
@@ -35,12 +35,14 @@ def write_report(storage: Storage) -> str:
     if run.job not in JOBS:
         raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {', '.join(JOBS)}")
     job: JobReport = importlib.import_module(f"jobs.report.{run.job}").REPORT
-    content = job.content(run, storage)
-    changed = given(run, job.options)
-    sections = [*content.sections, options(run, changed)]
-    if run.result:
-        sections.append(versions(run))
-    sections.append(how_to_go_on(run, changed))
-    top = head(run, content.title, content.summary, job.steps)
-    storage.write("report.html", page(f"{content.title} · {run.state}", top, sections).encode())
+    with readable(storage.url, "result.json", "status.json"):
+        content = job.content(run, storage)
+        changed = given(run, job.options)
+        sections = [*content.sections, options(run, changed)]
+        if run.result:
+            sections.append(versions(run))
+        sections.append(how_to_go_on(run, changed))
+        top = head(run, content.title, content.summary, job.steps)
+        text = page(f"{content.title} · {run.state}", top, sections)
+    storage.write("report.html", text.encode(errors="backslashreplace"))
     return storage.address("report.html")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EACH, LOWEST = "#7fa6cf", "#12355b"
+NOT_HERE = "The history of evaluations (history.csv) is not in this folder."
 AXES = {"evaluation": "evaluations", "seconds": "seconds"}
 TABLE_ROWS = 24
 LEGEND = Markup(
@@ -71,11 +72,17 @@ def _curve(name: str, values: NDArray[np.float64], *, log: bool) -> Curve:
     return Curve(name, values, np.where(lowest > 0, lowest, np.nan) if log else lowest, log)
 
 
-def progress(history: History) -> Section:
-    """Return the section with the plots, what they leave out, and their numbers as a table."""
+def progress(history: History, *, finished: bool = False) -> Section:
+    """Return the section with the plots, what they leave out, and their numbers as a table.
+
+    Args:
+        history: the evaluations.
+        finished: the run has ended well, so that there were some, wherever their table is.
+    """
     shown = curves(history)
     if not shown:
-        return Section("Progress", paragraph("No evaluation with a finite loss has been recorded."))
+        recorded = "No evaluation with a finite loss has been recorded."
+        return Section("Progress", paragraph(NOT_HERE if finished and not len(history) else recorded))
     ranges = {axis: DataRange1d(range_padding=0.03) for axis in AXES}  # plots of one axis zoom together
     cells = [(curve, axis) for curve in shown for axis in AXES]
     script, elements = draw([_plot(history, curve, axis, ranges[axis]) for curve, axis in cells])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ import yaml
 
 from jobs.errors import InputError
 from jobs.report.history import History, parse_history
+from jobs.run import DAMAGED
+from jobs.usercode import line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +49,20 @@ class RunFolder:
             return "done"
         state = str(self.status.get("state", "not started"))
         return "running" if state == "done" else state
+
+
+@contextlib.contextmanager
+def readable(url: str, *names: str) -> Iterator[None]:
+    """Turn what comes of reading damaged files of a run folder into one line.
+
+    Raises:
+        InputError: they are damaged, or another version's.
+    """
+    try:
+        yield
+    except DAMAGED as error:
+        what = " or ".join(names)
+        raise InputError(f"{what} of {url} is damaged, or another version's ({line(error)})") from error
 
 
 def read_run(storage: Storage) -> RunFolder:
@@ -82,7 +100,7 @@ def _mapping(name: str, content: bytes | None) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(content) if name.endswith(".json") else yaml.safe_load(content)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{name} of the run folder cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise InputError(f"{name} of the run folder holds a {type(value).__name__}, but it must be a mapping")
@@ -94,5 +112,5 @@ def _array(name: str, content: bytes | None) -> NDArray[np.float64] | None:
         return None
     try:
         return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except (ValueError, EOFError) as error:
+    except Exception as error:
         raise InputError(f"{name} of the run folder cannot be read: {error}") from error

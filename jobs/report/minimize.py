@@ -94,7 +94,7 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
 
 def sections(run: RunFolder) -> list[Section]:
     """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [*(_parameters(run) if run.result else []), progress(run.history)]
+    found = [*(_parameters(run) if run.result else []), progress(run.history, finished=bool(run.result))]
     if run.result:
         found += [_time(run.result), *_pictures(run), _numbers(run.result)]
     return found

@@ -89,6 +89,33 @@ def test_without_a_digest_it_cannot_be_told(run: Storage, tmp_path: Path) -> Non
     os.utime(path, (1, 1))
     with pytest.raises(InputError, match="its old content was not noted in full"):
         DataFiles(run, [str(path)]).check()
+    (tmp_path / "moved.npy").write_bytes(CHANGED)
+    with pytest.raises(InputError, match="its old content was not noted in full"):
+        DataFiles(run, [str(tmp_path / "moved.npy")]).check()
+
+
+def test_notes_in_the_result_do_as_well(run: Storage, tmp_path: Path) -> None:
+    """A run folder that was made again from its result has no data.json."""
+    path = tmp_path / "x.npy"
+    path.write_bytes(CONTENT)
+    noted = _attempt(run, str(path)).as_result()
+    run.write("result.json", json.dumps({"fun": 1.0, **noted}).encode())
+    for missing in (None, b"[]"):
+        path.write_bytes(CONTENT)
+        run.delete(NAME) if missing is None else run.write(NAME, missing)
+        DataFiles(run, [str(path)]).check()
+        path.write_bytes(CHANGED)
+        with pytest.raises(InputError, match="its content differs"):
+            DataFiles(run, [str(path)]).check()
+
+
+def test_a_folder_is_no_file(run: Storage, tmp_path: Path) -> None:
+    """What is in a folder could change unseen; a pipe has no content to compare."""
+    with pytest.raises(InputError, match="cannot be read"):
+        DataFiles(run, [str(tmp_path)])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="cannot be read"):
+        DataFiles(run, [str(tmp_path / "pipe")])
 
 
 def test_a_file_written_meanwhile_spoils_the_result(run: Storage, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_an_edited_problem_is_not_the_old_result(tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     last = err.splitlines()[-1]
     assert "the result in run belongs to another run: source of edited.py was " in last
-    assert "; choose another --run, or delete this run folder (if the change does not matter: " in last
+    assert "; choose another --run, or delete this run folder (an edit that does not matter counts too, " in last
     assert (tmp_path / "run/result.json").read_bytes() == before
 
 
@@ -54,6 +54,27 @@ def test_an_edited_helper_counts_too(tmp_path: Path) -> None:
     (tmp_path / "edited_helper.py").write_text(TEXT.format(more="+ 3"))
     code, _, err = _dask_jobs(tmp_path, *arguments)
     assert (code, "source of edited_helper.py was" in err) == (2, True), err
+
+
+PARTS = {
+    "edited_factory.py": "import edited_make\nproblem = edited_make.make({more})\n",
+    "edited_make.py": "import functools\nfrom edited_helper import Parabola\nfrom edited_constant import K\n"
+    "def make(more):\n    return functools.partial(Parabola)\n",
+    "edited_constant.py": "K = {{'more': {more}}}\n",
+}
+
+
+@pytest.mark.parametrize("changed", PARTS)
+def test_each_module_on_the_way_counts(changed: str, tmp_path: Path) -> None:
+    """The module that is named, constants that are imported, what makes the factory: all are the problem."""
+    (tmp_path / "edited_helper.py").write_text(TEXT.format(more=""))
+    for name, text in PARTS.items():
+        (tmp_path / name).write_text(text.format(more=1))
+    arguments = ["--problem", "edited_factory:problem", "--run", "run"]
+    assert _dask_jobs(tmp_path, *arguments)[0] == 0
+    (tmp_path / changed).write_text(PARTS[changed].format(more=22) + "# edited\n")
+    code, _, err = _dask_jobs(tmp_path, *arguments)
+    assert (code, f"source of {changed} was" in err) == (2, True), err
 
 
 def _data(storage: Storage, middle: float = 0.0) -> str:

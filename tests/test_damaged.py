@@ -1,0 +1,136 @@
+"""Run folders whose files are damaged, or whose attempt ended in the midst of a write: one line, or it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import main
+from jobs.errors import InputError
+from jobs.minimize.job import run
+from jobs.minimize.options import Options
+from jobs.run import Run
+from jobs.show import show
+
+MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
+DEEP = b"[" * 100_000
+DAMAGED = [b"", b"{", b"[]", b"{}", b"null", b"7", b"\xff", b'{"process": "x"}', b'{"process": -1}', DEEP]
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """Return the folder of a run that has ended."""
+    run(_options(tmp_path / "run"))
+    return tmp_path / "run"
+
+
+def _options(folder: Path, **more: Any) -> Options:
+    return Options(workers=0, run=str(folder), **{"max_iterations": 2, **more})
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_an_attempt_that_cannot_be_read_is_not_seen_to_live(content: bytes, ended: Path) -> None:
+    """A damaged file of an attempt does not keep a run from going on."""
+    (ended / "attempts/0001").write_bytes(content)
+    assert run(_options(ended, max_iterations=3))["attempt"] == 2
+
+
+def _without(*names: str, **changes: Any) -> Any:
+    def change(result: dict[str, Any]) -> bytes:
+        return json.dumps({k: v for k, v in result.items() if k not in names} | changes).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _without("diagnostics"),
+        _without("success"),
+        _without(fun="[x]"),
+        _without(x="abc"),
+        _without(names=[1, 2]),
+        _without(diagnostics=[]),
+        lambda _: b'{"a": 1}',
+        lambda _: DEEP,
+    ],
+)
+def test_a_damaged_result_is_one_line(change: Any, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is in result.json: the same command, `show` and `report` say that it is damaged, or show it."""
+    result = json.loads((ended / "result.json").read_bytes())
+    (ended / "result.json").write_bytes(change(result))
+    again = ["minimize", "--workers", "0", "--max-iterations", "2", "--run", str(ended)]
+    for command in (["show", str(ended)], ["report", str(ended)], again):
+        capsys.readouterr()
+        assert main(command) in (0, 2)
+        assert [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")][1:] == []
+
+
+def test_an_empty_result_is_none(ended: Path) -> None:
+    """An unfinished run with an empty result goes on."""
+    (ended / "result.json").write_bytes(b"{}")
+    assert run(_options(ended))["attempt"] == 2
+
+
+def test_another_programs_result_is_not_run(ended: Path) -> None:
+    """The job's name in a folder leads to no module but the jobs' own."""
+    (ended / "result.json").write_text('{"job": "../evil"}')
+    with pytest.raises(InputError, match=r"is no run of minimize or tune: it says '../evil'"):
+        show(str(ended))
+
+
+@pytest.mark.parametrize("content", [b"job: 2020-13-45", b"job: [", DEEP, b"\xff"])
+def test_damaged_options_are_one_line(content: bytes, ended: Path) -> None:
+    """Options that are no YAML are refused."""
+    (ended / "options.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"its options.yaml is no YAML; choose another folder"):
+        run(_options(ended))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
+def test_a_damaged_warm_start_is_one_line(content: bytes, ended: Path) -> None:
+    """An array of the run folder that cannot be read is refused, as is a start that is none."""
+    (ended / "warm.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"warm.npy is damaged"):
+        run(_options(ended))
+    with pytest.raises(InputError, match=r"--x0 .*warm.npy: cannot be read as .npy"):
+        run(_options(ended.parent / "new", x0=str(ended / "warm.npy")))
+
+
+def test_an_attempt_that_ended_before_its_options_were_written(tmp_path: Path) -> None:
+    """A disk that is full between the first two files of a run: with room the same command begins it."""
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+    command = [sys.executable, "-c", MAIN, "minimize", "--workers", "0", "--run", str(tmp_path / "run")]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False, preexec_fn=small_files)
+    assert done.returncode == 3, done.stderr
+    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["0001"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_foreign_folder_is_still_refused(tmp_path: Path) -> None:
+    """Files that are no run's are not written beside."""
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(InputError, match="is no run folder: it holds 'photo.jpg'"):
+        Run(str(tmp_path), "minimize", _options(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a[/x]", "[bold]b", "\udcff"])
+def test_odd_names_of_folders_are_shown(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder's name is no markup, and may hold bytes that are no characters."""
+    command = [sys.executable, "-c", MAIN, "minimize", "--workers", "0", "--max-iterations", "1", "--run"]
+    done = subprocess.run([*command, str(tmp_path / name)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (b"\\udcff" if name == "\udcff" else name.encode()) in done.stdout
