@@ -84,7 +84,7 @@ class Fake:
 
     def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
         for number, line in enumerate((self.log(pod, container) or "").splitlines()):
-            yield f"2026-11-20T14:00:00.{number:09}Z {line}"
+            yield f"2026-11-20T14:00:00.{number:09}Z {line}\n"
 
     def execute(self, pod: str, container: str, command: list[str]) -> Any:
         if isinstance(self._sends, JobError):
