@@ -110,7 +110,7 @@ class Cluster:
                 raise
 
     def follow(self, pod: str, container: str, **options: Any) -> Iterator[str]:
-        """Yield the lines of a container's log as they come, each with its end, until it ends or the connection is lost.
+        """Yield the lines of a container's log as they come, with their ends, until it ends or the connection is lost.
 
         What comes last may be without an end: the caller knows whether more of that line is to come.
         """

@@ -197,6 +197,28 @@ def test_no_file_of_anybodys_is_touched(kind: str, fitted: Driver, tmp_path: Pat
     assert not (tmp_path / "fit-result-4").exists()
 
 
+def test_what_came_at_the_last_moment_is_not_replaced(
+    fitted: Driver, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that came to an earlier state of the run just before that is replaced stays, and the command is told."""
+    shutil.copytree(fitted.folder, "fit-result", ignore=shutil.ignore_patterns("journal"))
+    Path("fit-result/status.json").write_text("{}")
+    moves = Path.replace
+
+    def replace(path: Path, to: Path) -> Path:
+        if path == Path("fit-result"):
+            shutil.copy(fitted.folder / "status.json", path)
+            (path / "mine").write_text("mine")
+        return moves(path, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    assert _waited(Fake("done", log=fitted.log, claim=True, sends=_sent(fitted))) == 0
+    assert Path("fit-result/mine").read_text() == "mine"
+    assert (
+        "the run folder was not brought here (fit-result was changed meanwhile); this tries" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("error", [Forbidden("jane may not create pods"), ClusterError("no helper in 300 s")])
 def test_a_folder_that_cannot_be_brought(
     error: Forbidden | ClusterError, fitted: Driver, capsys: pytest.CaptureFixture[str]
