@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import re
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,13 @@ import numpy as np
 import yaml
 
 from jobs import JOBS
+from jobs.release.place import mapping
 from jobs.run import as_json
+
+DEPTH = 50
+"""Results and options of ours are not nested so deep."""
+NOT_FINITE = ("inf", "-inf", "nan")
+"""As texts, for JSON has no such numbers."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,42 @@ class Outcome:
 def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
     """Return what a log line of the event `result` tells; None if it is no such line, or not one of a job of ours."""
     run, options, result = ((fields or {}).get(name) for name in ("run", "options", "result"))
-    if not (isinstance(run, str) and isinstance(options, dict) and isinstance(result, dict)):
+    if not (isinstance(run, str) and run and isinstance(options, dict) and isinstance(result, dict)):
         return None
     if str(result.get("job")) not in JOBS or options.get("job") != result["job"]:
         return None
-    return Outcome(run, options, result)
+    return Outcome(run, options, result) if _is_text([run, options, result]) and _is_theta(result) else None
+
+
+def outcome_in(folder: Path) -> Outcome | None:
+    """Return what a run folder here tells as the line does; None if it has no result, or not one of a job of ours."""
+    files = {"options": mapping(folder / "options.yaml"), "result": mapping(folder / "result.json")}
+    return outcome_of({"run": str(folder), **files})
+
+
+def _is_text(value: Any, depth: int = DEPTH) -> bool:
+    """Return whether a JSON value can be written as UTF-8, and is not nested deeper than any of ours."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not isinstance(value, list | dict):
+        return True
+    items = itertools.chain(value, value.values()) if isinstance(value, dict) else value
+    return depth > 0 and all(_is_text(item, depth - 1) for item in items)
+
+
+def _is_theta(result: Mapping[str, Any]) -> bool:
+    """Return whether theta is as minimize tells it: how many numbers it has and, unless it is long, these."""
+    if "x" not in result and result["job"] != "minimize":
+        return "parameters" not in result
+    count, theta = result.get("parameters"), result.get("x", [])
+    if type(count) is not int or count < 0 or not isinstance(theta, list):
+        return False
+    counted = "x" not in result or len(theta) == count
+    return counted and all(number in NOT_FINITE or _is_number(number) for number in theta)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def rebuild(outcome: Outcome, folder: Path) -> list[str]:
@@ -61,12 +99,7 @@ def rebuild(outcome: Outcome, folder: Path) -> list[str]:
 def _theta(result: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """Return theta (n,) where the line has it: only a short one is logged."""
     numbers = result.get("x")
-    if not isinstance(numbers, list) or not numbers:
-        return None
-    try:
-        return np.array([float(number) for number in numbers], dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
+    return np.array([float(number) for number in numbers], dtype=np.float64) if numbers else None
 
 
 def summary(outcome: Outcome, place: str | None) -> str | None:
