@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jobs.errors import InputError, JobError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.fetch import received
 from jobs.release.objects import Objects, Run, live, started, terminated
-from jobs.release.outcome import Outcome, outcome_in, outcome_of, rebuild, summary
+from jobs.release.outcome import Outcome, outcome_in, outcome_of, printed, rebuild, summary
 from jobs.release.place import beside, is_run_folder, put_result
 from jobs.release.screen import Screen
 from jobs.release.show import next_command, remove_command
@@ -69,7 +70,7 @@ class HandOver:
         here = where.place is not None and "://" not in where.place
         outcome = self._outcome or (outcome_in(Path(str(where.place))) if here else None)
         text = summary(outcome, where.place) if outcome else None
-        self._screen.end(success=True, shown=text is not None)
+        self._screen.end(success=True, shown=None if outcome is None or text is None else partial(printed, outcome))
         sys.stdout.write(text or "")
         sys.stdout.flush()
 

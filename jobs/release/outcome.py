@@ -110,15 +110,26 @@ def summary(outcome: Outcome, place: str | None) -> str | None:
         place: where the run folder is, a local folder or a URL (None: not here). Lines that name what is not there
             are left out.
     """
-    out = _Captured()
+    text = _rendered(outcome, place or outcome.run, terminal=sys.stdout.isatty())
+    if text is None or (place is not None and "://" in place):
+        return text
+    held = "".join(line for line in text.splitlines(keepends=True) if _holds(line, place, outcome.run))
+    return held or None
+
+
+def printed(outcome: Outcome) -> list[str]:
+    """Return the lines of the summary as the driver printed them, if it is of this version."""
+    return (_rendered(outcome, outcome.run, terminal=False) or "").splitlines()
+
+
+def _rendered(outcome: Outcome, run: str, *, terminal: bool) -> str | None:
+    out = _Captured(terminal=terminal)
     try:
         with contextlib.redirect_stdout(out):
-            importlib.import_module(f"jobs.{outcome.result['job']}.summary").show(outcome.result, place or outcome.run)
+            importlib.import_module(f"jobs.{outcome.result['job']}.summary").show(outcome.result, run)
     except Exception:  # noqa: BLE001  the line may be another version's; what the pod printed is shown instead
         return None
-    if place is not None and "://" in place:
-        return out.getvalue()
-    return "".join(line for line in out.getvalue().splitlines(keepends=True) if _holds(line, place, outcome.run))
+    return out.getvalue()
 
 
 def _holds(line: str, place: str | None, run: str) -> bool:
@@ -129,12 +140,12 @@ def _holds(line: str, place: str | None, run: str) -> bool:
 
 
 class _Captured(io.StringIO):
-    """Text that is kept, and has colours where standard output has them."""
+    """Text that is kept, with colours if it is for a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, terminal: bool) -> None:
         super().__init__()
-        self._terminal = sys.stdout.isatty()
+        self._terminal = terminal
 
     def isatty(self) -> bool:
-        """Return whether standard output is a terminal."""
+        """Return whether the text is for a terminal."""
         return self._terminal

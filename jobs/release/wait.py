@@ -62,6 +62,7 @@ class Wait:
                 return TIMED_OUT
             for _, line in self._tails.lines(min(POLL_SECONDS, max(0.1, end - time.monotonic()))):
                 self._screen.line(line)
+            self._screen.passed()
 
     def _look(self) -> tuple[Objects, Run] | None:
         """Read the release and say what is new; None if the API does not answer."""

@@ -352,3 +352,17 @@ def test_a_stopped_run_on_scratch_is_told_as_lost(capsys: pytest.CaptureFixture[
     """A driver that says at its deadline that all is saved has saved it to its pod's scratch space."""
     assert _waited(Fake("deadline")) == 4
     assert "the run folder was scratch space, and is lost with the driver's pod" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("event", ["done", "result"])
+def test_a_summary_before_its_event(event: str, fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log whose summary came before the run's last events gives the summary once, and no stray text of it."""
+    lines = fitted.log.splitlines()
+    text = [line for line in lines if not line.startswith("{")]
+    rest = [line for line in lines if line.startswith("{")]
+    place = next(number for number, line in enumerate(rest) if f'"event": "{event}"' in line)
+    assert _waited(Fake("done", log="\n".join([*rest[:place], *text, *rest[place:]]))) == 0
+    told = capsys.readouterr()
+    assert told.out.count("converged") == 1
+    assert [line for line in told.err.splitlines() if not line.startswith(("{", "dask-jobs: "))] == []
+    assert (Path("fit-result") / "x.npy").read_bytes() == (fitted.folder / "x.npy").read_bytes()
