@@ -110,7 +110,10 @@ class Cluster:
                 raise
 
     def follow(self, pod: str, container: str, **options: Any) -> Iterator[str]:
-        """Yield the lines of a container's log as they come, until it ends or the connection is lost."""
+        """Yield the lines of a container's log as they come, with their ends, until it ends or the connection is lost.
+
+        What comes last may be without an end: the caller knows whether more of that line is to come.
+        """
         with self._told():
             reply = self._core.read_namespaced_pod_log(
                 pod, self.namespace, container=container, follow=True, _preload_content=False,
@@ -120,7 +123,7 @@ class Cluster:
             with contextlib.closing(reply):
                 for piece in reply.stream(decode_content=False):
                     *lines, rest = (rest + piece).split(b"\n")
-                    yield from (line.decode(errors="replace") for line in lines)
+                    yield from (line.decode(errors="replace") + "\n" for line in lines)
             if rest:
                 yield rest.decode(errors="replace")
 

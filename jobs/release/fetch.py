@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from jobs.errors import ClusterError, InputError
@@ -14,7 +15,7 @@ from jobs.release.client import Cluster
 from jobs.release.exec import Output
 from jobs.release.helper import CONTAINER, helper_pod
 from jobs.release.objects import RUN_URL, Objects, Run, annotation, containers, live, name, phase, started, terminated
-from jobs.release.place import beside, default_name, put, target_of
+from jobs.release.place import beside, check, check_run, default_name, put, target_of
 from jobs.release.reading import read
 from jobs.release.state import is_scratch
 from jobs.release.trouble_pod import pending_pod
@@ -42,7 +43,7 @@ def fetch(cluster: Cluster, release: str, folder: str | None, *, journal: bool, 
     name = folder if folder is not None else default_name(annotation(run.driver, RUN_URL))
     target = target_of(name, force=force)
     with received(cluster, objects, run, target, journal=journal) as part:
-        put(part, target)
+        put(part, target, partial(check, target=target, new=part, force=force))
     return target
 
 
@@ -51,7 +52,7 @@ def received(cluster: Cluster, objects: Objects, run: Run, target: Path, *, jour
     """Yield a folder beside `target` with all of a run's folder; it is removed at the end unless it was moved.
 
     Raises:
-        InputError: the run folder is gone or empty, or this machine cannot write there.
+        InputError: the run folder is gone or empty, what came is none, or this machine cannot write there.
         ClusterError: no pod could be started that reads it, or the connection was lost.
     """
     url = annotation(run.driver, RUN_URL)
@@ -59,6 +60,7 @@ def received(cluster: Cluster, objects: Objects, run: Run, target: Path, *, jour
         with _reader(cluster, objects, run, url) as (pod, container):
             command = ["python", "-m", "jobs.release.pack", url, *(["--journal"] if journal else [])]
             unpack(Output(cluster.execute(pod, container, command)), part)
+        check_run(part)
         yield part
 
 

@@ -5,25 +5,31 @@ from __future__ import annotations
 import contextlib
 import math
 import queue
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from jobs.errors import JobError
 from jobs.release.client import Forbidden
-from jobs.release.objects import Object, terminated
+from jobs.release.objects import Object, seconds, terminated
 
 AGAIN_SECONDS = 1.0
 OVERLAP_SECONDS = 5
-"""How much more of a log is asked for after a lost connection than the time that has passed."""
+"""How much more of a log is asked for after a lost connection than the time since its last line."""
+KEPT = 100_000
+"""So many lines are remembered; of an overlap that is longer, lines would come twice, and none be lost."""
+STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))(?: |$)(.*)", re.DOTALL)
+"""A line that the container has written: its moment and its text."""
 
 
 class Logs(Protocol):
     """What is needed of a cluster: `jobs.release.client.Cluster` has it."""
 
     def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
-        """Yield the lines of a container's log as they come."""
+        """Yield the lines of a container's log as they come, each with its end; the last may lack it."""
 
     def pod(self, name: str) -> Object | None:
         """Return a pod; None if it is gone."""
@@ -31,6 +37,8 @@ class Logs(Protocol):
 
 def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Iterator[str]:
     """Yield the lines of a container's log, each once, until it has ended or its pod is gone.
+
+    After the container's end its log is read once more: a stream may end a moment before.
 
     Args:
         logs: where logs and pods are read.
@@ -41,33 +49,80 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
     Raises:
         Forbidden: the logs may not be read.
     """
-    last, heard, lost = "", time.monotonic(), False
+    seen, over = _Seen(), False
     options: dict[str, object] = {} if tail is None else {"tail_lines": tail}
     while True:
+        lost = False
         try:
-            for line in logs.follow(pod, container, timestamps=True, **options):
-                moment, _, text = line.partition(" ")
-                if moment > last:
-                    last, heard = moment, time.monotonic()
-                    yield text
-            lost = False
+            yield from seen.new(logs.follow(pod, container, timestamps=True, **options), whole=over)
         except Forbidden:
             raise
         except JobError:
             lost = True
-        if _over(logs, pod, container, lost=lost):
+        if over and not lost:
             return
-        time.sleep(AGAIN_SECONDS)
-        options = {"since_seconds": math.ceil(time.monotonic() - heard) + OVERLAP_SECONDS} if last else options
+        found = _found(logs, pod)
+        if found is None:
+            return
+        over = terminated(found, container) is not None
+        if lost or not over:
+            time.sleep(AGAIN_SECONDS)
+        options = seen.since() or options
 
 
-def _over(logs: Logs, pod: str, container: str, *, lost: bool) -> bool:
-    """Return whether no line will come any more; after a lost connection the rest of the log is still to be read."""
+def _found(logs: Logs, pod: str) -> Object | None:
+    """Return a pod; None if it is gone, an empty one if that is not known."""
     try:
-        found = logs.pod(pod)
+        return logs.pod(pod)
     except JobError:
-        return False
-    return found is None or (not lost and terminated(found, container) is not None)
+        return {}
+
+
+class _Seen:
+    """The lines that were yielded last, known by moment and text.
+
+    Their order does not tell: the runtime reads stdout and stderr on their own, so a line may come after a younger one.
+    """
+
+    def __init__(self) -> None:
+        self._order: deque[int] = deque()
+        self._counts: Counter[int] = Counter()
+        self._moment, self._heard = "", 0.0
+
+    def new(self, stream: Iterable[str], *, whole: bool) -> Iterator[str]:
+        """Yield the texts of a connection's lines that no connection before it had.
+
+        Args:
+            stream: its lines. Those without a moment are not the container's, but the kubelet's.
+            whole: the container has ended, so a last line without an end is one.
+        """
+        before, here = self._counts.copy(), Counter[int]()
+        for line in stream:
+            found = STAMPED.match(line.removesuffix("\n"))
+            if found is None or not (whole or line.endswith("\n")):
+                continue
+            key = hash(found[0])
+            here[key] += 1
+            if here[key] > before[key]:
+                self._add(key, found[1])
+                yield found[2]
+
+    def _add(self, key: int, moment: str) -> None:
+        self._moment, self._heard = moment, time.monotonic()
+        self._counts[key] += 1
+        self._order.append(key)
+        if len(self._order) > KEPT:
+            oldest = self._order.popleft()
+            self._counts[oldest] -= 1
+            if not self._counts[oldest]:
+                del self._counts[oldest]
+
+    def since(self) -> dict[str, object]:
+        """Return what to ask for after the last line, with some overlap; nothing if there is none yet."""
+        if not self._moment:
+            return {}
+        age = max(time.monotonic() - self._heard, time.time() - seconds(self._moment))
+        return {"since_seconds": math.ceil(age) + OVERLAP_SECONDS}
 
 
 class Tails:

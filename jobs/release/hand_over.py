@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from jobs.errors import InputError, JobError
+from jobs.errors import InputError, JobError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.fetch import received
 from jobs.release.objects import Objects, Run, live, started, terminated
-from jobs.release.outcome import Outcome, outcome_of, rebuild, summary
-from jobs.release.place import beside, put_result
+from jobs.release.outcome import Outcome, outcome_in, outcome_of, printed, rebuild, summary
+from jobs.release.place import beside, is_run_folder, put_result
 from jobs.release.screen import Screen
 from jobs.release.show import next_command, remove_command
 from jobs.release.state import Release, release_state
 from jobs.release.stop import MORE_SECONDS, end_workers, grace, until
 
-LOST = "the rest of the run folder (history, journal, table of trials) was scratch space and is lost"
+REST = {"minimize": "history, journal", "tune": "table of trials, journal, checkpoints"}
+"""What a run folder has beside the result."""
+SCRATCH = "the run folder was scratch space, and is lost with the driver's pod"
 KEEPING = "run.claim or run.s3 in the values keeps it"
 
 
@@ -46,6 +49,7 @@ class HandOver:
         self._done = self._release.exit_code == 0
         self._outcome: Outcome | None = outcome_of(screen.result) if self._done else None
         self._target = f"{self._release.name} -n {self._release.namespace}"
+        self._place = Path(f"{self._release.name}-result")
         self._workers_ended = False
 
     def run(self) -> None:
@@ -63,8 +67,10 @@ class HandOver:
         self._end_workers()
 
     def _show(self, where: Where) -> None:
-        text = summary(self._outcome, where.place) if self._outcome else None
-        self._screen.end(success=True, shown=text is not None)
+        here = where.place is not None and "://" not in where.place
+        outcome = self._outcome or (outcome_in(Path(str(where.place))) if here else None)
+        text = summary(outcome, where.place) if outcome else None
+        self._screen.end(success=True, shown=None if outcome is None or text is None else partial(printed, outcome))
         sys.stdout.write(text or "")
         sys.stdout.flush()
 
@@ -79,30 +85,44 @@ class HandOver:
 
     def _of_scratch(self) -> Where:
         if self._outcome is None:
-            lost = f"the run folder was scratch space, and is lost with the driver's pod; {KEEPING}"
-            return Where(None, (*self._removal(), lost)) if self._done else Where(None, ())
+            return Where(None, self._nothing())
+        lost = f"{self._lost()}; {KEEPING}"
+        once = self._removal(", once you have it")
         if not self._fetch:
             get = f"to get the result, while the driver's pod has its log: dask-jobs wait {self._target}"
-            return Where(None, (get, *self._removal(", once you have it"), f"{LOST}; {KEEPING}"))
+            return Where(None, (get, *once, lost))
         try:
-            target = Path(f"{self._release.name}-result")
-            with beside(target) as part:
+            with beside(self._place) as part:
                 names = rebuild(self._outcome, part)
-                folder = put_result(part, target)
+                folder = put_result(part, self._place)
         except (InputError, KeyboardInterrupt) as error:
             again = f"the result was not written here ({_why(error)}); this tries again: dask-jobs wait {self._target}"
-            return Where(None, (again, *self._removal(", once you have it"), f"{LOST}; {KEEPING}"))
+            return Where(None, (again, *once, lost))
         here = f"the result is in {folder} ({', '.join(names)})"
-        return Where(str(folder), (here, *self._removal(), f"{self._lost(names)}; {KEEPING}"))
+        return Where(str(folder), (here, *self._removal(), lost))
 
-    def _lost(self, names: list[str]) -> str:
+    def _nothing(self) -> tuple[str, ...]:
+        """Return what to say where neither the log nor a run folder has a result."""
+        if self._release.exit_code == Stopped.exit_code:
+            return (f"{SCRATCH}: what was saved there does not go on; {KEEPING}",)
+        if not self._done:
+            return ()
+        lost = f"{SCRATCH}; {KEEPING}"
+        if not is_run_folder(self._place):
+            return (*self._removal(), lost)
+        earlier = (
+            f"{self._place} holds the result of an earlier wait, perhaps of this run: dask-jobs show {self._place}"
+        )
+        return (*self._removal(), earlier, lost)
+
+    def _lost(self) -> str:
         """Return what of the run folder is lost; theta too where it was too long for the log."""
         assert self._outcome is not None
-        if "x.npy" in names or "parameters" not in self._outcome.result:
-            return LOST
-        return (
-            f"x.npy is lost: its {self._outcome.result['parameters']:,} numbers are too many for the log; so is {LOST}"
-        )
+        result = self._outcome.result
+        lost = f"the rest of the run folder ({REST[result['job']]}) was scratch space and is lost"
+        if "x" in result or "parameters" not in result:
+            return lost
+        return f"x.npy is lost: its {result['parameters']:,} numbers are too many for the log; so is {lost}"
 
     def _of_claim(self) -> Where:
         if not self._done and not self._left_something():
@@ -139,9 +159,8 @@ class HandOver:
         self._end_workers()
         over = grace(self._run) + MORE_SECONDS
         run = until(self._cluster, self._release.name, "the end of the driver's pod", _driver_over, over)
-        target = Path(f"{self._release.name}-result")
-        with received(self._cluster, self._objects, run, target, journal=False) as part:
-            return put_result(part, target)
+        with received(self._cluster, self._objects, run, self._place, journal=False) as part:
+            return put_result(part, self._place)
 
     def _end_workers(self) -> None:
         if self._workers_ended:

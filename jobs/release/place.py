@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
@@ -22,7 +22,13 @@ from jobs.sources import digest
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FILES = ("options.yaml", "result.json", "status.json")
 """Files of a run folder that name its job."""
+NO_RUN = f"no {', '.join(FILES[:-1])} or {FILES[-1]} of a job"
 REPORT = "report.html"
+MADE = re.compile(
+    r"(attempts|journal|failures|checkpoints)/|\.tmp-|"
+    r"(options\.yaml|(result|status|trials)\.json|(history|trials)\.csv|(x|warm)\.npy|journal-full|report\.html)$"
+)
+"""Files that runs and reports make: they may be replaced by another state of a run."""
 
 
 def default_name(url: str) -> str:
@@ -48,16 +54,47 @@ def target_of(folder: str, *, force: bool) -> Path:
         raise InputError(f"FOLDER is {folder!r}, but must be the name of a folder of its own, without '..'")
     target = target.absolute()
     with told(target):
-        if target.is_symlink() or (target.exists() and not target.is_dir()):
-            raise InputError(f"{target} is a {'link' if target.is_symlink() else 'file'}, but must be a folder")
-        if holds_files(target) and not force:
-            raise InputError(f"{target} is not empty: name another folder, or replace it by --force")
-        if holds_files(target) and not is_run_folder(target):
-            raise InputError(
-                f"{target} holds files, but no run (no {', '.join(FILES[:-1])} or {FILES[-1]} of a job): "
-                "--force replaces run folders alone; name another folder"
-            )
+        check(target, target=target, new=None, force=force)
     return target
+
+
+def check(place: Path, *, target: Path, new: Path | None, force: bool) -> None:
+    """Check that a run folder may be put at `target`.
+
+    Args:
+        place: where that is now which is to be replaced: `target`, or where it was moved to.
+        target: its name.
+        new: the run folder that has come (None: not yet).
+        force: a run folder may be replaced.
+
+    Raises:
+        InputError: it is a file or a link; it holds files and not `force`, no run's, or a file that no run has made.
+        OSError: it cannot be read.
+    """
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        raise InputError(f"{target} is a {'link' if place.is_symlink() else 'file'}, but must be a folder")
+    if not holds_files(place):
+        return
+    if not force:
+        raise InputError(f"{target} is not empty: name another folder, or replace it by --force")
+    if not is_run_folder(place):
+        raise InputError(
+            f"{target} holds files, but no run ({NO_RUN}): --force replaces run folders alone; name another folder"
+        )
+    if new is not None and (
+        own := min((name for name in _files(place) - _files(new) if not MADE.match(name)), default="")
+    ):
+        raise InputError(f"{target} holds {own!r}, which no run has made: move it, or name another folder")
+
+
+def check_run(folder: Path) -> None:
+    """Check that what has come is a run folder.
+
+    Raises:
+        InputError: no file in it names a job of ours.
+    """
+    if not is_run_folder(folder):
+        raise InputError(f"the pod sent what is no run folder: {NO_RUN}; nothing here was changed")
 
 
 def holds_files(folder: Path) -> bool:
@@ -112,19 +149,28 @@ def told(target: Path) -> Iterator[None]:
         ) from error
 
 
-def put(part: Path, target: Path) -> None:
+def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
     """Move a complete folder to `target`; what was there is deleted once the new one is in its place.
 
+    Args:
+        part: the folder.
+        target: where to.
+        may_replace: raises InputError if what is at a path may not be replaced. It is asked at the last moment, and
+            about what was moved aside: anything may have come to `target` meanwhile.
+
     Raises:
+        InputError: what is there may not be replaced; it is there still.
         OSError: it cannot be moved, as where `target` is a mount point; what was there is there still.
     """
     part.chmod(0o755)
+    may_replace(target)
     if not holds_files(target):
-        part.replace(target)
+        part.replace(target)  # fails if anything has come there meanwhile
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-old-", dir=target.parent))
     try:
         target.replace(aside)
+        may_replace(aside)
         part.replace(target)
     except BaseException:
         _move_back(aside, target)
@@ -141,23 +187,35 @@ def put_result(part: Path, base: Path) -> Path:
     written again; one that holds the new one's files already stays as it is.
 
     Raises:
+        InputError: something came there at the last moment.
         OSError: it cannot be moved.
     """
+
+    def may_replace(place: Path) -> None:
+        if not _may_replace(place, part):
+            raise InputError(f"{target} was changed meanwhile")
+
     names = (base if number == 1 else base.with_name(f"{base.name}-{number}") for number in itertools.count(1))
     target = next(name for name in names if _may_take(name, part))
     if not _holds_all(target, part):
-        put(part, target)
+        put(part, target, may_replace)
     return target
 
 
 def _may_take(place: Path, new: Path) -> bool:
+    """Return whether a place is one for a new run folder: that can be put there, or is there already."""
+    return _may_replace(place, new) or (not place.is_symlink() and _same_run(place, new) and _holds_all(place, new))
+
+
+def _may_replace(place: Path, new: Path) -> bool:
     """Return whether a new run folder may be put at a place without the loss of a file."""
     if place.is_symlink() or not place.is_dir():
         return not place.is_symlink() and not place.exists()
-    if not holds_files(place):
-        return True
-    same = run_id(new) is not None and run_id(place) == run_id(new)
-    return same and (_holds_all(place, new) or _files(place) - _files(new) <= {REPORT})
+    return not holds_files(place) or (_same_run(place, new) and _files(place) - _files(new) <= {REPORT})
+
+
+def _same_run(place: Path, new: Path) -> bool:
+    return run_id(new) is not None and run_id(place) == run_id(new)
 
 
 def _holds_all(old: Path, new: Path) -> bool:

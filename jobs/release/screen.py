@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Collection
+from types import TracebackType
 from typing import Any
 
 from rich.text import Text
@@ -15,10 +17,15 @@ OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
 QUIET = ("started", "run", "done", "over")
 """Events that the bar and the summary tell as well."""
+LAST = ("done", "result")
+"""A job's last events, after which its summary is text."""
 
 
 class Screen(Bar):
     """Shows log lines; the text after a job's end, its summary, is kept for standard output.
+
+    Text is held back for a moment in mid-run too: the runtime, which reads stdout and stderr on their own, may give the
+    summary before the events that came before it.
 
     `result` is the last line of the event `result`: it is for programs, and not shown.
 
@@ -27,23 +34,35 @@ class Screen(Bar):
     """
 
     def __init__(self, release: str) -> None:
-        self._held: list[str] | None = []
+        self._held: list[str] = []
+        self._ending = True
+        self._after: int | None = None
+        self._passed = 0
         self.result: dict[str, Any] | None = None
         super().__init__(release, None, redirect_stdout=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the bar away, and show text that was held until now."""
+        super().__exit__(kind, error, traceback)
+        self._release_held()
 
     def line(self, text: str) -> None:
         """Show one line of the driver's log."""
         fields = lines.parse(text)
         if fields is None:
-            if self._held is None:
-                self.say(text)
-            else:
-                self._held.append(text)
+            self._held.append(text)
             return
         if fields.get("job") not in OWN:
-            self._release_held(again=fields["event"] in ("done", "result"))
+            self._ending = fields["event"] in LAST
+            if not self._ending:
+                self._release_held()
+            elif self._after is None:
+                self._after = len(self._held)
         if fields["event"] == "result":
             self.result = fields
+            self._show_end(None)
             return
         if self._live is None:
             sys.stderr.write(text + "\n")
@@ -56,8 +75,8 @@ class Screen(Bar):
             shown = {k: v for k, v in progress.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
             text = metrics_text(shown)
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
-        elif fields["event"] == "done" and isinstance(steps := fields.get("iterations", fields.get("trials")), int):
-            self._live.update(self._task, completed=steps, total=steps)
+        elif fields["event"] == "done":
+            self._show_end(fields.get("iterations", fields.get("trials")))
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
@@ -68,6 +87,18 @@ class Screen(Bar):
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
             self.say(sentence(fields["event"], rest))
 
+    def _show_end(self, steps: Any) -> None:
+        """Show the steps made, if they are known, and no metrics: those of the last progress are not the result's."""
+        if self._live is not None:
+            made = steps if isinstance(steps, int) else None
+            self._live.update(self._task, completed=made, total=made, metrics="", refresh=True)
+
+    def passed(self) -> None:
+        """Show text of mid-run that was held since the last call or longer: the run's end has not come with it."""
+        if not self._ending:
+            self._release_held(self._passed)
+        self._passed = len(self._held)
+
     def say(self, text: str, style: str = "") -> None:
         """Show a line on standard error, above the bar."""
         if self._live is None:
@@ -77,30 +108,38 @@ class Screen(Bar):
 
     def begin_attempt(self) -> None:
         """A new driver's log begins: its text may be a summary again."""
-        self.result = None
-        self._release_held(again=True)
+        self.result, self._ending = None, True
+        self._release_held()
 
-    def _release_held(self, *, again: bool) -> None:
-        """Show what was held back, for it was no summary; hold the text that follows if `again`."""
-        for text in self._held or ():
+    def _release_held(self, count: int | None = None) -> None:
+        """Show text that was held back, or the first `count` lines of it, for it was no summary."""
+        shown = self._held[:count]
+        self._held = self._held[len(shown) :]
+        self._after, self._passed = None, 0
+        for text in shown:
             self.say(text)
-        self._held = [] if again else None
 
     def stop(self) -> None:
         """Take the bar away; lines are shown as before."""
         if self._live:
             self._live.stop()
 
-    def end(self, *, success: bool, shown: bool = False) -> None:
+    def end(self, *, success: bool, shown: Callable[[], Collection[str]] | None = None) -> None:
         """Write the summary to standard output, or, if there was no success, the last text to standard error.
 
         Args:
             success: the job has ended well.
-            shown: the result is shown by other means, so the summary is left out.
+            shown: the summary is shown by other means and left out here; returns the lines of it as the driver printed
+                them, so that what else was printed before the end is known.
         """
         self.stop()
         if success:
-            sys.stdout.write("" if shown else "".join(f"{text}\n" for text in self._held or ()))
-            self._held = None
-        else:
-            self._release_held(again=False)
+            before, after = self._held[: self._after or 0], self._held[self._after or 0 :]
+            if shown is None:
+                before, after = (before, after) if after else (after, before)
+                sys.stdout.write("".join(f"{text}\n" for text in after))
+            elif before:
+                known = shown()
+                before = [text for text in before if text not in known]
+            self._held = before
+        self._release_held()

@@ -117,6 +117,9 @@ def next_command(release: Release) -> str:
     """Return what a person types next."""
     target = f"{release.name} -n {release.namespace}"
     if release.phase == "done":
+        if release.scratch and not release.has_log:
+            gone = "the result went with the driver's pod, unless a dask-jobs wait has brought it"
+            return f"{gone}; to remove the release: {remove_command(release)}"
         if release.scratch:
             return f"dask-jobs wait {target} brings the result; then, to remove the release: {remove_command(release)}"
         return f"dask-jobs fetch {target}"

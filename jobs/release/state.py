@@ -85,6 +85,8 @@ class Release:
     """Whether Helm has installed it."""
     scratch: bool
     """Whether the run folder is lost with the driver's pod."""
+    has_log: bool
+    """Whether a driver's pod is there that has ended well or has not ended: its log has the result, or will have."""
     began: float
     finished: float | None
     others: tuple[str, ...]
@@ -115,6 +117,7 @@ def release_state(objects: Objects, run: Run) -> Release:
         run_url=annotation(run.driver, RUN_URL),
         helm=by_helm(run.driver),
         scratch=is_scratch(run.driver),
+        has_log=any(_tells_result(pod) for pod in run.driver_pods),
         began=began(run),
         finished=_finished(run),
         others=run.others,
@@ -182,6 +185,11 @@ def _workers(run: Run) -> Workers:
         live=len(pods),
         pending=tuple(name(pod) for pod in pods if phase(pod) == "Pending"),
     )
+
+
+def _tells_result(pod: Object) -> bool:
+    end = terminated(pod, "driver")
+    return started(pod, "driver") and (end is None or end["exitCode"] == 0)
 
 
 def _finished(run: Run) -> float | None:

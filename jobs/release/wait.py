@@ -7,20 +7,21 @@ import time
 from jobs.errors import ClusterError, InputError, Stopped
 from jobs.release.client import Cluster
 from jobs.release.follow import Tails
-from jobs.release.hand_over import HandOver
+from jobs.release.hand_over import KEEPING, HandOver
 from jobs.release.lines import duration
 from jobs.release.objects import Objects, Run, ended, live, name, started, suspended, terminated
 from jobs.release.reading import read
 from jobs.release.screen import Screen
 from jobs.release.show import describe, resume_command
 from jobs.release.start import driver_seen, held_up_for, start_timeout
-from jobs.release.state import Release, exit_code, release_state
+from jobs.release.state import Release, exit_code, is_scratch, release_state
 from jobs.release.stop import suspend_driver, suspend_workers
 
 POLL_SECONDS = 2.0
 UNREACHABLE_SECONDS = 900.0
 """How long the API may fail to answer until the wait is given up."""
 REST_SECONDS = 15.0
+ANEW = f"its run folder was scratch space of the last driver's pod, so the run begins anew ({KEEPING})"
 TIMED_OUT = 124
 """Exit code for --timeout, as `timeout(1)` has it: the job goes on."""
 
@@ -61,6 +62,7 @@ class Wait:
                 return TIMED_OUT
             for _, line in self._tails.lines(min(POLL_SECONDS, max(0.1, end - time.monotonic()))):
                 self._screen.line(line)
+            self._screen.passed()
 
     def _look(self) -> tuple[Objects, Run] | None:
         """Read the release and say what is new; None if the API does not answer."""
@@ -80,7 +82,8 @@ class Wait:
         self._say(release_state(objects, run))
         self._follow(run)
         if awaits_driver(run, self._driver):
-            self._once(("", self._driver, "awaited"), f"dask-jobs: {self._driver} has ended: a new driver is awaited")
+            text = f"dask-jobs: {self._driver} has ended: a new driver is awaited{anew(run)}"
+            self._once(("", self._driver, "awaited"), text)
         return objects, run
 
     def _blip(self, error: ClusterError) -> None:
@@ -114,7 +117,7 @@ class Wait:
             for _, line in self._tails.rest(REST_SECONDS):
                 self._screen.line(line)
             self._screen.begin_attempt()
-            self._screen.say(f"dask-jobs: the driver was replaced: following {name(pod)}")
+            self._screen.say(f"dask-jobs: the driver was replaced: following {name(pod)}{anew(run)}")
         self._driver = name(pod)
         self._tails.add(self._driver, "driver")
 
@@ -141,8 +144,14 @@ class Wait:
         release = release_state(objects, run)
         self._screen.say(
             f"dask-jobs: {self._release} is stopped ({release.reason}); it goes on by: {resume_command(release)}"
+            f"{anew(run)}"
         )
         return code
+
+
+def anew(run: Run) -> str:
+    """Return what to add where another driver goes on: what the last one has saved may be lost with its pod."""
+    return f"; {ANEW}" if is_scratch(run.driver) else ""
 
 
 def not_started(release: Release, held: float, limit: float) -> str:

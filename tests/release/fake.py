@@ -25,6 +25,7 @@ class Fake:
         sends: the output of a command that is run in a pod, or the error to which that leads.
         log: the driver's log, in place of the recorded one.
         claim: the run folder lies on a claim.
+        pods: the recorded pods are there still.
         annotations: more of them, on the driver's Job.
     """
 
@@ -35,10 +36,12 @@ class Fake:
         sends: Output | JobError | None = None,
         log: str | None = None,
         claim: bool = False,
+        pods: bool = True,
         **annotations: str,
     ) -> None:
         self._objects, self._sends, self._log, self._on_claim = objects(situation), sends, log, claim
         self._annotations = annotations
+        self._pods = self._objects.pods if pods else ()
         self.namespace, self.now = self._objects.namespace, self._objects.now
         self.helpers: list[str] = []
 
@@ -55,13 +58,13 @@ class Fake:
         return changed
 
     def pods(self, selector: str) -> tuple[Object, ...]:
-        return self._objects.pods
+        return self._pods
 
     def pod(self, name: str) -> Object | None:
         if name == HELPER:
             running = [{"name": "fetch", "state": {"running": {}}}]
             return {"metadata": {"name": HELPER}, "status": {"phase": "Running", "containerStatuses": running}}
-        return next((pod for pod in self._objects.pods if pod["metadata"]["name"] == name), None)
+        return next((pod for pod in self._pods if pod["metadata"]["name"] == name), None)
 
     def create_pod(self, pod: Object) -> str:
         self.helpers.append(HELPER)
@@ -84,7 +87,7 @@ class Fake:
 
     def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
         for number, line in enumerate((self.log(pod, container) or "").splitlines()):
-            yield f"2026-11-20T14:00:00.{number:09}Z {line}"
+            yield f"2026-11-20T14:00:00.{number:09}Z {line}\n"
 
     def execute(self, pod: str, container: str, command: list[str]) -> Any:
         if isinstance(self._sends, JobError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake import Fake
 from situation import run
-from streams import of, packed
+from streams import SUCCESS, of, output, packed, sent, tar, trailer
 
 from jobs.errors import ClusterError, InputError
 from jobs.release.exec import Output
@@ -26,7 +27,13 @@ def _bring(output: Output, target: Path, *, force: bool = False) -> None:
 
 
 def _filled(storage: Storage) -> dict[str, bytes]:
-    files = {"result.json": b"{}\n", "x.npy": os.urandom(50_001), "attempts/0001": b"a", "empty": b""}
+    files = {
+        "options.yaml": b"job: minimize\n",
+        "result.json": b"{}\n",
+        "x.npy": os.urandom(50_001),
+        "attempts/0001": b"a",
+        "empty": b"",
+    }
     for name, data in files.items():
         storage.write(name, data)
     with storage.append_log("journal/0001") as log:
@@ -96,12 +103,83 @@ def test_a_run_folder_is_replaced_by_force_alone(tmp_path: Path) -> None:
     target = tmp_path / "here"
     target.mkdir()
     (target / "result.json").write_text('{"job": "minimize"}')
-    (target / "old").write_text("old")
+    (target / "report.html").write_text("old")
     with pytest.raises(InputError, match="is not empty: name another folder, or replace it by --force"):
         _bring(of(packed(str(tmp_path / "run"))), target)
     _bring(of(packed(str(tmp_path / "run"))), target, force=True)
     assert _found(target) == files
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "run"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "figures/loss.png", "x.npy.old", "checkpoints.txt"])
+def test_force_keeps_a_persons_own_file(name: str, tmp_path: Path) -> None:
+    """A file that no run makes and that does not come again is named, and nothing is replaced."""
+    _filled(open_storage(tmp_path / "run"))
+    target = tmp_path / "here"
+    (target / name).parent.mkdir(parents=True)
+    (target / name).write_text("mine")
+    (target / "result.json").write_text('{"job": "minimize"}')
+    before = _found(target)
+    with pytest.raises(InputError, match=f"{target} holds '{name}', which no run has made: move it, or name another"):
+        _bring(of(packed(str(tmp_path / "run"))), target, force=True)
+    assert _found(target) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "run"]
+
+
+@pytest.mark.parametrize("stream", [bytes(10240), tar(("bla", b"x")), tar(("result.json", b'{"job": "deploy"}'))])
+@pytest.mark.parametrize("force", [True, False])
+def test_what_is_no_run_is_not_put_here(stream: bytes, force: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """A pod that sends nothing, or files of something else, replaces no run folder, and makes none."""
+    target = tmp_path / "here"
+    if force:
+        target.mkdir()
+        (target / "result.json").write_text('{"job": "minimize"}')
+    with pytest.raises(InputError, match="the pod sent what is no run folder: no options.yaml, .* of a job"):
+        _bring(sent(stream), target, force=force)
+    assert _found(tmp_path) == ({"here/result.json": b'{"job": "minimize"}'} if force else {})
+
+
+def _while_sending(change: Callable[[], object]) -> Output:
+    """Return the output of a pod that sends a run while something else happens here."""
+    stream = tar(("options.yaml", b"job: minimize\n"))
+
+    def frames() -> Iterator[bytes]:
+        change()
+        yield from (b"\x01" + stream, b"\x02" + trailer(stream), b"\x03" + SUCCESS)
+
+    return output(frames())
+
+
+@pytest.mark.parametrize("kind", ["files", "file", "link"])
+def test_what_came_meanwhile_stays(kind: str, tmp_path: Path) -> None:
+    """Without --force nothing is replaced, also nothing that came to the target while the run folder was on its way."""
+    target = tmp_path / "here"
+
+    def fill() -> None:
+        if kind == "file":
+            target.write_text("mine")
+        elif kind == "link":
+            (tmp_path / "elsewhere").mkdir()
+            target.symlink_to(tmp_path / "elsewhere")
+        else:
+            target.mkdir()
+            (target / "precious.txt").write_text("mine")
+
+    with pytest.raises(InputError, match=f"{target} is "):
+        _bring(_while_sending(fill), target)
+    assert list(_found(tmp_path).values()) == ([] if kind == "link" else [b"mine"])
+    assert target.is_symlink() == (kind == "link")
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["elsewhere", "here"] if kind == "link" else ["here"])
+
+
+def test_what_is_no_run_any_more_stays(tmp_path: Path) -> None:
+    """--force replaces a run folder alone, also if it was one when the transfer began."""
+    target = tmp_path / "here"
+    target.mkdir()
+    (target / "result.json").write_text('{"job": "minimize"}')
+    with pytest.raises(InputError, match=f"{target} holds files, but no run"):
+        _bring(_while_sending(lambda: (target / "result.json").rename(target / "mine")), target, force=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "mine"]
 
 
 def test_a_cut_connection_leaves_what_was_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from jobs.errors import ClusterError, InputError
 from jobs.release import follow as module
 from jobs.release.client import Forbidden
 from jobs.release.follow import Tails, follow
-from jobs.release.objects import Object
+from jobs.release.objects import Object, seconds
 
 
 def _pod(*, ended: bool) -> Object:
@@ -23,7 +23,10 @@ def _pod(*, ended: bool) -> Object:
 
 
 class Api:
-    """A log that breaks off: `streams` are the answers to one request after the other; an error in them is raised."""
+    """A log that breaks off: `streams` are the answers to one request after the other; an error in them is raised.
+
+    When all have been given, the last is given again.
+    """
 
     def __init__(self, *streams: list[str | Exception], pods: tuple[Object | None, ...] = ()) -> None:
         self._streams, self._pods = list(streams), list(pods)
@@ -31,7 +34,7 @@ class Api:
 
     def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
         self.asked.append(options)
-        for item in self._streams.pop(0):
+        for item in self._streams.pop(0) if len(self._streams) > 1 else self._streams[0]:
             if isinstance(item, Exception):
                 raise item
             yield item
@@ -40,8 +43,12 @@ class Api:
         return self._pods.pop(0) if self._pods else _pod(ended=True)
 
 
+def _line(number: int, text: str) -> str:
+    return f"2026-11-20T14:00:00.{number:09}Z {text}\n"
+
+
 def _lines(*numbers: int) -> list[str | Exception]:
-    return [f"2026-11-20T14:00:00.{number:09}Z line {number}" for number in numbers]
+    return [_line(number, f"line {number}") for number in numbers]
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,59 @@ def test_a_stream_that_ends_early_is_opened_again() -> None:
     assert list(follow(api, "pod", "driver")) == ["line 1", "line 2"]
 
 
+def test_lines_out_of_order_all_come() -> None:
+    """The runtime reads stdout and stderr on their own: a line older than the one before it comes like any other."""
+    api = Api(_lines(1, 3, 2, 4))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 3", "line 2", "line 4"]
+
+
+def test_an_older_line_after_a_cut_comes() -> None:
+    """What was seen before a cut is known by moment and text, not by order: an older line that is new still comes."""
+    api = Api([*_lines(1, 3), CUT], _lines(1, 3, 2, 4), pods=(_pod(ended=False),))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 3", "line 2", "line 4"]
+
+
+def test_lines_alike_come_as_often_as_they_are() -> None:
+    """Two lines of one moment and one text are two lines, also after a cut between them."""
+    api = Api([*_lines(1, 2), CUT], _lines(1, 2, 2), pods=(_pod(ended=False),))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 2", "line 2"]
+
+
+def test_a_half_line_at_a_cut_comes_whole() -> None:
+    """A stream that is cut within a line, with an error or as if it had ended, gives that line once, and whole."""
+    half = _line(2, "line 2")[:-4]
+    for cut in ([CUT], []):
+        api = Api([*_lines(1), half, *cut], _lines(1, 2), pods=(_pod(ended=False),))
+        assert list(follow(api, "pod", "driver")) == ["line 1", "line 2"]
+
+
+def test_a_last_line_without_an_end_comes() -> None:
+    """The text that an ended container has written last is a line, also without a line's end."""
+    api = Api([*_lines(1), _line(2, "the last")[:-1]])
+    assert list(follow(api, "pod", "driver")) == ["line 1", "the last"]
+
+
+def test_what_the_container_has_not_written_is_left_out() -> None:
+    """A line without a moment is the kubelet's own, who cannot read the log just now; an empty line is a line."""
+    told = "unable to retrieve container logs for containerd://0123\n"
+    api = Api([*_lines(1), told], [*_lines(1, 2), _line(3, "")], pods=(_pod(ended=False),))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 2", ""]
+
+
+def test_a_cut_in_the_past_is_asked_for_as_far_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where old lines were being read, what is asked for after a cut reaches back to the last of them."""
+    monkeypatch.setattr(module.time, "time", lambda: seconds("2026-11-20T15:00:00Z"))
+    api = Api([*_lines(1), CUT], _lines(1, 2), pods=(_pod(ended=False),))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 2"]
+    assert int(str(api.asked[1]["since_seconds"])) >= 3600
+
+
+def test_the_log_is_read_once_more_after_the_end() -> None:
+    """A stream that ends a moment before its container has perhaps not given all: what comes after the end counts."""
+    api = Api(_lines(1), _lines(1, 2), pods=(_pod(ended=True), _pod(ended=True)))
+    assert list(follow(api, "pod", "driver")) == ["line 1", "line 2"]
+
+
 def test_a_pod_that_vanishes_ends_its_log() -> None:
     """A pod that was deleted (404 for its log, none of its name) is the end, and no error."""
     api = Api([*_lines(1), InputError("pods 'pod' not found")], pods=(None,))
@@ -87,7 +147,10 @@ def test_the_tail_is_asked_for_once() -> None:
     """Only the first request is for the last lines; later ones are for what has come since."""
     api = Api([*_lines(8), CUT], _lines(8, 9), pods=(_pod(ended=False),))
     assert list(follow(api, "pod", "driver", tail=1)) == ["line 8", "line 9"]
-    assert [set(options) for options in api.asked] == [{"timestamps", "tail_lines"}, {"timestamps", "since_seconds"}]
+    assert [set(options) for options in api.asked[:2]] == [
+        {"timestamps", "tail_lines"},
+        {"timestamps", "since_seconds"},
+    ]
 
 
 def test_lines_of_several_pods_come_out_of_one_queue() -> None:
@@ -96,14 +159,14 @@ def test_lines_of_several_pods_come_out_of_one_queue() -> None:
     class Two(Api):
         def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
             self.asked.append(options)
-            yield from (f"2026-11-20T14:00:00.{number:09}Z {pod} {number}" for number in (1, 2))
+            yield from (_line(number, f"{pod} {number}") for number in (1, 2))
 
     api = Two()
     tails = Tails(api)
     for pod in ("a", "b", "a"):
         tails.add(pod, "driver")
     assert sorted(tails.rest(10)) == [("a", "a 1"), ("a", "a 2"), ("b", "b 1"), ("b", "b 2")]
-    assert len(api.asked) == 2
+    assert len(api.asked) == 4
     assert not tails.busy
 
 

@@ -28,6 +28,8 @@ from jobs.report import write_report
 from jobs.show import show
 from jobs.storage import open_storage
 
+DEEP = json.loads("[" * 450 + "]" * 450)
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Driver:
@@ -70,7 +72,7 @@ def test_scratch_gives_the_result_back(fitted: Driver, capsys: pytest.CaptureFix
     here, remove, last = told.err.splitlines()[-3:]
     assert here == "dask-jobs: the result is in fit-result (result.json, options.yaml, x.npy)"
     assert remove.startswith("dask-jobs: to remove the release: ")
-    assert "the rest of the run folder (history, journal, table of trials) was scratch space and is lost" in last
+    assert "the rest of the run folder (history, journal) was scratch space and is lost" in last
     assert '"event": "result"' not in told.err
 
 
@@ -90,6 +92,7 @@ def test_a_search_from_scratch(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert sorted(_files(Path("fit-result"))) == ["options.yaml", "result.json"]
     told = capsys.readouterr()
     assert "best" in told.out
+    assert "(table of trials, journal, checkpoints) was scratch space" in told.err.splitlines()[-1]
     assert "trials.csv" not in told.out
     assert "dask-jobs report fit-result" in told.out
     assert show("fit-result") == 0
@@ -197,6 +200,28 @@ def test_no_file_of_anybodys_is_touched(kind: str, fitted: Driver, tmp_path: Pat
     assert not (tmp_path / "fit-result-4").exists()
 
 
+def test_what_came_at_the_last_moment_is_not_replaced(
+    fitted: Driver, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that came to an earlier state of the run just before that is replaced stays, and the command is told."""
+    shutil.copytree(fitted.folder, "fit-result", ignore=shutil.ignore_patterns("journal"))
+    Path("fit-result/status.json").write_text("{}")
+    moves = Path.replace
+
+    def replace(path: Path, to: Path) -> Path:
+        if path == Path("fit-result"):
+            shutil.copy(fitted.folder / "status.json", path)
+            (path / "mine").write_text("mine")
+        return moves(path, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    assert _waited(Fake("done", log=fitted.log, claim=True, sends=_sent(fitted))) == 0
+    assert Path("fit-result/mine").read_text() == "mine"
+    assert (
+        "the run folder was not brought here (fit-result was changed meanwhile); this tries" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("error", [Forbidden("jane may not create pods"), ClusterError("no helper in 300 s")])
 def test_a_folder_that_cannot_be_brought(
     error: Forbidden | ClusterError, fitted: Driver, capsys: pytest.CaptureFixture[str]
@@ -251,6 +276,16 @@ def test_a_failed_run_leaves_what_there_is(fitted: Driver, capsys: pytest.Captur
         {"result": {"job": ["minimize"]}, "options": {"job": ["minimize"]}},
         {"options": []},
         {"run": 7},
+        {"run": ""},
+        {"options": {"job": "minimize", "deep": DEEP}},
+        {"result": {"job": "minimize", "deep": DEEP}},
+        {"options": {"job": "minimize", "name": "\ud800"}},
+        *({"result": {"job": "minimize", "parameters": count}} for count in ("abc", [1], None, True, 1.5, -1)),
+        *(
+            {"result": {"job": "minimize", "x": x}}
+            for x in ([10**400], [True], [None], ["1.0"], "abc", None, {}, [[1.0]])
+        ),
+        {"result": {"job": "minimize", "parameters": 3, "x": [1.0]}},
     ],
 )
 def test_an_odd_result_line_is_no_result(
@@ -265,6 +300,7 @@ def test_an_odd_result_line_is_no_result(
     told = capsys.readouterr()
     assert told.out.startswith("converged")
     assert told.out.count("converged") == 1
+    assert not list(Path().iterdir())
 
 
 def test_without_a_result_line_the_pods_text_is_shown(fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,3 +320,49 @@ def test_numbers_that_json_has_not(tmp_path: Path) -> None:
     rebuild(Outcome("/runs/a", {"job": "minimize"}, {"job": "minimize", "x": told}), tmp_path)
     assert np.load(tmp_path / "x.npy").tobytes() == np.array(theta).tobytes()
     assert yaml.safe_load((tmp_path / "options.yaml").read_text()) == {"job": "minimize"}
+
+
+def test_a_log_that_is_gone(fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the driver's pod scratch has nothing to give: an earlier wait's folder is named, and stays as it is."""
+    for before in (False, True):
+        if before:
+            _waited(Fake("done", log=fitted.log))
+            capsys.readouterr()
+        assert _waited(Fake("done", pods=False)) == 0
+        told = capsys.readouterr()
+        assert told.out == ""
+        *_, earlier, last = told.err.splitlines()
+        assert "the run folder was scratch space, and is lost with the driver's pod" in last
+        assert before == earlier.endswith(
+            "fit-result holds the result of an earlier wait, perhaps of this run: dask-jobs show fit-result"
+        )
+    assert [path.name for path in Path().iterdir()] == ["fit-result"]
+
+
+def test_a_claim_tells_what_the_log_does_not(fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the driver's pod the summary is made from the run folder that was brought."""
+    cluster = Fake("done", pods=False, claim=True, sends=_sent(fitted), **{RUN_URL: "/runs/fit-1"})
+    assert _waited(cluster) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("converged")
+    assert "dask-jobs report fit-result" in told.out
+
+
+def test_a_stopped_run_on_scratch_is_told_as_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """A driver that says at its deadline that all is saved has saved it to its pod's scratch space."""
+    assert _waited(Fake("deadline")) == 4
+    assert "the run folder was scratch space, and is lost with the driver's pod" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("event", ["done", "result"])
+def test_a_summary_before_its_event(event: str, fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log whose summary came before the run's last events gives the summary once, and no stray text of it."""
+    lines = fitted.log.splitlines()
+    text = [line for line in lines if not line.startswith("{")]
+    rest = [line for line in lines if line.startswith("{")]
+    place = next(number for number, line in enumerate(rest) if f'"event": "{event}"' in line)
+    assert _waited(Fake("done", log="\n".join([*rest[:place], *text, *rest[place:]]))) == 0
+    told = capsys.readouterr()
+    assert told.out.count("converged") == 1
+    assert [line for line in told.err.splitlines() if not line.startswith(("{", "dask-jobs: "))] == []
+    assert (Path("fit-result") / "x.npy").read_bytes() == (fitted.folder / "x.npy").read_bytes()

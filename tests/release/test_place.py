@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
+from drivers import MINIMIZE, TUNE, driver_of
 
 from jobs.errors import InputError
-from jobs.release.place import beside, put, target_of
+from jobs.release.place import beside, check, put, target_of
+from jobs.report import write_report
+from jobs.storage import open_storage
 
 
 def _folder(path: Path, **files: str) -> Path:
@@ -22,7 +26,7 @@ def _folder(path: Path, **files: str) -> Path:
 def _put(target: Path) -> None:
     with beside(target) as part:
         (part / "new").write_text("new")
-        put(part, target)
+        put(part, target, partial(check, target=target, new=part, force=True))
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "../other", "a/../b", "a/.."])
@@ -112,3 +116,32 @@ def test_an_interrupt_between_the_moves(tmp_path: Path, monkeypatch: pytest.Monk
         _put(target)
     assert [path.name for path in target.iterdir()] == ["result.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_turns_up_at_the_last_moment_is_moved_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that comes just before the old folder is moved aside is found there, and the old folder comes back."""
+    target = _folder(tmp_path / "run", result__json='{"job": "tune"}')
+    moves = Path.replace
+
+    def replace(path: Path, to: Path) -> Path:
+        if path == target:
+            (path / "mine").write_text("mine")
+        return moves(path, to)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(InputError, match=f"{target} holds 'mine', which no run has made"):
+        _put(target)
+    assert sorted(path.name for path in target.iterdir()) == ["mine", "result.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_all_that_a_run_makes_is_known(tmp_path: Path) -> None:
+    """--force replaces whatever the jobs themselves have written, with a report, a warm start and all."""
+    for job, options in (("minimize", MINIMIZE), ("tune", TUNE)):
+        folder = driver_of(tmp_path / job, job, **options).folder
+        write_report(open_storage(str(folder)))
+        for name in ("warm.npy", "journal-full", "failures/0001.txt", "checkpoints/0001.json", ".tmp-0123"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).touch()
+        _put(target_of(str(folder), force=True))
+        assert [path.name for path in folder.iterdir()] == ["new"]

@@ -80,6 +80,44 @@ def test_the_result_line_is_for_programs(capsys: pytest.CaptureFixture[str]) -> 
         assert '"result"' not in told.err
 
 
+SUMMARY = ["converged", "loss 1"]
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_summary_before_its_event_is_no_stray_text(place: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The runtime may give the summary before the events that were written before it: it is held all the same.
+
+    Where the summary is made from the result line it is not shown again, and a user's print is not lost.
+    """
+    lines = [_line("progress", done=1, total=2), _line("done"), _line("result", run="/runs/a"), *SUMMARY]
+    lines[place:] = [*SUMMARY, *lines[place:-2], _line("over", "driver")]
+    lines.insert(1, "a user's print")
+    for shown, expected in ((None, "converged\nloss 1\n"), (lambda: SUMMARY, "")):
+        with Screen("fit") as screen:
+            for line in lines:
+                screen.line(line)
+            screen.end(success=True, shown=shown)
+        told = capsys.readouterr()
+        text = [line for line in told.err.splitlines() if not line.startswith("{")]
+        if shown is None and place == 1:  # nothing tells a summary before all its events from a print
+            assert (told.out, text) == (f"a user's print\n{expected}", [])
+        else:
+            assert (told.out, text) == (expected, ["a user's print"])
+
+
+def test_a_print_is_shown_soon(capsys: pytest.CaptureFixture[str]) -> None:
+    """Text from the middle of a run is shown when a while has passed without the run's end, and nothing is lost."""
+    with Screen("fit") as screen:
+        screen.line(_line("progress", done=1, total=2))
+        screen.line("a print")
+        screen.passed()
+        assert "a print" not in capsys.readouterr().err
+        screen.line("another")
+        screen.passed()
+        assert capsys.readouterr().err == "a print\n"
+    assert capsys.readouterr().err == "another\n"
+
+
 def test_a_lost_attempts_result_does_not_count() -> None:
     """A driver that was lost after its result is followed by another, whose result counts."""
     with Screen("fit") as screen:
@@ -101,6 +139,8 @@ with Screen("fit") as screen:
     metrics = {"best": 0.5, "direction": "minimize"}
     for fields in ({"event": "progress", "done": 20, "total": 1000, **metrics}, json.loads(sys.argv[1])):
         screen.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
+        screen._live.refresh()
+        screen.say("look here")
     screen.line("converged")
     screen.say("stuck: no node for it", "yellow")
     screen.end(success=True)
@@ -111,6 +151,7 @@ with Screen("fit") as screen:
     ("last", "reached"),
     [
         ({"event": "done"}, "20/1000"),
+        ({"event": "result", "run": "/runs/a"}, "20/1000"),
         ({"event": "done", "iterations": 31}, "31/31"),
         ({"job": "tune", "event": "done", "trials": 32}, "32/32"),
     ],
@@ -118,7 +159,10 @@ with Screen("fit") as screen:
 def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     last: dict[str, object], reached: str, tmp_path: Path
 ) -> None:
-    """With a terminal as standard error, the bar is there and ends at the steps made; the summary is in the file."""
+    """With a terminal as standard error, the bar is there and ends at the steps made; the summary is in the file.
+
+    At the end the bar has no metrics: the last that were logged need not be the result's.
+    """
     ours, theirs = os.openpty()
     line = [sys.executable, "-c", ON_A_TERMINAL, json.dumps(last)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
@@ -134,3 +178,4 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     for text in (reached, "best (smallest) 0.5", "stuck: no node for it"):
         assert text in shown.decode()
     assert "converged" not in shown.decode()
+    assert "best" not in shown.decode().rpartition("look here")[2]

@@ -112,3 +112,13 @@ def test_how_a_release_is_removed(managed: str, annotations: dict[str, str], com
     assert remove_command(release).endswith("fit" if managed == "kubectl" or not annotations else release.namespace)
     assert next_command(release).startswith(f"dask-jobs wait fit -n {release.namespace} brings the result; then")
     assert next_command(release).endswith(remove_command(release))
+
+
+def test_a_result_that_went_with_the_pod() -> None:
+    """When a release on scratch space has ended and its driver's pod is deleted, no command brings the result."""
+    present = run("done")
+    for pods in ((), run("driver-replaced").driver_pods[:1]):
+        release = release_state(objects("done"), replace(present, driver_pods=pods))
+        told = next_command(release)
+        assert told.startswith("the result went with the driver's pod, unless a dask-jobs wait has brought it")
+        assert told.endswith(remove_command(release))
