@@ -67,9 +67,7 @@ def test_ctrl_c_while_the_module_is_imported(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMMAND, "tune", "--objective", "slow:train", "--run", "run"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
     assert ended.returncode == 4
-    assert ended.stderr == (
-        "dask-jobs: error: stopped by SIGINT before work began; the same command starts it\n"
-    )
+    assert ended.stderr == ("dask-jobs: error: stopped by SIGINT before work began; the same command starts it\n")
     assert not (tmp_path / "run").exists()
 
 
