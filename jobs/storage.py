@@ -89,7 +89,7 @@ class Storage(ABC):
             )
         return name
 
-    def check_inside(self, name: str) -> None:  # noqa: B027  S3 knows no links
+    def check_inside(self, name: str) -> None:  # noqa: B027  not all know links
         """Check that `name` lies in this folder, not behind a link below it, which is for those who keep the folder.
 
         Raises:
