@@ -13,7 +13,9 @@ import importlib.util
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -44,24 +46,32 @@ class Source:
         package = self.name if self.package else self.name.rpartition(".")[0]
         return "/".join([*package.split("."), Path(self.file).name]) if package else Path(self.file).name
 
-    def imports(self) -> Iterator[str]:
-        """Yield the names of modules that the text may import, anywhere in it, and of the packages they are in."""
+    def imports(self, names: AbstractSet[str] | None = None) -> Iterator[str]:
+        """Yield the names of modules that the text may import, anywhere in it, and of the packages they are in.
+
+        Args:
+            names: only those from which the text has one of these names, or all that there are.
+        """
+        for bound, module in self._bound:
+            parts = module.split(".")
+            if all(parts) and (names is None or bound in names or bound == "*"):  # beyond the top of a package: not all
+                yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+    @functools.cached_property
+    def _bound(self) -> list[tuple[str, str]]:
+        """Names that import lines bind, each with the module that it is or may be, or is an attribute of."""
         try:
             tree = ast.parse(self.text)
         except (SyntaxError, ValueError, RecursionError):
-            return
+            return []
+        bound = []
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
+                bound += [(alias.asname or alias.name.partition(".")[0], alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
-                names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            for name in names:
-                parts = name.split(".")
-                if all(parts):  # not so beyond the top of a package
-                    yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+                bound += [(alias.asname or alias.name, f"{base}.{alias.name}") for alias in node.names]
+        return bound
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         above = self.name.split(".")[: None if self.package else -1]
@@ -77,7 +87,7 @@ def sources(*roots: Any) -> dict[str, str]:
     was first looked at.
 
     Args:
-        roots: modules, or objects that know theirs, such as functions and classes.
+        roots: modules, names of modules, or objects that know theirs, such as functions and classes.
     """
     names = [name for root in roots if (name := _module_of(root)) is not None]
     own = {_family(name) for name in names}
@@ -124,12 +134,28 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def is_users(module: ModuleType) -> bool:
-    """Return whether a module is the user's: not of Python, of an installed package, or of this one."""
-    return _is_users(module.__name__, set())
+def users(names: Iterable[str]) -> list[str]:
+    """Return which of some modules are the user's: not of Python, of an installed package, or of this one."""
+    return [name for name in names if _is_users(name, set())]
+
+
+def imported(text: str, module: str, names: AbstractSet[str]) -> list[str]:
+    """Return the user's modules that a function needs, by the lines that import them.
+
+    Args:
+        text: the function's source.
+        module: the name of the module that it is in, whose lines may import for it.
+        names: what it uses from there.
+    """
+    whole = _source(module)
+    own = Source(module, "", whole is not None and whole.package, textwrap.dedent(text))
+    found = [*own.imports(), *(whole.imports(names) if whole else ())]
+    return users(dict.fromkeys(found))
 
 
 def _module_of(root: Any) -> str | None:
+    if isinstance(root, str):
+        return root
     if isinstance(root, ModuleType):
         return root.__name__
     try:

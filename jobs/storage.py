@@ -89,6 +89,13 @@ class Storage(ABC):
             )
         return name
 
+    def check_inside(self, name: str) -> None:  # noqa: B027  not all know links
+        """Check that `name` lies in this folder, not behind a link below it, which is for those who keep the folder.
+
+        Raises:
+            InputError: it or a folder that it is in is a symbolic link.
+        """
+
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Return all bytes of `name`; raises FileNotFoundError if it does not exist."""

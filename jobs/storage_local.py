@@ -81,6 +81,14 @@ class LocalStorage(Storage):
     def _path(self, name: str) -> Path:
         return Path(self.url) / self.checked(name)
 
+    def check_inside(self, name: str) -> None:
+        """See `Storage.check_inside`."""
+        path = Path(self.url)
+        for part in self.checked(name).split("/"):
+            path /= part
+            if os.path.islink(path):  # noqa: PTH114  Path.is_symlink raises for a name that is too long
+                raise InputError(f"{path} is a symbolic link, but what a run folder has must lie in it; remove it")
+
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
         with _told(self.address(name)):

@@ -7,7 +7,9 @@ last, atomically. Bytes that a state no longer names are deleted after that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from typing import Any
 
 from jobs.errors import ClusterError, InputError
 from jobs.storage import Storage, is_plain
+
+_NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)
+"""Errors of a file that cannot have the name that a state gives it, on this machine or beside the others."""
 
 
 @contextlib.contextmanager
@@ -41,7 +46,8 @@ class Checkpoint:
 
     Raises:
         ClusterError: the run folder cannot be read.
-        InputError: the stored state is damaged, or of somebody who wants other files; nothing is read or written.
+        InputError: the stored state is damaged, or of somebody who wants other files; no file of these is read or
+            written.
     """
 
     def __init__(self, storage: Storage, number: int, go: str, scratch: str) -> None:
@@ -51,14 +57,29 @@ class Checkpoint:
         self._stored = self._read_state()
         Path(scratch).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
-        for name, where in self._stored.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _storage_faults():
-                path.write_bytes(self._storage.read(where))
+        try:
+            for name, where in self._stored.items():
+                self._restore(name, where)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self._seen = self._look()
 
+    def _restore(self, name: str, where: str) -> None:
+        self._storage.check_inside(where)
+        with _storage_faults():
+            data = self._storage.read(where)
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except (OSError, UnicodeEncodeError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_NAME:
+                raise
+            raise self._damaged(str(error)) from error
+
     def _read_state(self) -> dict[str, str]:
+        self._storage.check_inside(f"{self._top}.json")
         with _storage_faults():
             try:
                 data = self._storage.read(f"{self._top}.json")
@@ -66,7 +87,7 @@ class Checkpoint:
                 return {}
         try:
             state = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
         if not isinstance(state, dict):
             raise self._damaged(f"it holds {type(state).__name__}, but must hold name: place")
@@ -78,8 +99,7 @@ class Checkpoint:
         return state
 
     def _is_place(self, place: Any) -> bool:
-        top = f"{self._top}-"
-        return isinstance(place, str) and place.startswith(top) and "/" not in place[len(top) :] and is_plain(place)
+        return isinstance(place, str) and bool(re.fullmatch(rf"{self._top}-[\w.-]{{1,200}}", place, re.ASCII))
 
     def _damaged(self, why: str) -> InputError:
         address = f"{self._storage.address(self._top)}.json"

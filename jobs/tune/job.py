@@ -50,12 +50,12 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
     Raises:
         JobError: how it ended otherwise; the run folder says so too.
     """
-    checked = plan(options, objective)
-    if client is None:
-        _check_threads(options)
     folder = Run(str(options.run), "tune", options)
     with folder.signals():
         try:
+            checked = plan(options, objective)
+            if client is None:
+                _check_threads(options)
             data = DataFiles(folder.storage, checked.files, folder.poll)
             if (result := folder.result()) and _is_its(result, checked, folder):
                 data.check(lambda text: log("tune", "data", message=text))

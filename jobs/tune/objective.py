@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import numbers
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +19,11 @@ import cloudpickle
 
 from jobs import usercode
 from jobs.errors import InputError
+from jobs.tune.score import number, told
 
 Function: TypeAlias = Callable[..., Any]
 PICKLE_LIMIT = 10_000_000
+RULE = "return a number"
 
 
 @dataclass(frozen=True)
@@ -153,15 +154,15 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
     if not isinstance(returned, Mapping):
         if metrics[1:] or constraints:
             names = ", ".join([*metrics, *constraints])
-            raise TypeError(f"the objective returned {_told(returned)}, but must return a dict with {names}")
-        return [_number("the objective", returned)], {}
+            raise TypeError(f"the objective returned {told(returned)}, but must return a dict with {names}")
+        return [number(returned, "the objective returned", RULE)], {}
     if not metrics:
         names = ", ".join(map(str, returned))
         raise TypeError(f"the objective returned a dict; say which of {names or 'its entries'} counts with --metric")
     for name in (*metrics, *constraints):
         if name not in returned:
             raise TypeError(f"the objective returned a dict without {name!r}; it has {', '.join(map(str, returned))}")
-    needed = {name: _number(f"metric {name!r}", returned[name]) for name in (*metrics, *constraints)}
+    needed = {name: number(returned[name], f"metric {name!r} returned", RULE) for name in (*metrics, *constraints)}
     return [needed[name] for name in metrics], {**_numbers(returned), **needed}
 
 
@@ -169,24 +170,9 @@ def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
     """Return what of a dict is a finite number."""
     found = {}
     for name, value in returned.items():
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            found[str(name)] = _number("", value)
+        with contextlib.suppress(TypeError):
+            found[str(name)] = number(value, "", "")
     return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _number(what: str, value: Any) -> float:
-    """Return a number of Python, NumPy or another library's single-valued array as a float."""
-    single = isinstance(value, numbers.Real) or (hasattr(value, "__float__") and getattr(value, "shape", None) == ())
-    if isinstance(value, bool) or not single:
-        raise TypeError(f"{what} returned {_told(value)}, but must return a number")
-    return float(value)
-
-
-def _told(value: Any) -> str:
-    if value is None:
-        return "None"
-    text = repr(value)
-    return f"{text if len(text) < 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
 def finite(values: Sequence[float]) -> bool:

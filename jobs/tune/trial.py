@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from jobs.tune.checkpoint import Checkpoint
 from jobs.tune.dimensions import Value
+from jobs.tune.score import number
 
 WAIT_SHARE = 0.1
 """A report waits for the driver's answer for this share of the time since the last one: it costs no more than that."""
@@ -130,10 +131,12 @@ class Trial:
         Steps must grow. A trial that goes on after a lost worker may report steps again: that changes nothing.
 
         Raises:
-            Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time.
+            Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time; or was stopped before.
             TypeError: `step` is no integer >= 0, or `value` is no number.
             ValueError: `step` is not larger than the last one of this try.
         """
+        if self.ended is not None:
+            self._end(self.ended)
         value, step = _check(value, step)
         if self._step is not None and step <= self._step:
             raise ValueError(
@@ -166,7 +169,4 @@ class Trial:
 def _check(value: Any, step: Any) -> tuple[float, int]:
     if isinstance(step, bool) or not isinstance(step, numbers.Integral) or step < 0:
         raise TypeError(f"trial.report: step is {step!r}, but must be an integer >= 0; {ORDER}")
-    try:
-        return float(value), int(step)
-    except (TypeError, ValueError):
-        raise TypeError(f"trial.report: value is {value!r}, but must be a number; {ORDER}") from None
+    return number(value, "trial.report: value is", "be a number", f"; {ORDER}"), int(step)

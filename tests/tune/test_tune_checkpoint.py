@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from jobs.errors import ClusterError, InputError
-from jobs.storage import Storage
+from jobs.storage import Storage, open_storage
 from jobs.tune.checkpoint import Checkpoint
 
 
@@ -105,6 +106,13 @@ def test_closing(storage: Storage, tmp_path: Path) -> None:
         ('{"weights": "options.yaml"}', "is no place"),
         ('{"weights": "checkpoints/0008-1-8-1-1-0"}', "is no place"),
         ('{"weights": "checkpoints/0007-/../../secret"}', "is no place"),
+        (f'{{"weights": "checkpoints/0007-{"a" * 300}"}}', "is no place"),
+        ('{"weights": "checkpoints/0007-\\ud800"}', "is no place"),
+        ("[" * 100_000, "recursion"),
+        (f'{{"{"a" * 300}": "checkpoints/0007-1-7-1-1-0"}}', "File name too long"),
+        ('{"a": "checkpoints/0007-1-7-1-1-0", "a/b": "checkpoints/0007-1-7-1-1-0"}', "File exists|Not a directory"),
+        ('{"a/b": "checkpoints/0007-1-7-1-1-0", "a": "checkpoints/0007-1-7-1-1-0"}', "Is a directory"),
+        ('{"\\ud800a": "checkpoints/0007-1-7-1-1-0"}', "surrogates not allowed"),
     ],
 )
 def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path, state: str, why: str) -> None:
@@ -113,7 +121,50 @@ def test_a_damaged_state_is_told(storage: Storage, tmp_path: Path, state: str, w
     storage.write("checkpoints/0007.json", state.encode())
     with pytest.raises(InputError, match=rf"checkpoints/0007\.json is damaged \(.*{why}.*; remove it, and the trial"):
         _open(storage, "1-7-1", tmp_path / "a")
-    assert not (tmp_path / "a").exists()
+    assert not list(tmp_path.glob("a/*"))
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("checkpoints/0007-x", "secret"),
+        ("checkpoints/0007.json", "secret"),
+        ("checkpoints/0007.json", "nowhere"),
+        ("checkpoints", "folder"),
+    ],
+)
+def test_links_that_lead_out_are_not_followed(link: str, target: str, tmp_path: Path) -> None:
+    """A symbolic link below the run folder is refused before anything behind it is read or written."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints/0007.json").write_text('{"weights": "checkpoints/0007-x"}')
+    (tmp_path / "secret").write_text('{"stolen": "checkpoints/0007-x"}')
+    (tmp_path / "folder").mkdir()
+    if link == "checkpoints":
+        shutil.rmtree(run / link)
+    (run / link).unlink(missing_ok=True)
+    (run / link).symlink_to(tmp_path / target)
+    with pytest.raises(InputError, match=rf"run/{link} is a symbolic link, but .* remove it"):
+        _open(open_storage(run), "1-7-1", tmp_path / "a")
+    assert not list(tmp_path.glob("a/*"))
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_a_link_that_comes_later(tmp_path: Path) -> None:
+    """A save into a folder that has become a link fails as a storage does; the run folder may be one."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    first = _open(open_storage(tmp_path / "run"), "1-7-1", tmp_path / "a")
+    (first.folder / "weights").write_bytes(b"1")
+    first.save()
+    shutil.move(tmp_path / "real/checkpoints", tmp_path / "victim")
+    (tmp_path / "real/checkpoints").symlink_to(tmp_path / "victim")
+    before = {path: path.read_bytes() for path in (tmp_path / "victim").iterdir()}
+    (first.folder / "weights").write_bytes(b"22")
+    with pytest.raises(ClusterError, match=r"run/checkpoints is a symbolic link"):
+        first.save()
+    first.close(keep=False)
+    assert {path: path.read_bytes() for path in (tmp_path / "victim").iterdir()} == before
 
 
 def test_a_file_that_another_try_has_replaced(storage: Storage, tmp_path: Path) -> None:

@@ -17,7 +17,18 @@ from jobs.tune.job import plan
 from jobs.tune.options import Options
 
 COMMAND = "import sys; from jobs.cli import main; sys.exit(main())"
-RAISED = ("SystemExit(0)", "GeneratorExit()", "__import__('asyncio').CancelledError()", "BaseException('mine')")
+RAISED = (
+    "SystemExit(0)",
+    "KeyboardInterrupt()",
+    "GeneratorExit()",
+    "__import__('asyncio').CancelledError()",
+    "BaseException('mine')",
+)
+HOOKS = {
+    "check_parameters()": "def check_parameters(given): leave()\n",
+    "data_files()": "def data_files(fixed): leave()\n",
+    "SPACE": "class Space(dict):\n    def items(self): leave()\n    keys = __iter__ = items\nSPACE = Space(SPACE)\n",
+}
 
 
 @pytest.mark.parametrize("raised", RAISED)
@@ -33,21 +44,30 @@ def test_a_module_that_leaves_at_import(raised: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raised", [*RAISED, "ValueError('mine')"])
+@pytest.mark.parametrize("hook", HOOKS)
 def test_hooks_of_a_module_that_leave(
-    raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hook: str, raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`check_parameters` that raises what is no InputError is the user's error, with its traceback and code 1."""
-    text = (
-        f"SPACE = {{'x': {{'uniform': [0, 1]}}}}\ndef check_parameters(given): raise {raised}\ndef train(p): return 0\n"
-    )
+    """What is asked before work begins and raises what is no InputError is the user's error, with its traceback."""
+    text = f"def leave(): raise {raised}\nSPACE = {{'x': {{'uniform': [0, 1]}}}}\n{HOOKS[hook]}def train(p): return 0\n"
     (tmp_path / "hooked.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "hooked", raising=False)
     assert cli.main(["tune", "--objective", "hooked:train", "--run", str(tmp_path / "run")]) == 1
     err = capsys.readouterr().err
-    assert err.splitlines()[-1].startswith("dask-jobs: error: check_parameters(): the user's code raised ")
-    assert "in check_parameters" in err
+    assert err.splitlines()[-1].startswith(f"dask-jobs: error: {hook}: the user's code raised ")
+    assert "in leave" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_while_the_module_is_imported(tmp_path: Path) -> None:
+    """A signal that comes before work begins ends the command with code 4 and one line, also within the user's code."""
+    (tmp_path / "slow.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
+    command = [sys.executable, "-c", COMMAND, "tune", "--objective", "slow:train", "--run", "run"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
+    assert ended.returncode == 4
+    assert ended.stderr == ("dask-jobs: error: stopped by SIGINT before work began; the same command starts it\n")
     assert not (tmp_path / "run").exists()
 
 

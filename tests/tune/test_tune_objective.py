@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
 import trials
 
@@ -121,3 +123,18 @@ def test_only_metrics_and_constraints_must_be_numbers() -> None:
     assert scores(returned, ["accuracy"], ["excess"]) == ([0.9], kept)
     with pytest.raises(TypeError, match=r"metric 'model' returned 'resnet' \(str\), but must return a number"):
         scores(returned, ["accuracy"], ["model"])
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (np.bool_(True), "np.True_ (bool), but must return a number"),
+        (np.str_("0.5"), "np.str_('0.5') (str_), but must return a number"),
+        (np.complex64(1), "np.complex64(1+0j) (complex64), but must return a number"),
+        (10**400, "(int), but must return a number that 64 bits hold"),
+    ],
+)
+def test_what_is_no_score(returned: Any, told: str) -> None:
+    """A truth value, a text or a complex number of NumPy is no number, and a float must hold it."""
+    with pytest.raises(TypeError, match=re.escape(told)):
+        scores(returned, [], [])

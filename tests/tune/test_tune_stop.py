@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trials
 
@@ -98,15 +101,56 @@ def test_divergence_needs_no_driver(value: float) -> None:
         (0.0, -1, "step is -1, but must be an integer >= 0"),
         (1, 0.0404, "step is 0.0404, but must be an integer"),
         (0.0, True, "step is True"),
-        ("high", 1, "value is 'high', but must be a number"),
+        ("high", 1, "value is 'high' (str), but must be a number"),
         (None, 1, "value is None, but must be a number"),
+        ("0.5", 1, "value is '0.5' (str), but must be a number"),
+        (b"1", 1, "value is b'1' (bytes), but must be a number"),
+        (True, 1, "value is True (bool), but must be a number"),
+        (np.bool_(True), 1, "value is np.True_ (bool), but must be a number"),
+        (np.str_("0.5"), 1, "value is np.str_('0.5') (str_), but must be a number"),
+        (np.array(True), 1, "value is array(True) (ndarray), but must be a number"),
+        (np.array([0.5]), 1, "value is array([0.5]) (ndarray), but must be a number"),
+        (1j, 1, "value is 1j (complex), but must be a number"),
+        (np.complex128(1 + 2j), 1, "value is np.complex128(1+2j) (complex128), but must be a number"),
+        (10**400, 1, "value is 1000000000"),
+        pytest.param(10**5000, 1, "value is a value that cannot be shown (int), but must be a number", id="huge"),
     ],
 )
 def test_wrong_reports(value: Any, step: Any, told: str) -> None:
     """A wrong step or value is a TypeError that names it, and the order of the arguments."""
     trial, _ = _trial()
-    with pytest.raises(TypeError, match=f"{told}.*; {ORDER}"):
+    with pytest.raises(TypeError, match=f"{re.escape(told)}.*; {ORDER}"):
         trial.report(value, step)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float32(0.5), np.array(0.5), np.int8(1), 1, Decimal("0.5"), Fraction(1, 2)],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_of_any_kind(value: Any) -> None:
+    """A number is one of Python, NumPy or another library's array without a dimension; it is sent as a float."""
+    trial, driver = _trial()
+    trial.report(value, np.int64(1))
+    assert [(type(message["value"]), message["value"]) for message in driver.messages] == [(float, float(value))]
+    driver.threads[0].join()
+
+
+def test_a_stop_that_is_caught_is_raised_again() -> None:
+    """A function that catches the stop and reports on is stopped in each report, of whatever, and nothing is sent."""
+    trial, driver = _trial(stop_at=1)
+    trial._reported -= 10
+    with pytest.raises(Stop):
+        trial.report(0.5, 1)
+    for value, step in ((0.9, 2), (float("nan"), 3), (0.9, 3), ("high", 1)):
+        with pytest.raises(Stop, match="trial 1 is ended: pruned"):
+            trial.report(value, step)
+    diverged, other = _trial()
+    for value in (float("nan"), 0.5):
+        with pytest.raises(Stop, match="trial 1 is ended: diverged"):
+            diverged.report(value, 1)
+    assert len(driver.messages) == 1
+    assert not other.messages
 
 
 def test_a_trials_seed_depends_on_both() -> None:
