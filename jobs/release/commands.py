@@ -59,8 +59,8 @@ def wait(arguments: Sequence[str]) -> int:
     parser = release_parser(
         "wait",
         "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
-        "./RELEASE-result (from scratch space result.json, options.yaml and x.npy alone). A folder of another run is "
-        "left as it is, and a number added. Ctrl-C leaves the job running.",
+        "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of another "
+        "run is left as it is, and a number added. Ctrl-C leaves the job running.",
         """examples:
   helm install fit charts/minimize && dask-jobs wait fit
   dask-jobs wait fit -n team-a --timeout 3600 > summary.txt
@@ -176,7 +176,9 @@ def fetch(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where to (default: the run folder's own name)")
     parser.add_argument("--journal", action="store_true", help="minimize's journal too: with it the run can go on here")
-    parser.add_argument("--force", action="store_true", help="replace a run folder that is there")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a run folder that is there, if all in it is a run's"
+    )
     options = parsed(parser, arguments)
     from jobs.release.fetch import fetch as bring
 

@@ -130,8 +130,8 @@ def test_examples_show_what_they_are_named_after() -> None:
     assert 'secretName: "dask-jobs-tls"' in texts["tls"]
 
 
-def notes(*arguments: str) -> str:
-    done = helm("install", "fit", str(CHART), "--dry-run=client", "--namespace", "lab", *arguments)
+def notes(*arguments: str, chart: str = "minimize") -> str:
+    done = helm("install", "fit", str(CHART.with_name(chart)), "--dry-run=client", "--namespace", "lab", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("NOTES:")[2]
 
@@ -140,6 +140,8 @@ def test_notes_say_that_scratch_is_lost() -> None:
     """Where nothing keeps the run folder, the notes say so, offer no fetch, and name what brings the result."""
     text = notes()
     assert "lost with the driver's pod" in text
+    assert "(result.json, and x.npy of up to 1,000 numbers)" in text
+    assert "(result.json)" in notes(chart="tune")
     assert (
         "brings the result to ./fit-result, and exits with the job's own code:\n  dask-jobs wait fit -n lab\n" in text
     )

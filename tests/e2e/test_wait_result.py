@@ -45,8 +45,11 @@ def test_scratch_is_gone_and_x_is_here(problem: str, watched: Watched, kubectl: 
     assert _typed(watched.home, "report", "fit-result").strip().endswith("report.html")
 
 
-def test_a_second_wait_has_the_log_still(watched: Watched) -> None:
-    """--no-fetch names the command that brings the result; a wait after the end brings it, twice to one folder."""
+def test_a_second_wait_has_the_log_still(watched: Watched, kubectl: Kubectl) -> None:
+    """--no-fetch names the command that brings the result; a wait after the end brings it, twice to one folder.
+
+    Once the driver's pod is deleted, nothing brings it, and both commands say so.
+    """
     watched.install("fit", values=slow_values(SLOW_SECONDS="0"))
     code, told = watched.tell("wait", "fit", "--no-fetch")
     assert code == 0, told
@@ -59,6 +62,12 @@ def test_a_second_wait_has_the_log_still(watched: Watched) -> None:
         assert [path.name for path in watched.home.iterdir()] == ["fit-result"]
     status = watched.tell("status", "fit")[1]
     assert f"dask-jobs wait fit -n {watched.namespace} brings the result" in status
+    kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
+    assert "the result went with the driver's pod" in watched.tell("status", "fit")[1]
+    code, told = watched.tell("wait", "fit")
+    assert code == 0, told
+    assert "fit-result holds the result of an earlier wait, perhaps of this run" in told.splitlines()[-2]
+    assert "the run folder was scratch space, and is lost with the driver's pod" in told.splitlines()[-1]
 
 
 def test_a_claims_folder_comes_whole(watched: Watched, claim: Claim, kubectl: Kubectl) -> None:
