@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from markupsafe import Markup
 
 from jobs.report.content import Content, JobReport
-from jobs.report.html import duration, number, paragraph, plural, table
+from jobs.report.html import duration, number, plural, table
 from jobs.report.page import Section
 from jobs.report.tune_curves import curves
 from jobs.report.tune_data import STATES, Search, read_search
 from jobs.report.tune_history import front, history
 from jobs.report.tune_parallel import parallel
 from jobs.report.tune_plots import COLOURS
+from jobs.report.tune_result import best_is, found, none_beats, sections, snippet
 from jobs.report.tune_space import importance, importances, slices
 from jobs.report.tune_table import trials
 from jobs.report.tune_workers import workers
 from jobs.tune.identity import codes_text
 from jobs.tune.options import Options
+from jobs.tune.result import check_result
 from jobs.tune.table import IDENTITY
 
 if TYPE_CHECKING:
@@ -39,19 +40,21 @@ MEANINGS = {
 SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
 BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
 SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
-SNIPPET = Markup('<pre class="snippet">{}</pre>\n')
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
     """Return what a report says about a tune job, from its journal as it is now.
 
     Raises:
-        InputError: the journal is damaged.
+        InputError: the journal or the result is damaged.
     """
     search = read_search(storage)
     title = f"{run.job} · {run.options.get('objective')} · {_how(run)}"
+    if run.result:
+        check_result(run.result, storage.address("result.json"))
     if run.result and (search is None or not search.trials):
-        return Content(title, f"{_ended(run.result)}. The table of trials is not in this folder.", [])
+        rest = f"The table of trials is not in this folder.{_by_code(run.result['codes'], run.result['identity'])}"
+        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result))
     if search is None or not search.trials:
         return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
     return Content(title, _summary(run, search), _sections(search))
@@ -73,8 +76,12 @@ def _summary(run: RunFolder, search: Search) -> str:
     else:
         ended = len(search.trials) - search.counts["running"]
         sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
-    codes = codes_text(search.codes, search.study.user_attrs[IDENTITY])
-    return f"{sentence}. {_found(search)}" + (f" Trials ended by different codes: {codes}." if codes else "")
+    return f"{sentence}. {_found(search)}{_by_code(search.codes, search.study.user_attrs[IDENTITY])}"
+
+
+def _by_code(codes: dict[str, int], identity: dict[str, Any]) -> str:
+    text = codes_text(codes, identity)
+    return f" Trials ended by different codes: {text}." if text else ""
 
 
 def _ended(result: dict[str, Any]) -> str:
@@ -85,11 +92,9 @@ def _ended(result: dict[str, Any]) -> str:
 
 def _found(search: Search) -> str:
     if len(search.metrics) > 1:
-        return f"No other beats {plural(len(search.front), 'trial')} in all of {', '.join(search.metrics)}."
+        return none_beats(len(search.front), search.metrics)
     if (best := search.best) is not None:
-        return (
-            f"The best ({search.extreme(0)}) {search.metrics[0]} is {number(best.values[0])}, of trial {best.number}."
-        )
+        return best_is(search.extreme(0), search.metrics[0], best.values[0], best.number)
     if (leader := search.leader) is not None:
         last = f"{number(leader.intermediate_values[leader.last_step or 0])} at step {leader.last_step}"
         what = f"the best ({search.extreme(0)}) last report"
@@ -101,7 +106,7 @@ def _sections(search: Search) -> list[Section]:
     """Return the sections of a search with at least one trial; what there is nothing for is left out."""
     shares = importances(search)
     several = len(search.metrics) > 1
-    found = [
+    parts = [
         _best(search),
         _counts(search),
         front(search) if several else history(search),
@@ -112,7 +117,7 @@ def _sections(search: Search) -> list[Section]:
         workers(search),
         trials(search),
     ]
-    return [section for section in found if section is not None]
+    return [section for section in parts if section is not None]
 
 
 def _best(search: Search) -> Section | None:
@@ -121,12 +126,10 @@ def _best(search: Search) -> Section | None:
     if trial is None:
         return None
     values = {name: trial.params[name] for name in search.space if name in trial.params}
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     complete = trial is search.best
     which = f"{search.extreme(0)} {search.metrics[0]}"
     title = f"Best trial ({which}): {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
-    note = "Its hyperparameters, as YAML; a click selects them all."
-    return Section(title, paragraph(note, "note") + SNIPPET.format(text) + _facts(search, trial))
+    return Section(title, snippet(values) + _facts(search, trial))
 
 
 def _facts(search: Search, trial: FrozenTrial) -> Markup:
@@ -135,7 +138,7 @@ def _facts(search: Search, trial: FrozenTrial) -> Markup:
     facts |= {
         name: value for name, value in trial.user_attrs.get("run", {}).get("metrics", {}).items() if name not in facts
     }
-    facts |= {"steps": row["steps"], "seconds": row["seconds"], "worker": row["worker"]}
+    facts |= {name: row.get(name) for name in ("steps", "seconds", "worker", "code")}
     return table(("Of this trial", ""), [(name, value) for name, value in facts.items() if value is not None])
 
 

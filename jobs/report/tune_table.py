@@ -52,8 +52,9 @@ def trials(search: Search) -> Section:
     useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:BEST]]
     body = EXPORT.format(_data(search))
     if useful:
-        first = f"{search.extreme(0)} {search.metrics[0]} first"
-        body += TITLE.format(f"The best {len(useful)} of {plural(len(search.trials), 'trial')}, {first}")
+        body += TITLE.format(
+            f"The best {len(useful)} of {plural(len(search.trials), 'trial')}, {_order(search, useful)}"
+        )
         if len(search.metrics) > 1:
             body += paragraph(f"By {search.metrics[0]}; see the front above.", "note")
         body += WIDE.format(_table(search, useful))
@@ -67,6 +68,19 @@ def trials(search: Search) -> Section:
         rows = [(str(at), search.rows[at]["error"] or "", _params(search.rows[at], names)) for at in failed[-FAILED:]]
         body += WIDE.format(table(("Trial", "Error", "Hyperparameters"), rows))
     return Section("Trials", body, SAVE)
+
+
+def _order(search: Search, shown: list[int]) -> str:
+    """Return by what the trials that are shown are ordered."""
+    first = f"{search.extreme(0)} {search.metrics[0]} first"
+    pruned = search.states[shown] == "pruned"
+    kinds = {
+        "those that count": ~pruned & search.feasible[shown],
+        "those that break a constraint": ~pruned & ~search.feasible[shown],
+        "pruned ones, by their last report": pruned,
+    }
+    there = [name for name, which in kinds.items() if which.any()]
+    return f"{', then '.join(there)}; of each the {first}" if there[1:] else first
 
 
 def _params(row: dict[str, Any], names: list[str]) -> str:

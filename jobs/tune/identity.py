@@ -57,7 +57,10 @@ def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, acc
         return not other
     todo = "--accept-new-code goes on with the new code, another --run begins anew"
     todo = todo if only_code else "choose another --run"
-    raise InputError(f"{what} belongs to another study: {'; '.join(other.values())}; {todo}")
+    told = list(other.values())
+    if any(is_code(name) for name in other):
+        told.append(f"code was {code_of(before)}, and is now {code_of(now)}")
+    raise InputError(f"{what} belongs to another study: {'; '.join(told)}; {todo}")
 
 
 def code_of(identity: Mapping[str, Any]) -> str:

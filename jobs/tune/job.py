@@ -13,12 +13,12 @@ import dask
 
 from jobs.cluster import connect, versions
 from jobs.datasets.changes import DataFiles
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import InputError, JobError, UserCodeError
 from jobs.log import log
 from jobs.run import Run
 from jobs.tune import journal as journals
 from jobs.tune.book import Book, check_recorded
-from jobs.tune.identity import is_same
+from jobs.tune.identity import code_of, codes_text, is_same
 from jobs.tune.journal import Journal, Recorded
 from jobs.tune.live import LiveTable
 from jobs.tune.observer import Observer
@@ -26,15 +26,17 @@ from jobs.tune.options import Options
 from jobs.tune.plan import Plan, plan
 from jobs.tune.pool import Pool
 from jobs.tune.pruners import make_pruner
+from jobs.tune.result import check_result
 from jobs.tune.rules import Limits, Rules
 from jobs.tune.samplers import make_sampler
 from jobs.tune.search import Search
 from jobs.tune.slots import Slots
-from jobs.tune.table import row
+from jobs.tune.table import RUN, row
 from jobs.tune.task import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
+    from optuna.trial import FrozenTrial
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
@@ -71,11 +73,12 @@ def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     """Return whether a result is that of the study that is asked for; False if it is but for code that is accepted.
 
     Raises:
-        InputError: it is another study's.
+        InputError: it is another study's, or damaged.
     """
-    where = f"result {folder.storage.address('result.json')}"
+    address = folder.storage.address("result.json")
+    check_result(result, address)
     accept_new_code = checked.options.accept_new_code
-    return is_same(where, result.get("identity", {}), checked.identity, accept_new_code=accept_new_code)
+    return is_same(f"result {address}", result["identity"], checked.identity, accept_new_code=accept_new_code)
 
 
 def _check_threads(options: Options) -> None:
@@ -132,7 +135,7 @@ def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None)
                     observer.save()
             raise
         observer.save()
-        outcome = _outcome(checked, book, message)
+        outcome = _outcome(checked, folder, book, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
         outcome = folder.finish(outcome)
         reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
@@ -196,17 +199,21 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
     )
 
 
-def _outcome(checked: Plan, book: Book, message: str) -> dict[str, Any]:
+def _outcome(checked: Plan, folder: Run, book: Book, message: str) -> dict[str, Any]:
     """Return what the study has come to.
 
     Raises:
         UserCodeError: all trials have failed.
     """
     if book.done and book.counts["failed"] == book.done:
-        raise UserCodeError(f"all {book.done:,} trials have failed; see failures/ in --run {checked.options.run}")
-    front = [_told(checked, trial) for trial in book.front()]
-    best = None if book.best is None else _told(checked, book.best)
+        raise UserCodeError(
+            f"all {book.done:,} trials have failed; see failures/ in --run {checked.options.run}",
+            _first_traceback(folder, book),
+        )
+    front = [_told(checked, book, trial) for trial in book.front()]
+    best = None if book.best is None else _told(checked, book, book.best)
     found = best is not None or bool(front)
+    message += _of_new_code(checked, book)
     return {
         "success": found,
         "message": message if found or not book.done else f"{message}, but none of them counts",
@@ -224,11 +231,29 @@ def _outcome(checked: Plan, book: Book, message: str) -> dict[str, Any]:
     }
 
 
-def _told(checked: Plan, trial: Any) -> dict[str, Any]:
-    """Return a good trial as result.json has it: number, value or values, params."""
+def _first_traceback(folder: Run, book: Book) -> str:
+    """Return the traceback of the first failed trial, for those who will not have the run folder."""
+    number = next(row["number"] for row in book.rows() if row["state"] == "failed")
+    with contextlib.suppress(JobError, FileNotFoundError):
+        return f"trial {number}: {folder.storage.read(f'failures/{number:04d}.txt').decode(errors='replace')}"
+    return ""
+
+
+def _of_new_code(checked: Plan, book: Book) -> str:
+    """Return what to do where new code was accepted and no trial was left to run by it; else nothing."""
+    if not book.codes or code_of(checked.identity) in book.codes or book.done < checked.trials:
+        return ""
+    grid = checked.trials < checked.options.trials
+    return f", none of them by the new code: {'another --run' if grid else 'a larger --trials'} runs more"
+
+
+def _told(checked: Plan, book: Book, trial: FrozenTrial) -> dict[str, Any]:
+    """Return a good trial as result.json has it: number, value or values, params, and code if there are several."""
     told = row(trial, list(checked.space), checked.options.metric)
     values = [float(value) for value in trial.values]
     value = (
         {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
     )
-    return {"number": trial.number, **value, "params": {name: told[f"params_{name}"] for name in checked.space}}
+    params = {name: told[f"params_{name}"] for name in checked.space}
+    code = trial.user_attrs[RUN].get("code") if codes_text(book.codes, checked.identity) else None
+    return {"number": trial.number, **value, "params": params, **({"code": code} if code else {})}

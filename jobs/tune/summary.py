@@ -15,27 +15,35 @@ from jobs.errors import JobError
 from jobs.progress import best_name
 from jobs.storage import open_storage
 from jobs.tune.identity import codes_text
+from jobs.tune.result import check_result
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
-    """Print a result: how it ended, the best trial, how all ended, and where the table is."""
+    """Print a result: how it ended, the best trial, how all ended, and where the table is.
+
+    Raises:
+        InputError: the result is damaged.
+    """
+    check_result(result, f"{run.rstrip('/')}/result.json")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    lines = [*_lines(result), *_files(result, run), *_code(result)]
+    lines = [*_lines(result), *_files(run), *_code(result)]
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
 
 
-def _files(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
-    """Return where more is to be read, and what a person types next."""
+def _files(run: str) -> list[tuple[str, str]]:
+    """Return where more is to be read, as far as it is there, and what a person types next."""
     storage, folder = open_storage(run), run.rstrip("/")
-    lines = [("table", f"{folder}/trials.csv")]
-    if result["trials"]["failed"]:
-        lines.append(("tracebacks", f"{folder}/failures/"))
+    lines = []
     with contextlib.suppress(JobError):  # the job has ended well, whatever the storage does now
+        if storage.exists("trials.csv"):
+            lines.append(("table", f"{folder}/trials.csv"))
+        if storage.list("failures/"):
+            lines.append(("tracebacks", f"{folder}/failures/"))
         if storage.exists("report.html"):
             lines.append(("report", f"{folder}/report.html"))
     return [*lines, ("next", f"dask-jobs report {shlex.quote(run)}")]
@@ -44,11 +52,12 @@ def _files(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
 def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if best := result["best"]:
-        lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']})"))
+        by = f", by code {best['code']}" if "code" in best else ""
+        lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']}{by})"))
         lines += [(f"  {name}", _value(value)) for name, value in best["params"].items()]
     for trial in result.get("front", []):
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
-        lines.append((f"trial {trial['number']}", values))
+        lines.append((f"trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
     counts = {state: count for state, count in result["trials"].items() if count}
     counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
     attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""
