@@ -137,6 +137,7 @@ def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None)
         observer.save()
         outcome = _outcome(checked, folder, book, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
+        outcome |= data.as_result()
         outcome = folder.finish(outcome)
         reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
         return outcome
