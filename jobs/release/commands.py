@@ -59,8 +59,8 @@ def wait(arguments: Sequence[str]) -> int:
     parser = release_parser(
         "wait",
         "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
-        "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of another "
-        "run is left as it is, and a number added. Ctrl-C leaves the job running.",
+        "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of "
+        "another run is left as it is, and a number added. Ctrl-C leaves the job running.",
         """examples:
   helm install fit charts/minimize && dask-jobs wait fit
   dask-jobs wait fit -n team-a --timeout 3600 > summary.txt

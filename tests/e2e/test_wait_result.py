@@ -62,7 +62,7 @@ def test_a_second_wait_has_the_log_still(watched: Watched, kubectl: Kubectl) -> 
         assert [path.name for path in watched.home.iterdir()] == ["fit-result"]
     status = watched.tell("status", "fit")[1]
     assert f"dask-jobs wait fit -n {watched.namespace} brings the result" in status
-    kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
+    kubectl("delete", "pods", "-l", "app.kubernetes.io/component=driver", "--force", "--grace-period=0")
     assert "the result went with the driver's pod" in watched.tell("status", "fit")[1]
     code, told = watched.tell("wait", "fit")
     assert code == 0, told
