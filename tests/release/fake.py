@@ -12,6 +12,8 @@ from jobs.errors import JobError
 from jobs.release.client import Forbidden
 from jobs.release.exec import Output
 from jobs.release.objects import COMPONENT, Object, label
+from jobs.release.screen import Screen
+from jobs.release.wait import Wait
 
 CLAIM = {"name": "run", "persistentVolumeClaim": {"claimName": "runs"}}
 HELPER = "helper"
@@ -94,3 +96,9 @@ class Fake:
             raise self._sends
         assert self._sends is not None
         return self._sends._channels
+
+
+def waited(cluster: Fake, *, fetch: bool = True) -> int:
+    """Run `dask-jobs wait fit` and return its exit code."""
+    with Screen("fit") as screen:
+        return Wait(cluster, "fit", screen, fetch=fetch).run(None)  # type: ignore[arg-type]

@@ -6,13 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake import Fake
+from drivers import Driver
+from fake import Fake, waited
 from situation import objects, run
 
 from jobs.release import stop, wait
 from jobs.release.objects import Object, Objects
 from jobs.release.screen import Screen
 from jobs.release.wait import Wait
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stop, "LAST_WORD_SECONDS", 0.0)
 
 
 class Going(Fake):
@@ -32,15 +39,12 @@ class Going(Fake):
 @pytest.mark.parametrize("claim", [False, True])
 def test_another_driver_begins_anew_on_scratch(
     claim: bool,  # noqa: FBT001
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What the last driver saved went with its pod, whatever its last line says: it is said when another is awaited
     and when it is followed. On a claim the run goes on."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(wait, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(stop, "LAST_WORD_SECONDS", 0.0)
     both, older = objects("driver-replaced"), run("driver-replaced").driver_pods[0]
     workers = tuple(pod for pod in both.pods if "workers" in pod["metadata"]["name"])
     stages = (replace(both, pods=(older, *workers)), replace(both, pods=workers), both, objects("done"))
@@ -52,3 +56,23 @@ def test_another_driver_begins_anew_on_scratch(
         lines = [line for line in told if text in line]
         assert lines
         assert all((anew in line) != claim for line in lines)
+
+
+def test_a_stopped_run_on_scratch_is_told_as_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """A driver that says at its deadline that all is saved has saved it to its pod's scratch space."""
+    assert waited(Fake("deadline")) == 4
+    assert "the run folder was scratch space, and is lost with the driver's pod" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("event", ["done", "result"])
+def test_a_summary_before_its_event(event: str, fitted: Driver, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log whose summary came before the run's last events gives the summary once, and no stray text of it."""
+    lines = fitted.log.splitlines()
+    text = [line for line in lines if not line.startswith("{")]
+    rest = [line for line in lines if line.startswith("{")]
+    place = next(number for number, line in enumerate(rest) if f'"event": "{event}"' in line)
+    assert waited(Fake("done", log="\n".join([*rest[:place], *text, *rest[place:]]))) == 0
+    told = capsys.readouterr()
+    assert told.out.count("converged") == 1
+    assert [line for line in told.err.splitlines() if not line.startswith(("{", "dask-jobs: "))] == []
+    assert (Path("fit-result") / "x.npy").read_bytes() == (fitted.folder / "x.npy").read_bytes()
