@@ -14,8 +14,10 @@ import yaml
 from distributed import Client
 from leaving import RAISED, Leaving
 
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import ClusterError, InputError, Stopped, UserCodeError
 from jobs.minimize import Objective
+from jobs.minimize.job import run
+from jobs.minimize.options import Options
 from jobs.minimize.solve import minimize
 
 HERE = Path(__file__).parent
@@ -119,6 +121,27 @@ def test_ctrl_c_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Leaving, "x0", lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         Objective(None, Leaving())
+
+
+def test_a_storage_that_fails_is_no_fault_of_the_users(client: Client) -> None:
+    """What a data set raises as a fault of the storage stays one, to be tried again."""
+
+    class Far(Leaving):
+        def load(self, start: int, stop: int):
+            raise ClusterError("the store failed")
+
+    for cluster in (None, client):
+        with pytest.raises(ClusterError, match="the store failed"):
+            with Objective(cluster, Far()) as objective:
+                objective(objective.x0())
+
+
+def test_a_signal_within_the_users_code_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM that comes while x0() runs ends the job as a signal does, not as an error of that code."""
+    monkeypatch.setattr(Leaving, "x0", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setenv("LEAVE", "nowhere")
+    with pytest.raises(Stopped, match="stopped by SIGTERM before work began"):
+        run(Options(problem="leaving:problem", workers=0, run=str(tmp_path / "run")))
 
 
 def test_a_module_that_fails_to_import_is_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
