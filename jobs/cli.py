@@ -131,6 +131,7 @@ def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
             from jobs.run import as_yaml
 
             log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
+            # The line is on standard error, the summary on standard output: no flush orders two pipes.
             time.sleep(STREAMS_SECONDS)
         show = functools.partial(show_result, summary) if result.get("already") else summary.show
         show(result, str(options.run))

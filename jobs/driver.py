@@ -50,12 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _again(arguments)
     except JobError as error:
         code = cli.tell(error)
-    except SystemExit as end:
-        if end.code in (0, None) and "--help" in arguments:
+    except BaseException as error:  # a bug of ours must not leave workers waiting
+        if isinstance(error, SystemExit) and not error.code and "--help" in arguments:
             raise
-        traceback.print_exc()
-        code = 1
-    except BaseException:  # noqa: BLE001  a bug of ours must not leave workers waiting
         traceback.print_exc()
         code = 1
     if code != Stopped.exit_code:

@@ -28,6 +28,7 @@ from jobs.usercode import describe, line
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""
+FIRST = "attempts/0001"
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged file, or one of another version, leads to."""
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
@@ -104,6 +105,7 @@ class Run:
         process = psutil.Process()
         who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
         who["id"] = secrets.token_hex(8)  # one process may make several runs
+        # Before options.yaml: who has not got a number must not write what the driver that has it reads.
         while not self.storage.create(_attempt(self.attempt), as_json(who)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
@@ -140,14 +142,10 @@ class Run:
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Write the result, last of all, and return what result.json holds."""
-        content: dict[str, Any] = plain({"job": self.job, "run_id": self._id(), **result})
+        content: dict[str, Any] = plain({"job": self.job, "run_id": run_id(self.storage.read(FIRST)), **result})
         self.status("done", now=True)
         self.storage.write("result.json", as_json(content))
         return content
-
-    def _id(self) -> str:
-        """Return what tells this run from all others, 16 hex digits of who made its first attempt, when and where."""
-        return digest(self.storage.read(_attempt(1)))
 
     def fail(self, error: BaseException) -> None:
         """Say in status.json how this attempt ended; the storage itself may be what failed."""
@@ -212,6 +210,11 @@ class Run:
 def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
     """Return a job's options as options.yaml holds them."""
     return {"job": job, **options.model_dump(mode="json")}
+
+
+def run_id(first: bytes) -> str:
+    """Return what tells a run from all others: 16 hex digits of the file of its first attempt, `FIRST`."""
+    return digest(first)
 
 
 def _attempt(number: int) -> str:

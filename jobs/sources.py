@@ -174,8 +174,9 @@ def _family(name: str) -> str:
 def _is_users(name: str, own: set[str]) -> bool:
     if name == "__main__":
         return False
+    # This package is installed like any other, and in a checkout it lies beside the user's files: never theirs.
     if name.partition(".")[0] == THIS:
-        return name.startswith(tuple(f for f in own if f.startswith(f"{THIS}.")) or ("//",))
+        return name.startswith(tuple(family for family in own if family.startswith(f"{THIS}.")))
     if _family(name) in own:
         return True
     file = _file(_found(name))
@@ -217,6 +218,7 @@ def _source(name: str) -> Source | None:
     if not isinstance(file, str):
         return None
     known = _loaded.get(name)
+    # The spec and not the module: a reload runs the new text in the same module object, and gives it a new spec.
     if known is None or known[0] is not spec:
         known = (spec, _text(name, spec, file))
         if name in sys.modules:

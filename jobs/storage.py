@@ -60,6 +60,16 @@ def is_plain(name: str) -> bool:
     return "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
+def locate(address: str) -> tuple[Storage, str]:
+    """Return the storage that a file, at a path or `s3://bucket/prefix/name`, lies in, and its name there.
+
+    Raises:
+        InputError: it is in no storage, see `open_storage`.
+    """
+    folder, slash, name = address.rpartition("/")
+    return open_storage(folder + slash or "."), name
+
+
 @dataclass(frozen=True)
 class Storage(ABC):
     """A folder of files at `url`; every method may raise `InputError` or `ClusterError` as told above.

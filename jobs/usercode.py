@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError
@@ -27,16 +28,9 @@ def load(argument: str, spec: str, example: str) -> Any:
     module, _, name = spec.partition(":")
     if not (module and name):
         raise InputError(f"{argument} is {spec!r}, but must be 'module:function', such as {example!r}")
-    try:
+    rest = "; the module must be on the Python path of the driver and of every worker"
+    with refused(f"{argument} {spec}: cannot import it", rest):
         return getattr(importlib.import_module(module), name)
-    except BaseException as error:
-        if isinstance(error, ClusterError) or is_interrupt(error):
-            raise
-        raise InputError(
-            f"{argument} {spec}: cannot import it ({line(error)}); the module must be on the Python path of the "
-            "driver and of every worker",
-            traceback.format_exc(),
-        ) from error
 
 
 def unpickle(what: str, data: bytes) -> Any:
@@ -45,29 +39,37 @@ def unpickle(what: str, data: bytes) -> Any:
     Raises:
         InputError: it cannot be unpickled in this process, since a module of it cannot be imported here, most likely.
     """
-    try:
+    rest = ": put its module on the Python path of every worker, or give 'module:function'"
+    with refused(f"{what} cannot be unpickled here", rest):
         return pickle.loads(data)  # noqa: S301  from the driver, over Dask's connections
+
+
+@contextlib.contextmanager
+def refused(what: str, rest: str) -> Iterator[None]:
+    """Make whatever the user's object raises where it is only looked at an InputError: `WHAT (TypeError: ...)REST`.
+
+    Raises:
+        InputError: it raised anything, `SystemExit` and its like included, but a fault of cluster or storage.
+    """
+    try:
+        yield
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
             raise
-        raise InputError(
-            f"{what} cannot be unpickled here ({line(error)}): put its module on the Python path of every worker, or "
-            "give 'module:function'",
-            traceback.format_exc(),
-        ) from error
+        raise InputError(f"{what} ({line(error)}){rest}", traceback.format_exc()) from error
 
 
 def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a thread of an event loop, which SystemExit and its like would end.
+    """Call what calls the user's code, where SystemExit and its like would end an event loop, or the job as done.
 
     Raises:
         UserCodeError: what it raised was no `Exception`; those pass.
     """
     try:
         return function(*arguments)
-    except Exception:
-        raise
     except BaseException as error:
+        if isinstance(error, Exception) or is_interrupt(error):
+            raise
         raise UserCodeError(describe(error), traceback.format_exc()) from error
 
 
@@ -96,17 +98,23 @@ def is_interrupt(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Return one line for an exception of the user's code."""
+    return f"the user's code raised {first_line(error)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return an exception's type, and the first line of its text if it has one."""
     text = _text(error).strip().splitlines()
-    return f"the user's code raised {type(error).__name__}" + (f": {text[0]}" if text else "")
+    return type(error).__name__ + (f": {text[0]}" if text else "")
 
 
 def line(error: BaseException) -> str:
-    """Return an exception's type and text as one line."""
+    """Return an exception's type and all of its text as one line."""
     return " ".join(f"{type(error).__name__}: {_text(error)}".split())
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
+    # `__str__` of the user's exceptions is the user's code, too, and may leave like any other.
     except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
         return ""

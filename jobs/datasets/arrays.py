@@ -15,7 +15,7 @@ from jobs.datasets.column import Column
 from jobs.datasets.dataset import Dataset, check_dataset
 from jobs.datasets.file import File, open_file
 from jobs.errors import DataError
-from jobs.storage import open_storage
+from jobs.storage import locate, open_storage
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -43,8 +43,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
         FileNotFoundError: there is no such file.
         DataError: it is no such file, is truncated, lacks an array, or the data are not fit, see `check_dataset`.
     """
-    folder, slash, name = path.rpartition("/")
-    file = open_file(open_storage(folder + slash or "."), name)
+    file = open_file(*locate(path))
     try:
         with zipfile.ZipFile(io.BufferedReader(_SeekableFile(file))) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}

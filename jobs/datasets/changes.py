@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from jobs.errors import InputError, JobError
-from jobs.storage import Storage, open_storage
+from jobs.storage import Storage, locate
 
 NAME = "data.json"
 RESULT = "data"
@@ -86,7 +86,8 @@ class DataFiles:
         Raises:
             InputError: one was written meanwhile, so that the result may be of both.
         """
-        self._finish()
+        if self._thread.is_alive():
+            self._thread.join(WAIT_SECONDS)
         for old in self._notes:
             with contextlib.suppress(FileNotFoundError):
                 new = _note(old.address)
@@ -100,7 +101,7 @@ class DataFiles:
             InputError: it is not, or nobody knows.
         """
         what = f"data {new.address}" if old.address == new.address else f"data {old.address}, now {new.address},"
-        if old.digest and old.size == new.size and (digest := self._digest(new)) == old.digest:
+        if old.digest and old.size == new.size and (digest := _digest(new, self._poll)) == old.digest:
             return digest
         known = "its content differs" if old.digest or old.size != new.size else "its old content was not noted in full"
         raise InputError(
@@ -136,11 +137,6 @@ class DataFiles:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
 
-    def _finish(self) -> None:
-        """Wait a moment for digests that are not complete."""
-        if self._thread.is_alive():
-            self._thread.join(WAIT_SECONDS)
-
     def _write(self) -> None:
         self._run.write(NAME, json.dumps([asdict(note) for note in self._notes], indent=1).encode())
 
@@ -149,32 +145,33 @@ class DataFiles:
         try:
             for index, note in enumerate(self._notes):
                 if not note.digest:
-                    digest = self._digest(note)
-                    same = not self._stop.is_set() and note.same(_note(note.address))
-                    self._notes[index] = replace(note, digest=digest if same else "")
-            if not self._stop.is_set():
-                self._write()
-        except (JobError, OSError):
+                    digest = _digest(note, self._go_on)
+                    # A file that was written while it was read has a digest of neither content.
+                    if note.same(_note(note.address)):
+                        self._notes[index] = replace(note, digest=digest)
+            self._write()
+        except (_Ended, JobError, OSError):
             return
 
-    def _digest(self, note: Note) -> str:
-        """Return a digest (BLAKE2b, 32 hex digits) of a file's content as stored; of its begin only after `_stop`."""
-        digest = hashlib.blake2b(digest_size=16)
-        storage, name = _place(note.address)
-        for chunk in storage.stream(name):
-            digest.update(chunk)
-            if threading.current_thread() is not self._thread:
-                self._poll()
-            elif self._stop.is_set():
-                break
-        return digest.hexdigest()
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise _Ended
 
 
-def _place(address: str) -> tuple[Storage, str]:
-    folder, slash, name = address.rpartition("/")
-    return open_storage(folder + slash if slash else "."), name
+class _Ended(Exception):
+    """The attempt has ended; its run folder may be another driver's by now."""
+
+
+def _digest(note: Note, poll: Callable[[], None]) -> str:
+    """Return a digest (BLAKE2b, 32 hex digits) of a file's content as stored; what `poll` raises ends that."""
+    digest = hashlib.blake2b(digest_size=16)
+    storage, name = locate(note.address)
+    for chunk in storage.stream(name):
+        digest.update(chunk)
+        poll()
+    return digest.hexdigest()
 
 
 def _note(address: str) -> Note:
-    storage, name = _place(address)
+    storage, name = locate(address)
     return Note(storage.address(name), *storage.stamp(name))

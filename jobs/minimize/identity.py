@@ -13,20 +13,6 @@ from jobs.sources import check_sources, digest, home, sources
 from jobs.usercode import call
 
 
-def fingerprint(made: Made) -> dict[str, str]:
-    """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
-
-    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
-    they came from; always with the number of rows and the problem's x0.
-    """
-    problem, source = made.problem, made.source
-    parts = {"rows": _text(problem), "x0 of the problem": digest(made.x0.tobytes())}
-    if has(problem, "fingerprint"):
-        return parts
-    name = source.spec if isinstance(source, Imported) else type(problem).__qualname__
-    return parts | {"problem": name, **sources(*_code(source, problem))}
-
-
 @dataclass(frozen=True)
 class Expected:
     """What a problem must be on a worker, as the driver has it.
@@ -59,6 +45,20 @@ def expected(made: Made) -> Expected:
     """Return what the problem must be on each worker."""
     own = has(made.problem, "fingerprint")
     return Expected(_text(made.problem), {} if own else sources(*_code(made.source, made.problem)))
+
+
+def fingerprint(made: Made, here: Expected) -> dict[str, str]:
+    """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
+
+    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
+    they came from; always with the number of rows and the problem's x0.
+    """
+    problem, source = made.problem, made.source
+    parts = {"rows": here.text, "x0 of the problem": digest(made.x0.tobytes())}
+    if has(problem, "fingerprint"):
+        return parts
+    name = source.spec if isinstance(source, Imported) else type(problem).__qualname__
+    return parts | {"problem": name, **here.sources}
 
 
 def _code(source: Source, problem: Any) -> tuple[Any, ...]:

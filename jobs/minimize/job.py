@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeResult
 
 from jobs.cluster import connect
 from jobs.datasets.changes import DataFiles
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import InputError
 from jobs.log import log
 from jobs.minimize import journal as journals
 from jobs.minimize import methods, softmax
@@ -29,7 +29,7 @@ from jobs.minimize.solve import Minimization
 from jobs.progress import Reporter
 from jobs.run import Run
 from jobs.sources import digest
-from jobs.usercode import describe, is_interrupt, line
+from jobs.usercode import line, only_exceptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -144,7 +144,7 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
         InputError: SciPy does not take an option's value.
     """
     try:
-        return minimization.solve(observer.on_iteration)
+        return only_exceptions(minimization.solve, observer.on_iteration)
     except (TypeError, ValueError) as error:
         if _in_evaluation(error):
             raise
@@ -152,10 +152,6 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
         raise InputError(
             f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
-    except BaseException as error:
-        if isinstance(error, Exception) or is_interrupt(error):
-            raise
-        raise UserCodeError(describe(error), traceback.format_exc()) from error  # what SciPy asked of the user's
 
 
 def _in_evaluation(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.datasets.dataset import files_of
 from jobs.errors import DataError, InputError
 from jobs.minimize.keras_build import build, isolated
 from jobs.minimize.keras_code import CreateModel, packed, unpacked
@@ -135,7 +136,7 @@ class KerasProblem:
 
     def files(self) -> list[str]:
         """Return the paths or URLs of the data's files, as far as the data tell."""
-        return list(self.data.files()) if hasattr(self.data, "files") else []
+        return files_of(self.data)
 
     def fingerprint(self) -> str:
         """Return the identity of model, loss and data; another TensorFlow may give another, as it may other bits."""

@@ -6,7 +6,6 @@ import copyreg
 import io
 import logging
 import re
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,6 @@ import cloudpickle
 from jobs import usercode
 from jobs.errors import InputError, nearest
 from jobs.tensorflow import import_tensorflow
-from jobs.usercode import is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +52,9 @@ def packed(create_model: CreateModel, loss: Any) -> bytes:
         raise InputError(f"create_model is {create_model!r}, but must be a function or 'module:function'")
     _loss_function(loss)
     buffer = io.BytesIO()
-    try:
+    rest = ": define them at the top of a module, and open files inside the function"
+    with usercode.refused("create_model or loss cannot be sent to workers", rest):
         _Pickler(buffer).dump((create_model, loss))
-    except Exception as error:
-        raise InputError(
-            f"create_model or loss cannot be sent to workers ({type(error).__name__}: {error}): "
-            "define them at the top of a module, and open files inside the function",
-            traceback.format_exc(),
-        ) from error
     return buffer.getvalue()
 
 
@@ -72,16 +65,9 @@ def unpacked(code: bytes) -> tuple[Callable[[], Any], LossFunction]:
         InputError: what the code refers to cannot be imported in this process.
     """
     import_tensorflow()
-    try:
+    rest = "; their module must be on the Python path of the driver and of every worker"
+    with usercode.refused("create_model or loss cannot be imported here", rest):
         create_model, loss = cloudpickle.loads(code)
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-        raise InputError(
-            f"create_model or loss cannot be imported here ({type(error).__name__}: {error}); their module must be on "
-            "the Python path of the driver and of every worker",
-            traceback.format_exc(),
-        ) from error
     if isinstance(create_model, str):
         create_model = _imported(create_model)
     return create_model, _loss_function(loss)

@@ -69,9 +69,10 @@ class Objective:
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
-        what = (made.source, expected(made), blocks, on_nan)
+        here = expected(made)
+        what = (made.source, here, blocks, on_nan)
         self.sum: Sum = ClusterSum(client, *what, **options) if client else SerialSum(*what, **options)
-        self.identity = fingerprint(made)
+        self.identity = fingerprint(made, here)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._memo: dict[bytes, Vector] = {}
@@ -141,6 +142,7 @@ class Objective:
         """
         if not problems.has(self.problem, "correct"):
             return None
+        # Past the journal on purpose: a run that is given more iterations replays what the optimizer asked, in order.
         return float(self.sum(Request("correct", self._vector(theta)[None]))[0]) / self.rows
 
     def map(self, function: Callable[[Vector], Any], thetas: Iterable[Vector]) -> list[Any]:

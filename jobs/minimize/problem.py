@@ -6,8 +6,8 @@ small object that loads its data on the worker) or as `Imported("module:factory"
 
 from __future__ import annotations
 
+import functools
 import pickle
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -94,6 +94,7 @@ class Pickled:
     def __init__(self, problem: Any) -> None:
         self._problem, self._data = problem, b""
 
+    # Dask unpickles a plugin on the worker's event loop; bytes run none of the user's code there.
     def __getstate__(self) -> bytes:
         return self._data or cloudpickle.dumps(self._problem)
 
@@ -186,13 +187,11 @@ def converted(value: Any, what: str, rule: str, kind: type[JobError] = UserCodeE
         JobError: of `kind` with the text `rule`: it is of another kind; a UserCodeError that names `what`: it raised.
     """
     try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise kind(rule) from error
-    except BaseException as error:
-        if isinstance(error, JobError) or usercode.is_interrupt(error):
-            raise
-        raise UserCodeError(f"{what}: {usercode.describe(error)}", traceback.format_exc()) from error
+        return call(what, functools.partial(np.array, value, dtype=np.float64))  # type: ignore[no-any-return]
+    except UserCodeError as error:
+        if isinstance(error.__cause__, TypeError | ValueError):
+            raise kind(rule) from error.__cause__
+        raise
 
 
 def has(problem: Any, attribute: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.datasets import open_dataset
+from jobs.datasets.dataset import files_of
 from jobs.errors import DataError, InputError
 from jobs.minimize import _kernel
 from jobs.minimize._kernel import Block, Vector
@@ -131,7 +132,7 @@ class Softmax:
 
     def files(self) -> list[str]:
         """Return the paths or URLs of the data's files, as far as the data tell."""
-        return list(self.data.files()) if hasattr(self.data, "files") else []
+        return files_of(self.data)
 
     def fingerprint(self) -> str:
         """Return the identity of data and model."""

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from jobs import JOBS
+from jobs import JOBS, run
 from jobs.errors import InputError
-from jobs.sources import digest
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FILES = ("options.yaml", "result.json", "status.json")
@@ -170,6 +169,7 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-old-", dir=target.parent))
     try:
         target.replace(aside)
+        # Once more: what came between the first look and the move is in `aside` now, where nobody writes.
         may_replace(aside)
         part.replace(target)
     except BaseException:
@@ -231,7 +231,7 @@ def _files(folder: Path) -> set[str]:
 def run_id(folder: Path) -> str | None:
     """Return which run a folder holds, as result.json names it; None if it does not say so."""
     try:
-        return digest((folder / "attempts" / "0001").read_bytes())
+        return run.run_id((folder / run.FIRST).read_bytes())
     except OSError:
         told = mapping(folder / "result.json").get("run_id")
     return told if isinstance(told, str) else None

@@ -64,7 +64,7 @@ def files_of(spec: str) -> list[str]:
     """Return the paths or URLs of all files that `images_of` reads; raises as it does, but looks at no image."""
     data = open_dataset(spec)
     sets = [data, *filter(None, [_test_set(spec, data)])]
-    return list(dict.fromkeys(column.address for one in sets for column in (one.features, one.labels)))
+    return [file for one in sets for file in one.files()]
 
 
 def _read(spec: str) -> Images:

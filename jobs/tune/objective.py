@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import pickle
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -53,25 +51,8 @@ class Pickled:
         Raises:
             InputError: it cannot be unpickled in this process.
         """
-        todo = "put its module on the Python path of every worker, or give 'module:function'"
-        with _refused("the objective cannot be unpickled here", todo):
-            function: Function = pickle.loads(self.data)  # noqa: S301  from the driver, over Dask's connections
+        function: Function = usercode.unpickle("the objective", self.data)
         return function
-
-
-@contextlib.contextmanager
-def _refused(what: str, todo: str) -> Iterator[None]:
-    """Make whatever the user's object raises when it is looked at an error for people, `SystemExit` and its like too.
-
-    Raises:
-        InputError: it raised.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if usercode.is_interrupt(error):
-            raise
-        raise InputError(f"{what} ({usercode.line(error)}): {todo}", traceback.format_exc()) from error
 
 
 Source: TypeAlias = Imported | Pickled
@@ -89,8 +70,8 @@ def source_of(objective: Any) -> Source:
         wants_trial(source(), f"--objective {objective}")
         return source
     wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
-    todo = "make what it uses inside it, or give 'module:function'"
-    with _refused(f"objective {name_of(objective)} cannot be pickled", todo):
+    rest = ": make what it uses inside it, or give 'module:function'"
+    with usercode.refused(f"objective {name_of(objective)} cannot be pickled", rest):
         data = cloudpickle.dumps(objective)
     if len(data) > PICKLE_LIMIT:
         raise InputError(
@@ -104,7 +85,7 @@ def name_of(objective: Any) -> str:
     """Return what an objective is called: module:function."""
     if isinstance(objective, str):
         return objective
-    with _refused("objective does not say what it is called", "give a plain function"):
+    with usercode.refused("objective does not say what it is called", ": give a plain function"):
         name = getattr(objective, "__qualname__", type(objective).__qualname__)
         return f"{getattr(objective, '__module__', None) or '?'}:{name}"
 
@@ -123,7 +104,7 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
     Raises:
         InputError: it takes no argument, or needs more than two, or does not let itself be asked.
     """
-    with _refused(f"{where} does not say what arguments it takes", "give a plain function"):
+    with usercode.refused(f"{where} does not say what arguments it takes", ": give a plain function"):
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):

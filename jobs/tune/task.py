@@ -15,9 +15,12 @@ from jobs.storage import open_storage
 from jobs.tune.checkpoint import Checkpoint
 from jobs.tune.objective import Function, Source, finite, scores, wants_trial
 from jobs.tune.trial import Link, Signal, Stop, Trial
+from jobs.usercode import first_line
 
 KEPT = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
+SHOWN = 300
+"""Characters of an exception's text that are told."""
 DETAILS = 20_000
 """Characters of a traceback that are kept: its end says most."""
 
@@ -109,11 +112,8 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
 
 
 def _line(error: BaseException) -> str:
-    try:
-        text = str(error).strip().splitlines()
-    except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
-        text = []
-    return type(error).__name__ + (f": {text[0][:300]}" if text else "")
+    kind = type(error).__name__
+    return first_line(error)[: len(f"{kind}: ") + SHOWN]
 
 
 def clean(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.datasets import changes
 from jobs.datasets.changes import NAME, DataFiles
 from jobs.errors import InputError, Stopped
 from jobs.storage import Storage, open_storage
@@ -35,7 +36,7 @@ def test_unchanged_files_are_not_read(run: Storage, storage: Storage, monkeypatc
     storage.write("x.npy", CONTENT)
     _attempt(run, storage.address("x.npy"))
     assert len(json.loads(run.read(NAME))[0]["digest"]) == 32
-    monkeypatch.setattr(DataFiles, "_digest", None)
+    monkeypatch.setattr(changes, "_digest", None)
     _attempt(run, storage.address("x.npy"))
 
 

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from changing import TEXT
 from release import Claim, driver_job
 from watched import Watched
 
-PROBLEM = """
-import numpy as np
-
-class Parabola:
-    rows, block_rows = 10, 4
-
-    def x0(self):
-        return np.ones(2)
-
-    def load(self, start, stop):
-        return stop - start
-
-    def value_and_grad(self, theta, rows):
-        return rows * float(theta @ theta) + {more}, 2 * rows * theta
-
-problem = Parabola
-"""
 OBJECTIVE = """
 SPACE = {{"x": {{"uniform": [0, 1]}}}}
 
@@ -43,13 +27,13 @@ def _wait(watched: Watched, chart: str, claim: Claim, **values: Any) -> tuple[in
 
 def test_an_edited_problem(watched: Watched, claim: Claim) -> None:
     """An upgrade with the same code shows the result again; one with other code ends with 2 and leaves it."""
-    values = {"job": {"problem": "edited:problem"}, "code": {"edited.py": PROBLEM.format(more=0)}}
+    values = {"job": {"problem": "edited:problem"}, "code": {"edited.py": TEXT.format(more="")}}
     code, _, log = _wait(watched, "minimize", claim, **values)
     assert (code, "converged: " in log) == (0, True), log
     before = claim.read("pinned/result.json")
     code, _, log = _wait(watched, "minimize", claim, **values, deadlines={"start": 599})
     assert (code, "converged" in log) == (0, True), log
-    code, told, log = _wait(watched, "minimize", claim, **values | {"code": {"edited.py": PROBLEM.format(more=3)}})
+    code, told, log = _wait(watched, "minimize", claim, **values | {"code": {"edited.py": TEXT.format(more="+ 3")}})
     assert code == 2, log
     assert "belongs to another run: source of edited.py was" in told
     assert claim.read("pinned/result.json") == before
