@@ -57,8 +57,8 @@ class Dataset:
         return self.features.read(start, stop), self.labels.read(start, stop).astype(np.int64, copy=False)
 
     def files(self) -> list[str]:
-        """Return the paths or URLs of the files that the rows are read from."""
-        return [column.address for column in (self.features, self.labels)]
+        """Return the paths or URLs of the files that the rows are read from, each once."""
+        return list(dict.fromkeys(column.address for column in (self.features, self.labels)))
 
     def fingerprint(self) -> str:
         """Return 32 hex digits (BLAKE2b) that name the data, wherever they lie: shapes, types and the files' content.
