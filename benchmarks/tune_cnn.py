@@ -20,9 +20,10 @@ from benchmarks.report import Table, Target, spread
 from benchmarks.rounds import wait_until_quiet
 from jobs import connect
 from jobs.tune import Study, cnn
-from jobs.tune.cnn_data import images_of
+from jobs.tune.cnn.images import images_of
+from jobs.tune.cnn.objective import Settings
 
-FULL = cnn.Settings.model_fields["epochs"].default
+FULL = Settings.model_fields["epochs"].default
 SPEED = """\
 The shipped network on the shipped digits, {rounds} rounds in which all take their turns on the same workers; each has
 run some trials there before. "one trial" has so many epochs and runs in one process; its hyperparameters change with

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.release.values import SET_BY_CHART, Values
-from jobs.release.values_parts import Section
+from jobs.release.plan.values import SET_BY_CHART, Values
+from jobs.release.plan.values_parts import Section
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -19,8 +19,8 @@ Options = type[BaseModel]
 def values_yaml(options: Options, chart: str) -> str:
     """Return values.yaml: each value's default, with its description above it."""
     lines = [
-        f"# Values of the chart {chart}. Written by charts/generate.py from jobs/release/values.py and the options of",
-        "# the job; a key that is not here is refused.",
+        f"# Values of the chart {chart}. Written by charts/generate.py from jobs/release/plan/values.py and",
+        "# the job's options; a key that is not here is refused.",
     ]
     for path, description, default in _entries(Values, options):
         indent = "  " * (len(path) - 1)

@@ -3,8 +3,8 @@
     python charts/generate.py            write them
     python charts/generate.py --check    write nothing; name each file that is not as it would be written, and exit 1
 
-A chart `charts/JOB` is generated from `jobs.JOB.options.Options` and `jobs.release.values.Values`. A manifest is the
-hand-written `k8s/sources/NAME.head.yaml`, followed by what `helm template` makes of `k8s/sources/NAME.values.yaml`.
+A chart `charts/JOB` is generated from `jobs.JOB.options.Options` and `jobs.release.plan.values.Values`. A manifest is
+the hand-written `k8s/sources/NAME.head.yaml`, followed by what `helm template` makes of `k8s/sources/NAME.values.yaml`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.errors import ClusterError, DataError, InputError, JobError, Stopped, UserCodeError
 
 if TYPE_CHECKING:
-    from jobs.cluster import connect
+    from jobs.cluster.connect import connect
 
 JOBS = ("minimize", "tune")
 """The jobs' names: each is a folder here, a command, a chart, and a module of `jobs.report` that says what it adds."""
@@ -21,7 +21,7 @@ __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "Us
 def __getattr__(name: str) -> Any:
     """Import Dask only for those who connect: it takes a second or more."""
     if name == "connect":
-        from jobs.cluster import connect
+        from jobs.cluster.connect import connect
 
         return connect
     raise AttributeError(f"module 'jobs' has no attribute {name!r}")

@@ -117,7 +117,7 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
 
 def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
     from jobs.options import parse
-    from jobs.show import show_result
+    from jobs.runs.show import show_result
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
     job, own, summary = (importlib.import_module(f"jobs.{name}.{part}") for part in ("job", "options", "summary"))
@@ -127,8 +127,8 @@ def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
     try:
         result = job.run(options)
         if log_result:
-            from jobs.log import log
-            from jobs.run import as_yaml
+            from jobs.runs.log import log
+            from jobs.runs.run import as_yaml
 
             log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
             # The line is on standard error, the summary on standard output: no flush orders two pipes.
@@ -152,7 +152,7 @@ def _report(arguments: Sequence[str]) -> int:
 
 
 def _show(arguments: Sequence[str]) -> int:
-    from jobs.show import show
+    from jobs.runs.show import show
 
     if not _is_run(arguments):
         text = "Prints how a run stands. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from jobs.errors import InputError
-from jobs.identity import SOURCE
+from jobs.runs.identity import SOURCE
 
 THIS = __name__.partition(".")[0]
 MODULES = 1000

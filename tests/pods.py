@@ -50,18 +50,18 @@ class Pods:
     def scheduler(self, identity: str = "space/fit/1", **environment: str) -> subprocess.Popen[bytes]:
         """Start the scheduler."""
         arguments = ("--id", identity, "--port", self.port, "--dashboard-port", 0)
-        return self.start("scheduler", "jobs.scheduler", *arguments, **environment)
+        return self.start("scheduler", "jobs.pods.scheduler", *arguments, **environment)
 
     def worker(self, name: str = "worker", *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         place = ("--scheduler", environment.pop("address", self.address), "--id", "space/fit/1", "--port", 0)
-        return self.start(name, "jobs.worker", *place, "--name", name, *arguments, **environment)
+        return self.start(name, "jobs.pods.worker", *place, "--name", name, *arguments, **environment)
 
     def driver(self, options: dict[str, object], **environment: str) -> subprocess.Popen[bytes]:
         """Start a driver of the minimize job with the release's options."""
         place = {"job": "minimize", "run": str(self.folder / "run"), "scheduler": self.address, "workers": 1}
         (self.folder / "job.yaml").write_text(yaml.safe_dump({**place, **options}))
-        return self.start("driver", "jobs.driver", "minimize", "--config", self.folder / "job.yaml", **environment)
+        return self.start("driver", "jobs.pods.driver", "minimize", "--config", self.folder / "job.yaml", **environment)
 
     def log(self, name: str) -> str:
         """Return what a process has written so far."""

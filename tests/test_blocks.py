@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from jobs.blocks import Blocks, CanonicalSum, intersect, length, numbers, subtract
+from jobs.sharding.blocks import Blocks, TreeSum, intersect, length, numbers, subtract
 
 
 def _vectors(count: int) -> list[np.ndarray]:
@@ -32,10 +32,10 @@ def test_any_split_and_order_gives_the_bits_of_the_tree(count: int) -> None:
     expected = _reference(vectors, 0, max(count - 1, 0).bit_length())
     generator = np.random.default_rng(1)
     for holders in (1, 2, 3, 7):
-        total = CanonicalSum(count)
+        total = TreeSum(count)
         owner = generator.integers(0, holders, count)
         for holder in generator.permutation(holders):
-            part = CanonicalSum(count)
+            part = TreeSum(count)
             for block in generator.permutation(np.flatnonzero(owner == holder)):
                 part.add(0, int(block), vectors[block].copy())
             for node in part.nodes():
@@ -47,7 +47,7 @@ def test_any_split_and_order_gives_the_bits_of_the_tree(count: int) -> None:
 def test_threads_may_add_at_once() -> None:
     """Eight threads adding to one sum give the same bits as one."""
     vectors = _vectors(500)
-    total = CanonicalSum(500)
+    total = TreeSum(500)
     barrier = threading.Barrier(8)
 
     def add(first: int) -> None:
@@ -63,7 +63,7 @@ def test_threads_may_add_at_once() -> None:
 def test_vectors_from_the_network_may_be_read_only() -> None:
     """Nodes that cannot be written to are added all the same."""
     vectors = _vectors(4)
-    total = CanonicalSum(4)
+    total = TreeSum(4)
     for block, vector in enumerate(vectors):
         frozen = vector.copy()
         frozen.flags.writeable = False
@@ -73,7 +73,7 @@ def test_vectors_from_the_network_may_be_read_only() -> None:
 
 def test_missing_names_the_blocks_without_a_node() -> None:
     """What no node covers is told as runs."""
-    total = CanonicalSum(10)
+    total = TreeSum(10)
     for block in (0, 1, 4, 9):
         total.add(0, block, np.ones(1))
     assert total.missing() == [(2, 4), (5, 9)]
@@ -81,7 +81,7 @@ def test_missing_names_the_blocks_without_a_node() -> None:
 
 def test_contiguous_blocks_need_few_nodes() -> None:
     """A run of blocks is held as at most 2 log2(blocks) vectors."""
-    total = CanonicalSum(1000)
+    total = TreeSum(1000)
     for block in range(17, 983):
         total.add(0, block, np.ones(1))
     assert len(total.nodes()) <= 2 * 10

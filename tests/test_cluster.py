@@ -10,7 +10,7 @@ import pytest
 from distributed import LocalCluster
 
 from jobs import connect
-from jobs.cluster import _local
+from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, InputError
 
 

@@ -17,8 +17,8 @@ from jobs.cli import main
 from jobs.errors import InputError
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
-from jobs.run import Run
-from jobs.show import show
+from jobs.runs.run import Run
+from jobs.runs.show import show
 
 MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 DEEP = b"[" * 100_000

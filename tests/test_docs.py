@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.minimize.methods import METHODS, Method
+from jobs.minimize.optimize.methods import METHODS, Method
 from jobs.minimize.options import Options as MinimizeOptions
 from jobs.options import JobOptions
 from jobs.tune.options import Options as TuneOptions

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from jobs import connect
+from jobs.cluster.resources import share, visible
 from jobs.errors import InputError
-from jobs.gpus import share, visible
 
 NAMED = {"0,1": ["0", "1"], "3": ["3"], "": [], "-1": [], "GPU-a, GPU-b": ["GPU-a", "GPU-b"]}
 
@@ -23,7 +23,7 @@ def test_cuda_visible_devices_names_them(named: str, devices: list[str], monkeyp
 def test_without_it_all_of_the_drivers_devices_are_used(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NVIDIA's driver has a folder for each device."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("jobs.gpus.DRIVER", tmp_path)
+    monkeypatch.setattr("jobs.cluster.resources.DRIVER", tmp_path)
     assert visible() == []
     for device in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / device).mkdir()

@@ -18,7 +18,7 @@ from certificates import write_certificates
 from distributed import Client
 from pods import Pods, pods_in
 
-import jobs.worker
+import jobs.pods.worker
 from jobs import connect
 from jobs.errors import ClusterError, TooFewWorkers
 from jobs.minimize.job import run
@@ -124,7 +124,7 @@ def test_a_run_that_goes_on_takes_fewer_workers(pods: Pods) -> None:
         connect(pods.address, workers=2, workers_timeout=3),
     ):
         pass
-    with connect(pods.address, workers=2, workers_timeout=20, enough_after=1) as client:
+    with connect(pods.address, workers=2, workers_timeout=20, degraded_start_after=1) as client:
         assert len(client.scheduler_info()["workers"]) == 1
 
 
@@ -232,9 +232,9 @@ def test_another_release_is_not_joined(pods: Pods) -> None:
 
 def test_mistakes_are_one_line(pods: Pods) -> None:
     """Bad options of worker and scheduler exit with 2 and one line."""
-    assert pods.start("a", "jobs.worker", "--scheduler", "tcp://x:1", "--threads", "0").wait(20) == 2
+    assert pods.start("a", "jobs.pods.worker", "--scheduler", "tcp://x:1", "--threads", "0").wait(20) == 2
     assert pods.log("a") == "dask-jobs: error: --threads is '0', but must be greater than 0\n"
-    assert pods.start("b", "jobs.scheduler", "--prt", "1").wait(20) == 2
+    assert pods.start("b", "jobs.pods.scheduler", "--prt", "1").wait(20) == 2
     assert "--prt: there is no such option; did you mean '--port'?" in pods.log("b")
 
 
@@ -276,9 +276,9 @@ def test_of_two_addresses_the_living_one_is_joined(pods: Pods, monkeypatch: pyte
         return hosts
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", two_hosts)
-    monkeypatch.setattr(jobs.worker, "_ask", partial(_only, "127.0.0.1", jobs.worker._ask))
-    options = jobs.worker.Options(scheduler=f"tcp://fit-driver:{pods.port}", id="space/fit/1")
-    assert asyncio.run(jobs.worker._look(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
+    monkeypatch.setattr(jobs.pods.worker, "_ask", partial(_only, "127.0.0.1", jobs.pods.worker._ask))
+    options = jobs.pods.worker.Options(scheduler=f"tcp://fit-driver:{pods.port}", id="space/fit/1")
+    assert asyncio.run(jobs.pods.worker._look(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
 
 
 async def _only(living: str, ask: Callable[..., Any], address: str, identity: str) -> str | None:

@@ -13,7 +13,7 @@ import yaml
 
 from jobs.errors import ClusterError, InputError, Stopped, Superseded
 from jobs.options import JobOptions
-from jobs.run import Run, as_json
+from jobs.runs.run import Run, as_json
 from jobs.storage import Storage
 
 

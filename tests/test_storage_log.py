@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs import storage_s3_log
 from jobs.errors import UserCodeError
 from jobs.storage import MIB, Storage, open_storage
-from jobs.storage_s3 import S3Storage
+from jobs.storage import s3_log as storage_s3_log
+from jobs.storage.s3 import S3Storage
 
 
 def log_bytes(storage: Storage, name: str) -> bytes:

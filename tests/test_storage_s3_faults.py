@@ -8,9 +8,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from storage_tools import USES, Replies, failure
 
-from jobs import storage_s3
 from jobs.errors import ClusterError, InputError, UserCodeError
 from jobs.storage import open_storage
+from jobs.storage import s3 as storage_s3
 
 every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
 

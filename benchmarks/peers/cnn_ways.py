@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from jobs.tune import cnn, cnn_step
-from jobs.tune.cnn_data import images_of
+from jobs.tune import cnn
+from jobs.tune.cnn import training as cnn_step
+from jobs.tune.cnn.images import images_of
 from jobs.tune.keras import Report
 
 SHARED = "ours: one compiled step a process"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from jobs.run import Run
-from jobs.tune.job import open_book, plan, read
+from jobs.runs.run import Run
+from jobs.tune.job import open_recorder, plan, read
 from jobs.tune.options import Options
-from jobs.tune.outcome import Outcome
+from jobs.tune.records.outcome import Outcome
 
 OBJECTIVE = "benchmarks.peers.tune_goes_on:trial"
 SPACE = {"x": {"uniform": [0, 1]}, "y": {"log": [1e-6, 10]}, "z": {"integer": [30, 100]}}
@@ -27,13 +27,13 @@ def main() -> None:
     checked, run = plan(study), Run(str(study.run), "tune", study)
     recorded = read(checked, run)
     run.start()
-    with open_book(checked, run, recorded) as book:
+    with open_recorder(checked, run, recorded) as recorder:
         for number in range(trials):
-            ticket = book.ask()
+            ticket = recorder.ask()
             value = float(ticket.params["x"])
-            stop = any(book.report(number, step, value * step) for step in range(1, STEPS + 1))
+            stop = any(recorder.report(number, step, value * step) for step in range(1, STEPS + 1))
             end = Outcome("pruned") if stop else Outcome("complete", (value,), worker="tcp://127.0.0.1:12345")
-            book.tell(number, end, number / 10)
+            recorder.tell(number, end, number / 10)
     print("{}")
 
 

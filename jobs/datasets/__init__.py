@@ -5,6 +5,6 @@ path or in S3. What it returns holds no data: it goes to the workers, and each r
 """
 
 from jobs.datasets.dataset import Dataset
-from jobs.datasets.opening import open_dataset
+from jobs.datasets.open import open_dataset
 
 __all__ = ["Dataset", "open_dataset"]

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from jobs.datasets.column import Column
 from jobs.datasets.dataset import Dataset, check_dataset
-from jobs.datasets.file import File, open_file
+from jobs.datasets.ranged_file import File, open_file
 from jobs.errors import DataError
 from jobs.storage import locate, open_storage
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.file import File
+from jobs.datasets.ranged_file import File
 from jobs.errors import DataError
 
 

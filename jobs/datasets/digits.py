@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.datasets.dataset import Dataset
 from jobs.datasets.idx import from_files
-from jobs.storage_local import LocalStorage
+from jobs.storage.local import LocalStorage
 
 
 class PackageFolder(LocalStorage):

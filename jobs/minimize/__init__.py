@@ -5,7 +5,7 @@ problems: `softmax`, `keras` (any Keras model), or any object as `Problem` descr
 """
 
 from jobs.minimize.objective import Objective
-from jobs.minimize.problem import Problem
-from jobs.minimize.solve import minimize
+from jobs.minimize.optimize.minimize import minimize
+from jobs.minimize.problems.base import Problem
 
 __all__ = ["Objective", "Problem", "minimize"]

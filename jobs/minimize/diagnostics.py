@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective
-from jobs.minimize.observer import Observer
 
 OVERHEAD = 0.3
 """Share of an evaluation that is not computation above which advice is given."""

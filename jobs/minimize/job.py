@@ -13,30 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from jobs.cluster import connect
+from jobs.cluster.connect import connect
 from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError
-from jobs.log import log
 from jobs.minimize import journal as journals
-from jobs.minimize import methods, softmax
+from jobs.minimize import softmax
 from jobs.minimize.journal import Journal
+from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective
-from jobs.minimize.observer import Observer
+from jobs.minimize.optimize import methods
+from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
-from jobs.minimize.problem import Made, files, make
-from jobs.minimize.solve import Minimization
-from jobs.progress import Reporter
-from jobs.run import Run
+from jobs.minimize.problems.base import CheckedProblem, files, make
+from jobs.runs.console import Reporter
+from jobs.runs.log import log
+from jobs.runs.run import Run
 from jobs.sources import digest
 from jobs.usercode import line, only_exceptions
 
 if TYPE_CHECKING:
     from distributed import Client
 
-GOES_ON_SECONDS = 30.0
+DEGRADED_START_SECONDS = 30.0
 """How long a run that goes on waits for as many workers as it began with; then those that are there are enough."""
-SUMS = ("jobs.minimize.cluster_sum", "jobs.minimize.sums")
+SUMS = ("jobs.minimize.evaluate.distributed", "jobs.minimize.evaluate.evaluator")
 Vector = NDArray[np.float64]
 WARM = "warm.npy"
 LIMITS = ("maxiter", "maxfun", "maxfev")
@@ -65,7 +66,7 @@ def run(options: Options) -> dict[str, Any]:
             raise
 
 
-def _ended(options: Options, folder: Run, problem: Made, data: DataFiles) -> dict[str, Any] | None:
+def _ended(options: Options, folder: Run, problem: CheckedProblem, data: DataFiles) -> dict[str, Any] | None:
     """Return the result of a run that has ended with these options, after a look whether it is this run's.
 
     Raises:
@@ -95,7 +96,7 @@ def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
         journals.check_identity(f"the result in {folder.url}", before, identity)
 
 
-def problem_of(options: Options) -> Made:
+def problem_of(options: Options) -> CheckedProblem:
     """Return the problem that the options name, made here.
 
     Raises:
@@ -104,7 +105,7 @@ def problem_of(options: Options) -> Made:
     return make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
-def _attempt(options: Options, folder: Run, problem: Made, data: DataFiles) -> dict[str, Any]:
+def _attempt(options: Options, folder: Run, problem: CheckedProblem, data: DataFiles) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
     with contextlib.ExitStack() as stack:
         reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
@@ -171,12 +172,12 @@ def _cluster(options: Options, folder: Run) -> Iterator[Client | None]:
         threads=options.threads,
         connect_timeout=options.connect_timeout,
         workers_timeout=options.workers_timeout,
-        enough_after=GOES_ON_SECONDS if folder.storage.list("attempts/") else None,
+        degraded_start_after=DEGRADED_START_SECONDS if folder.storage.list("attempts/") else None,
     ) as client:
         yield client
 
 
-def _objective(options: Options, folder: Run, client: Client | None, problem: Made) -> Objective:
+def _objective(options: Options, folder: Run, client: Client | None, problem: CheckedProblem) -> Objective:
     limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
     return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, poll=folder.poll, **limits)
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError
-from jobs.identity import differences, is_code
+from jobs.runs.identity import differences, is_code
 from jobs.storage import Storage
 
 Vector = NDArray[np.float64]

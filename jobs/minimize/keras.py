@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from jobs.datasets.dataset import files_of
 from jobs.errors import DataError, InputError
-from jobs.minimize.keras_build import build, isolated
-from jobs.minimize.keras_code import CreateModel, packed, unpacked
-from jobs.minimize.keras_replica import Replica, Spec, replica_of
-from jobs.minimize.problem import DEFAULT_BLOCK_ROWS, check_theta
-from jobs.tensorflow import import_tensorflow
+from jobs.keras.build import build, isolated
+from jobs.keras.runtime import import_tensorflow
+from jobs.keras.serialization import CreateModel, packed, unpacked
+from jobs.minimize.problems.base import DEFAULT_BLOCK_ROWS, check_theta
+from jobs.minimize.problems.keras_replica import Replica, Spec, replica_of
 
 Vector = NDArray[np.float64]
 BlockData = tuple[Any, Any]
@@ -100,7 +100,7 @@ def _opened(data: Any, classes: int | None) -> tuple[Any, NDArray[Any], NDArray[
 
 @dataclass(frozen=True)
 class KerasProblem:
-    """A Keras model's loss as a problem (see `jobs.minimize.problem.Problem`); made by `problem`, small when pickled.
+    """A Keras model's loss as a problem (see `jobs.minimize.Problem`); made by `problem`, small when pickled.
 
     Its methods may be called from several threads at once; they share the process's one replica.
 

@@ -10,15 +10,15 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
-from jobs.blocks import Blocks
 from jobs.errors import InputError
-from jobs.minimize import problem as problems
-from jobs.minimize.cluster_sum import ClusterSum
-from jobs.minimize.evaluation import Kind, OnNan, Request
-from jobs.minimize.identity import expected, fingerprint
+from jobs.minimize.evaluate.distributed import DaskEvaluator
+from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
+from jobs.minimize.evaluate.request import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
-from jobs.minimize.sums import SerialSum, Sum
-from jobs.minimize.wall import wall
+from jobs.minimize.optimize.penalty import wall
+from jobs.minimize.problems import base as problems
+from jobs.minimize.problems.identity import expected, fingerprint
+from jobs.sharding.blocks import Blocks
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
@@ -35,11 +35,11 @@ class Objective:
 
     Args:
         client: a synchronous Dask client, or None.
-        problem: an object as `jobs.minimize.problem.Problem` describes, "module:factory", or what `make` made of one.
+        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `make` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
-            callable returns what makes a line search back off, see `jobs.minimize.wall`.
-        options: of `ClusterSum`: workers_timeout, timeout, poll.
+            callable returns what makes a line search back off, see `jobs.minimize.optimize.penalty`.
+        options: of `DaskEvaluator`: workers_timeout, timeout, poll.
 
     Attributes:
         journal: where answers are replayed from and recorded; None for neither.
@@ -60,7 +60,7 @@ class Objective:
         on_nan: OnNan = "fail",
         **options: Any,
     ) -> None:
-        made = problem if isinstance(problem, problems.Made) else problems.make(problem)
+        made = problem if isinstance(problem, problems.CheckedProblem) else problems.make(problem)
         self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
@@ -71,7 +71,7 @@ class Objective:
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
         what = (made.source, here, blocks, on_nan)
-        self.sum: Sum = ClusterSum(client, *what, **options) if client else SerialSum(*what, **options)
+        self.sum: Evaluator = DaskEvaluator(client, *what, **options) if client else SerialEvaluator(*what, **options)
         self.identity = fingerprint(made, here)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0

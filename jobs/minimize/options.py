@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from jobs.minimize.methods import METHODS
+from jobs.minimize.optimize.methods import METHODS
 from jobs.options import JobOptions
 
 Pair = tuple[float | None, float | None]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from jobs.cluster import versions
+from jobs.cluster.connect import versions
 from jobs.errors import UserCodeError
 from jobs.minimize import softmax
 from jobs.minimize.diagnostics import diagnose
+from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective, Vector
-from jobs.minimize.observer import Observer
-from jobs.minimize.problem import NAMED, names
-from jobs.run import Run
+from jobs.minimize.problems.base import NAMED, names
+from jobs.runs.run import Run
 
 
 def finish(

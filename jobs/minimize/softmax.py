@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from jobs.datasets import open_dataset
 from jobs.datasets.dataset import files_of
 from jobs.errors import DataError, InputError
-from jobs.minimize import _kernel
-from jobs.minimize._kernel import Block, Vector
+from jobs.minimize.problems import softmax_kernel
+from jobs.minimize.problems.softmax_kernel import Block, Vector
 
 DType = Literal["float64", "float32"]
 
@@ -110,7 +110,7 @@ class Softmax:
         at most 8,192. 1,024 for 784 features and 10 classes.
         """
         many = min(max(2**20 // self.features, 32 * self.data.classes), 8192)
-        return _kernel.power_of_two(min(many, max(self.rows // 8, 128)))
+        return softmax_kernel.power_of_two(min(many, max(self.rows // 8, 128)))
 
     def x0(self) -> Vector:
         """Return zeros, (n,) float64 with n = classes * (features + 1)."""
@@ -118,7 +118,7 @@ class Softmax:
 
     def weights(self, theta: Vector) -> tuple[Vector, Vector]:
         """Return views of theta, (n,): weights (features, classes) and biases (classes,)."""
-        weights, biases = _kernel.split(theta, self.features)
+        weights, biases = softmax_kernel.split(theta, self.features)
         return weights.T, biases
 
     def penalized(self) -> NDArray[np.bool_]:
@@ -152,22 +152,22 @@ class Softmax:
                 f"label of row {start + wrong[0]:,} is {y[wrong[0]]}, but must be 0 to {classes - 1}; "
                 "give the right number of classes"
             )
-        rows = _kernel.aligned((stop - start, self.features), self.dtype)
+        rows = softmax_kernel.aligned((stop - start, self.features), self.dtype)
         np.multiply(x.reshape(rows.shape), self.data.scale, out=rows, dtype=rows.dtype, casting="same_kind")
         return Block(rows, y.astype(np.min_scalar_type(classes - 1)))
 
     def value_and_grad(self, theta: Vector, data: Block) -> tuple[float, Vector]:
         """Return loss and gradient, (n,) float64, summed over the rows of a block."""
-        return _kernel.value_and_grad(theta, data)
+        return softmax_kernel.value_and_grad(theta, data)
 
     def hessp(self, theta: Vector, v: Vector, data: Block) -> Vector:
         """Return the Hessian's product with `v`, (n,) float64, summed over the rows of a block."""
-        return _kernel.hessp(theta, v, data)
+        return softmax_kernel.hessp(theta, v, data)
 
     def hess(self, theta: Vector, data: Block) -> Vector:
         """Return the Hessian, (n, n) float64, summed over the rows of a block."""
-        return _kernel.hess(theta, data)
+        return softmax_kernel.hess(theta, data)
 
     def correct(self, theta: Vector, data: Block) -> int:
         """Return how many rows of a block have their own class's score as the largest."""
-        return _kernel.correct(theta, data)
+        return softmax_kernel.correct(theta, data)

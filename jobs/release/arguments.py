@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from jobs.errors import InputError, nearest
-from jobs.release.client import Cluster
+from jobs.release.api.client import Cluster
 
 
 class Parser(argparse.ArgumentParser):

@@ -37,9 +37,9 @@ or data (or no such release), 3 the cluster failed, 4 stopped""",
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parsed(parser, arguments)
-    from jobs.release.reading import read
-    from jobs.release.show import as_json, show
-    from jobs.release.state import release_state
+    from jobs.release.api.snapshot import read
+    from jobs.release.status.show import as_json, show
+    from jobs.release.status.state import release_state
 
     objects, run = read(cluster_of(options), options.release)
     release = release_state(objects, run)
@@ -73,8 +73,8 @@ start in deadlines.start, after which the release is stopped; 2 also when there 
     parser.add_argument("--timeout", type=seconds, help="seconds to wait at most (default: as long as it takes)")
     parser.add_argument("--no-fetch", action="store_true", help="do not bring the result to this machine")
     options = parsed(parser, arguments)
-    from jobs.release.screen import Screen
-    from jobs.release.wait import Wait
+    from jobs.release.actions.wait import Wait
+    from jobs.release.actions.wait_view import Screen
 
     try:
         with Screen(options.release) as screen:
@@ -100,8 +100,8 @@ def logs(arguments: Sequence[str]) -> int:
     _add_log_options(parser)
     options = parsed(parser, arguments)
     role = _role(options)
-    from jobs.release import logs as written
-    from jobs.release.reading import read
+    from jobs.release.actions import logs as written
+    from jobs.release.api.snapshot import read
 
     cluster = cluster_of(options)
     try:
@@ -149,7 +149,7 @@ exit codes: 0 no pod is left (also when it had ended already), 2 no such release
 130 Ctrl-C: what has been asked for goes on in the cluster; the same command does the rest""",
     )
     options = parsed(parser, arguments)
-    from jobs.release.cancel import cancel as stop
+    from jobs.release.actions.cancel import cancel as stop
 
     try:
         return stop(cluster_of(options), options.release)
@@ -180,7 +180,7 @@ def fetch(arguments: Sequence[str]) -> int:
         "--force", action="store_true", help="replace a run folder that is there, if all in it is a run's"
     )
     options = parsed(parser, arguments)
-    from jobs.release.fetch import fetch as bring
+    from jobs.release.actions.fetch import fetch as bring
 
     cluster = cluster_of(options)
     try:
@@ -216,7 +216,7 @@ exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
     parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")
     add_cluster(parser)
     options = parsed(parser, arguments)
-    from jobs.release.plan import show_plan
+    from jobs.release.plan.plan import show_plan
 
     show_plan(options)
     return 0

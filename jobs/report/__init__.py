@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from jobs import JOBS
 from jobs.errors import InputError
-from jobs.report.folder import read_run, readable
-from jobs.report.general import given, head, how_to_go_on, options, versions
 from jobs.report.page import page
+from jobs.report.sections import given, head, how_to_go_on, options, versions
+from jobs.runs.folder import read_run, readable
 
 if TYPE_CHECKING:
     from jobs.report.content import JobReport
@@ -34,7 +34,7 @@ def write_report(storage: Storage) -> str:
     run = read_run(storage)
     if run.job not in JOBS:
         raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {', '.join(JOBS)}")
-    job: JobReport = importlib.import_module(f"jobs.report.{run.job}").REPORT
+    job: JobReport = importlib.import_module(f"jobs.{run.job}.report.content").REPORT
     with readable(storage.url, "result.json", "status.json"):
         content = job.content(run, storage)
         changed = given(run, job.options)

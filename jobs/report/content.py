@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jobs.options import JobOptions
-    from jobs.report.folder import RunFolder
     from jobs.report.page import Section
+    from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
 

@@ -10,7 +10,7 @@ from bokeh.embed import components
 from bokeh.resources import Resources
 from markupsafe import Markup
 
-from jobs.report.style import CSS, THEME
+from jobs.report.theme import CSS, THEME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

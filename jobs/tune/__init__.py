@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobs.tune import space
-from jobs.tune.trial import Stop, Trial
+from jobs.tune.trials.trial import Stop, Trial
 
 if TYPE_CHECKING:
     from jobs.tune.study import Study

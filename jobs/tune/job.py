@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
-from jobs.cluster import connect, versions
+from jobs.cluster.connect import connect, versions
 from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError, JobError, UserCodeError
-from jobs.log import log
-from jobs.run import Run
-from jobs.tune import journal as journals
-from jobs.tune.book import Book, check_recorded
-from jobs.tune.identity import code_of, codes_text, is_same
-from jobs.tune.journal import Journal, Recorded
-from jobs.tune.live import LiveTable
-from jobs.tune.observer import Observer
+from jobs.runs.log import log
+from jobs.runs.run import Run
+from jobs.tune.display.live_table import LiveTable
+from jobs.tune.display.monitor import Observer
 from jobs.tune.options import Options
 from jobs.tune.plan import Plan, plan
-from jobs.tune.pool import Pool
-from jobs.tune.pruners import make_pruner
-from jobs.tune.result import check_result
-from jobs.tune.rules import Limits, Rules
-from jobs.tune.samplers import make_sampler
-from jobs.tune.search import Search
-from jobs.tune.slots import Slots
-from jobs.tune.table import RUN, row
-from jobs.tune.task import Settings
+from jobs.tune.records import journal as journals
+from jobs.tune.records.identity import code_of, codes_text, is_same
+from jobs.tune.records.journal import Journal, Recorded
+from jobs.tune.records.recorder import StudyRecorder, check_recorded
+from jobs.tune.records.result import check_result
+from jobs.tune.records.table import RUN, row
+from jobs.tune.search.executor import Pool
+from jobs.tune.search.loop import Search
+from jobs.tune.search.placement import Slots
+from jobs.tune.search.stopping import Limits, Rules
+from jobs.tune.space.pruners import make_pruner
+from jobs.tune.space.samplers import make_sampler
+from jobs.tune.trials.execution import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -122,10 +122,10 @@ def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None)
         recorded = read(checked, folder)  # again, now that no other driver goes on with it
         reporter.record("attempt", attempt=folder.attempt, run=folder.url)
         stack.enter_context(data)
-        book = stack.enter_context(open_book(checked, folder, recorded))
+        recorder = stack.enter_context(open_recorder(checked, folder, recorded))
         del recorded  # tens of megabytes in a large study
-        observer = Observer(folder, reporter, book, checked.trials, options.max_seconds)
-        search = _search(checked, folder, client, book, observer)
+        observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
+        search = _search(checked, folder, client, recorder, observer)
         try:
             message = search.run()
             data.check_again()
@@ -135,11 +135,11 @@ def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None)
                     observer.save()
             raise
         observer.save()
-        outcome = _outcome(checked, folder, book, message)
+        outcome = _outcome(checked, folder, recorder, message)
         outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
         outcome |= data.as_result()
         outcome = folder.finish(outcome)
-        reporter.record("done", trials=book.done, success=outcome["success"], seconds=round(search.seconds, 3))
+        reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))
         return outcome
 
 
@@ -157,11 +157,11 @@ def _cluster(options: Options) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def open_book(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[Book]:
+def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[StudyRecorder]:
     """Yield the study on this attempt's journal, which is closed in the end."""
     options = checked.options
     with contextlib.closing(Journal(folder.storage, folder.attempt, recorded)) as journal:
-        book = Book(
+        recorder = StudyRecorder(
             journal,
             folder.attempt,
             identity=checked.identity,
@@ -170,12 +170,12 @@ def open_book(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[Book]:
             metrics=options.metric,
             constraints=options.constraints,
         )
-        sampler = make_sampler(options.sampler, checked.space, options.seed, book.asked, options.sampler_options)
-        book.use(sampler, make_pruner(options.prunes, options.pruner_options))
-        yield book
+        sampler = make_sampler(options.sampler, checked.space, options.seed, recorder.asked, options.sampler_options)
+        recorder.use(sampler, make_pruner(options.prunes, options.pruner_options))
+        yield recorder
 
 
-def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Observer) -> Search:
+def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder, observer: Observer) -> Search:
     options = checked.options
     settings = Settings(
         source=checked.source,
@@ -190,7 +190,7 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
     )
     study = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
     return Search(
-        book,
+        recorder,
         Pool(client, study, folder.attempt, settings, options.gpus_per_trial),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
@@ -200,55 +200,55 @@ def _search(checked: Plan, folder: Run, client: Client, book: Book, observer: Ob
     )
 
 
-def _outcome(checked: Plan, folder: Run, book: Book, message: str) -> dict[str, Any]:
+def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) -> dict[str, Any]:
     """Return what the study has come to.
 
     Raises:
         UserCodeError: all trials have failed.
     """
-    if book.done and book.counts["failed"] == book.done:
+    if recorder.done and recorder.counts["failed"] == recorder.done:
         raise UserCodeError(
-            f"all {book.done:,} trials have failed; see failures/ in --run {checked.options.run}",
-            _first_traceback(folder, book),
+            f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}",
+            _first_traceback(folder, recorder),
         )
-    front = [_told(checked, book, trial) for trial in book.front()]
-    best = None if book.best is None else _told(checked, book, book.best)
+    front = [_told(checked, recorder, trial) for trial in recorder.front()]
+    best = None if recorder.best is None else _told(checked, recorder, recorder.best)
     found = best is not None or bool(front)
-    message += _of_new_code(checked, book)
+    message += _of_new_code(checked, recorder)
     return {
         "success": found,
-        "message": message if found or not book.done else f"{message}, but none of them counts",
+        "message": message if found or not recorder.done else f"{message}, but none of them counts",
         "versions": {**versions(), "optuna": version("optuna")},
         "best": best,
-        **({"front": front} if book.directions[1:] else {}),
-        "trials": book.counts,
-        "unfinished": book.asked - book.done,
+        **({"front": front} if recorder.directions[1:] else {}),
+        "trials": recorder.counts,
+        "unfinished": recorder.asked - recorder.done,
         "objective": checked.options.objective,
         "sampler": checked.options.sampler,
         "pruner": checked.options.prunes,
         "direction": checked.options.direction,
         "identity": checked.identity,
-        "codes": book.codes,
+        "codes": recorder.codes,
     }
 
 
-def _first_traceback(folder: Run, book: Book) -> str:
+def _first_traceback(folder: Run, recorder: StudyRecorder) -> str:
     """Return the traceback of the first failed trial, for those who will not have the run folder."""
-    number = next(row["number"] for row in book.rows() if row["state"] == "failed")
+    number = next(row["number"] for row in recorder.rows() if row["state"] == "failed")
     with contextlib.suppress(JobError, FileNotFoundError):
         return f"trial {number}: {folder.storage.read(f'failures/{number:04d}.txt').decode(errors='replace')}"
     return ""
 
 
-def _of_new_code(checked: Plan, book: Book) -> str:
+def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
     """Return what to do where new code was accepted and no trial was left to run by it; else nothing."""
-    if not book.codes or code_of(checked.identity) in book.codes or book.done < checked.trials:
+    if not recorder.codes or code_of(checked.identity) in recorder.codes or recorder.done < checked.trials:
         return ""
     grid = checked.trials < checked.options.trials
     return f", none of them by the new code: {'another --run' if grid else 'a larger --trials'} runs more"
 
 
-def _told(checked: Plan, book: Book, trial: FrozenTrial) -> dict[str, Any]:
+def _told(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:
     """Return a good trial as result.json has it: number, value or values, params, and code if there are several."""
     told = row(trial, list(checked.space), checked.options.metric)
     values = [float(value) for value in trial.values]
@@ -256,5 +256,5 @@ def _told(checked: Plan, book: Book, trial: FrozenTrial) -> dict[str, Any]:
         {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
     )
     params = {name: told[f"params_{name}"] for name in checked.space}
-    code = trial.user_attrs[RUN].get("code") if codes_text(book.codes, checked.identity) else None
+    code = trial.user_attrs[RUN].get("code") if codes_text(recorder.codes, checked.identity) else None
     return {"number": trial.number, **value, "params": params, **({"code": code} if code else {})}

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from jobs.options import JobOptions
-from jobs.tune.space import CONVERSION
+from jobs.tune.space.space import CONVERSION
 
 Direction = Literal["maximize", "minimize"]
 

@@ -11,13 +11,13 @@ from typing import Any
 from jobs import usercode
 from jobs.errors import ClusterError, InputError
 from jobs.tune import space as spaces
-from jobs.tune.code import roots_of, sources_of
-from jobs.tune.identity import identity_of
-from jobs.tune.objective import Source, source_of
 from jobs.tune.options import Options
-from jobs.tune.pruners import make_pruner
-from jobs.tune.samplers import grid_size, make_sampler
-from jobs.tune.space import Space
+from jobs.tune.records.identity import identity_of
+from jobs.tune.space.pruners import make_pruner
+from jobs.tune.space.samplers import grid_size, make_sampler
+from jobs.tune.space.space import Space, draw
+from jobs.tune.trials.code import roots_of, sources_of
+from jobs.tune.trials.objective import UserCode, user_code
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plan:
     """
 
     options: Options
-    source: Source
+    source: UserCode
     space: Space
     identity: Mapping[str, Any]
     trials: int
@@ -52,7 +52,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
         InputError: one of them cannot be used.
     """
     given = options.objective if objective is None else objective
-    source = source_of(given)
+    source = user_code(given)
     module = sys.modules.get(str(getattr(source(), "__module__", None)))
     space = _parameters(options, module)
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
@@ -82,7 +82,7 @@ def _parameters(options: Options, module: ModuleType | None) -> Space:
     if twice := sorted(space.keys() & options.fixed.keys()):
         raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
     if check := getattr(module, "check_parameters", None):
-        usercode.call("check_parameters()", check, {**options.fixed, **spaces.draw(space, options.seed, 0)})
+        usercode.call("check_parameters()", check, {**options.fixed, **draw(space, options.seed, 0)})
     return space
 
 

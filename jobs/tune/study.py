@@ -15,12 +15,12 @@ from jobs.errors import InputError
 from jobs.options import validated
 from jobs.storage import open_storage
 from jobs.tune import space as spaces
-from jobs.tune.dimensions import Dimension
 from jobs.tune.job import run
-from jobs.tune.objective import name_of
 from jobs.tune.options import Options
 from jobs.tune.plan import plan
-from jobs.tune.table import IDENTITY, feasible, find_study, load_study, rank, rows
+from jobs.tune.records.table import IDENTITY, feasible, find_study, load_study, rank, rows
+from jobs.tune.space.dimensions import Dimension
+from jobs.tune.trials.objective import name_of
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
-from jobs.progress import best_name
+from jobs.runs.console import best_name
 from jobs.storage import open_storage
-from jobs.tune.identity import codes_text
-from jobs.tune.result import check_result
+from jobs.tune.records.identity import codes_text
+from jobs.tune.records.result import check_result
 
 
 def show(result: Mapping[str, Any], run: str) -> None:

@@ -18,7 +18,7 @@ import yaml
 from chart_tools import CHART, CHARTS, ROOT, helm
 
 from jobs.options import validated
-from jobs.release.values import Values
+from jobs.release.plan.values import Values
 
 GENERATED = [
     f"charts/{chart}/{name}" for chart in CHARTS for name in ("values.yaml", "values.schema.json", "README.md")

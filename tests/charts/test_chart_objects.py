@@ -64,7 +64,7 @@ def test_roles_find_each_other_in_any_namespace() -> None:
     """Scheduler and workers are given one identity, workers the Service's name; no namespace is rendered."""
     release = render()
     identity = f"$(POD_NAMESPACE)/fit/{release.hash}"
-    assert release.container("scheduler")["args"] == ["python", "-m", "jobs.scheduler", "--id", identity]
+    assert release.container("scheduler")["args"] == ["python", "-m", "jobs.pods.scheduler", "--id", identity]
     words = release.container("worker")["args"]
     given = dict(zip(words[3::2], words[4::2], strict=True))
     assert (given["--scheduler"], given["--id"]) == (f"tcp://fit-driver-{release.hash}:8786", identity)

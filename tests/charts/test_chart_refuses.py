@@ -9,7 +9,7 @@ import pytest
 from chart_tools import CHART, helm, merged, nested, refused
 from pydantic import ValidationError
 
-from jobs.release.values import Values
+from jobs.release.plan.values import Values
 
 MISTYPED = [
     "workerz",

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from chart_tools import CHARTS, ROOT, Rendered, helm, merged, render
 
-from jobs.identity import is_code
 from jobs.options import validated
+from jobs.runs.identity import is_code
 from jobs.tune import space
 from jobs.tune.job import plan
 from jobs.tune.options import Options

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from chart_tools import Rendered, merged, nested, render
 
-from jobs.release.values import Values
-from jobs.release.values_parts import Section
+from jobs.release.plan.values import Values
+from jobs.release.plan.values_parts import Section
 
 See = Callable[[Rendered], Any]
 CLAIM = {"run": {"claim": {"create": True}}}

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from forms import FORMS, X, Y, idx, npy, npz, write
 
-from jobs import storage_s3
-from jobs.datasets import cursors, file, open_dataset
+from jobs.datasets import open_dataset
+from jobs.datasets import ranged_file as file
+from jobs.datasets import readers as cursors
 from jobs.datasets.dataset import Dataset
 from jobs.errors import DataError
 from jobs.storage import open_storage
+from jobs.storage import s3 as storage_s3
 
 LARGE = np.random.default_rng(1).integers(0, 256, (512, 256, 256), np.uint8)  # 32 MiB
 LABELS = np.arange(512) % 10

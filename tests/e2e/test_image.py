@@ -32,7 +32,9 @@ def size():
     return sum(files.values())
 
 site = pathlib.Path(importlib.util.find_spec("jobs").origin).parents[1]
-modules = "import jobs.minimize.job, jobs.tune.job, jobs.report, jobs.worker, distributed, scipy.optimize, boto3, csv"
+modules = (
+    "import jobs.minimize.job, jobs.tune.job, jobs.report, jobs.pods.worker, distributed, scipy.optimize, boto3, csv"
+)
 loaded = subprocess.run([sys.executable, "-v", "-c", modules], capture_output=True, text=True, check=True).stderr
 print(json.dumps({
     "ids": [os.getuid(), os.getgid()],

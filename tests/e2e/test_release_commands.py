@@ -20,7 +20,7 @@ from watched import COMMAND, SLOW, Watched, slow_values
 
 KILL = """import os, pathlib
 for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if b"jobs.driver" in path.read_bytes() and path.parent.name not in ("1", str(os.getpid())):
+    if b"jobs.pods.driver" in path.read_bytes() and path.parent.name not in ("1", str(os.getpid())):
         os.kill(int(path.parent.name), 9)
 """
 NO_DEVICE = {"workers": {"gpu": 1, "gpuResource": "example.com/none"}}

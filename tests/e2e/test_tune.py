@@ -16,7 +16,7 @@ from watched import Watched
 
 from jobs.storage import open_storage
 from jobs.tune import space
-from jobs.tune.table import load_study
+from jobs.tune.records.table import load_study
 
 ROOT = Path(__file__).parents[2]
 TRIALS = (Path(__file__).parent / "slow_trials.py").read_text()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ["COUNTER"] = ""
 from jobs.minimize.job import run
-from jobs.minimize.methods import METHODS
+from jobs.minimize.optimize.methods import METHODS
 from jobs.minimize.options import Options
 
 OPTIONS = {"COBYLA": {"tol": 1e-3}, "Nelder-Mead": {"xatol": 1e-2, "fatol": 1e-2}}

@@ -17,11 +17,13 @@ from distributed import Client, LocalCluster
 from faulty import Watched
 
 from jobs import connect
-from jobs.blocks import Blocks
-from jobs.cluster import _local
+from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, Stopped
-from jobs.minimize import Objective, cluster_sum, members, worker
-from jobs.minimize.problem import block_rows
+from jobs.minimize import Objective
+from jobs.minimize.evaluate import distributed
+from jobs.minimize.evaluate import members, worker
+from jobs.minimize.problems.base import block_rows
+from jobs.sharding.blocks import Blocks
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_p
 def test_a_scheduler_that_closes_when_idle_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation longer than the scheduler's idle-timeout, which sees only tasks, is not cut off."""
     monkeypatch.setattr(members, "AWAKE_SECONDS", 0.5)
-    monkeypatch.setattr(cluster_sum, "WATCH_SECONDS", 0.5)
+    monkeypatch.setattr(distributed, "WATCH_SECONDS", 0.5)
     problem = Watched(folder=str(tmp_path), rows=240)
     (tmp_path / "slow").touch()
     with dask.config.set({"distributed.scheduler.idle-timeout": "4s"}), connect(workers=1) as client:

@@ -12,8 +12,8 @@ import pytest
 from keras_models import Points
 
 from jobs.errors import InputError, UserCodeError
+from jobs.keras.runtime import import_tensorflow
 from jobs.minimize.keras import problem
-from jobs.tensorflow import import_tensorflow
 
 
 @pytest.mark.parametrize(

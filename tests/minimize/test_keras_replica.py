@@ -14,8 +14,8 @@ import pytest
 from keras_models import Points
 
 from jobs.errors import InputError
-from jobs.minimize import keras_replica
 from jobs.minimize.keras import problem
+from jobs.minimize.problems import keras_replica
 
 
 def test_processes_and_threads_agree_to_the_bit():

@@ -17,8 +17,8 @@ from leaving import RAISED, Leaving
 from jobs.errors import ClusterError, InputError, Stopped, UserCodeError
 from jobs.minimize import Objective
 from jobs.minimize.job import run
+from jobs.minimize.optimize.minimize import minimize
 from jobs.minimize.options import Options
-from jobs.minimize.solve import minimize
 
 HERE = Path(__file__).parent
 MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
@@ -55,7 +55,7 @@ def test_a_releases_driver_says_so(where: str, code: int, tmp_path: Path) -> Non
     """The driver of a release ends with the user's code, never with 0, and does not try again."""
     options = {"problem": "leaving:problem", "workers": 0, "run": str(tmp_path / "run")}
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(options))
-    command = [sys.executable, "-m", "jobs.driver", "minimize", "--config", str(tmp_path / "job.yaml")]
+    command = [sys.executable, "-m", "jobs.pods.driver", "minimize", "--config", str(tmp_path / "job.yaml")]
     got, err = _run(command, where)
     assert got == code, err
     assert "SystemExit" in err

@@ -14,7 +14,7 @@ from problems import MATRIX, Case, ValueOnly
 
 from jobs import connect
 from jobs.minimize import Objective, minimize
-from jobs.minimize.methods import METHODS
+from jobs.minimize.optimize.methods import METHODS
 
 OPTIONS: dict[str, dict[str, Any]] = {"COBYLA": {"tol": 1e-4}, "Nelder-Mead": {"adaptive": True}}
 ROUGH = {"Nelder-Mead": 1e-3, "Powell": 1e-3, "COBYLA": 1e-2}

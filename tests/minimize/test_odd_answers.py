@@ -10,7 +10,7 @@ from odd_answers import Answers
 
 from jobs.errors import InputError, JobError, UserCodeError
 from jobs.minimize import Objective
-from jobs.minimize.solve import minimize
+from jobs.minimize.optimize.minimize import minimize
 
 ERRORS = {**RAISED, "RuntimeError": RuntimeError("no"), "MemoryError": MemoryError(), "number": None}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.blocks import length, numbers
-from jobs.minimize import plan
+from jobs.minimize.evaluate import tree
+from jobs.sharding.assignment import assign
+from jobs.sharding.blocks import length, numbers
 
 
 def _covered(shares: dict[str, list[tuple[int, int]]]) -> list[int]:
@@ -16,7 +17,7 @@ def _covered(shares: dict[str, list[tuple[int, int]]]) -> list[int]:
 @pytest.mark.parametrize("workers", [1, 2, 3, 16])
 def test_every_block_has_one_holder(count: int, workers: int) -> None:
     """All blocks are shared out once, in shares that differ by little."""
-    shares = plan.assign(count, {f"w{i:02d}": 1 for i in range(workers)}, {})
+    shares = assign(count, {f"w{i:02d}": 1 for i in range(workers)}, {})
     assert _covered(shares) == list(range(count))
     sizes = [length(runs) for runs in shares.values()]
     assert max(sizes) <= count / workers * (1 + 1 / 16) + 1
@@ -24,14 +25,14 @@ def test_every_block_has_one_holder(count: int, workers: int) -> None:
 
 def test_shares_follow_threads() -> None:
     """A worker with three threads holds three times the blocks of one with one."""
-    shares = plan.assign(1000, {"a": 1, "b": 3}, {})
+    shares = assign(1000, {"a": 1, "b": 3}, {})
     assert length(shares["b"]) == pytest.approx(750, abs=40)
 
 
 def test_a_lost_worker_moves_only_its_own_blocks() -> None:
     """Those who stay keep all they hold and take over the lost worker's blocks."""
-    before = plan.assign(1000, dict.fromkeys("abcd", 1), {})
-    after = plan.assign(1000, dict.fromkeys("abd", 1), before)
+    before = assign(1000, dict.fromkeys("abcd", 1), {})
+    after = assign(1000, dict.fromkeys("abd", 1), before)
     assert _covered(after) == list(range(1000))
     for worker in "abd":
         assert set(numbers(before[worker])) <= set(numbers(after[worker]))
@@ -39,8 +40,8 @@ def test_a_lost_worker_moves_only_its_own_blocks() -> None:
 
 def test_a_new_worker_gets_its_share_and_nothing_else_moves() -> None:
     """Workers that stay give blocks away but take none."""
-    before = plan.assign(1000, dict.fromkeys("abc", 1), {})
-    after = plan.assign(1000, dict.fromkeys("abcz", 1), before)
+    before = assign(1000, dict.fromkeys("abc", 1), {})
+    after = assign(1000, dict.fromkeys("abcz", 1), before)
     assert _covered(after) == list(range(1000))
     assert length(after["z"]) == pytest.approx(250, abs=1)
     for worker in "abc":
@@ -49,21 +50,21 @@ def test_a_new_worker_gets_its_share_and_nothing_else_moves() -> None:
 
 def test_small_sums_come_straight_and_large_ones_by_a_tree() -> None:
     """Below the limit each worker answers the driver; above it one root answers for all, each child in one place."""
-    shares = plan.assign(160, {f"w{i:02d}": 1 for i in range(16)}, {})
-    assert len(plan.parts(shares, [(0, 160)], 8 * 1000)) == 16
-    (root,) = plan.parts(shares, [(0, 160)], 8 * 10_000_000)
-    assert len(plan.addresses(root)) == 16
-    assert sorted(numbers(plan.todo(root))) == list(range(160))
+    shares = assign(160, {f"w{i:02d}": 1 for i in range(16)}, {})
+    assert len(tree.worker_tasks(shares, [(0, 160)], 8 * 1000)) == 16
+    (root,) = tree.worker_tasks(shares, [(0, 160)], 8 * 10_000_000)
+    assert len(tree.addresses(root)) == 16
+    assert sorted(numbers(tree.computed(root))) == list(range(160))
     assert _depth(root) <= 5
 
 
-def _depth(part: plan.Part) -> int:
+def _depth(part: tree.WorkerTask) -> int:
     return 1 + max((_depth(child) for child in part.children), default=0)
 
 
 def test_only_what_is_missing_is_asked_for() -> None:
     """After a loss only the missing blocks are summed, while all that a worker holds is kept."""
-    shares = plan.assign(100, dict.fromkeys("ab", 1), {})
-    parts = plan.parts(shares, [(10, 20)], 8)
-    assert [(part.address, part.todo) for part in parts] == [("a", ((10, 20),))]
+    shares = assign(100, dict.fromkeys("ab", 1), {})
+    parts = tree.worker_tasks(shares, [(10, 20)], 8)
+    assert [(part.address, part.compute) for part in parts] == [("a", ((10, 20),))]
     assert parts[0].keep == tuple(shares["a"])

@@ -12,8 +12,8 @@ from problems import LeastSquares, Logistic, SmallSoftmax
 
 from jobs.errors import InputError
 from jobs.minimize import Objective, minimize
-from jobs.minimize.methods import METHODS
-from jobs.minimize.regularize import stationarity
+from jobs.minimize.optimize.l1 import stationarity
+from jobs.minimize.optimize.methods import METHODS
 
 EXACT = {"ftol": 1e-15, "gtol": 1e-10}
 

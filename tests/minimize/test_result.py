@@ -20,7 +20,7 @@ from jobs.errors import InputError
 from jobs.minimize import Objective, softmax
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
-from jobs.minimize.problem import make
+from jobs.minimize.problems.base import make
 from jobs.minimize.summary import show
 
 
@@ -145,7 +145,7 @@ def test_a_releases_driver_logs_its_result(tmp_path: Path) -> None:
     """One line of the driver's log holds result.json and the options; so does that of a driver that comes later."""
     place = {"run": str(tmp_path / "run"), "workers": 0}
     (tmp_path / "job.yaml").write_text(yaml.safe_dump({"data": "digits", "max_iterations": 2, **place}))
-    command = [sys.executable, "-m", "jobs.driver", "minimize", "--config", str(tmp_path / "job.yaml")]
+    command = [sys.executable, "-m", "jobs.pods.driver", "minimize", "--config", str(tmp_path / "job.yaml")]
     for _ in range(2):
         done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr

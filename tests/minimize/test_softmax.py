@@ -12,7 +12,8 @@ import pytest
 from scipy.optimize import minimize
 
 from jobs.errors import DataError, InputError
-from jobs.minimize import _kernel, softmax
+from jobs.minimize import softmax
+from jobs.minimize.problems import softmax_kernel as _kernel
 from jobs.minimize.softmax import Softmax
 
 DTYPES = ("float64", "float32")

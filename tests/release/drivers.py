@@ -48,7 +48,7 @@ def driver_of(folder: Path, job: str, **options: object) -> Driver:
     folder.mkdir(parents=True)
     (folder / "model.py").write_text(MODEL)
     (folder / "job.yaml").write_text(json.dumps(options | {"run": str(folder / "runs/fit-1")}))
-    line = [sys.executable, "-m", "jobs.driver", job, "--config", "job.yaml"]
+    line = [sys.executable, "-m", "jobs.pods.driver", job, "--config", "job.yaml"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
         line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False

@@ -9,18 +9,18 @@ from typing import Any
 from situation import objects
 
 from jobs.errors import JobError
-from jobs.release.client import Forbidden
-from jobs.release.exec import Output
-from jobs.release.objects import COMPONENT, Object, label
-from jobs.release.screen import Screen
-from jobs.release.wait import Wait
+from jobs.release.actions.wait import Wait
+from jobs.release.actions.wait_view import Screen
+from jobs.release.api.client import Forbidden
+from jobs.release.api.exec import Output
+from jobs.release.api.objects import COMPONENT, Object, label
 
 CLAIM = {"name": "run", "persistentVolumeClaim": {"claimName": "runs"}}
 HELPER = "helper"
 
 
 class Fake:
-    """Answers as `jobs.release.client.Cluster` does, with the objects of a situation.
+    """Answers as `jobs.release.api.client.Cluster` does, with the objects of a situation.
 
     Args:
         situation: its name.

@@ -19,9 +19,9 @@ from kubernetes import client, config
 from record_situations import SITUATIONS, Situation
 
 from jobs.errors import JobError
-from jobs.release.client import Cluster
-from jobs.release.objects import Objects
-from jobs.release.reading import read
+from jobs.release.api.client import Cluster
+from jobs.release.api.objects import Objects
+from jobs.release.api.snapshot import read
 
 FOLDER = Path(__file__).parent / "situations"
 IMAGE = os.environ.get("RECORD_IMAGE", "")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.release.objects import Objects, Run, containers, ended, live, phase, suspended
+from jobs.release.api.objects import Objects, Run, containers, ended, live, phase, suspended
 
 PROGRESS = """
 import json, sys, time

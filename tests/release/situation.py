@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jobs.release.objects import Objects, Run, present_run
-from jobs.release.state import Release, release_state
+from jobs.release.api.objects import Objects, Run, present_run
+from jobs.release.status.state import Release, release_state
 
 FOLDER = Path(__file__).parent / "situations"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))

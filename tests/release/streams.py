@@ -15,7 +15,7 @@ from typing import Any
 
 from websocket import ABNF, WebSocketConnectionClosedException
 
-from jobs.release.exec import Output
+from jobs.release.api.exec import Output
 
 FRAME = 1000
 SUCCESS = b'{"status": "Success"}'
@@ -41,8 +41,8 @@ def output(frames: Iterable[bytes]) -> Output:
 
 
 def packed(url: str, *options: str) -> subprocess.CompletedProcess[bytes]:
-    """Run `jobs.release.pack` as it runs in a pod."""
-    line = [sys.executable, "-m", "jobs.release.pack", url, *options]
+    """Run `jobs.release.actions.archive` as it runs in a pod."""
+    line = [sys.executable, "-m", "jobs.release.actions.archive", url, *options]
     return subprocess.run(line, capture_output=True, check=False, env=dict(os.environ), timeout=60)
 
 

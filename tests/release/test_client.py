@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from jobs.errors import ClusterError, InputError
-from jobs.release.client import Cluster, Forbidden, explain
+from jobs.release.api.client import Cluster, Forbidden, explain
 
 CONFIG = {
     "apiVersion": "v1",

@@ -10,8 +10,8 @@ from situation import run
 from jobs.cli import RELEASE_COMMANDS
 from jobs.errors import InputError
 from jobs.release import commands
-from jobs.release.logs import pods_of
-from jobs.release.objects import name
+from jobs.release.actions.logs import pods_of
+from jobs.release.api.objects import name
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from jobs.errors import ClusterError, InputError
-from jobs.release import follow as module
-from jobs.release.client import Forbidden
-from jobs.release.follow import Tails, follow
-from jobs.release.objects import Object, seconds
+from jobs.release.api import follow as module
+from jobs.release.api.client import Forbidden
+from jobs.release.api.follow import Tails, follow
+from jobs.release.api.objects import Object, seconds
 
 
 def _pod(*, ended: bool) -> Object:

@@ -15,12 +15,12 @@ from fake import Fake, waited
 from streams import of, packed
 
 from jobs.errors import ClusterError
-from jobs.release import stop
-from jobs.release.client import Forbidden
-from jobs.release.exec import Output
-from jobs.release.objects import RUN_URL
+from jobs.release.actions import stop
+from jobs.release.api.client import Forbidden
+from jobs.release.api.exec import Output
+from jobs.release.api.objects import RUN_URL
 from jobs.report import write_report
-from jobs.show import show
+from jobs.runs.show import show
 from jobs.storage import open_storage
 
 

@@ -11,7 +11,7 @@ import yaml
 from drivers import Driver
 from fake import Fake, waited
 
-from jobs.release.outcome import Outcome, rebuild
+from jobs.release.actions.outcome import Outcome, rebuild
 
 DEEP = json.loads("[" * 450 + "]" * 450)
 

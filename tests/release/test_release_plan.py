@@ -11,9 +11,9 @@ import pytest
 from situation import run
 
 from jobs.errors import InputError
-from jobs.release.plan import headline, job_rows, plan_of, resource_rows, show_plan, verdict
-from jobs.release.room import Need, free_nodes, place, quantity, requests
-from jobs.release.values_given import checked, settings, values_given
+from jobs.release.plan.capacity import PodRequest, free_nodes, place, quantity, requests
+from jobs.release.plan.plan import headline, job_rows, plan_of, resource_rows, show_plan, verdict
+from jobs.release.plan.values_input import checked, settings, values_given
 
 GPU = "nvidia.com/gpu"
 
@@ -27,8 +27,8 @@ def _node(name: str = "node", *, taints: tuple[dict[str, str], ...] = (), **allo
     }
 
 
-def _need(count: int = 1, cpu: str = "1", **more: Any) -> Need:
-    return Need("workers", count, {"cpu": quantity(cpu), "memory": quantity("1Gi"), "pods": Decimal(1)}, **more)
+def _need(count: int = 1, cpu: str = "1", **more: Any) -> PodRequest:
+    return PodRequest("workers", count, {"cpu": quantity(cpu), "memory": quantity("1Gi"), "pods": Decimal(1)}, **more)
 
 
 def test_the_defaults() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.release.screen import Screen
+from jobs.release.actions.wait_view import Screen
 
 
 def _line(event: str, job: str = "minimize", **fields: object) -> str:

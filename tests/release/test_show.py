@@ -9,10 +9,10 @@ import pytest
 from situation import objects, run, state
 
 from jobs.errors import ClusterError, Stopped
-from jobs.release.cancel import is_stopping
-from jobs.release.objects import Object, name
-from jobs.release.show import leftovers, next_command, remove_command, rows
-from jobs.release.state import Release, release_state
+from jobs.release.actions.cancel import is_stopping
+from jobs.release.api.objects import Object, name
+from jobs.release.status.show import leftovers, next_command, remove_command, rows
+from jobs.release.status.state import Release, release_state
 
 
 def _rows(release: Release) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from situation import objects, run, state
 
-from jobs.release.objects import Objects, Run, name
-from jobs.release.start import driver_seen, held_up_for, start_timeout
-from jobs.release.wait import awaits_driver, not_started
+from jobs.release.actions.wait import awaits_driver, not_started
+from jobs.release.api.objects import Objects, Run, name
+from jobs.release.status.start import driver_seen, held_up_for, start_timeout
 
 
 def _later(recorded: str, seconds: float) -> Objects:

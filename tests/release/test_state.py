@@ -10,10 +10,10 @@ import pytest
 import situation
 from situation import objects, run, state
 
-from jobs.release import lines
-from jobs.release.objects import Objects, name, present_run
-from jobs.release.show import as_json, describe, progress_text, rows
-from jobs.release.state import exit_code, is_scratch, over, release_state
+from jobs.release.api.objects import Objects, name, present_run
+from jobs.release.status import driver_log as lines
+from jobs.release.status.show import as_json, describe, progress_text, rows
+from jobs.release.status.state import exit_code, is_scratch, over, release_state
 
 PHASES = {
     "running": ("running", None),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from situation import NAMES, objects, run, state
 
-from jobs.release.trouble import troubles
+from jobs.release.diagnosis.release import troubles
 
 CAUSES = {
     "image-missing": ("image", "image localhost:1/nothing:1 cannot be pulled (failed to resolve", "image.pullSecrets"),

@@ -13,8 +13,8 @@ import pytest
 from streams import SUCCESS, output, sent, tar, trailer
 
 from jobs.errors import ClusterError, InputError
-from jobs.release.exec import Output
-from jobs.release.unpack import unpack
+from jobs.release.actions.unpack import unpack
+from jobs.release.api.exec import Output
 
 REGULAR = ("result.json", b"{}\n")
 

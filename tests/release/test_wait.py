@@ -10,10 +10,10 @@ from drivers import Driver
 from fake import Fake, waited
 from situation import objects, run
 
-from jobs.release import stop, wait
-from jobs.release.objects import Object, Objects
-from jobs.release.screen import Screen
-from jobs.release.wait import Wait
+from jobs.release.actions import stop, wait
+from jobs.release.actions.wait import Wait
+from jobs.release.actions.wait_view import Screen
+from jobs.release.api.objects import Object, Objects
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ from jobs.errors import InputError
 from jobs.minimize import softmax
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
+from jobs.minimize.report.curves import curves
+from jobs.minimize.report.history import lowest_so_far, parse_history, thin
+from jobs.minimize.report.weights import _pictures
 from jobs.options import parse
 from jobs.report import write_report
-from jobs.report.curves import curves
-from jobs.report.history import lowest_so_far, parse_history, thin
-from jobs.report.weights import _pictures
 from jobs.storage import open_storage
 
 

@@ -18,18 +18,19 @@ from optuna.storages.journal import JournalFileBackend
 from jobs import connect
 from jobs.errors import InputError
 from jobs.report import write_report
-from jobs.report.tune_data import read_search
-from jobs.report.tune_plots import bounds, coordinates, labels
-from jobs.report.tune_space import importances
-from jobs.report.tune_workers import lanes
-from jobs.run import Run
+from jobs.runs.run import Run
 from jobs.storage import open_storage
-from jobs.tune import Study, journal, space
-from jobs.tune.job import open_book, plan
-from jobs.tune.journal import Recorded
+from jobs.tune import Study, space
+from jobs.tune.job import open_recorder, plan
 from jobs.tune.options import Options
-from jobs.tune.outcome import Outcome
-from jobs.tune.table import load_study, rows
+from jobs.tune.records import journal
+from jobs.tune.records.journal import Recorded
+from jobs.tune.records.outcome import Outcome
+from jobs.tune.records.table import load_study, rows
+from jobs.tune.report.data import read_search
+from jobs.tune.report.plots import bounds, coordinates, labels
+from jobs.tune.report.space import importances
+from jobs.tune.report.workers import lanes
 
 SPACE = {
     "rate": {"log": [1e-4, 10]},
@@ -55,10 +56,10 @@ def recorded(url, trials, outcome, **options):
     given = Options(objective=f"{__name__}:objective", space=SPACE, run=str(url), trials=max(1, trials), **options)
     checked, run = plan(given), Run(str(url), "tune", given)
     run.start()
-    with open_book(checked, run, Recorded()) as book:
+    with open_recorder(checked, run, Recorded()) as recorder:
         for number in range(trials):
-            ticket = book.ask()
-            book.tell(number, outcome(book, ticket), at=float(number + 1))
+            ticket = recorder.ask()
+            recorder.tell(number, outcome(recorder, ticket), at=float(number + 1))
     return run.storage
 
 
@@ -67,10 +68,10 @@ def good(ticket):
     return math.exp(-((math.log10(ticket.params["rate"]) + 1) ** 2))
 
 
-def complete(book, ticket):
+def complete(recorder, ticket):
     """Report twice and be complete, in 0.9 s on one of two workers."""
     for step in (1, 2):
-        book.report(ticket.number, step, good(ticket) * step / 2)
+        recorder.report(ticket.number, step, good(ticket) * step / 2)
     return Outcome("complete", (good(ticket),), seconds=1.8, worker=f"tcp://host:{ticket.number % 2}")
 
 
@@ -185,8 +186,8 @@ def test_all_failed(tmp_path):
 def test_all_pruned(tmp_path):
     """Where no trial is complete, the one with the best last report is shown, and called that."""
 
-    def pruned(book, ticket):
-        book.report(ticket.number, 1, good(ticket))
+    def pruned(recorder, ticket):
+        recorder.report(ticket.number, 1, good(ticket))
         return Outcome("pruned", seconds=0.5, worker="tcp://a:1")
 
     storage = recorded(tmp_path / "run", 25, pruned)
@@ -206,8 +207,8 @@ def test_a_trial_that_runs(tmp_path):
     given = Options(objective=f"{__name__}:objective", space=SPACE, run=storage.url, trials=5)
     run = Run(storage.url, "tune", given)
     run.start()
-    with open_book(plan(given), run, journal.read(storage)) as book:
-        book.report(book.ask().number, 1, 99.0)
+    with open_recorder(plan(given), run, journal.read(storage)) as recorder:
+        recorder.report(recorder.ask().number, 1, 99.0)
     search = read_search(storage)
     assert search.counts["running"] == 1
     assert search.best.number != 2
@@ -218,7 +219,7 @@ def test_a_trial_that_runs(tmp_path):
 def test_several_objectives(metrics, tmp_path):
     """Instead of a history there is the Pareto front, of each pair of objectives."""
 
-    def several(book, ticket):
+    def several(recorder, ticket):
         values = (good(ticket), float(ticket.params["size"]), ticket.params["drop"])[: len(metrics)]
         return Outcome("complete", values, seconds=0.5, worker="tcp://a:1")
 
@@ -235,7 +236,7 @@ def test_several_objectives(metrics, tmp_path):
 def test_constraints(tmp_path):
     """The best trial keeps the constraints, though another has a better value."""
 
-    def constrained(book, ticket):
+    def constrained(recorder, ticket):
         return Outcome(
             "complete",
             (float(ticket.number),),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_report_tune import complete, good, recorded, text_of
 
-from jobs.report.tune_data import read_search
-from jobs.tune.outcome import Outcome
+from jobs.tune.records.outcome import Outcome
+from jobs.tune.report.data import read_search
 
 PRUNED = "pruned ones, by their last report"
 

@@ -13,7 +13,7 @@ import trials
 from distributed import Client, LocalCluster
 
 from jobs import connect
-from jobs.cluster import _local
+from jobs.cluster.connect import _local
 from jobs.tune import Study
 
 

@@ -12,8 +12,8 @@ import pytest
 from benchmarks import tune_cnn
 from benchmarks.peers import cnn_ways
 from benchmarks.peers.cnn_ways import FRESH, PLAIN, SHARED, WAYS
-from jobs.tune import cnn_step
-from jobs.tune.cnn_data import images_of
+from jobs.tune.cnn import training as cnn_step
+from jobs.tune.cnn.images import images_of
 
 ROOT = Path(__file__).parents[2]
 TITLES = [

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import ClusterError, InputError
 from jobs.storage import Storage, open_storage
-from jobs.tune.checkpoint import Checkpoint
+from jobs.tune.trials.checkpoint import Checkpoint
 
 
 def _open(storage: Storage, go: str, scratch: Path) -> Checkpoint:

@@ -19,7 +19,7 @@ from jobs import cli
 from jobs.storage import Storage, open_storage
 from jobs.tune import space
 from jobs.tune.options import Options
-from jobs.tune.table import load_study, rows
+from jobs.tune.records.table import load_study, rows
 
 SPACE = "x: {uniform: [0, 1]}\n"
 

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from jobs.errors import DataError, InputError
-from jobs.tune import Stop, Trial, cnn, cnn_data, cnn_step
-from jobs.tune.cnn_data import held_out, images_of
-from jobs.tune.cnn_step import Step, step_of
-from jobs.tune.trial import Signal
+from jobs.tune import Stop, Trial, cnn
+from jobs.tune.cnn import images as cnn_data
+from jobs.tune.cnn import training as cnn_step
+from jobs.tune.cnn.images import held_out, images_of
+from jobs.tune.cnn.training import Step, step_of
+from jobs.tune.trials.trial import Signal
 
 GOOD = {"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1, "epochs": 4}
 OTHER = {"learning_rate": 0.05, "batch_size": 93, "dropout": 0.6, "stddev": 0.2, "epochs": 3}

@@ -19,8 +19,8 @@ from jobs.errors import InputError
 from jobs.report import write_report
 from jobs.storage import open_storage
 from jobs.tune import Study, space
-from jobs.tune.code import sources_of
-from jobs.tune.identity import codes_text
+from jobs.tune.records.identity import codes_text
+from jobs.tune.trials.code import sources_of
 
 COMMAND = "import sys; from jobs.cli import main; sys.exit(main())"
 OBJECTIVE = """
@@ -170,7 +170,7 @@ def helper(x):
 def train(params):
     return (lambda: Model().fit(params["x"]))()
 if __name__ == "__main__":
-    from jobs.tune.code import sources_of
+    from jobs.tune.trials.code import sources_of
     print(json.dumps(sources_of(train)))  # and 5 trials
 """
 
@@ -205,7 +205,8 @@ def test_code_without_a_source() -> None:
     """What was typed, and is in no file, is told by its compiled form: the same in each process."""
     found = set()
     for plus in (1, 1, 2):
-        text = f"from jobs.tune.code import sources_of\ndef train(p): return p['x'] + {plus}\nprint(sources_of(train))"
+        text = "from jobs.tune.trials.code import sources_of\n"
+        text += f"def train(p): return p['x'] + {plus}\nprint(sources_of(train))"
         ended = subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, check=True)
         found.add(ended.stdout)
     assert len(found) == 2

@@ -21,9 +21,10 @@ from pods import pods_in
 
 from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
-from jobs.tune import Study, search, space
-from jobs.tune.table import load_study, rows
-from jobs.tune.worker import TrialPlugin
+from jobs.tune import Study, space
+from jobs.tune.records.table import load_study, rows
+from jobs.tune.search import loop as search
+from jobs.tune.trials.worker import TrialPlugin
 
 
 def test_texts_that_are_no_unicode(studies: Any, traces: Path) -> None:
@@ -137,11 +138,11 @@ def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
             "max_losses": 1,
         }
         (tmp_path / "job.yaml").write_text(yaml.safe_dump(options))
-        old = pods.start("old", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
+        old = pods.start("old", "jobs.pods.driver", "tune", "--config", tmp_path / "job.yaml")
         trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
         (claim,) = (tmp_path / "run/attempts").iterdir()
         claim.write_text(json.dumps(json.loads(claim.read_text()) | {"host": "elsewhere"}))
-        new = pods.start("new", "jobs.driver", "tune", "--config", tmp_path / "job.yaml")
+        new = pods.start("new", "jobs.pods.driver", "tune", "--config", tmp_path / "job.yaml")
         assert old.wait(60) == 4, pods.log("old")
         trials.until(lambda: len(list(traces.glob("try-*"))) >= 4)
         (traces / "go").touch()

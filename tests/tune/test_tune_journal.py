@@ -16,47 +16,48 @@ from optuna.storages.journal import JournalFileBackend
 
 from jobs.errors import InputError
 from jobs.storage import Storage, open_storage
-from jobs.tune import Study, journal, space
-from jobs.tune.book import Book, Ticket
-from jobs.tune.journal import Journal
-from jobs.tune.outcome import Outcome
-from jobs.tune.pruners import make_pruner
-from jobs.tune.samplers import Random
+from jobs.tune import Study, space
+from jobs.tune.records import journal
+from jobs.tune.records.journal import Journal
+from jobs.tune.records.outcome import Outcome
+from jobs.tune.records.recorder import PendingTrial, StudyRecorder
+from jobs.tune.space.pruners import make_pruner
+from jobs.tune.space.samplers import Random
 
 SPACE = {"x": space.uniform(0, 1), "n": space.integer(1, 9)}
 IDENTITY = {"objective": "a:b", "space": space.plain(SPACE), "metric": [], "directions": ["maximize"], "seed": 0}
 
 
-def _book(storage: Storage, attempt: int, pruner: str = "none") -> tuple[Book, Journal]:
+def _recorder(storage: Storage, attempt: int, pruner: str = "none") -> tuple[StudyRecorder, Journal]:
     log = Journal(storage, attempt, journal.read(storage))
-    book = Book(log, attempt, identity=IDENTITY, space=SPACE, seed=0, metrics=(), constraints=())
-    book.use(Random(SPACE, 0), make_pruner(pruner, {}))
-    return book, log
+    recorder = StudyRecorder(log, attempt, identity=IDENTITY, space=SPACE, seed=0, metrics=(), constraints=())
+    recorder.use(Random(SPACE, 0), make_pruner(pruner, {}))
+    return recorder, log
 
 
-def _trial(book: Book, state: Any = "complete") -> Ticket:
-    ticket = book.ask()
-    book.report(ticket.number, 1, 0.25)
+def _trial(recorder: StudyRecorder, state: Any = "complete") -> PendingTrial:
+    ticket = recorder.ask()
+    recorder.report(ticket.number, 1, 0.25)
     values = (float(ticket.params["x"] or 0),) if state == "complete" else ()
-    book.tell(ticket.number, Outcome(state, values, seconds=1.0, worker="w"), at=ticket.number + 1.0)
+    recorder.tell(ticket.number, Outcome(state, values, seconds=1.0, worker="w"), at=ticket.number + 1.0)
     return ticket
 
 
 def test_an_attempt_goes_on_from_the_last_one(storage: Storage) -> None:
     """Ended trials with all about them, running ones, counts and best are there again in the next attempt."""
-    book, log = _book(storage, 1)
+    recorder, log = _recorder(storage, 1)
     for state in ("complete", "failed", "diverged", "pruned", "complete"):
-        _trial(book, state)
-    running = book.ask()
-    book.lost(running.number, 2)
-    rows, best = book.rows(), book.best
+        _trial(recorder, state)
+    running = recorder.ask()
+    recorder.lost(running.number, 2)
+    rows, best = recorder.rows(), recorder.best
     log.close()
-    again, log = _book(storage, 2)
+    again, log = _recorder(storage, 2)
     assert again.rows() == rows
     assert again.best == best
     assert again.counts == {"complete": 2, "failed": 1, "diverged": 1, "pruned": 1}
     assert (again.asked, again.done, again.seconds) == (6, 5, 5.0)
-    assert again.unfinished() == [Ticket(5, running.params, 2)]
+    assert again.unfinished() == [PendingTrial(5, running.params, 2)]
     log.close()
     assert {name.split(".")[0] for name in storage.list("journal/")} == {"journal/0002"}
 
@@ -64,17 +65,17 @@ def test_an_attempt_goes_on_from_the_last_one(storage: Storage) -> None:
 def test_optuna_opens_a_local_journal_as_it_is(tmp_path: Path) -> None:
     """Optuna's own backend, which optuna-dashboard uses, reads the file with all trials, and may be used beside us."""
     storage = open_storage(tmp_path)
-    book, log = _book(storage, 1)
+    recorder, log = _recorder(storage, 1)
     for state in ("complete", "diverged", "complete"):
-        _trial(book, state)
+        _trial(recorder, state)
     backend = JournalFileBackend(str(tmp_path / "journal/0001.log"))
     study = optuna.load_study(study_name="a:b", storage=JournalStorage(backend))
     assert [trial.params for trial in study.trials] == [space.draw(SPACE, 0, number) for number in range(3)]
-    assert study.best_trial.number == book.best.number  # type: ignore[union-attr]
+    assert study.best_trial.number == recorder.best.number  # type: ignore[union-attr]
     study.set_user_attr("note", "from elsewhere")
-    _trial(book)
+    _trial(recorder)
     log.close()
-    again, log = _book(storage, 2)
+    again, log = _recorder(storage, 2)
     assert again.study.user_attrs["note"] == "from elsewhere"
     assert again.done == 4
     log.close()
@@ -82,9 +83,9 @@ def test_optuna_opens_a_local_journal_as_it_is(tmp_path: Path) -> None:
 
 def test_what_was_committed_survives_the_writer(tmp_path: Path) -> None:
     """Records are in the file after each call; a driver that is gone without closing loses none."""
-    book, log = _book(open_storage(tmp_path), 1)
-    _trial(book)
-    again, other = _book(open_storage(tmp_path), 2)
+    recorder, log = _recorder(open_storage(tmp_path), 1)
+    _trial(recorder)
+    again, other = _recorder(open_storage(tmp_path), 2)
     assert again.done == 1
     log.close()
     other.close()
@@ -92,16 +93,16 @@ def test_what_was_committed_survives_the_writer(tmp_path: Path) -> None:
 
 def test_a_superseded_writer_changes_nothing(storage: Storage) -> None:
     """What an earlier attempt still writes, after a later one took over, is not read."""
-    book, log = _book(storage, 1)
-    _trial(book)
+    recorder, log = _recorder(storage, 1)
+    _trial(recorder)
     log.flush()
-    again, other = _book(storage, 2)
-    _trial(book)
-    _trial(book)
+    again, other = _recorder(storage, 2)
+    _trial(recorder)
+    _trial(recorder)
     log.close()
     ticket = _trial(again)
     other.close()
-    last, log = _book(storage, 3)
+    last, log = _recorder(storage, 3)
     assert ticket.number == 1
     assert last.done == 2
     log.close()
@@ -121,11 +122,11 @@ def _replace(storage: Storage, content: bytes) -> None:
 @pytest.mark.parametrize("torn", [b'{"op_code":6,"tri', b"\n", b'{"op_code":\n', b"\x00\xff"])
 def test_a_torn_end_is_dropped(torn: bytes, storage: Storage) -> None:
     """What a killed process left of its last record is not read, and not there any more in the next attempt's log."""
-    book, log = _book(storage, 1)
-    _trial(book)
+    recorder, log = _recorder(storage, 1)
+    _trial(recorder)
     log.close()
     _replace(storage, b"".join(_lines(storage)) + torn)
-    again, log = _book(storage, 2)
+    again, log = _recorder(storage, 2)
     _trial(again)
     log.close()
     assert all(json.loads(line) for line in _lines(storage, 2))
@@ -139,8 +140,8 @@ def test_a_torn_end_is_dropped(torn: bytes, storage: Storage) -> None:
 )
 def test_damage_in_the_middle_is_refused(damage: bytes, storage: Storage) -> None:
     """A line that is no record, with others after it, is named; nothing is written."""
-    book, log = _book(storage, 1)
-    _trial(book)
+    recorder, log = _recorder(storage, 1)
+    _trial(recorder)
     log.close()
     lines = _lines(storage)
     _replace(storage, b"".join([*lines[:4], damage, *lines[5:]]))
@@ -162,15 +163,15 @@ def test_damage_in_the_middle_is_refused(damage: bytes, storage: Storage) -> Non
 def test_records_that_make_no_sense_are_refused(change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
     """A record that is one, but not of this study, is an InputError too."""
     storage = open_storage(tmp_path)
-    book, log = _book(storage, 1)
-    _trial(book)
+    recorder, log = _recorder(storage, 1)
+    _trial(recorder)
     log.close()
     lines = _lines(storage)
     record = json.loads(lines[4])
     change(record)
     _replace(storage, b"".join([*lines[:4], json.dumps(record).encode() + b"\n", *lines[5:]]))
     try:
-        again, log = _book(storage, 2)
+        again, log = _recorder(storage, 2)
     except InputError as error:
         assert "the journal's records make no study" in str(error)  # noqa: PT017  Optuna skips what is another worker's
     else:
@@ -180,12 +181,12 @@ def test_records_that_make_no_sense_are_refused(change: Callable[[dict[str, Any]
 
 def test_a_log_whose_copy_broke_off_does_not_count(storage: Storage) -> None:
     """An attempt that was killed while it copied the journal leaves the last one's in force."""
-    book, log = _book(storage, 1)
-    _trial(book)
+    recorder, log = _recorder(storage, 1)
+    _trial(recorder)
     log.close()
     with storage.append_log(journal.name(2)) as copy:
         copy.append(b"".join(_lines(storage)[:-2]))
-    again, log = _book(storage, 3)
+    again, log = _recorder(storage, 3)
     assert again.done == 1
     log.close()
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.tensorflow import import_tensorflow
+from jobs.keras.runtime import import_tensorflow
 from jobs.tune import Stop, Trial
 from jobs.tune.keras import Report
-from jobs.tune.trial import Signal
+from jobs.tune.trials.trial import Signal
 
 
 class Driver:

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jobs.tune.live import Line, Picture, Standing, last_words
-from jobs.tune.pace import Pace
+from jobs.runs.eta import EtaEstimator
+from jobs.tune.display.live_table import SearchStatus, StatusTable, TrialRow, last_words
 
 PARAMS = {
     "learning_rate": 0.0123456789,
@@ -29,11 +29,11 @@ PARAMS = {
 }
 
 
-def _line(number: int, state: str, values: tuple[float, ...] = (0.5,)) -> Line:
-    return Line(number, state, values, 3, 12.34, f"tcp://10.0.0.{number}:40001", PARAMS)
+def _line(number: int, state: str, values: tuple[float, ...] = (0.5,)) -> TrialRow:
+    return TrialRow(number, state, values, 3, 12.34, f"tcp://10.0.0.{number}:40001", PARAMS)
 
 
-def _standing(**changes: object) -> Standing:
+def _standing(**changes: object) -> SearchStatus:
     lines = [_line(number, state) for number, state in enumerate(("running", "complete", "pruned", "failed") * 8)]
     counts = {"running": 2, "complete": 3, "pruned": 40, "failed": 1, "diverged": 0}
     given = {
@@ -44,12 +44,12 @@ def _standing(**changes: object) -> Standing:
         "direction": "maximize",
     }
     moment = {"seconds": 61.0, "moment": time.monotonic(), "left": 3600.0, "lines": lines}
-    return Standing(**{**given, **moment, **changes})  # type: ignore[arg-type]
+    return SearchStatus(**{**given, **moment, **changes})  # type: ignore[arg-type]
 
 
-def _drawn(standing: Standing, width: int, height: int) -> list[str]:
+def _drawn(standing: SearchStatus, width: int, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    console.print(Picture("tune", standing))
+    console.print(StatusTable("tune", standing))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
@@ -86,7 +86,7 @@ def test_the_last_words_say_how_far_it_was() -> None:
 
 def test_the_pace_is_the_present_one() -> None:
     """After slow trials come fast ones: these tell what is left; a pause makes it longer; running ones count half."""
-    pace = Pace(0.0)
+    pace = EtaEstimator(0.0)
     assert pace.left(10, 2, 1.0) is None
     for number in range(1, 11):
         pace.end(10.0 * number)

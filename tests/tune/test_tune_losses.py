@@ -16,7 +16,8 @@ from pods import pods_in
 
 from jobs import connect
 from jobs.errors import ClusterError, InputError
-from jobs.tune import Study, going, space
+from jobs.tune import Study, space
+from jobs.tune.search import running
 
 
 def _meanwhile(action: Callable[[], None]) -> threading.Thread:
@@ -143,7 +144,7 @@ def test_a_deaf_trial_is_ended_with_its_worker(
     breakable: Client, traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trial out of time that never reports fails, and its worker process with it; those beside it are complete."""
-    monkeypatch.setattr(going, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(running, "GRACE_SECONDS", 0.3)
     study = Study(
         breakable, trials.deaf, trials.with_folder(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5
     )

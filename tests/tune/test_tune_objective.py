@@ -17,7 +17,7 @@ import pytest
 import trials
 
 from jobs.errors import InputError
-from jobs.tune.objective import Imported, Pickled, name_of, scores, source_of, wants_trial
+from jobs.tune.trials.objective import Imported, Pickled, name_of, scores, user_code, wants_trial
 
 
 class _Model:
@@ -75,7 +75,7 @@ def test_what_is_no_objective(function: Any, told: str, tmp_path: Path, monkeypa
     (tmp_path / "leaving_objective.py").write_text("import sys\nsys.exit(0)")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match=told) as caught:
-        source_of(function)
+        user_code(function)
     assert "\n" not in str(caught.value)
 
 
@@ -83,13 +83,13 @@ def test_too_much_data() -> None:
     """A function that carries its data is refused."""
     data = b"x" * 10_000_001
     with pytest.raises(InputError, match=r"objective is 10 MB when pickled, but must be under 10 MB"):
-        source_of(lambda params: len(data))
+        user_code(lambda params: len(data))
 
 
 def test_how_objectives_travel() -> None:
     """A name is imported on each side, a function pickled; both give the function."""
-    assert source_of("trials:quadratic") == Imported("trials:quadratic")
-    source = source_of(lambda params: params["x"])
+    assert user_code("trials:quadratic") == Imported("trials:quadratic")
+    source = user_code(lambda params: params["x"])
     assert isinstance(source, Pickled)
     assert source()({"x": 3}) == 3
     assert Pickled(cloudpickle.dumps(trials.quadratic))() is trials.quadratic
@@ -107,7 +107,7 @@ def test_a_pickle_whose_module_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "only_at_home.py").write_text("def train(params): return 0.0")
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        source = source_of(importlib.import_module("only_at_home").train)
+        source = user_code(importlib.import_module("only_at_home").train)
     monkeypatch.delitem(sys.modules, "only_at_home")
     importlib.invalidate_caches()
     told = r"the objective cannot be unpickled here \(ModuleNotFoundError: .*\): put its module on the Python path"

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from jobs.tune.parts import Parts
+from jobs.tune.trials.parts import Parts
 
 RUNNER = """
 import json, os, runpy, sys
-import jobs.tune.code
+import jobs.tune.trials.code
 found = {}
 for folder in sys.argv[1:]:
     if os.fork() == 0:
@@ -29,7 +29,7 @@ for folder in sys.argv[1:]:
 """
 END = """
 if __name__ == "__main__":
-    from jobs.tune.code import sources_of
+    from jobs.tune.trials.code import sources_of
     import json
     print(json.dumps([__file__, sources_of(train)]))
 """

@@ -13,7 +13,7 @@ from distributed import Client
 from jobs.errors import InputError
 from jobs.storage import open_storage
 from jobs.tune import Study, space
-from jobs.tune.table import load_study, rows
+from jobs.tune.records.table import load_study, rows
 
 X = {"x": space.uniform(-1, 1)}
 

@@ -13,7 +13,7 @@ import yaml
 from pods import Pods, pods_in
 
 from jobs.storage import open_storage
-from jobs.tune.table import load_study, rows
+from jobs.tune.records.table import load_study, rows
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def _driver(pods: Pods, traces: Path, *, max_losses: int) -> Any:
         "connect_timeout": 5,
     }
     (pods.folder / "job.yaml").write_text(yaml.safe_dump(options))
-    return pods.start("driver", "jobs.driver", "tune", "--config", pods.folder / "job.yaml", DASK_JOBS_RETRIES="9")
+    return pods.start("driver", "jobs.pods.driver", "tune", "--config", pods.folder / "job.yaml", DASK_JOBS_RETRIES="9")
 
 
 def _until(condition: Callable[[], Any], pods: Pods, seconds: float = 60) -> None:

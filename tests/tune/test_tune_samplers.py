@@ -10,12 +10,13 @@ import pytest
 
 from jobs.errors import InputError
 from jobs.storage import open_storage
-from jobs.tune import journal, space
-from jobs.tune.book import Book
-from jobs.tune.journal import Journal
-from jobs.tune.outcome import Outcome
-from jobs.tune.pruners import PRUNERS, make_pruner
-from jobs.tune.samplers import NEEDED, grid_size, make_sampler
+from jobs.tune import space
+from jobs.tune.records import journal
+from jobs.tune.records.journal import Journal
+from jobs.tune.records.outcome import Outcome
+from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.space.pruners import PRUNERS, make_pruner
+from jobs.tune.space.samplers import NEEDED, grid_size, make_sampler
 
 SPACE = {
     "rate": space.log(1e-4, 1),
@@ -37,13 +38,15 @@ class _Studies:
         storage = open_storage(self.folder / run)
         log = Journal(storage, self.attempts, journal.read(storage))
         identity = {"objective": "a:b", "directions": ["maximize"]}
-        book = Book(log, self.attempts, identity=identity, space=SPACE, seed=seed, metrics=(), constraints=())
-        book.use(make_sampler(name, SPACE, seed, book.asked, {}), make_pruner("none", {}))
+        recorder = StudyRecorder(
+            log, self.attempts, identity=identity, space=SPACE, seed=seed, metrics=(), constraints=()
+        )
+        recorder.use(make_sampler(name, SPACE, seed, recorder.asked, {}), make_pruner("none", {}))
         drawn = []
         for _ in range(trials):
-            ticket = book.ask()
+            ticket = recorder.ask()
             drawn.append(ticket.params)
-            book.tell(ticket.number, Outcome("complete", (float(ticket.params["rate"] or 0),)), at=1.0)
+            recorder.tell(ticket.number, Outcome("complete", (float(ticket.params["rate"] or 0),)), at=1.0)
         log.close()
         return drawn
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.tune.slots import Slots, Worker
+from jobs.tune.search.placement import Slots, Worker
 
 
 def _slots(workers: dict[str, Worker], threads: int = 1, gpus: float = 0.0) -> Slots:

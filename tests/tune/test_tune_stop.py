@@ -14,8 +14,8 @@ import pytest
 import trials
 
 from jobs.tune import space
-from jobs.tune.task import trial_seed
-from jobs.tune.trial import Signal, Stop, Trial
+from jobs.tune.trials.execution import trial_seed
+from jobs.tune.trials.trial import Signal, Stop, Trial
 
 ORDER = re.escape("the order is trial.report(value, step)")
 

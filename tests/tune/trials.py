@@ -14,8 +14,8 @@ import numpy as np
 
 from jobs.errors import InputError
 from jobs.tune import space
-from jobs.tune import trial as trial_module
-from jobs.tune.task import trial_seed
+from jobs.tune.trials import trial as trial_module
+from jobs.tune.trials.execution import trial_seed
 
 QUADRATIC = {"x": space.uniform(-5, 5), "y": space.uniform(-3, 3)}
 """Of `quadratic`."""

@@ -58,7 +58,7 @@ spec:
     - name: scheduler
       restartPolicy: Always
       {{- include "dask-job.container" . | nindent 6 }}
-      args: [python, -m, jobs.scheduler, --id, {{ include "dask-job.id" . | quote }}]
+      args: [python, -m, jobs.pods.scheduler, --id, {{ include "dask-job.id" . | quote }}]
       ports:
         - {name: scheduler, containerPort: 8786}
         - {name: dashboard, containerPort: 8787}
@@ -71,7 +71,7 @@ spec:
   containers:
     - name: driver
       {{- include "dask-job.container" . | nindent 6 }}
-      args: [python, -m, jobs.driver, {{ .Chart.Name }}, --config, /etc/dask-jobs/job.yaml]
+      args: [python, -m, jobs.pods.driver, {{ .Chart.Name }}, --config, /etc/dask-jobs/job.yaml]
       env:
         {{- $retries := printf "- {name: DASK_JOBS_RETRIES, value: %q}" (toString $role.backoffLimit) }}
         {{- include "dask-job.env" (list . (printf "%s\n%s" $retries (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}

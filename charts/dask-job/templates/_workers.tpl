@@ -66,7 +66,7 @@ spec:
       args:
         - python
         - -m
-        - jobs.worker
+        - jobs.pods.worker
         - --scheduler
         - {{ include "dask-job.scheduler" . }}
         - --id

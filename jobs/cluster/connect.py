@@ -1,0 +1,162 @@
+"""`connect`: a Dask client for a cluster on this machine, or for a scheduler's address, checked before work begins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.core import rpc
+from distributed.security import Security
+
+from jobs.cluster.resources import GpuCluster, share, visible
+from jobs.errors import ClusterError, InputError, TooFewWorkers
+
+CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
+"""Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
+
+
+@contextlib.contextmanager
+def connect(
+    scheduler: str | None = None,
+    *,
+    workers: int | None = None,
+    threads: int = 1,
+    gpus: int = 0,
+    connect_timeout: float = 60.0,
+    workers_timeout: float = 300.0,
+    degraded_start_after: float | None = None,
+) -> Iterator[Client]:
+    """Yield a client whose workers are there and have the driver's software versions; close all that was started.
+
+    Args:
+        scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without either,
+            a `LocalCluster` on this machine.
+        workers: on this machine, how many processes to start (one a core, or one for so many `gpus`, if None); else,
+            how many to wait for (1 if None).
+        threads: compute threads of each worker on this machine.
+        gpus: GPUs of each worker on this machine, which it alone sees, and declares as Dask's resource `GPU`.
+        connect_timeout: seconds to wait for the scheduler.
+        workers_timeout: seconds to wait for the workers.
+        degraded_start_after: seconds after which one worker is enough, for a run that is resumed: its cluster may be
+            smaller now.
+
+    Raises:
+        InputError: the address is none, this machine has not so many GPUs, or a worker has other software versions.
+        ClusterError: the scheduler does not answer.
+        TooFewWorkers: too few workers came in time.
+    """
+    address = scheduler or dask.config.get("scheduler-address", None)
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            shares = share(visible(), gpus, workers) if gpus else None
+            count = len(shares) if shares else workers or dask.system.CPU_COUNT
+            address = stack.enter_context(_local(count, threads, shares))
+        else:
+            count = workers or 1
+        client = stack.enter_context(_client(address, connect_timeout))
+        _wait(client, count, workers_timeout, degraded_start_after)
+        _check_versions(client)
+        yield client
+
+
+def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> LocalCluster:
+    """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them.
+
+    Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
+    goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
+    (it unblocks SIGINT in the thread that first needs it), so that comes first.
+    """
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        options: dict[str, Any] = {
+            "threads_per_worker": threads,
+            "processes": True,
+            "dashboard_address": "127.0.0.1:0",
+            "scheduler_kwargs": {"dashboard": False},
+        }
+        return GpuCluster(shares, **options) if shares else LocalCluster(n_workers=workers, **options)
+    except RuntimeError as error:
+        raise ClusterError(
+            f"workers did not start on this machine ({error}); a script that calls connect() needs "
+            "`if __name__ == '__main__':` before it, since each worker imports the script"
+        ) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+async def _answers(address: str, seconds: float) -> None:
+    """Ask a scheduler who it is; `Client` alone would wait for ever on a port that accepts and then says nothing."""
+    async with asyncio.timeout(seconds):
+        scheduler = rpc(address, connection_args=Security().get_connection_args("client"))
+        try:
+            await scheduler.identity(n_workers=0)
+        finally:
+            await scheduler.close_rpc()
+
+
+def _client(address: str | LocalCluster, timeout: float) -> Client:
+    try:
+        if isinstance(address, str):
+            asyncio.run(_answers(address, timeout))
+        return Client(address, timeout=timeout)
+    except ValueError as error:
+        raise InputError(
+            f"--scheduler is {address!r}, but must be an address like tcp://host:8786 ({error})"
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"--scheduler {address}: no answer in {timeout:g} s (--connect-timeout); "
+            "is it running, and reachable from here?"
+        ) from error
+
+
+def _wait(client: Client, count: int, timeout: float, degraded_start_after: float | None) -> None:
+    if degraded_start_after is not None and degraded_start_after < timeout:
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(count, timeout=degraded_start_after)
+            return
+        count, timeout = 1, timeout - degraded_start_after
+    try:
+        client.wait_for_workers(count, timeout=timeout)
+    except TimeoutError as error:
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        there = sum(worker["status"] == "running" for worker in known)
+        raise TooFewWorkers(
+            f"only {there} of {count} workers came in {timeout:g} s (--workers-timeout); "
+            "start more, or ask for fewer (--workers)"
+        ) from error
+
+
+def _check_versions(client: Client) -> None:
+    """Compare each worker's versions with this process's.
+
+    Raises:
+        InputError: a package differs, or is missing on a worker.
+    """
+    mine = versions()
+    for address, worker in client.get_versions(packages=list(CHECKED))["workers"].items():
+        theirs = worker["packages"] | {"python": ".".join(worker["host"]["python"].split(".")[:3])}
+        for package, version in mine.items():
+            if theirs.get(package) != version:
+                other = theirs.get(package) or "not installed"
+                raise InputError(
+                    f"worker {address} has {package} {other}, but the driver has {version}: "
+                    "use the same image or environment for both"
+                )
+
+
+def versions() -> dict[str, str]:
+    """Return package -> version of this process, for results and checks."""
+    return {
+        "python": "{}.{}.{}".format(*sys.version_info),
+        **{name: importlib.metadata.version(name) for name in CHECKED},
+    }

@@ -1,0 +1,36 @@
+"""What `dask-jobs plan` says of a minimize job: the problem's size, and what an evaluation moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.errors import JobError
+from jobs.minimize.evaluate.tree import by_tree
+from jobs.minimize.job import problem_of
+from jobs.minimize.options import Options
+from jobs.minimize.problems.base import CheckedProblem, block_rows
+from jobs.minimize.summary import bytes_text
+from jobs.tune.search.placement import Worker
+
+
+def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, str]]:
+    """Yield (name, text), for so many workers that have so much each."""
+    try:
+        made = problem_of(options)
+    except JobError as error:
+        yield "problem", f"not known here, so neither are an evaluation's bytes: {error}"
+        return
+    blocks = -(-made.problem.rows // block_rows(made.problem))
+    yield "problem", f"{made.x0.size:,} parameters, {made.problem.rows:,} rows in {blocks:,} blocks"
+    if blocks < workers * each.threads:
+        yield "", f"fewer blocks than threads ({workers * each.threads}): some workers will have no work"
+    yield "evaluation", _evaluation(made, workers)
+
+
+def _evaluation(made: CheckedProblem, workers: int) -> str:
+    """Return how many bytes one evaluation moves: for each worker 8 a parameter, and 8 for the loss, each way."""
+    one = 8 * (made.x0.size + 1)
+    way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
+    return (
+        f"{bytes_text(workers * one)} each way ({bytes_text(one)} for each of {workers} workers); sums come back {way}"
+    )

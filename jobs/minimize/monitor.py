@@ -1,0 +1,96 @@
+"""What is known of a run while it goes on: the best point, the history of evaluations, iterations; and who is told."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.minimize.journal import FULL, Journal
+from jobs.minimize.optimize.l1 import stationarity
+from jobs.runs.console import Reporter
+from jobs.runs.run import Run
+
+Vector = NDArray[np.float64]
+SAVE_SECONDS = 30.0
+"""How often the history, and past the journal's limit the best point, is saved while the run goes on."""
+
+
+class Observer:
+    """Follows one attempt: keeps the best point and the history, and tells the run folder and the terminal.
+
+    Args:
+        run: the run folder.
+        reporter: the terminal.
+        journal: asked whether it is full: from then on the best point is saved for a warm start.
+        l1: (n,) penalties, or 0.
+        total: iterations at most.
+    """
+
+    def __init__(self, run: Run, reporter: Reporter, journal: Journal, l1: Vector | float, total: int) -> None:
+        self._run, self._reporter, self._journal, self._l1, self._total = run, reporter, journal, l1, total
+        self.best: tuple[float, Vector] | None = None
+        self.iterations = 0
+        self._history: list[tuple[float, float, float]] = []
+        self._began = time.monotonic()
+        self._saved = self._began
+        self._outgrown = False
+
+    @property
+    def seconds(self) -> float:
+        """The run's seconds at its last evaluation, all attempts together."""
+        return self._history[-1][0] if self._history else 0.0
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Seconds since this attempt began."""
+        return time.monotonic() - self._began
+
+    def on_iteration(self, *_: object) -> None:
+        """Count an iteration; SciPy's callback."""
+        self.iterations += 1
+
+    def on_evaluation(self, theta: Vector, loss: float, grad: Vector | None, seconds: float) -> None:
+        """Note an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""
+        loss += float(np.sum(self._l1 * np.abs(theta)))
+        norm = float(np.abs(stationarity(theta, grad, self._l1, None)).max()) if grad is not None else np.nan
+        self._history.append((seconds, loss, norm))
+        if self.best is None or loss < self.best[0]:
+            self.best = (loss, theta.copy())
+        self._tell(loss, norm)
+
+    def _tell(self, loss: float, norm: float) -> None:
+        elapsed = time.monotonic() - self._began
+        rate = len(self._history) / max(elapsed, 1e-9)
+        metrics = {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate}
+        self._reporter.update(self.iterations, {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate})
+        left = (self._total - self.iterations) * elapsed / max(self.iterations, 1)
+        fraction = self.iterations / self._total
+        progress = {"done": self.iterations, "total": self._total, "fraction": fraction, "eta": left}
+        self._run.status("running", progress=progress, metrics=metrics)
+        outgrown = self._journal.full and not self._outgrown
+        if outgrown or time.monotonic() - self._saved > SAVE_SECONDS:
+            self.save(best=self._journal.full)
+        if outgrown:
+            self._outgrown = True
+            self._run.storage.write(FULL, b"")
+            self._reporter.log("journal", message="past --journal-limit: a restart will go on from the best point only")
+
+    def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own word
+        """Tell that the optimizer has ended, after how many iterations."""
+        progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
+        self._run.status("running", progress=progress)
+        self._reporter.record("done", iterations=iterations, success=success, seconds=round(self.seconds, 3))
+
+    def save(self, *, best: bool) -> None:
+        """Save the history, and the best point as x.npy."""
+        self._saved = time.monotonic()
+        table = io.StringIO()
+        table.write("evaluation,seconds,loss,gradient_norm\n")
+        for number, (seconds, loss, norm) in enumerate(self._history, start=1):
+            table.write(f"{number},{seconds:.6f},{loss!r},{'' if np.isnan(norm) else repr(norm)}\n")
+        self._run.storage.write("history.csv", table.getvalue().encode())
+        if best and self.best is not None:
+            self._run.save_array("x.npy", self.best[1])

@@ -1,0 +1,1 @@
+"""What a problem is, and the kernels of those that come with dask-jobs."""

@@ -1,0 +1,72 @@
+"""What a problem is: as a run's identity, by name, and as each worker must have it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.errors import InputError
+from jobs.minimize.problems.base import CheckedProblem, Imported, UserCode, block_rows, has, rows
+from jobs.sources import check_sources, digest, home, sources
+from jobs.usercode import call
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a problem must be on a worker, as the driver has it.
+
+    Attributes:
+        text: rows, rows of a block, and the fingerprint if any.
+        sources: digests of its source code; none of a problem with a fingerprint, which counts instead, or of one whose
+        class travels as well.
+    """
+
+    text: str
+    sources: Mapping[str, str]
+
+    def check(self, source: UserCode, problem: Any) -> None:
+        """Check a problem that was made here.
+
+        Raises:
+            InputError: it is another one: other code, or other data.
+        """
+        if (here := _text(problem)) != self.text:
+            raise InputError(
+                f"this worker has another problem than the driver: {here}, not {self.text}; "
+                "use the same code and the same data for both"
+            )
+        if self.sources and (code := _code(source, problem)):
+            check_sources(self.sources, *code)
+
+
+def expected(made: CheckedProblem) -> Expected:
+    """Return what the problem must be on each worker."""
+    own = has(made.problem, "fingerprint")
+    return Expected(_text(made.problem), {} if own else sources(*_code(made.source, made.problem)))
+
+
+def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
+    """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
+
+    It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
+    they came from; always with the number of rows and the problem's x0.
+    """
+    problem, source = made.problem, made.source
+    parts = {"rows": here.text, "x0 of the problem": digest(made.x0.tobytes())}
+    if has(problem, "fingerprint"):
+        return parts
+    name = source.spec if isinstance(source, Imported) else type(problem).__qualname__
+    return parts | {"problem": name, **here.sources}
+
+
+def _code(source: UserCode, problem: Any) -> tuple[Any, ...]:
+    """Return what leads to the modules of a problem: the one that is named, its factory and class, if imported."""
+    named = (sys.modules.get(source.module), source.factory()) if isinstance(source, Imported) else ()
+    return named + ((type(problem),) if home(type(problem)) else ())
+
+
+def _text(problem: Any) -> str:
+    own = call("problem.fingerprint()", lambda: str(problem.fingerprint())) if has(problem, "fingerprint") else ""
+    return f"{rows(problem)} rows in blocks of {block_rows(problem)} {own}".strip()

@@ -1,0 +1,147 @@
+"""What a report says about a minimize job."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask.utils import format_bytes
+from markupsafe import Markup
+
+from jobs.minimize.options import Options
+from jobs.minimize.report.curves import progress
+from jobs.minimize.report.parameters import MOST, parameters
+from jobs.minimize.report.weights import weights
+from jobs.report.content import Content, JobReport
+from jobs.report.html import duration, number, paragraph, plural, table
+from jobs.report.page import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobs.runs.folder import RunFolder
+    from jobs.storage import Storage
+
+PARTS = (
+    ("compute_seconds", "Compute", "#2f6db3", "loss and gradient of the problem, on the workers"),
+    ("communication_seconds", "Communication", "#e08a2b", "messages, and waiting for the slowest worker"),
+    ("optimizer_seconds", "Optimizer", "#7d5ba6", "SciPy and the journal, on the driver"),
+    ("load_seconds", "Loading", "#4f9d6b", "reading the data, on the workers"),
+)
+NUMBERS = {
+    "fun": "Loss at the optimum",
+    "gradient_norm": "Gradient norm (largest entry)",
+    "accuracy": "Accuracy (share of the rows it was fitted to)",
+    "x_norm": "Norm of the parameters",
+    "parameters": "Parameters",
+    "nit": "Iterations",
+    "nfev": "Evaluations of the loss",
+    "njev": "Evaluations of the gradient",
+    "nhev": "Evaluations of the Hessian",
+}
+WORK: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "evaluations": ("Evaluations by the workers", "{:,}".format),
+    "replayed": ("Evaluations replayed from the journal", "{:,}".format),
+    "rows": ("Rows of the data", "{:,}".format),
+    "rows_per_second": ("Rows a second", "{:,.0f}".format),
+    "workers_lost": ("Workers lost", "{:,}".format),
+    "bytes_sent": ("Sent to the workers", format_bytes),
+    "bytes_received": ("Received from the workers", format_bytes),
+}
+SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
+BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
+SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
+VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
+
+
+def title(run: RunFolder) -> str:
+    """Return what the run is, such as `minimize · L-BFGS-B · digits`."""
+    subject = run.options.get("problem") or run.options.get("data") or "digits"
+    return f"{run.job} · {_method(run)} · {subject}"
+
+
+def summary(run: RunFolder) -> str:
+    """Return in one sentence how the run ended, or where it is."""
+    if run.result:
+        return _ended(run.result)
+    best = run.history.lowest
+    sentence = f"{_method(run)} {VERBS.get(run.state, 'has not begun')}"
+    sentence += f" in attempt {run.status.get('attempt', 1)} after {plural(len(run.history), 'evaluation')}"
+    if best is None:
+        return sentence + "."
+    return f"{sentence}; the lowest so far is {_point(run.history.loss[best], run.history.gradient_norm[best])}."
+
+
+def _method(run: RunFolder) -> str:
+    return str(run.result.get("method") or run.options.get("method"))
+
+
+def _ended(result: dict[str, Any]) -> str:
+    verb = "converged to" if result["success"] else "ended without success at"
+    point = _point(result["fun"], result.get("gradient_norm"))
+    work = f"after {plural(result['nfev'], 'evaluation')} in {duration(result['seconds'])}"
+    where = f"on {plural(result['workers'], 'worker')}" if result["workers"] else "in one process"
+    attempts = plural(result["attempt"], "attempt")
+    return f"{result['method']} {verb} {point} {work} {where}, in {attempts}: “{str(result['message']).rstrip('.')}”."
+
+
+def _point(loss: float | str, gradient_norm: float | str | None) -> str:
+    """Return where a point is; infinity and nan come as text from JSON."""
+    norm = math.nan if gradient_norm is None else float(gradient_norm)
+    return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
+
+
+def sections(run: RunFolder) -> list[Section]:
+    """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
+    found = [*(_parameters(run) if run.result else []), progress(run.history, finished=bool(run.result))]
+    if run.result:
+        found += [_time(run.result), *_pictures(run), _numbers(run.result)]
+    return found
+
+
+def _parameters(run: RunFolder) -> list[Section]:
+    """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
+    theta = np.array(run.result.get("x", ()), dtype=np.float64) if run.x is None else run.x
+    names = run.result.get("names") or [f"x[{index}]" for index in range(theta.size)]
+    return [parameters(names, theta)] if 0 < theta.size <= MOST and len(names) == theta.size else []
+
+
+def _pictures(run: RunFolder) -> list[Section]:
+    """Return the weights of softmax regression on images, which come first in theta, class by class."""
+    shape, classes = run.result.get("image_shape"), run.result.get("classes")
+    if run.x is None or not shape or not classes:
+        return []
+    return [weights(run.x[: classes * math.prod(shape)].reshape(classes, *shape))]
+
+
+def _time(result: dict[str, Any]) -> Section:
+    """Return where the seconds of the last attempt went: advice, a stacked bar, and the same as a table."""
+    diagnostics = result["diagnostics"]
+    parts = [(name, colour, float(diagnostics[key]), what) for key, name, colour, what in PARTS]
+    total = sum(seconds for _, _, seconds, _ in parts) or math.inf
+    slices = [SLICE.format(100 * seconds / total, colour, name) for name, colour, seconds, _ in parts]
+    rows = [
+        (SWATCH.format(colour, name), duration(seconds), f"{seconds / total:.1%}", what)
+        for name, colour, seconds, what in parts
+    ]
+    body = BAR.format(Markup("").join(slices)) + table(("Part", "Time", "Share", "What it is"), rows)
+    if result["attempt"] > 1:
+        replayed = plural(diagnostics["replayed"], "evaluation")
+        body = paragraph(f"In the last attempt, which took {replayed} of earlier ones from the journal.", "note") + body
+    return Section("Where the time went", paragraph(diagnostics.get("hint", "")) + body)
+
+
+def _numbers(result: dict[str, Any]) -> Section:
+    """Return the result with all its digits."""
+    rows = [(name, result[key]) for key, name in NUMBERS.items() if result.get(key) is not None]
+    rows += [(name, text(result["diagnostics"][key])) for key, (name, text) in WORK.items()]
+    return Section("Result in numbers", table(("Quantity", "Value"), rows))
+
+
+def content(run: RunFolder, storage: Storage) -> Content:  # noqa: ARG001  the folder's usual files say all
+    """Return what a report says about a minimize job."""
+    return Content(title(run), summary(run), sections(run))
+
+
+REPORT = JobReport(Options, "iterations", content)

@@ -1,0 +1,147 @@
+"""How a minimization went: its loss and gradient norm over evaluations and over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
+from bokeh.plotting import figure
+from markupsafe import Markup
+
+from jobs.minimize.report.history import History, lowest_so_far, thin
+from jobs.report.html import details, paragraph, plural, table
+from jobs.report.page import Section, draw, framed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EACH, LOWEST = "#7fa6cf", "#12355b"
+NOT_HERE = "The history of evaluations (history.csv) is not in this folder."
+AXES = {"evaluation": "evaluations", "seconds": "seconds"}
+TABLE_ROWS = 24
+LEGEND = Markup(
+    '<p class="legend"><span class="key" style="background:{}"></span>each evaluation'
+    '<span class="key line" style="border-color:{}"></span>lowest so far</p>\n',
+).format(EACH, LOWEST)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over a run's evaluations: `values` and their running minimum `lowest`, both (n,) float64.
+
+    `lowest` is nan where there is none, or none that a logarithmic scale (`log`) can show.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    log: bool
+
+    @cached_property
+    def drawable(self) -> NDArray[np.intp]:
+        """Which evaluations have a place on the scale: indices (m,), rising."""
+        return np.flatnonzero(np.isfinite(self.values) & ((self.values > 0) | (not self.log)))
+
+    @cached_property
+    def drawn(self) -> NDArray[np.intp]:
+        """Which of them a plot needs: indices (k,), rising."""
+        return self.drawable[thin(self.values[self.drawable])]
+
+
+def curves(history: History) -> list[Curve]:
+    """Return the quantities of which there is something to draw.
+
+    The loss above its lowest value shows the rate of convergence where the loss itself looks flat; its scale is
+    logarithmic, as that of the gradient norm. That of the loss is so if no loss is zero or less.
+    """
+    at = history.lowest
+    floor = np.nan if at is None else history.loss[at]
+    found = (
+        _curve("Loss", history.loss, log=bool(floor > 0)),
+        _curve("Loss above its lowest value", history.loss - floor, log=True),
+        _curve("Gradient norm", history.gradient_norm, log=True),
+    )
+    return [curve for curve in found if curve.drawable.size]
+
+
+def _curve(name: str, values: NDArray[np.float64], *, log: bool) -> Curve:
+    lowest = lowest_so_far(values)
+    return Curve(name, values, np.where(lowest > 0, lowest, np.nan) if log else lowest, log)
+
+
+def progress(history: History, *, finished: bool = False) -> Section:
+    """Return the section with the plots, what they leave out, and their numbers as a table.
+
+    Args:
+        history: the evaluations.
+        finished: the run has ended well, so that there were some, wherever their table is.
+    """
+    shown = curves(history)
+    if not shown:
+        recorded = "No evaluation with a finite loss has been recorded."
+        return Section("Progress", paragraph(NOT_HERE if finished and not len(history) else recorded))
+    ranges = {axis: DataRange1d(range_padding=0.03) for axis in AXES}  # plots of one axis zoom together
+    cells = [(curve, axis) for curve in shown for axis in AXES]
+    script, elements = draw([_plot(history, curve, axis, ranges[axis]) for curve, axis in cells])
+    captions = [f"{curve.name} against {AXES[axis]}" for curve, axis in cells]
+    plots = Markup("").join(framed(*pair) for pair in zip(captions, elements, strict=True))
+    body = (
+        paragraph(_omissions(history, shown), "note")
+        + LEGEND
+        + Markup('<div class="plots">\n{}</div>\n').format(plots)
+        + _evaluations(history)
+    )
+    return Section("Progress", body, script)
+
+
+def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> figure:
+    columns = {"value": curve.values, "lowest": curve.lowest, axis: getattr(history, axis)}
+    source = ColumnDataSource({name: column[curve.drawn] for name, column in columns.items()})
+    plot = figure(
+        width=545,
+        height=250,
+        min_border_left=60,
+        x_range=x_range,
+        x_axis_label=AXES[axis],
+        y_axis_type="log" if curve.log else "linear",
+        tools="pan,box_zoom,reset,save,hover",
+        tooltips=[(axis, f"@{axis}{{0.[00]}}"), (curve.name.lower(), "@value{%.8g}")],
+    )
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
+    plot.hover.formatters = {"@value": "printf"}
+    size = 6 if curve.drawn.size < 200 else 3
+    plot.hover.renderers = [plot.scatter(axis, "value", source=source, size=size, color=EACH, line_color=None)]
+    plot.step(axis, "lowest", source=source, mode="after", color=LOWEST, line_width=1.3)
+    if not curve.log:
+        # One spike of a line search would flatten all else on a linear scale.
+        low, high = curve.lowest[curve.drawn].min(), curve.lowest[curve.drawn].max()
+        margin = 0.06 * (high - low) or 0.01 * max(abs(high), 1.0)
+        plot.y_range.update(start=low - margin, end=high + margin)
+    return plot
+
+
+def _omissions(history: History, shown: list[Curve]) -> str:
+    """Return what the plots do not show; `""` if they show all."""
+    notes = []
+    if hidden := int(np.count_nonzero(~np.isfinite(history.loss))):
+        notes.append(f"Not drawn: {plural(hidden, 'evaluation')} with a loss of inf or nan.")
+    if (drawn := shown[0].drawn.size) < shown[0].drawable.size:
+        notes.append(
+            f"Each plot draws about {drawn:,} of {len(history):,} evaluations: lows and highs of each stretch."
+        )
+    if not shown[0].log:
+        notes.append("The plots of the loss show the range of its lowest value so far; higher losses lie outside.")
+    return " ".join(notes)
+
+
+def _evaluations(history: History) -> Markup:
+    """Return the first, the last and the lowest evaluation and some between as a table."""
+    spread = np.linspace(0, len(history) - 1, TABLE_ROWS).round().astype(int)
+    chosen = np.unique(np.append(spread, history.lowest or 0))
+    columns = (history.seconds, history.loss, history.gradient_norm)
+    rows = [(int(history.evaluation[at]), *(float(f"{column[at]:.8g}") for column in columns)) for at in chosen]
+    head = ("Evaluation", "Seconds", "Loss", "Gradient norm")
+    return details(f"{len(rows)} of {plural(len(history), 'evaluation')} as a table", table(head, rows, "numbers"))

@@ -1,0 +1,1 @@
+"""The three processes of a release on Kubernetes: driver, scheduler and workers."""

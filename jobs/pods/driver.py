@@ -1,0 +1,103 @@
+"""The driver process on Kubernetes: a job's command, tried again after a lost cluster, with a last word to the workers.
+
+    python -m jobs.pods.driver minimize --config /etc/dask-jobs/job.yaml
+
+exit codes: the job's. Code 3 means that trying again did not help: the caller need not. After code 4 (SIGTERM, all
+saved) the same command goes on, so the workers are not told that the work is over; after all others they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+import yaml
+from distributed import Client
+
+from jobs import cli
+from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
+from jobs.pods.worker import OVER, ShutdownPlugin
+from jobs.runs.log import log, log_start, restart
+
+RETRIES = "DASK_JOBS_RETRIES"
+"""Environment variable: how often a cluster failure (code 3) is tried again."""
+RETRIED = "DASK_JOBS_RETRIED"
+"""Environment variable that carries, over a restart of the process, how often that was done."""
+LONGEST_WAIT = 60.0
+HEARD_SECONDS = 60.0
+"""How long the last word waits for a worker to hear it; one that hears it is enough to end a worker Job."""
+NOBODY_SECONDS = 5.0
+"""The same where workers were waited for in vain already."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job's command and return its exit code; does not return where it is tried again."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    log_start("driver")
+    patience = HEARD_SECONDS
+    try:
+        code = cli.command(arguments, log_result=True)
+    except TooFewWorkers as error:
+        cli.tell(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
+        code, patience = error.exit_code, NOBODY_SECONDS
+    except (ClusterError, OSError) as error:
+        code = cli.tell(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
+        _again(arguments)
+    except JobError as error:
+        code = cli.tell(error)
+    except BaseException as error:  # a bug of ours must not leave workers waiting
+        if isinstance(error, SystemExit) and not error.code and "--help" in arguments:
+            raise
+        traceback.print_exc()
+        code = 1
+    if code != Stopped.exit_code:
+        announce_completion(_scheduler(arguments), patience)
+    return code
+
+
+def _again(arguments: Sequence[str]) -> None:
+    """Start this process anew, in the same pod, unless it was done often enough."""
+    retried, retries = int(os.environ.get(RETRIED, "0")), int(os.environ.get(RETRIES, "0"))
+    if retried >= retries:
+        return
+    seconds = min(LONGEST_WAIT, 2.0**retried)
+    log("driver", "retry", message=f"trying again in {seconds:g} s: retry {retried + 1} of {retries}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Stopped.exit_code))
+    time.sleep(seconds)
+    os.environ[RETRIED] = str(retried + 1)
+    restart("jobs.pods.driver", arguments)
+
+
+def _scheduler(arguments: Sequence[str]) -> str | None:
+    """Return the scheduler's address in the command's --config file; None if there is none that can be read."""
+    path = dict(itertools.pairwise(arguments)).get("--config")
+    try:
+        with open(str(path), encoding="utf-8") as file:  # noqa: PTH123
+            address = yaml.safe_load(file)["scheduler"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None
+    return str(address)
+
+
+def announce_completion(address: str | None, patience: float) -> None:
+    """Tell all workers, and those that come in the next moment, that the work is over; best effort, in bounded time."""
+    if address is None:
+        return
+    end = time.monotonic() + patience
+    try:
+        with Client(address, timeout=10) as client:
+            client.register_plugin(ShutdownPlugin())
+            while not client.get_events(OVER) and time.monotonic() < end:
+                time.sleep(0.2)
+            log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")
+    except Exception as error:  # noqa: BLE001  the job's own exit code is what counts
+        log("driver", "over", message=f"the workers could not be told that the work is over ({error})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

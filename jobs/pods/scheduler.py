@@ -1,0 +1,81 @@
+"""The scheduler process on Kubernetes, a sidecar of the driver: lives and ends with one attempt of it.
+
+python -m jobs.pods.scheduler --id namespace/fit/3f2a91c0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+import dask
+from distributed import Scheduler
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from jobs.cli import tell
+from jobs.errors import JobError
+from jobs.options import parse
+from jobs.runs.log import log, log_start
+
+DASHBOARD_AFTER = 10.0
+"""Seconds until the dashboard's pages are made: importing Bokeh at once would delay the first workers by as much."""
+
+
+class Options(BaseModel):
+    """Run the Dask scheduler of one job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str | None = Field(default=None, description="its identity, for which workers ask (default: a random one)")
+    port: NonNegativeInt = Field(default=8786, description="port to listen on; 0: any")
+    dashboard_port: NonNegativeInt = Field(default=8787, description="port of the dashboard and of /metrics; 0: any")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM (0), or until somebody shuts the scheduler down (1: Kubernetes starts it again)."""
+    try:
+        options = parse(Options, "python -m jobs.pods.scheduler", sys.argv[1:] if arguments is None else arguments)
+    except JobError as error:
+        return tell(error)
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    log_start("scheduler")
+    return asyncio.run(_serve(options))
+
+
+async def _serve(options: Options) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    secure = dask.config.get("distributed.comm.require-encryption", None)
+    scheduler = Scheduler(
+        port=options.port,
+        protocol="tls" if secure else "tcp",
+        dashboard=False,
+        dashboard_address=f":{options.dashboard_port}",
+    )
+    scheduler.id = options.id or scheduler.id
+    async with scheduler:
+        log("scheduler", "listening", address=scheduler.address, dashboard=scheduler.http_server.port, id=scheduler.id)
+        pages = asyncio.ensure_future(_dashboard(scheduler))
+        ends = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(scheduler.finished())}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        pages.cancel()
+        why = "SIGTERM: this attempt's driver has ended" if stop.is_set() else "a client has shut it down"
+        log("scheduler", "closing", message=why)
+    return 0 if stop.is_set() else 1
+
+
+async def _dashboard(scheduler: Scheduler) -> None:
+    """Add Dask's dashboard to the scheduler's HTTP server."""
+    await asyncio.sleep(DASHBOARD_AFTER)
+    await asyncio.to_thread(__import__, "distributed.dashboard.scheduler")
+    from distributed.dashboard.scheduler import connect
+
+    connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

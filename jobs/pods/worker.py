@@ -1,0 +1,224 @@
+"""The worker process on Kubernetes: joins its run's scheduler, and ends only when it should.
+
+    python -m jobs.pods.worker --scheduler tcp://fit-driver:8786 --threads 2 --memory-limit 4294967296
+
+A scheduler lives as long as one attempt of the driver. When it is lost the process replaces itself by a fresh one,
+which looks the address up anew and joins the next attempt's scheduler: no state of an old attempt is left to mix with.
+
+exit codes: 0 the driver said that the work is over, 2 bad options, 5 no scheduler for --lost-timeout, 143 left after
+SIGTERM
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from distributed import Worker
+from distributed.core import rpc
+from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.security import Security
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from jobs.cli import tell
+from jobs.errors import JobError
+from jobs.options import parse
+from jobs.runs.log import log, log_start, restart
+
+GAVE_UP = 5
+RETIRED = 128 + signal.SIGTERM
+OVER = "dask-jobs-over"
+"""Name of the plugin that tells workers that the work is over, and of the topic in which they answer."""
+LOST_SINCE = "DASK_JOBS_LOST_SINCE"
+"""Environment variable that carries over a restart of the process when the scheduler was lost, monotonic seconds."""
+ASK_SECONDS = 2.0
+RETRY_SECONDS = 0.3
+TELL_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+
+
+class Options(BaseModel):
+    """Run one Dask worker for a job's scheduler until the driver says that the work is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheduler: str = Field(description="address of the scheduler, such as tcp://fit-driver:8786; looked up at each try")
+    id: str | None = Field(default=None, description="join only the scheduler with this identity (default: any)")
+    name: str | None = Field(default=None, description="the worker's name (default: its address)")
+    threads: PositiveInt = Field(default=1, description="compute threads")
+    gpus: NonNegativeInt = Field(default=0, description="GPUs that tasks may ask for, as Dask's resource GPU")
+    memory_limit: NonNegativeInt = Field(default=0, description="bytes of memory it may use (default 0: no limit)")
+    port: NonNegativeInt = Field(default=8788, description="port to listen on; 0: any")
+    lost_timeout: PositiveFloat = Field(default=600.0, description="seconds without a scheduler until it gives up")
+    grace: PositiveFloat = Field(default=25.0, description="seconds after SIGTERM to hand tasks and data over")
+
+
+class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
+    """Tells workers that have it, now or later, that the work is over: their processes end with code 0."""
+
+    name = OVER
+
+    def setup(self, worker: Worker) -> None:
+        """Called by Dask on the worker's event loop; workers that this module did not start take no notice."""
+        if isinstance(event := getattr(worker, "over", None), asyncio.Event):
+            worker.log_event(OVER, worker.address)
+            event.set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until the work is over, SIGTERM, or the end of patience; return the exit code (bad options only)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = parse(Options, "python -m jobs.pods.worker", arguments)
+    except JobError as error:
+        return tell(error)
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    log_start("worker")
+    return asyncio.run(_live(options, arguments))
+
+
+async def _live(options: Options, arguments: Sequence[str]) -> int:
+    """End the process itself: `asyncio.run` would first wait for computing threads, which may take minutes."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    code = await _work(options, stop, arguments)
+    if code is None:
+        os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
+        restart("jobs.pods.worker", arguments)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str]) -> int | None:
+    """Serve one scheduler; the process's exit code, or None if the scheduler was lost."""
+    found = await _find(options, stop)
+    if isinstance(found, int):
+        return found
+    worker = Worker(
+        found,
+        nthreads=options.threads,
+        name=options.name,
+        memory_limit=options.memory_limit,
+        resources={"GPU": options.gpus} if options.gpus else None,
+        port=options.port,
+        dashboard=False,
+    )
+    worker.over = asyncio.Event()
+    worker.replace = functools.partial(restart, "jobs.pods.worker", arguments)  # for jobs whose code does not end
+    started, stopped = asyncio.ensure_future(_start(worker)), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        return RETIRED
+    if not started.result():
+        await asyncio.sleep(RETRY_SECONDS)
+        return None
+    os.environ.pop(LOST_SINCE, None)
+    _say("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
+    return await _serve(worker, options, stop)
+
+
+async def _start(worker: Worker) -> bool:
+    """Register the worker with the scheduler; False if that failed."""
+    try:
+        await worker
+    except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+        _say("not accepted", message=f"{type(error).__name__}: {error}")
+        return False
+    return True
+
+
+async def _find(options: Options, stop: asyncio.Event) -> str | int:
+    """Wait for the scheduler; return the address at which it answers, or the exit code."""
+    lost = float(os.environ.get(LOST_SINCE) or time.monotonic())
+    told = -TELL_SECONDS
+    while not stop.is_set():
+        found, problem = await _look(options)
+        if found:
+            return found
+        now = time.monotonic()
+        if now - lost > options.lost_timeout:
+            _say("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
+            return GAVE_UP
+        if now - told > TELL_SECONDS:
+            _say("waiting", message=f"for the scheduler: {problem}")
+            told = now
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
+    return RETIRED
+
+
+async def _look(options: Options) -> tuple[str | None, str]:
+    """Return the address at which the scheduler answers, if any, and else what is in the way.
+
+    For a while after a driver's end its name has two addresses, and the dead one may come first: all are asked.
+    """
+    scheme, _, place = options.scheduler.rpartition("://")
+    host, _, port = place.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return None, f"{options.scheduler}: {error.strerror or error}"
+    hosts = sorted({f"[{where[0]}]" if ":" in str(where[0]) else str(where[0]) for *_, where in found})
+    addresses = [f"{scheme or 'tcp'}://{host}:{port}" for host in hosts]
+    problems = await asyncio.gather(*(_ask(address, options.id) for address in addresses))
+    right = [address for address, problem in zip(addresses, problems, strict=True) if problem is None]
+    return (right[0], "") if right else (None, "; ".join(problem for problem in problems if problem))
+
+
+async def _ask(address: str, identity: str | None) -> str | None:
+    """Return why the scheduler at an address cannot be joined now, or None if it can.
+
+    A pod's address may be another release's a moment later, so the scheduler has to say whose it is.
+    """
+    scheduler: Any = rpc(address, connection_args=Security().get_connection_args("worker"))
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            answer = (await scheduler.identity(n_workers=0))["id"]
+    except TimeoutError:
+        return f"{address} does not answer"
+    except OSError as error:
+        return f"{address} does not answer ({error})"
+    finally:
+        await scheduler.close_rpc()
+    if identity not in (None, answer):
+        return f"{address} is the scheduler of {answer!r}, not of {identity!r}"
+    return None
+
+
+async def _serve(worker: Worker, options: Options, stop: asyncio.Event) -> int | None:
+    """Wait until the work is over (0), SIGTERM came (RETIRED), or the scheduler is lost (None)."""
+    ends = {asyncio.ensure_future(wait()) for wait in (worker.over.wait, stop.wait, worker.finished)}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    if worker.over.is_set():
+        _say("over", message="the driver said that the work is over")
+        await _within(CLOSE_SECONDS, worker.close(executor_wait=False))
+        return 0
+    if stop.is_set():
+        _say("leaving", message="SIGTERM: tasks and data go to other workers")
+        await _within(options.grace, worker.close_gracefully(reason="SIGTERM"))
+        return RETIRED
+    _say("lost", message="the scheduler is gone; waiting for the next attempt's")
+    return None
+
+
+async def _within(seconds: float, closing: Any) -> None:
+    """Close in time or not at all: the process ends either way."""
+    with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+        await asyncio.wait_for(closing, seconds)
+
+
+def _say(event: str, **fields: Any) -> None:
+    log("worker", event, **fields)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Writes a run folder as one tar to standard output: `python -m jobs.release.actions.archive RUN [--journal]`.
+
+It runs where the folder can be read, in a pod. The last line of standard error is JSON: bytes and sha256 of the tar.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import sys
+import tarfile
+import time
+from collections.abc import Generator, Sequence
+from typing import BinaryIO
+
+import yaml
+
+from jobs.errors import InputError, JobError
+from jobs.storage import MIB, Storage, as_file, open_storage
+
+JOURNAL = "journal/"
+PART = re.compile(r"^(journal/\d+(\.log)?)/\d{8}$")
+TRIES = 3
+"""How often a file that changes while it is read is written again; whoever unpacks keeps the last."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tar; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    counting = Counting(sys.stdout.buffer)
+    try:
+        pack(open_storage(arguments[0]), counting, journal="--journal" in arguments[1:])
+    except JobError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.buffer.flush()
+    sys.stderr.write(json.dumps({"bytes": counting.size, "sha256": counting.digest.hexdigest()}) + "\n")
+    return 0
+
+
+class Counting(io.RawIOBase):
+    """Passes bytes on, and counts and digests them."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # tarfile writes bytes
+        """Write all of `data`."""
+        self._out.write(data)
+        self.size += len(data)
+        self.digest.update(data)
+        return len(data)
+
+
+def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
+    """Write all files of a run folder to `out` as a tar; a journal that only serves to go on, if asked for.
+
+    That of a tune job is the study itself, of which reports are made.
+
+    Raises:
+        InputError: the folder holds no run, or cannot be read.
+        ClusterError: the storage does not answer.
+    """
+    members = _members(storage.list(), journal=journal or _job(storage) == "tune")
+    if not members:
+        raise InputError(f"run folder {storage.url} holds no files (yet)")
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for name, parts in members.items():
+            for _ in range(TRIES):
+                if _add(tar, storage, name, parts):
+                    break
+
+
+def _job(storage: Storage) -> str:
+    """Return whose run folder it is; empty if it does not say so (yet)."""
+    try:
+        options = yaml.safe_load(storage.read("options.yaml"))
+    except (FileNotFoundError, yaml.YAMLError):
+        return ""
+    return str(options.get("job", "")) if isinstance(options, dict) else ""
+
+
+def _members(names: Sequence[str], *, journal: bool) -> dict[str, list[str]]:
+    """Return name in the tar -> the files that make it up: S3 keeps a log in parts, a local folder in one file."""
+    members: dict[str, list[str]] = {}
+    for name in names:
+        if journal or not name.startswith(JOURNAL):
+            members.setdefault(PART.sub(r"\1", name), []).append(name)
+    return members
+
+
+def _add(tar: tarfile.TarFile, storage: Storage, name: str, parts: Sequence[str]) -> bool:
+    """Add one file; return whether it was the same from its first byte to its last, or is gone."""
+    try:
+        before = None if name.startswith(JOURNAL) else [storage.fingerprint(part) for part in parts]
+        entry = tarfile.TarInfo(name)
+        entry.mtime = int(time.time())
+        entry.size = sum(storage.size(part) for part in parts)
+        tar.addfile(entry, as_file(_exactly(storage, parts, entry.size)))
+        return before is None or [storage.fingerprint(part) for part in parts] == before
+    except FileNotFoundError:
+        return True
+
+
+def _exactly(storage: Storage, parts: Sequence[str], size: int) -> Generator[bytes]:
+    """Yield `size` bytes of the parts; zeros where they have become shorter, for the tar has promised so many."""
+    with contextlib.suppress(FileNotFoundError):
+        for part in parts:
+            for chunk in storage.stream(part):
+                yield chunk[:size]
+                size -= min(len(chunk), size)
+    while size:
+        yield bytes(min(size, MIB))
+        size -= min(size, MIB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

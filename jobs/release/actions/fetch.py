@@ -1,0 +1,121 @@
+"""`dask-jobs fetch`: brings a release's run folder to this machine, through a pod that can read it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from jobs.errors import ClusterError, InputError
+from jobs.release.actions.helper import CONTAINER, helper_pod
+from jobs.release.actions.place import beside, check, check_run, default_name, put, target_of
+from jobs.release.actions.unpack import unpack
+from jobs.release.api.client import Cluster
+from jobs.release.api.exec import Output
+from jobs.release.api.objects import (
+    RUN_URL,
+    Objects,
+    Run,
+    annotation,
+    containers,
+    live,
+    name,
+    phase,
+    started,
+    terminated,
+)
+from jobs.release.api.snapshot import read
+from jobs.release.diagnosis.pod import pending_pod
+from jobs.release.status.state import is_scratch
+
+START_SECONDS = 300.0
+POLL_SECONDS = 0.5
+
+
+def fetch(cluster: Cluster, release: str, folder: str | None, *, journal: bool, force: bool) -> Path:
+    """Bring the run folder of a release to a local folder, completely or not at all; return the folder.
+
+    Args:
+        cluster: where the release is.
+        release: its name.
+        folder: where to (None: the run folder's own name, in the current folder).
+        journal: the journal too, with which the run can go on here.
+        force: replace a run folder that is there.
+
+    Raises:
+        InputError: no such release; its run folder is gone or empty; the local folder may not be replaced.
+        ClusterError: no pod could be started that reads it, or the connection was lost.
+    """
+    objects, run = read(cluster, release, follows=True)
+    name = folder if folder is not None else default_name(annotation(run.driver, RUN_URL))
+    target = target_of(name, force=force)
+    with received(cluster, objects, run, target, journal=journal) as part:
+        put(part, target, partial(check, target=target, new=part, force=force))
+    return target
+
+
+@contextlib.contextmanager
+def received(cluster: Cluster, objects: Objects, run: Run, target: Path, *, journal: bool) -> Iterator[Path]:
+    """Yield a folder beside `target` with all of a run's folder; it is removed at the end unless it was moved.
+
+    Raises:
+        InputError: the run folder is gone or empty, what came is none, or this machine cannot write there.
+        ClusterError: no pod could be started that reads it, or the connection was lost.
+    """
+    url = annotation(run.driver, RUN_URL)
+    with beside(target) as part:
+        with _reader(cluster, objects, run, url) as (pod, container):
+            command = ["python", "-m", "jobs.release.actions.archive", url, *(["--journal"] if journal else [])]
+            unpack(Output(cluster.execute(pod, container, command)), part)
+        check_run(part)
+        yield part
+
+
+@contextlib.contextmanager
+def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[tuple[str, str]]:
+    """Yield (pod, container) that can read the run folder: the driver if it runs, else a helper that is then removed.
+
+    Raises:
+        InputError: the run folder went with the driver's pod.
+    """
+    for pod in reversed(run.driver_pods):
+        if live(pod) and started(pod, "driver") and terminated(pod, "driver") is None:
+            yield name(pod), "driver"
+            return
+    if is_scratch(run.driver):
+        raise InputError(
+            f"nothing is left of run folder {url}: it was scratch space of the driver's pod, which has ended; "
+            "dask-jobs wait has the result of one that ended well; to keep run folders, set run.s3 or run.claim"
+        )
+    sys.stderr.write("dask-jobs: the driver does not run: a helper pod reads its run folder\n")
+    helper = cluster.create_pod(helper_pod(run.driver))
+    try:
+        _await(cluster, objects, helper)
+        yield helper, CONTAINER
+    finally:
+        cluster.delete_pod(helper)
+
+
+def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    told: set[str] = set()
+    while True:
+        pod = cluster.pod(helper)
+        if pod is None or phase(pod) in ("Failed", "Succeeded"):
+            raise ClusterError(f"the helper pod {helper} was ended from outside; the same command tries again")
+        if any("running" in status.get("state", {}) for status in containers(pod)):
+            return
+        seen = replace(objects, pods=(pod,), events=cluster.warnings())
+        causes = [trouble.what for trouble in pending_pod("driver", pod, seen)]
+        for cause in causes:
+            if cause not in told:
+                sys.stderr.write(f"dask-jobs: the helper pod waits: {cause}\n")
+                told.add(cause)
+        if time.monotonic() > end:
+            why = "; ".join(causes) or "the cluster does not say why"
+            raise ClusterError(f"the helper pod {helper} did not start within {START_SECONDS:g} s: {why}")
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,145 @@
+"""What `dask-jobs wait` shows of a driver's log: a bar with an ETA on a terminal, the lines as they are elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any
+
+from rich.text import Text
+
+from jobs.release.status import driver_log
+from jobs.release.status.driver_log import progress_of
+from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
+
+OWN = ("driver",)
+"""Jobs of JSON lines that may follow the summary."""
+QUIET = ("started", "run", "done", "over")
+"""Events that the bar and the summary tell as well."""
+LAST = ("done", "result")
+"""A job's last events, after which its summary is text."""
+
+
+class Screen(Bar):
+    """Shows log lines; the text after a job's end, its summary, is kept for standard output.
+
+    Text is held back for a moment in mid-run too: the runtime, which reads stdout and stderr on their own, may give the
+    summary before the events that came before it.
+
+    `result` is the last line of the event `result`: it is for programs, and not shown.
+
+    Args:
+        release: its name, shown before the bar.
+    """
+
+    def __init__(self, release: str) -> None:
+        self._held: list[str] = []
+        self._ending = True
+        self._after: int | None = None
+        self._passed = 0
+        self.result: dict[str, Any] | None = None
+        super().__init__(release, None, redirect_stdout=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the bar away, and show text that was held until now."""
+        super().__exit__(kind, error, traceback)
+        self._release_held()
+
+    def line(self, text: str) -> None:
+        """Show one line of the driver's log."""
+        fields = driver_log.parse(text)
+        if fields is None:
+            self._held.append(text)
+            return
+        if fields.get("job") not in OWN:
+            self._ending = fields["event"] in LAST
+            if not self._ending:
+                self._release_held()
+            elif self._after is None:
+                self._after = len(self._held)
+        if fields["event"] == "result":
+            self.result = fields
+            self._show_end(None)
+            return
+        if self._live is None:
+            sys.stderr.write(text + "\n")
+        else:
+            self._show(fields)
+
+    def _show(self, fields: dict[str, Any]) -> None:
+        assert self._live is not None
+        if fields["event"] == "progress" and (progress := progress_of(fields)):
+            shown = {k: v for k, v in progress.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
+            text = metrics_text(shown)
+            self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
+        elif fields["event"] == "done":
+            self._show_end(fields.get("iterations", fields.get("trials")))
+        elif fields["event"] == "doing":
+            self._live.update(self._task, metrics=str(fields.get("message", "")))
+        elif fields["event"] == "attempt":
+            where = f" on {fields['workers']} workers" if "workers" in fields else ""
+            run = str(fields.get("run"))
+            self.say(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
+        elif fields["event"] not in QUIET:
+            rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
+            self.say(sentence(fields["event"], rest))
+
+    def _show_end(self, steps: Any) -> None:
+        """Show the steps made, if they are known, and no metrics: those of the last progress are not the result's."""
+        if self._live is not None:
+            made = steps if isinstance(steps, int) else None
+            self._live.update(self._task, completed=made, total=made, metrics="", refresh=True)
+
+    def passed(self) -> None:
+        """Show text of mid-run that was held since the last call or longer: the run's end has not come with it."""
+        if not self._ending:
+            self._release_held(self._passed)
+        self._passed = len(self._held)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Show a line on standard error, above the bar."""
+        if self._live is None:
+            sys.stderr.write(text + "\n")
+        else:
+            self._live.console.print(Text(text, style=style))
+
+    def begin_attempt(self) -> None:
+        """A new driver's log begins: its text may be a summary again."""
+        self.result, self._ending = None, True
+        self._release_held()
+
+    def _release_held(self, count: int | None = None) -> None:
+        """Show text that was held back, or the first `count` lines of it, for it was no summary."""
+        shown = self._held[:count]
+        self._held = self._held[len(shown) :]
+        self._after, self._passed = None, 0
+        for text in shown:
+            self.say(text)
+
+    def stop(self) -> None:
+        """Take the bar away; lines are shown as before."""
+        if self._live:
+            self._live.stop()
+
+    def end(self, *, success: bool, shown: Callable[[], Collection[str]] | None = None) -> None:
+        """Write the summary to standard output, or, if there was no success, the last text to standard error.
+
+        Args:
+            success: the job has ended well.
+            shown: the summary is shown by other means and left out here; returns the lines of it as the driver printed
+                them, so that what else was printed before the end is known.
+        """
+        self.stop()
+        if success:
+            before, after = self._held[: self._after or 0], self._held[self._after or 0 :]
+            if shown is None:
+                before, after = (before, after) if after else (after, before)
+                sys.stdout.write("".join(f"{text}\n" for text in after))
+            elif before:
+                known = shown()
+                before = [text for text in before if text not in known]
+            self._held = before
+        self._release_held()

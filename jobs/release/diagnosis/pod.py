@@ -1,0 +1,169 @@
+"""Why a pod that should run does not: image, place, volumes, secrets, crashes of a sidecar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobs.release.api.objects import Object, Objects, containers, name
+
+NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
+            "RegistryUnavailable", "SignatureValidationFailed")  # fmt: skip
+NO_CONFIG = ("CreateContainerConfigError",)
+NO_START = ("CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun")
+PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate|not found$|not found[.,] preemption|preemption:)")
+"""Where the scheduler's message goes over from why a pod has no node to what preemption would bring."""
+MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that holds a release up, or went wrong in it."""
+
+    kind: str
+    where: str
+    what: str
+    todo: str
+    now: bool = True
+    """Whether it holds the release up now; otherwise it was got over, or the release ended by it."""
+    count: int = 1
+    """Of how many pods it is true."""
+    log: str = ""
+    """The last lines of the container's log."""
+
+    @property
+    def role(self) -> str:
+        """Of which pods: driver or worker."""
+        return self.where.partition(" ")[0]
+
+
+def pending_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
+    """Yield what keeps a pod of a role (driver, worker) from running; nothing for one that runs or just starts."""
+    where = f"{role} pod {name(pod)}"
+    for item in pod.get("status", {}).get("conditions", ()):
+        if item["type"] == "PodScheduled" and item["status"] == "False":
+            yield _unscheduled(role, where, item, objects)
+    for status in containers(pod):
+        waiting = status.get("state", {}).get("waiting", {})
+        if waiting:
+            yield from _waiting(role, where, status, waiting, objects)
+    if any("waiting" in status.get("state", {}) for status in containers(pod)):
+        yield from _not_mounted(where, pod, objects)
+
+
+def _unscheduled(role: str, where: str, item: Object, objects: Objects) -> Finding:
+    reason = PREEMPTION.split(str(item.get("message", "")))[0].strip()
+    if item.get("reason") == "SchedulingGated":
+        return Finding("gated", where, "a scheduling gate holds it back", "what has set the gate must remove it")
+    for sign, todo in _place(role).items():
+        if sign in reason:
+            return Finding("unschedulable", where, f"no node for it: {reason}{_claims(sign, objects)}", todo)
+    todo = f"give the cluster such a node, or change {role_values(role)}.nodeSelector, .tolerations or .affinity"
+    return Finding("unschedulable", where, f"no node for it: {reason}", todo)
+
+
+def _place(role: str) -> dict[str, str]:
+    """Return what a part of the scheduler's message calls for; the first that is found counts."""
+    values = role_values(role)
+    return {
+        "persistentvolumeclaim": "make the claim, or let the chart make it: run.claim.create=true",
+        "PersistentVolumeClaim": "give the claim a volume: name a storage class (run.claim.storageClass) that the "
+        "cluster has, or make a PersistentVolume that fits",
+        "volume node affinity": "its volume is on other nodes than those that have room for the pod",
+        "Insufficient nvidia.com/gpu": "no node has a free nvidia.com/gpu: add GPU nodes (with their device plugin), "
+        "wait for one, or lower workers.gpu",
+        "Insufficient memory": f"lower {values}.memory, or add larger nodes",
+        "Insufficient cpu": f"lower {values}.cpu, or add nodes",
+        "Insufficient ephemeral-storage": f"lower {values}.scratch, or add nodes with larger disks",
+        "Insufficient": f"the nodes lack what {values} asks for: lower it, or add nodes",
+        "untolerated taint": f"add the taint to {values}.tolerations, or remove it from the nodes",
+        "didn't match Pod's node affinity/selector": f"no node has the labels of {values}.nodeSelector or .affinity",
+        "Too many pods": "the nodes are full: add nodes",
+    }
+
+
+def _claims(sign: str, objects: Objects) -> str:
+    """Return more on claims that are not bound."""
+    if not sign.lower().startswith("persistentvolumeclaim"):
+        return ""
+    pending = [claim for claim in objects.claims if claim.get("status", {}).get("phase") == "Pending"]
+    texts = (
+        f"; claim {name(claim)} is Pending with storage class {claim['spec'].get('storageClassName')!r}"
+        for claim in pending
+    )
+    return "".join(texts)
+
+
+def _waiting(role: str, where: str, status: Object, waiting: Object, objects: Objects) -> Iterator[Finding]:
+    reason, message = str(waiting.get("reason", "")), " ".join(str(waiting.get("message", "")).split())
+    called = f"container {status['name']}"
+    if reason in NO_IMAGE:
+        yield Finding("image", where, _image(reason, str(status["image"]), message), _image_todo(reason))
+    elif reason in NO_CONFIG:
+        todo = "make what is missing in this namespace, or correct its name in the values"
+        yield Finding("config", where, f"{called} cannot be made: {message}", todo)
+    elif reason in NO_START:
+        todo = f"is the image the right one? ({status['image']})"
+        yield Finding("start", where, f"{called} cannot be started: {message}", todo)
+    elif reason == "CrashLoopBackOff":
+        last = status.get("lastState", {}).get("terminated", {})
+        code, count = last.get("exitCode"), status.get("restartCount", 0)
+        if last.get("reason") == "OOMKilled":
+            what, todo = oom(role, status["name"], objects, where)
+            yield Finding("oom", where, what, todo)
+            return
+        what = f"{called} ends again and again (exit code {code}, {count} restarts)"
+        text = objects.logs.get((where.rpartition(" ")[2], status["name"]), "")
+        yield Finding("crash", where, what, "its last lines say why", log="\n".join(text.splitlines()[-5:]))
+
+
+def _image(reason: str, image: str, message: str) -> str:
+    if reason == "InvalidImageName":
+        return f"{image!r} is no image name"
+    if reason == "ErrImageNeverPull":
+        return f"image {image} is not on the node, and image.pullPolicy is Never"
+    cause = re.sub(r"^Back-off pulling image \S+: |^ErrImagePull: |.*desc = ", "", message)
+    cause = re.sub(r"ErrImagePull: |.*desc = |failed to pull and unpack image \S+ ", "", cause)
+    return f"image {image} cannot be pulled ({cause or reason})"
+
+
+def _image_todo(reason: str) -> str:
+    if reason == "InvalidImageName":
+        return "correct image.registry, image.repository and image.tag"
+    if reason == "ErrImageNeverPull":
+        return "load the image on every node, or set image.pullPolicy=IfNotPresent"
+    return "check image.repository and image.tag; a private registry needs image.pullSecrets"
+
+
+def _not_mounted(where: str, pod: Object, objects: Objects) -> Iterator[Finding]:
+    for event in reversed(objects.events):
+        if event["involvedObject"].get("name") == name(pod) and event["reason"] in MOUNTS:
+            text = " ".join(str(event["message"]).split())
+            todo = "make the volume, secret or ConfigMap that it names in this namespace, or correct the values"
+            yield Finding("mount", where, text, todo)
+            return
+
+
+def oom(role: str, called: str, objects: Objects, where: str) -> tuple[str, str]:
+    """Return what to say, and what to do, about a container that used more memory than it may."""
+    value = "driver.scheduler.memory" if called == "scheduler" else f"{role_values(role)}.memory"
+    pod = next((pod for pod in objects.pods if name(pod) == where.rpartition(" ")[2]), None)
+    limit = memory_limit(pod, called) if pod else ""
+    used = f"container {called} used more memory than its limit{f' of {limit}' if limit else ''} and was killed"
+    more = ", or use more workers, so that each holds less" if role == "worker" else ""
+    return f"{used} (OOMKilled)", f"raise {value}{more}"
+
+
+def memory_limit(pod: Object, called: str) -> str:
+    """Return a container's memory limit as Kubernetes writes it; empty if it has none."""
+    spec = pod["spec"]
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        if container["name"] == called:
+            return str(container.get("resources", {}).get("limits", {}).get("memory", ""))
+    return ""
+
+
+def role_values(role: str) -> str:
+    """Return the key of a role in values.yaml."""
+    return "workers" if role == "worker" else role

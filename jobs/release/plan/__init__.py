@@ -1,0 +1,1 @@
+"""What a values file asks of a cluster, before it is installed."""

@@ -1,0 +1,297 @@
+"""The charts' values: one model with all defaults, descriptions and checks.
+
+values.yaml, values.schema.json and README.md of each chart are written from it by charts/generate.py; `job`, the job's
+own options, is described by the job's `Options`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+
+from jobs.release.plan.values_checks import check_space, check_trial
+from jobs.release.plan.values_parts import (
+    Bytes,
+    Cpu,
+    CpuLimit,
+    Duration,
+    Egress,
+    Metadata,
+    Name,
+    Peer,
+    Placement,
+    Section,
+    Texts,
+    Volume,
+    VolumeMount,
+)
+
+SET_BY_CHART = frozenset(
+    {"run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline"}
+)
+"""Options of every job that follow from other values, so that `job` does not have them."""
+
+Grace = Annotated[int, Field(ge=10)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$")]
+
+
+class Image(Section):
+    """The image of all pods."""
+
+    registry: str = Field(default="", description="registry, such as ghcr.io; empty: the repository names it")
+    repository: str = Field(default="localhost/dask-jobs", min_length=1, description="the image's name")
+    tag: str = Field(default="", description="the image's tag; empty: the chart's appVersion")
+    digest: Annotated[str, StringConstraints(pattern="^(sha256:[0-9a-f]{64})?$")] = Field(
+        default="", description="sha256:... pins the image exactly; the tag is then not looked at"
+    )
+    pullPolicy: Literal["Always", "IfNotPresent", "Never"] = Field(  # noqa: N815
+        default="IfNotPresent", description="when the image is pulled"
+    )
+    pullSecrets: list[Name] = Field(default=[], description="names of secrets to pull it with")  # noqa: N815
+
+
+class Workers(Placement):
+    """The workers: one Indexed Job."""
+
+    count: PositiveInt = Field(default=2, description="how many workers; may be changed while the job runs")
+    min: PositiveInt | None = Field(default=None, description="the job starts when so many are there (null: count)")
+    max: PositiveInt | None = Field(default=None, description="so many are asked for (null: count)")
+    cpu: Cpu = Field(default="500m", description="cores of one worker that are reserved")
+    cpuLimit: CpuLimit = Field(default="", description="cores it may use at most; empty: what the node has free")  # noqa: N815
+    memory: Bytes = Field(default="1Gi", description="memory of one worker, reserved and at most")
+    gpu: NonNegativeInt = Field(default=0, description="GPUs of one worker")
+    gpuResource: str = Field(  # noqa: N815
+        default="nvidia.com/gpu", min_length=1, description="what the cluster calls a GPU"
+    )
+    threads: PositiveInt | None = Field(
+        default=None, description="compute threads of one worker (null: whole cores of cpu, at least 1)"
+    )
+    scratch: Bytes = Field(default="1Gi", description="temporary disk space of one worker, at most")
+    backoffLimit: NonNegativeInt = Field(  # noqa: N815
+        default=1000,
+        description="how often workers may fail, all together, until none is started again; disruptions do not count",
+    )
+    gracePeriod: Grace = Field(  # noqa: N815
+        default=30, description="seconds that a worker has to hand over its tasks when it is asked to leave"
+    )
+
+    @property
+    def compute_threads(self) -> int:
+        """Compute threads of one worker."""
+        text = str(self.cpu)
+        cores = float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
+        return self.threads or max(1, math.floor(cores))
+
+
+class Scheduler(Section):
+    """Dask's scheduler, a sidecar of the driver."""
+
+    cpu: Cpu = Field(default="100m", description="cores of the scheduler that are reserved")
+    memory: Bytes = Field(default="512Mi", description="memory of the scheduler, reserved and at most")
+
+
+class Driver(Placement):
+    """The driver: one Job with one pod."""
+
+    cpu: Cpu = Field(default="250m", description="cores of the driver that are reserved")
+    cpuLimit: CpuLimit = Field(default="", description="cores it may use at most; empty: what the node has free")  # noqa: N815
+    memory: Bytes = Field(default="1Gi", description="memory of the driver, reserved and at most")
+    scratch: Bytes = Field(default="1Gi", description="temporary disk space of the driver, at most")
+    backoffLimit: NonNegativeInt = Field(  # noqa: N815
+        default=6, description="how often the driver is tried again after it was killed or lost its cluster"
+    )
+    gracePeriod: Grace = Field(  # noqa: N815
+        default=30, description="seconds that the driver has to save when it is asked to leave"
+    )
+    podDisruptionBudget: bool = Field(  # noqa: N815
+        default=True, description="keep node drains from evicting the driver; it can be deleted all the same"
+    )
+    scheduler: Scheduler = Scheduler()
+
+
+class Claim(Section):
+    """A persistent volume for the run folder."""
+
+    create: bool = Field(default=False, description="make a PersistentVolumeClaim for the run folder")
+    name: Name = Field(default="", description="use this claim, which is there already")
+    size: Bytes = Field(default="1Gi", description="size of the claim that is made")
+    storageClass: str | None = Field(  # noqa: N815
+        default=None, description="its StorageClass (null: the cluster's default)"
+    )
+    accessModes: list[  # noqa: N815
+        Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
+    ] = Field(
+        default=["ReadWriteOnce"],
+        min_length=1,
+        description="its access modes; only the driver's pod mounts it, and with ReadWriteMany tune's workers too",
+    )
+    keep: bool = Field(default=False, description="leave the claim there when the release is uninstalled")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Claim:
+        if self.create and self.name:
+            raise ValueError(
+                f"run.claim.create is true and run.claim.name is {self.name!r}, but a claim is either made or there "
+                "already: leave one out"
+            )
+        if self.keep and not self.create:
+            raise ValueError(
+                "run.claim.keep is true, but the release makes no claim: set run.claim.create, or leave keep out"
+            )
+        return self
+
+
+class Run(Section):
+    """The run folder: S3, a claim, or else scratch space that is lost with the driver's pod."""
+
+    s3: Annotated[str, StringConstraints(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")] = Field(
+        default="", description="s3://bucket/prefix under which the run folder is"
+    )
+    name: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")] = Field(
+        default="",
+        description="the run folder's name; empty: the release's name and a hash of job and code, so that other "
+        "options begin a new one",
+    )
+    claim: Claim = Claim()
+
+
+class S3(Section):
+    """How S3 is reached, for the run folder and for data."""
+
+    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/]+/?)?$")] = Field(
+        default="", description="http(s)://host:port of an S3 server; empty: AWS"
+    )
+    region: str = Field(default="", description="region of the buckets")
+    credentialsSecret: Name = Field(  # noqa: N815
+        default="",
+        description="secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN; empty: "
+        "what the service account's annotations give",
+    )
+
+
+class ServiceAccount(Section):
+    """The pods' service account; no pod gets its token."""
+
+    create: bool = Field(default=True, description="make a service account")
+    name: Name = Field(default="", description="its name; empty: the release's name, or default if none is made")
+    annotations: Texts = Field(default={}, description="its annotations, such as a cloud role to be")
+
+    @model_validator(mode="after")
+    def _is_made(self) -> ServiceAccount:
+        if self.annotations and not self.create:
+            raise ValueError(
+                "serviceAccount.annotations are given, but serviceAccount.create is false: annotate the account that "
+                "is there"
+            )
+        return self
+
+
+class Tls(Section):
+    """Encryption of all Dask traffic."""
+
+    enabled: bool = Field(default=False, description="encrypt, and refuse whoever has no certificate of the same CA")
+    secret: Name = Field(default="", description="secret with ca.crt, tls.crt and tls.key, as cert-manager makes it")
+
+    @model_validator(mode="after")
+    def _has_secret(self) -> Tls:
+        if self.enabled and not self.secret:
+            raise ValueError(
+                "tls.enabled is true, but tls.secret names no secret: it must be one with ca.crt, tls.crt and tls.key"
+            )
+        if self.secret and not self.enabled:
+            raise ValueError(
+                f"tls.secret is {self.secret!r}, but tls.enabled is false: set tls.enabled=true, or leave "
+                "tls.secret out"
+            )
+        return self
+
+
+class NetworkPolicy(Section):
+    """Who reaches the pods, and what they reach."""
+
+    enabled: bool = Field(
+        default=True, description="allow only the release's own pods, DNS, S3 where it is used, and what follows here"
+    )
+    dashboardFrom: list[Peer] = Field(default=[], description="peers that may reach the dashboard (8787)")  # noqa: N815
+    schedulerFrom: list[Peer] = Field(  # noqa: N815
+        default=[], description="peers that may reach the scheduler (8786): they can run code in the workers"
+    )
+    egress: list[Egress] = Field(default=[], description="more rules on what the pods may reach, such as a database")
+
+
+class Deadlines(Section):
+    """No wait is endless; all in seconds."""
+
+    start: PositiveInt = Field(
+        default=900,
+        description="for the workers to come, also when all were lost; then the job fails with code 3. Kubernetes may "
+        "wait 600 before it starts a failed pod again",
+    )
+    schedulerLost: PositiveInt = Field(  # noqa: N815
+        default=600, description="that a worker waits for a scheduler before it gives up"
+    )
+    job: PositiveInt = Field(default=604800, description="for the whole job; then it is stopped, with all saved")
+
+
+class Metrics(Section):
+    """Prometheus metrics of the scheduler, at /metrics of the dashboard's port."""
+
+    podMonitor: bool = Field(  # noqa: N815
+        default=False, description="make a PodMonitor; needs the Prometheus operator, and networkPolicy.dashboardFrom"
+    )
+    interval: Duration = Field(default="30s", description="how often they are read")
+
+
+class Values(Section):
+    """All values of a chart."""
+
+    image: Image = Image()
+    workers: Workers = Workers()
+    driver: Driver = Driver()
+    job: dict[str, Any] = Field(default={}, description="the job's options, as on the command line")
+    code: dict[FileName, str] = Field(
+        default={},
+        description="your own modules, on the Python path; file name -> text: "
+        r"--set-file code.my_model\.py=my_model.py",
+        json_schema_extra={"additionalProperties": False},
+    )
+    run: Run = Run()
+    volumes: list[Volume] = Field(default=[], description="more volumes of all pods, such as a claim with data")
+    volumeMounts: list[VolumeMount] = Field(default=[], description="where they are mounted")  # noqa: N815
+    s3: S3 = S3()
+    serviceAccount: ServiceAccount = ServiceAccount()  # noqa: N815
+    tls: Tls = Tls()
+    networkPolicy: NetworkPolicy = NetworkPolicy()  # noqa: N815
+    deadlines: Deadlines = Deadlines()
+    ttlSecondsAfterFinished: NonNegativeInt | None = Field(  # noqa: N815
+        default=None, description="seconds after which the finished Jobs and their logs are deleted (null: never)"
+    )
+    suspend: bool = Field(default=False, description="make the Jobs, but start no pods until it is false")
+    queue: Name = Field(default="", description="LocalQueue of Kueue that decides when the Jobs start")
+    podAnnotations: Metadata = Field(default={}, description="more annotations of all pods")  # noqa: N815
+    podLabels: Metadata = Field(default={}, description="more labels of all pods")  # noqa: N815
+    metrics: Metrics = Metrics()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Values:
+        """Refuse what charts/dask-job/templates/_checks.tpl refuses, in the same words."""
+        least, most = self.workers.min or self.workers.count, self.workers.max or self.workers.count
+        if least > most:
+            raise ValueError(
+                f"workers.min is {least} and workers.max is {most} (null: workers.count), "
+                "but min must not be more than max"
+            )
+        check_trial(self.job, self.workers.compute_threads, self.workers.gpu)
+        check_space(self.job, self.code)
+        if self.run.s3 and (self.run.claim.create or self.run.claim.name):
+            raise ValueError(
+                f"run.s3 is {self.run.s3!r} and run.claim is given, but a run has one folder: leave one out"
+            )
+        if self.metrics.podMonitor and self.networkPolicy.enabled and not self.networkPolicy.dashboardFrom:
+            raise ValueError(
+                "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach the metrics: "
+                "name Prometheus's pods in networkPolicy.dashboardFrom"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""What a release is doing, from one snapshot."""

@@ -1,0 +1,220 @@
+"""What a release is doing: one frozen `Release`, made of its objects. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.errors import ClusterError, Stopped
+from jobs.release.api.objects import (
+    QUEUE,
+    RUN_URL,
+    STOPPED,
+    WORKERS,
+    Object,
+    Objects,
+    Run,
+    annotation,
+    began,
+    by_helm,
+    condition,
+    ended,
+    label,
+    live,
+    name,
+    phase,
+    ready,
+    seconds,
+    started,
+    suspended,
+    terminated,
+)
+from jobs.release.diagnosis.pod import Finding
+from jobs.release.diagnosis.release import troubles
+from jobs.release.status import driver_log
+from jobs.release.status.driver_log import Progress
+
+Phase = Literal["pending", "starting", "running", "stopping", "suspended", "stopped", "done", "failed"]
+NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
+"""The annotation STOPPED: an exit code other than 4, and why."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Worker pods: ready now, wanted by the Job, and the least with which the job starts."""
+
+    ready: int
+    wanted: int
+    least: int
+    failed: int
+    """How many have failed since the start; they were replaced."""
+    live: int
+    """Pods that run or wait, and so hold or may still take resources."""
+    pending: tuple[str, ...]
+    """Names of those that wait."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The state of a release at one moment; times are seconds since 1970."""
+
+    name: str
+    namespace: str
+    run: str
+    jobs: tuple[str, ...]
+    """Names of the run's Jobs, the driver's first."""
+    queue: str
+    """Kueue's LocalQueue that starts them, if any."""
+    phase: Phase
+    exit_code: int | None
+    """The job's, once it has ended."""
+    attempt: int
+    doing: str
+    error: str
+    retry: str
+    """What the driver says of its next attempt, while it waits for that."""
+    reason: str
+    """Why it was stopped, if it was."""
+    progress: Progress | None
+    workers: Workers
+    drivers_failed: int
+    run_url: str
+    helm: bool
+    """Whether Helm has installed it."""
+    scratch: bool
+    """Whether the run folder is lost with the driver's pod."""
+    has_log: bool
+    """Whether a driver's pod is there that has ended well or has not ended: its log has the result, or will have."""
+    began: float
+    finished: float | None
+    others: tuple[str, ...]
+    troubles: tuple[Finding, ...]
+
+
+def release_state(objects: Objects, run: Run) -> Release:
+    """Return the state of a release's present run."""
+    pod = run.driver_pods[-1] if run.driver_pods else None
+    log = driver_log.read(objects.logs.get((name(pod), "driver"), "").splitlines() if pod else ())
+    failed = int(run.driver.get("status", {}).get("failed", 0))
+    return Release(
+        name=objects.release,
+        namespace=objects.namespace,
+        run=run.hash,
+        jobs=tuple(name(job) for job in (run.driver, run.workers) if job is not None),
+        queue=label(run.driver, QUEUE),
+        phase=_phase(run, log),
+        exit_code=exit_code(run),
+        attempt=log.attempt or max(1, failed + (not ended(run.driver))),
+        doing=log.doing,
+        error=log.error,
+        retry=log.retry,
+        reason=_stop(run)[1],
+        progress=log.progress,
+        workers=_workers(run),
+        drivers_failed=failed,
+        run_url=annotation(run.driver, RUN_URL),
+        helm=by_helm(run.driver),
+        scratch=is_scratch(run.driver),
+        has_log=any(_tells_result(pod) for pod in run.driver_pods),
+        began=began(run),
+        finished=_finished(run),
+        others=run.others,
+        troubles=troubles(objects, run),
+    )
+
+
+def _phase(run: Run, log: driver_log.Log) -> Phase:
+    pods = [pod for pod in run.driver_pods if live(pod)]
+    if ended(run.driver):
+        return "done" if condition(run.driver, "Complete", "SuccessCriteriaMet") else "failed"
+    if suspended(run.driver):
+        left = any(live(pod) for pod in (*pods, *run.worker_pods))
+        if left or _stop(run)[0] is not None:
+            return "stopping" if left else "stopped"
+        return "pending" if label(run.driver, QUEUE) else "suspended"
+    if not pods or not started(pods[-1], "driver"):
+        return "pending"
+    if "deletionTimestamp" in pods[-1]["metadata"]:
+        return "stopping"
+    return "running" if log.progress or log.done else "starting"
+
+
+def _stop(run: Run) -> tuple[int | None, str]:
+    """Return the exit code and the reason if we have stopped the run; one that others suspended only waits."""
+    note = annotation(run.driver, STOPPED)
+    if ended(run.driver) or not suspended(run.driver) or not (found := NOTE.match(note)) or not note:
+        return None, ""
+    return int(found[1] or Stopped.exit_code), found[2]
+
+
+def exit_code(run: Run) -> int | None:
+    """Return the job's exit code once it has ended: 0 to 4, as the driver's are; None before.
+
+    The Job's verdict comes first, since a container's code may be of an attempt that does not count.
+    """
+    if suspended(run.driver) and not ended(run.driver):
+        return _stop(run)[0]
+    if condition(run.driver, "Complete", "SuccessCriteriaMet"):
+        return 0
+    failure = condition(run.driver, "Failed", "FailureTarget")
+    if failure is None:
+        return None
+    if failure.get("reason") == "DeadlineExceeded":
+        return Stopped.exit_code
+    if failure.get("reason") == "PodFailurePolicy":
+        ends = [terminated(pod, "driver") for pod in run.driver_pods]
+        codes = [int(end["exitCode"]) for end in ends if end]
+        found = re.search(r"exit code (\d+)", str(failure.get("message", "")))
+        code = int(found[1]) if found else (codes or [ClusterError.exit_code])[-1]
+        return code if code in (1, 2, 3) else ClusterError.exit_code
+    return ClusterError.exit_code
+
+
+def _workers(run: Run) -> Workers:
+    pods = [pod for pod in run.worker_pods if live(pod)]
+    job = run.workers or {"spec": {"parallelism": 0}}
+    wanted = int(job["spec"].get("parallelism", 1))
+    least = annotation(run.driver, WORKERS)
+    return Workers(
+        ready=sum(ready(pod) for pod in run.worker_pods),
+        wanted=wanted,
+        least=int(least) if least.isdecimal() else wanted,
+        failed=int(job.get("status", {}).get("failed", 0)),
+        live=len(pods),
+        pending=tuple(name(pod) for pod in pods if phase(pod) == "Pending"),
+    )
+
+
+def _tells_result(pod: Object) -> bool:
+    end = terminated(pod, "driver")
+    return started(pod, "driver") and (end is None or end["exitCode"] == 0)
+
+
+def _finished(run: Run) -> float | None:
+    end = condition(run.driver, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
+    return seconds(end["lastTransitionTime"]) if end else None
+
+
+def is_scratch(driver: Object) -> bool:
+    """Return whether the run folder lies on an emptyDir of the driver's pod."""
+    url = annotation(driver, RUN_URL)
+    if url.startswith("s3://"):
+        return False
+    spec = driver["spec"]["template"]["spec"]
+    mounts = [mount for container in spec["containers"] for mount in container.get("volumeMounts", ())]
+    over = [mount for mount in mounts if f"{url}/".startswith(mount["mountPath"].rstrip("/") + "/")]
+    if not over:
+        return True
+    nearest = max(over, key=lambda mount: len(mount["mountPath"]))
+    volumes: Mapping[str, Object] = {volume["name"]: volume for volume in spec.get("volumes", ())}
+    return "emptyDir" in volumes.get(nearest["name"], {"emptyDir": {}})
+
+
+def over(run: Run) -> bool:
+    """Return whether no pod of the run is left that holds resources, and none will come."""
+    jobs = [job for job in (run.driver, run.workers) if job is not None]
+    return all(ended(job) or suspended(job) for job in jobs) and not any(
+        live(pod) for pod in (*run.driver_pods, *run.worker_pods)
+    )

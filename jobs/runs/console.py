@@ -1,0 +1,155 @@
+"""What a person sees while a job runs: what is live on a terminal, such as one line; JSON log lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from jobs.runs.log import log
+
+SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
+"""Names as the terminal's one line has room for them."""
+DIRECTION = "direction"
+"""The metric that says which way a search goes; no number."""
+EXTREMES = {"maximize": "largest", "minimize": "smallest"}
+"""Which of all values is the best one, by direction."""
+LOG_SECONDS = 5.0
+"""How often a JSON line is written where there is no terminal."""
+
+
+class Display:
+    """What is live on standard error where that is a terminal, None elsewhere; a context manager."""
+
+    _live: Progress | Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+
+class Bar(Display):
+    """One live line on standard error where that is a terminal, and nothing elsewhere; a context manager.
+
+    Args:
+        name: shown first.
+        total: how many steps there are at most; the ETA is for them (None: not known yet).
+        redirect_stdout: whether what is printed meanwhile goes above the line.
+    """
+
+    def __init__(self, name: str, total: int | None, *, redirect_stdout: bool = True) -> None:
+        self._live: Progress | None = None
+        if sys.stderr.isatty():
+            self._live = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[metrics]}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=Console(stderr=True, highlight=False),
+                transient=True,
+                redirect_stdout=redirect_stdout,
+            )
+            self._task = self._live.add_task(name, total=total, metrics="")
+
+
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON.
+
+    A search's `direction` is told with its `best`.
+    """
+    names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
+    return "  ".join(
+        f"{names.get(name, name)} {_metric(value)}" for name, value in metrics.items() if name != DIRECTION
+    )
+
+
+def best_name(direction: Any) -> str:
+    """Return what the best value of a search is called: best (largest), best (smallest)."""
+    return f"best ({EXTREMES[direction]})" if direction in EXTREMES else "best"
+
+
+def _metric(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def sentence(event: str, fields: Mapping[str, Any]) -> str:
+    """Return a log line's event and message, or its fields if it has none, as people read it."""
+    text = fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message")
+    return f"{event}: {text}"
+
+
+class Log(Display):
+    """What a job says: a sentence above what is live on a terminal, a JSON line elsewhere.
+
+    Args:
+        job: the job's name.
+    """
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._logged = -math.inf
+
+    def progress(self, done: int, total: int, metrics: Mapping[str, Any]) -> None:
+        """Write a JSON line every few seconds: `done` of `total` steps are done, with metrics: name -> number."""
+        if time.monotonic() - self._logged > LOG_SECONDS:
+            self._logged = time.monotonic()
+            rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metrics.items()}
+            self.log("progress", done=done, total=total, **rounded)
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Say that something happened where lines are read by programs; a person at a terminal need not know."""
+        if not self._live:
+            self.log(event, **fields)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Say that something happened: a sentence above what is live, or a JSON line."""
+        if self._live:
+            self._live.console.print(Text(sentence(event, fields)))
+            return
+        log(self._job, event, **fields)
+
+
+class Reporter(Bar, Log):
+    """Shows a job's progress on standard error: a bar with an ETA on a terminal, else a JSON line every few seconds.
+
+    Args:
+        job: the job's name, shown first.
+        total: how many steps there are at most; the ETA is for them.
+    """
+
+    def __init__(self, job: str, total: int) -> None:
+        Bar.__init__(self, job, total)
+        Log.__init__(self, job)
+        self._total = total
+
+    def update(self, done: int, metrics: Mapping[str, float]) -> None:
+        """Show that `done` steps are done, with metrics: name -> number."""
+        if self._live:
+            self._live.update(self._task, completed=done, metrics=metrics_text(metrics))
+        else:
+            self.progress(done, self._total, metrics)
+
+    def doing(self, what: str) -> None:
+        """Say what goes on before the first step."""
+        if self._live:
+            self._live.update(self._task, metrics=what)
+        else:
+            self.log("doing", message=what)

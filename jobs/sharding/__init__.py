@@ -1,0 +1,1 @@
+"""Which rows are summed together, and which worker holds them: pure arithmetic, without Dask and without data."""

@@ -1,0 +1,79 @@
+"""Which worker holds which blocks. Pure arithmetic on runs of blocks.
+
+Workers keep what they hold when others come or go, so that only what was lost, or what a new worker takes over, is
+loaded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from jobs.sharding.blocks import Run, length, subtract
+
+
+def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+    """Share blocks 0 .. count - 1 among workers in proportion to their threads, moving as few as possible.
+
+    Args:
+        count: the number of blocks.
+        threads: worker address -> its number of compute threads.
+        held: worker address -> the runs it holds from the last plan; addresses that are gone are left out by the
+        caller.
+
+    Returns:
+        worker address -> sorted runs; workers that get nothing are absent.
+    """
+    if not any(held.get(address) for address in threads):
+        return _contiguous(count, threads)
+    quotas = _quotas(count, threads)
+    plan = {address: _first(held.get(address, ()), quotas[address]) for address in threads}
+    free = subtract([(0, count)], [run for runs in plan.values() for run in runs])
+    for address in sorted(threads, key=lambda a: plan[a] or [(count, count)]):
+        take = _first(free, quotas[address] - length(plan[address]))
+        plan[address] = _joined([*plan[address], *take])
+        free = subtract(free, take)
+    return {address: runs for address, runs in plan.items() if runs}
+
+
+def _contiguous(count: int, threads: Mapping[str, int]) -> dict[str, list[Run]]:
+    """Cut the blocks into one run a worker, at boundaries that make few maximal nodes of the canonical tree."""
+    share = count / sum(threads.values())
+    ends = [_round(share * cores, share / 32) for cores in accumulate(threads.values())]
+    runs = zip([0, *ends[:-1]], [*ends[:-1], count], strict=True)
+    return {address: [run] for address, run in zip(threads, runs, strict=True) if run[0] < run[1]}
+
+
+def _round(ideal: float, tolerance: float) -> int:
+    """Return the multiple of the largest power of two within `tolerance` of `ideal`, or the nearest integer."""
+    step = 1 << int(max(ideal, 1)).bit_length()
+    while step > 1 and abs(round(ideal / step) * step - ideal) > tolerance:
+        step >>= 1
+    return round(ideal / step) * step
+
+
+def _quotas(count: int, threads: Mapping[str, int]) -> dict[str, int]:
+    share = count / sum(threads.values())
+    ends = [round(share * cores) for cores in accumulate(threads.values())]
+    return {address: end - start for address, start, end in zip(threads, [0, *ends[:-1]], ends, strict=True)}
+
+
+def _first(runs: Sequence[Run], quota: int) -> list[Run]:
+    """Return the first `quota` blocks of the runs."""
+    taken: list[Run] = []
+    for start, stop in sorted(runs):
+        size = min(stop - start, quota - length(taken))
+        if size > 0:
+            taken.append((start, start + size))
+    return taken
+
+
+def _joined(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs sorted, neighbours made one."""
+    joined: list[Run] = []
+    for start, stop in sorted(runs):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return joined

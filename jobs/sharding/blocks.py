@@ -1,0 +1,110 @@
+"""Fixed blocks and the canonical sum: what makes a result independent of workers, threads and failures.
+
+Rows are cut into blocks of a fixed length. Vectors of blocks are added in the one binary tree over block numbers: node
+(level, index) covers blocks index * 2**level up to (index + 1) * 2**level, and is the sum of its two children; where
+the right child lies beyond the last block, the node is its left child. Since the tree is given by the number of
+blocks alone, so is every rounding. Whoever holds some of the blocks adds them into the maximal nodes it can complete,
+and the next one goes on from those nodes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Run = tuple[int, int]  # blocks start .. stop - 1
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Rows 0 .. rows - 1 in blocks of `block_rows` (the last one may be shorter)."""
+
+    rows: int
+    block_rows: int
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.block_rows)
+
+    def rows_of(self, block: int) -> tuple[int, int]:
+        """Return the first row of a block and the row after its last."""
+        start = block * self.block_rows
+        return start, min(start + self.block_rows, self.rows)
+
+
+class TreeSum:
+    """A sum over `count` blocks under way; may be fed from several threads at once.
+
+    It owns the vectors given to it and adds in place. All have the same length, float64.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._depth = max(count - 1, 0).bit_length()
+        self._nodes: dict[tuple[int, int], Vector] = {}
+        self._lock = threading.Lock()
+
+    def add(self, level: int, index: int, vector: Vector) -> None:
+        """Add a node's vector and merge upwards as far as siblings are there. A block is a node of level 0."""
+        while level < self._depth:
+            sibling = index ^ 1
+            if sibling << level < self._count:
+                with self._lock:
+                    other = self._nodes.pop((level, sibling), None)
+                    if other is None:
+                        self._nodes[level, index] = vector
+                        return
+                vector = _add(vector, other)
+            level, index = level + 1, index >> 1
+        with self._lock:
+            self._nodes[level, index] = vector
+
+    def nodes(self) -> list[tuple[int, int, Vector]]:
+        """Return the maximal nodes so far as (level, index, vector), in order of blocks."""
+        return [(*key, self._nodes[key]) for key in sorted(self._nodes, key=lambda node: node[1] << node[0])]
+
+    def missing(self) -> list[Run]:
+        """Return the runs of blocks that no node covers yet."""
+        done = ((index << level, min((index + 1) << level, self._count)) for level, index in self._nodes)
+        return subtract([(0, self._count)], done)
+
+    def total(self) -> Vector:
+        """Return the sum over all blocks; the root must be there (`missing()` is empty)."""
+        return self._nodes[self._depth, 0]
+
+
+def _add(left: Vector, right: Vector) -> Vector:
+    """Add two vectors in place where one is writable (what came over the network need not be); order changes no bit."""
+    out = left if left.flags.writeable else right if right.flags.writeable else None
+    return np.add(left, right, out=out)
+
+
+def subtract(runs: Iterable[Run], taken: Iterable[Run]) -> list[Run]:
+    """Return the blocks of `runs` that are in none of `taken`, as sorted runs."""
+    left = sorted(runs)
+    for low, high in taken:
+        pieces = [((start, min(stop, low)), (max(start, high), stop)) for start, stop in left]
+        left = [piece for pair in pieces for piece in pair if piece[0] < piece[1]]
+    return left
+
+
+def intersect(runs: Iterable[Run], others: Iterable[Run]) -> list[Run]:
+    """Return the blocks that are in both, as sorted runs; the runs of each are disjoint."""
+    others = list(others)
+    pairs = ((max(a, c), min(b, d)) for a, b in runs for c, d in others)
+    return sorted((start, stop) for start, stop in pairs if start < stop)
+
+
+def length(runs: Iterable[Run]) -> int:
+    """Return how many blocks are in the runs."""
+    return sum(stop - start for start, stop in runs)
+
+
+def numbers(runs: Iterable[Run]) -> Iterator[int]:
+    """Yield the block numbers of the runs in ascending order."""
+    for start, stop in sorted(runs):
+        yield from range(start, stop)

@@ -1,0 +1,226 @@
+"""What a storage is: a folder of files behind one small interface, wherever it lies.
+
+`jobs.storage.open_storage(url)` gives a `Storage`; names in it are relative, with `/` between their parts, and never
+lead out of the folder: see `is_plain`. A `Storage` is cheap to make, can be pickled, and touches neither disk nor
+network before its first method. What fails is told as in `jobs.errors`: `InputError` for what the same command would
+meet again (no access, no such bucket), `ClusterError` for what may pass (no space, no connection), and
+`FileNotFoundError` for a name that does not exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self, TypeAlias
+
+from jobs.errors import InputError, JobError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+MIB = 2**20
+TEMPORARY = ".tmp-"
+"""Names whose last part starts with this are not listed: files that are not complete yet."""
+_EDGE = 2**16
+Names: TypeAlias = list[str]  # inside a class with a method `list`, `list[str]` means the method
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a name is of plain parts, none of them empty, `.` or `..`: then it lies below its folder."""
+    return "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
+
+
+@dataclass(frozen=True)
+class Storage(ABC):
+    """A folder of files at `url`; every method may raise `InputError` or `ClusterError` as told above.
+
+    A name that is not plain, wherever it came from, is an `InputError`; so is a prefix that no plain name starts with.
+
+    Any number of threads and processes may use one storage, and equal URLs make equal storages.
+    """
+
+    url: str
+    read_ahead: ClassVar[int] = 0
+    """How many bytes are worth asking for at once; 0 where small reads cost nothing."""
+
+    def address(self, name: str) -> str:
+        """Return the full path or URL of `name`, for messages."""
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def checked(self, name: str, *, prefix: bool = False) -> str:
+        """Return `name`, which a method has been given, unless it is not plain, or as a prefix is that of no such name.
+
+        Raises:
+            InputError: it may lead out of the folder.
+        """
+        if not is_plain(f"{name}x" if prefix else name):
+            raise InputError(
+                f"{self.url}: {name!r} is no name of a file in it; a name is relative, no part of it empty, '.' or '..'"
+            )
+        return name
+
+    def check_inside(self, name: str) -> None:  # noqa: B027  not all know links
+        """Check that `name` lies in this folder, not behind a link below it, which is for those who keep the folder.
+
+        Raises:
+            InputError: it or a folder that it is in is a symbolic link.
+        """
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return all bytes of `name`; raises FileNotFoundError if it does not exist."""
+
+    @abstractmethod
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return bytes start..stop-1 of `name` with one request, fewer only if the file ends before `stop`.
+
+        Raises:
+            FileNotFoundError: `name` does not exist (an empty range is not looked up).
+        """
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Return the size of `name` in bytes; raises FileNotFoundError if it does not exist."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file `name`; a folder is not one."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Store `data` as `name`, at once and completely: readers see the old file or the new one, never a part."""
+
+    @abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Store `data` as `name` unless that exists, and return whether it was stored; of many callers one gets True.
+
+        Where a request had to be sent twice because its reply was lost, that one may get False as well.
+        """
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove the file `name`; it is no error if there is none."""
+
+    @abstractmethod
+    def append_log(self, name: str) -> LogWriter:
+        """Open the log `name` to append to it, after what it holds; one writer at a time may have it open."""
+
+    @abstractmethod
+    def read_log(self, name: str) -> BinaryIO:
+        """Return the log `name` as one stream, read in bounded pieces; an empty one if there is no such log."""
+
+    @abstractmethod
+    def delete_log(self, name: str) -> None:
+        """Remove the log `name`; it is no error if there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Names:
+        """Return the names of all files, also in subfolders, that start with `prefix`, sorted; those that are plain."""
+
+    def stream(self, name: str, start: int = 0, chunk: int = 8 * MIB) -> Generator[bytes]:
+        """Yield the bytes of `name` from `start` to its end, `chunk` at a time, the last piece shorter.
+
+        Raises:
+            FileNotFoundError: `name` does not exist; raised when the first piece is asked for.
+        """
+        data = self.read_range(name, start, start + chunk)
+        while data:
+            yield data
+            start += len(data)
+            data = self.read_range(name, start, start + chunk) if len(data) == chunk else b""
+
+    def fingerprint(self, name: str) -> str:
+        """Return 32 hex digits (BLAKE2b) of the size and the first and last 64 KiB of `name`; its date does not count.
+
+        Raises:
+            FileNotFoundError: `name` does not exist.
+        """
+        size = self.size(name)
+        digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+        digest.update(self.read_range(name, 0, _EDGE))
+        digest.update(self.read_range(name, max(size - _EDGE, _EDGE), size))
+        return digest.hexdigest()
+
+    @abstractmethod
+    def stamp(self, name: str) -> tuple[int, str]:
+        """Return the size of `name` in bytes and what changes whenever it is written: its time, or in S3 its ETag.
+
+        Raises:
+            FileNotFoundError: `name` does not exist.
+        """
+
+    def check_writable(self) -> None:
+        """Write a small file into the folder, made if need be, and remove what was made.
+
+        Raises:
+            InputError: that is not allowed; the message speaks of the option `--run`.
+            ClusterError: there is no space, or no connection.
+        """
+        probe = TEMPORARY + secrets.token_hex(8)
+        try:
+            self.write(probe, b"probe")
+            self.delete(probe)
+        except InputError as error:
+            raise InputError(f"--run {self.url}: no write access ({error})") from error
+
+
+class LogWriter(ABC):
+    """Appends records to one log; a context manager that closes the log, even after an error.
+
+    What it raises is a `ClusterError` that names the log. Records appended before stay readable; the one that failed
+    may be there in part, so a log's reader must be able to drop a torn end.
+    """
+
+    @abstractmethod
+    def append(self, data: bytes) -> None:
+        """Add `data` to the end of the log."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Return when all that was appended is stored for good."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush and close the log; closing it again does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(*([JobError] if error else [])):  # what ended the block says more than a full disk
+            self.close()
+
+
+class _ChunkReader(io.RawIOBase):
+    """The chunks of a generator, one after the other, as an unbuffered file."""
+
+    def __init__(self, chunks: Generator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        target = memoryview(buffer)
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._chunks.close()
+        super().close()
+
+
+def as_file(chunks: Generator[bytes]) -> io.BufferedReader:
+    """Return a file to read the bytes that `chunks` yields; it holds one chunk at a time."""
+    return io.BufferedReader(_ChunkReader(chunks))

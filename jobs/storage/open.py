@@ -1,0 +1,41 @@
+"""Which storage a path or a URL names."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from jobs.errors import InputError, nearest
+from jobs.storage.base import Storage
+
+
+def open_storage(url: str | os.PathLike[str]) -> Storage:
+    """Return the storage at `url`, a local folder (which need not exist yet) or `s3://bucket/prefix`.
+
+    Raises:
+        InputError: `url` is empty, its scheme is not `s3`, or it names no bucket.
+    """
+    text = os.fspath(url)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://|(s3):", text)
+    if not text:
+        raise InputError("the folder is ''; give a local path or s3://bucket/prefix")
+    if scheme is None:
+        from jobs.storage.local import LocalStorage
+
+        return LocalStorage(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 Path keeps "..", drops none
+    if scheme[1] != "s3":
+        near = nearest(f"{scheme[1] or 's3'}://", ["s3://"])
+        raise InputError(f"{text!r}: the folder must be a local path or s3://bucket/prefix{near}")
+    from jobs.storage.s3 import S3Storage
+
+    return S3Storage("s3://" + text.removeprefix("s3://").rstrip("/"))
+
+
+def locate(address: str) -> tuple[Storage, str]:
+    """Return the storage that a file, at a path or `s3://bucket/prefix/name`, lies in, and its name there.
+
+    Raises:
+        InputError: it is in no storage, see `open_storage`.
+    """
+    folder, slash, name = address.rpartition("/")
+    return open_storage(folder + slash or "."), name

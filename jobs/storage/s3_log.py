@@ -1,0 +1,134 @@
+"""A log in S3, where nothing can be appended to: objects `name/00000001`, `name/00000002`, ... one after another."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Generator
+from typing import BinaryIO
+
+from jobs.errors import ClusterError, InputError
+from jobs.storage.base import MIB, LogWriter, Storage, as_file
+
+_PART_BYTES = 8 * MIB
+_WAITING_BYTES = 64 * MIB
+
+
+def part_names(storage: Storage, name: str) -> list[str]:
+    """Return the names of the log's parts in order, `name/00000001` first.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    parts = [
+        part
+        for part in storage.list(f"{storage.checked(name)}/")
+        if re.fullmatch(r"\d{8}", part.removeprefix(f"{name}/"))
+    ]
+    for number, part in enumerate(parts, start=1):
+        if part != f"{name}/{number:08}":
+            raise InputError(f"{storage.address(name)}: part {number:08} of this log is missing; use another folder")
+    return parts
+
+
+def read_parts(storage: Storage, name: str) -> BinaryIO:
+    """Return the parts of the log `name` that there are now as one file, read in pieces of at most 8 MiB."""
+
+    def chunks(parts: list[str]) -> Generator[bytes]:
+        for part in parts:
+            yield from storage.stream(part)
+
+    return as_file(chunks(part_names(storage, name)))
+
+
+class S3Log(LogWriter):
+    """Collects what is appended and stores it in the background, one part at a time.
+
+    A part is stored when the last one is 1 % of the log's age old (at least 1 s, at most 30 s), or as soon as 8 MiB are
+    waiting: a long job makes few parts and a short one loses little. What is not stored when the process is killed is
+    lost. `append` waits while more than 64 MiB are not stored.
+
+    The thread `_run` takes from `_waiting` and stores; all else that both sides use is guarded by `_changed`.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Find the log's last part in `storage` and start the thread."""
+        self._storage, self._name = storage, name
+        self._number = len(part_names(storage, name))
+        self._began = self._stored_at = time.monotonic()
+        self._changed = threading.Condition()
+        self._waiting: list[bytes] = []
+        self._unstored = 0  # bytes that wait or are on their way
+        self._flushing = self._closed = False
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
+        self._thread.start()
+
+    def append(self, data: bytes) -> None:
+        """See `LogWriter.append`; an error is that of an earlier upload."""
+        if self._closed:
+            raise ValueError(f"{self._storage.address(self._name)}: the log is closed")
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._unstored <= _WAITING_BYTES)
+            self._raise_error()
+            if data:  # an empty part would end the thread
+                self._waiting.append(bytes(data))
+                self._unstored += len(data)
+                self._changed.notify_all()
+
+    def flush(self) -> None:
+        """See `LogWriter.flush`."""
+        with self._changed:
+            self._flushing = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error or not self._unstored)
+            self._flushing = False
+            self._raise_error()
+
+    def close(self) -> None:
+        """See `LogWriter.close`."""
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
+            self._thread.join()
+
+    def _raise_error(self) -> None:
+        if self._error:
+            address = self._storage.address(self._name)
+            raise ClusterError(
+                f"{address}: the log could not be stored ({self._error}); give the same command again: it goes on from"
+                " what is stored"
+            ) from self._error
+
+    def _run(self) -> None:
+        """Store parts until the log is closed or one cannot be stored."""
+        try:
+            while data := self._next_part():
+                self._storage.write(f"{self._name}/{self._number + 1:08}", data)
+                with self._changed:
+                    self._number += 1
+                    self._stored_at = time.monotonic()
+                    self._unstored -= len(data)
+                    self._changed.notify_all()
+        except Exception as error:  # noqa: BLE001 `_raise_error` raises it where somebody can act on it
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _next_part(self) -> bytes:
+        """Wait until a part is due and return it; return `b""` when the log is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            interval = min(max((time.monotonic() - self._began) / 100, 1.0), 30.0)
+            self._changed.wait_for(self._is_urgent, timeout=self._stored_at + interval - time.monotonic())
+            waiting, self._waiting = self._waiting, []
+        return b"".join(waiting)
+
+    def _is_urgent(self) -> bool:
+        return self._flushing or self._closed or self._unstored >= _PART_BYTES

@@ -1,0 +1,235 @@
+"""What a person sees while a search runs: a live table on a terminal, JSON log lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jobs.runs.console import Log, best_name
+from jobs.tune.display.output_capture import OutputCapture
+
+FRAMES = 4
+"""Frames a second."""
+ROWS = 12
+"""Trials shown at most."""
+HEAD = 5
+"""Lines above the trials: bar, counts, best, nothing, names of the columns."""
+STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red", "diverged": "magenta"}
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial: its values, or what it has reported last, after `step` steps; its last try's seconds and worker."""
+
+    number: int
+    state: str
+    values: Sequence[float]
+    step: int | None
+    seconds: float
+    worker: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SearchStatus:
+    """How a search stands at one moment.
+
+    Attributes:
+        done: trials that have ended.
+        total: trials at most.
+        counts: trials by state, running ones first.
+        best: the best trial, if there is one and a single objective.
+        direction: maximize or minimize; None if there are several objectives.
+        seconds: of the study, all attempts together, at `moment` on the clock `time.monotonic`.
+        moment: when this was so.
+        left: seconds that are left, if that is known.
+        lines: trials to show, the most interesting first; no more than `ROWS` of them are.
+    """
+
+    done: int
+    total: int
+    counts: Mapping[str, int]
+    best: TrialRow | None
+    direction: str | None
+    seconds: float
+    moment: float
+    left: float | None
+    lines: Sequence[TrialRow]
+
+
+class LiveTable(Log):
+    """Shows a search on standard error: a table that is redrawn in place on a terminal, else JSON lines.
+
+    The table is gone at the end, for the summary tells more; where the search ends otherwise, a line says how far it
+    was.
+
+    Args:
+        job: the job's name, shown first.
+    """
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self._standing: SearchStatus | None = None
+        self._doing = ""
+        self._above: OutputCapture | None = None
+        if sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal:
+            self._above = OutputCapture(self._print)
+            self._live = Live(
+                console=Console(file=self._above.terminal, highlight=False),
+                get_renderable=self._frame,
+                refresh_per_second=FRAMES,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a terminal, so that `update` is wanted; else `progress` is."""
+        return self._live is not None
+
+    def update(self, standing: SearchStatus) -> None:
+        """Show how the search stands, from the next frame on."""
+        self._standing = standing
+
+    def doing(self, what: str) -> None:
+        """Say what goes on before the first trial."""
+        if self._live:
+            self._doing = what
+        else:
+            self.log("doing", message=what)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._above:
+            self._above.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._above:
+            self._above.stop()
+        super().__exit__(kind, error, traceback)
+        if self._live and error is not None and self._standing is not None:
+            self._live.console.print(*last_words(self._standing), sep="\n")
+        if self._above:
+            self._above.terminal.close()
+
+    def _print(self, lines: str) -> None:
+        assert self._live is not None
+        self._live.console.print(Text.from_ansi(lines), soft_wrap=True)
+
+    def _frame(self) -> RenderableType:
+        if self._standing is None:
+            return Text(f"{self._job}  {self._doing}", style="bold")
+        return StatusTable(self._job, self._standing)
+
+
+@dataclass(frozen=True)
+class StatusTable:
+    """A search as rich draws it, no larger than the terminal."""
+
+    job: str
+    standing: SearchStatus
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        standing = self.standing
+        room = min(ROWS, console.size.height - HEAD - 1)
+        parts: list[RenderableType] = [_bar(self.job, standing, options.max_width), _counts(standing)]
+        if standing.direction:
+            parts.append(_best(standing))
+        if room > 0 and standing.lines:
+            parts += ["", _table(standing.lines[:room], options.max_width)]
+        yield Group(*parts)
+
+
+def last_words(standing: SearchStatus) -> list[Text]:
+    """Return how far a search was that did not come to its end."""
+    ended = Text(f"{standing.done:,} of {standing.total:,} trials: ")
+    return [ended.append_text(_counts(standing))] + ([_best(standing)] if standing.best else [])
+
+
+def _bar(job: str, standing: SearchStatus, width: int) -> RenderableType:
+    seconds = standing.seconds + time.monotonic() - standing.moment
+    left = None if standing.left is None else max(0.0, standing.left - (time.monotonic() - standing.moment))
+    told = Text(f"{standing.done:,}/{standing.total:,}  {clock(seconds)}")
+    told.append("" if left is None else f"  ETA {clock(left)}", style="bold")
+    bar = ProgressBar(total=standing.total, completed=standing.done, width=max(8, min(32, width - 48)))
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column()
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_row(Text(job, style="bold"), bar, told)
+    return grid
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as 0:01:23."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _counts(standing: SearchStatus) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for state, count in standing.counts.items():
+        if count or state in ("running", "complete"):
+            text.append("  " if text else "").append(f"{count:,} {state}", style=STYLES[state])
+    return text
+
+
+def _best(standing: SearchStatus) -> Text:
+    best, name = standing.best, best_name(standing.direction)
+    if best is None:
+        return Text(f"{name}  none yet", style="dim")
+    text = Text(f"{name}  ", no_wrap=True, overflow="ellipsis")
+    text.append(_values(best), style="bold").append(f"  trial {best.number}", style="dim")
+    for name, value in best.params.items():
+        text.append(f"  {name} ", style="dim").append(_number(value))
+    return text
+
+
+def _table(lines: Sequence[TrialRow], width: int) -> Table:
+    """Return the trials, one line each, with as many of their hyperparameters as there is room for."""
+    columns = [
+        ("trial", [Text(str(line.number)) for line in lines], True),
+        ("", [Text(line.state, style=STYLES[line.state]) for line in lines], False),
+        ("value", [Text(_values(line)) for line in lines], True),
+        ("step", [Text("" if line.step is None else str(line.step)) for line in lines], True),
+        ("seconds", [Text(f"{line.seconds:.1f}") for line in lines], True),
+        *(
+            (name, [Text(_number(line.params[name]) if name in line.params else "") for line in lines], True)
+            for name in dict.fromkeys(name for line in lines for name in line.params)
+        ),
+        ("worker", [Text(line.worker.rpartition("//")[2], style="dim") for line in lines], False),
+    ]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    cells, used = [], 0
+    for name, texts, right in columns:
+        widest = max(len(name), *(text.cell_len for text in texts)) + 2
+        if used + widest - 2 > width:
+            continue
+        used += widest
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        cells.append(texts)
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _values(line: TrialRow) -> str:
+    return ", ".join(map(_number, line.values))
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

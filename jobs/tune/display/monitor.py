@@ -1,0 +1,144 @@
+"""What is known of a search while it goes on, told to the terminal and the run folder; and its table of trials."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from jobs.runs.console import DIRECTION
+from jobs.runs.eta import EtaEstimator
+from jobs.runs.run import Run
+from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
+from jobs.tune.records.outcome import Outcome
+from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.records.table import RUN, as_csv, as_json, state_of
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from jobs.tune.search.running import RunningTrial
+
+SAVE_SECONDS = 30.0
+"""How often the table is written while the search goes on."""
+SAVE_SHARE = 0.01
+"""It is written less often where that would take a larger share of the time."""
+
+
+class Observer:
+    """Follows one attempt.
+
+    Args:
+        run: the run folder.
+        reporter: the terminal.
+        recorder: the study.
+        total: trials at most.
+        max_seconds: seconds of the study at most, if limited.
+    """
+
+    def __init__(
+        self, run: Run, reporter: LiveTable, recorder: StudyRecorder, total: int, max_seconds: float | None
+    ) -> None:
+        self._run, self._reporter, self._recorder, self._total = run, reporter, recorder, total
+        self._seconds = max_seconds
+        self._began = self._saved = time.monotonic()
+        self._before = recorder.seconds
+        self._told = -math.inf
+        self._pause = SAVE_SECONDS
+        self._going: Collection[RunningTrial] = ()
+        self._pace = EtaEstimator(self._began)
+        self._latest: deque[int] = deque(maxlen=ROWS)
+
+    def on_change(self, going: Collection[RunningTrial]) -> None:
+        """Tell how the search stands, a few times a second.
+
+        Raises:
+            Stopped: a signal came, the deadline is over, or a later attempt has taken over.
+        """
+        self._run.poll()
+        self._going = going
+        now = time.monotonic()
+        if now - self._told > 1 / FRAMES:
+            self._told = now
+            self._tell(now)
+            if now - self._saved > self._pause:
+                self.save()
+
+    def _tell(self, now: float) -> None:
+        recorder = self._recorder
+        running = sum(not going.over for going in self._going)
+        left = self._left(running, now)
+        metrics: dict[str, Any] = {} if recorder.best is None else {"best": float(recorder.best.value or 0.0)}
+        if len(recorder.directions) == 1:
+            metrics[DIRECTION] = recorder.directions[0]
+        metrics["running"] = running
+        metrics |= {str(state): count for state, count in recorder.counts.items() if state != "complete"}
+        progress = {"done": recorder.done, "total": self._total, "fraction": recorder.done / self._total}
+        self._run.status("running", progress=progress if left is None else {**progress, "eta": left}, metrics=metrics)
+        if self._reporter.live:
+            self._reporter.update(self._standing(running, left, now))
+        else:
+            self._reporter.progress(recorder.done, self._total, metrics)
+
+    def _left(self, running: int, now: float) -> float | None:
+        """Return about how many seconds the search has left, if that is known: for its trials, or of --max-seconds."""
+        left = self._pace.left(self._total - self._recorder.done, running, now)
+        if self._seconds is None:
+            return left
+        limit = max(0.0, self._seconds - self._before - (now - self._began))
+        return limit if left is None else min(left, limit)
+
+    def _standing(self, running: int, left: float | None, now: float) -> SearchStatus:
+        recorder = self._recorder
+        going = list(itertools.islice((going for going in self._going if not going.over), ROWS))
+        lines = [
+            self._line(recorder.trial(one.ticket.number), now - (one.started or now), one.address) for one in going
+        ]
+        lines += [self._ended(recorder.trial(number)) for number in reversed(self._latest)]
+        return SearchStatus(
+            done=recorder.done,
+            total=self._total,
+            counts={"running": running, **{str(state): count for state, count in recorder.counts.items()}},
+            best=None if recorder.best is None else self._ended(recorder.best),
+            direction=recorder.directions[0] if len(recorder.directions) == 1 else None,
+            seconds=self._before + now - self._began,
+            moment=now,
+            left=left,
+            lines=lines,
+        )
+
+    def _ended(self, trial: FrozenTrial) -> TrialRow:
+        run = trial.user_attrs.get(RUN, {})
+        return self._line(trial, run.get("seconds", 0.0), run.get("worker", ""))
+
+    @staticmethod
+    def _line(trial: FrozenTrial, seconds: float, worker: str) -> TrialRow:
+        step = trial.last_step
+        values = trial.values or ([] if step is None else [trial.intermediate_values[step]])
+        return TrialRow(trial.number, state_of(trial), values, step, seconds, worker, trial.params)
+
+    def on_end(self, number: int, outcome: Outcome) -> None:
+        """Keep a failed trial's traceback, and tell about failures."""
+        self._pace.end(time.monotonic())
+        self._latest.append(number)
+        if outcome.state == "failed":
+            text = f"{outcome.error}\n\n{outcome.details}".rstrip() + "\n"
+            self._run.storage.write(f"failures/{number:04d}.txt", text.encode())
+            self.say("failed", f"trial {number}: {outcome.error}")
+
+    def say(self, event: str, message: str) -> None:
+        """Tell that something happened."""
+        self._reporter.log(event, message=message)
+
+    def save(self) -> None:
+        """Write trials.csv and trials.json, and see to it that status.json says the same when it is written next."""
+        began = time.monotonic()
+        self._tell(began)
+        rows = self._recorder.rows()
+        self._run.storage.write("trials.csv", as_csv(rows))
+        self._run.storage.write("trials.json", as_json(rows))
+        self._saved = time.monotonic()
+        self._pause = max(SAVE_SECONDS, (self._saved - began) / SAVE_SHARE)

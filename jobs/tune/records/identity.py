@@ -1,0 +1,85 @@
+"""What makes a study this study, by name; and by which code its trials have ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jobs.errors import InputError
+from jobs.runs.identity import differences, is_code
+from jobs.sources import digest
+from jobs.tune import space as spaces
+
+if TYPE_CHECKING:
+    from jobs.tune.options import Options
+    from jobs.tune.space.space import Space
+
+DIGITS = 8
+"""Of the name of a code."""
+
+
+def identity_of(options: Options, space: Space, sources: Mapping[str, str]) -> dict[str, Any]:
+    """Return name -> value of all that must be the same when a study goes on.
+
+    Args:
+        options: the options.
+        space: the search space.
+        sources: digests of the objective's source code.
+    """
+    return {
+        "objective": options.objective,
+        "space": spaces.plain(space),
+        "fixed": options.fixed,
+        "metric": options.metric,
+        "directions": options.direction,
+        "constraints": options.constraints,
+        "seed": options.seed,
+        **sources,
+    }
+
+
+def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, accept_new_code: bool) -> bool:
+    """Return whether a run folder's study is the one that is asked for; False if it is but for code that is accepted.
+
+    Args:
+        what: where `before` is from, for messages.
+        before: the identity that the run folder has.
+        now: the one that is asked for.
+        accept_new_code: whether the source code may differ.
+
+    Raises:
+        InputError: it is another study; says what differs, and what to do.
+    """
+    other = differences(before, json.loads(json.dumps(now)), repr)
+    only_code = all(is_code(name) for name in other)
+    if not other or (accept_new_code and only_code):
+        return not other
+    todo = "--accept-new-code goes on with the new code, another --run begins anew"
+    todo = todo if only_code else "choose another --run"
+    told = list(other.values())
+    if any(is_code(name) for name in other):
+        told.append(f"code was {code_of(before)}, and is now {code_of(now)}")
+    raise InputError(f"{what} belongs to another study: {'; '.join(told)}; {todo}")
+
+
+def code_of(identity: Mapping[str, Any]) -> str:
+    """Return the name of a study's code: 8 hex digits of all its sources."""
+    sources = {name: value for name, value in identity.items() if is_code(name)}
+    return digest(json.dumps(sources, sort_keys=True).encode())[:DIGITS]
+
+
+def codes_text(codes: Mapping[str, int], identity: Mapping[str, Any]) -> str:
+    """Return how many trials ended by which code, if any did by another one than the present: else nothing.
+
+    Args:
+        codes: name of a code -> number of trials.
+        identity: of the study at present.
+    """
+    now = code_of(identity)
+    if not codes.keys() - {now}:
+        return ""
+    counts = [(f"{count:,}", code) for code, count in codes.items()] + [("none", now)] * (now not in codes)
+    (first, code), *rest = counts
+    named = [f"{first} trial{'s' * (first != '1')} by code {code}", *(f"{count} by {code}" for count, code in rest)]
+    return ", ".join(text + " (now)" * text.endswith(now) for text in named)

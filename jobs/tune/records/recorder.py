@@ -1,0 +1,269 @@
+"""The study as the driver keeps it: Optuna's, on the run folder's journal; nobody else writes it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from jobs.errors import InputError
+from jobs.tune.records.identity import code_of, is_same
+from jobs.tune.records.journal import ATTEMPT, Journal, Recorded
+from jobs.tune.records.outcome import STATES, Outcome
+from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, front, rank, rows, state_of
+from jobs.tune.space.dimensions import Value
+from jobs.tune.space.space import Space, draw
+
+LOSSES = "losses"
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_ATTRIBUTE = 2  # optuna.storages.journal's operation SET_STUDY_USER_ATTR
+_END = 6  # optuna.storages.journal's operation SET_TRIAL_STATE_VALUES
+
+
+@dataclass(frozen=True)
+class PendingTrial:
+    """A trial to run: its number, its hyperparameters, and how often it was lost while alone on a worker."""
+
+    number: int
+    params: dict[str, Value]
+    losses: int = 0
+
+
+def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_new_code: bool) -> int:
+    """Return how many trials an earlier attempt has finished.
+
+    Raises:
+        InputError: its journal is another study's, see `is_same`.
+    """
+    before: dict[str, Any] = {}
+    done: set[int] = set()
+    for record in recorded.records():
+        if record["op_code"] == _ATTRIBUTE:
+            before = record.get("user_attr", {}).get(IDENTITY, before)
+        if record["op_code"] == _END and record.get("state") in _FINISHED:
+            done.add(int(record["trial_id"]))
+    if recorded.lines:
+        is_same(f"journal {recorded.address}", before, identity, accept_new_code=accept_new_code)
+    return len(done)
+
+
+class StudyRecorder:
+    """Asks for trials, takes reports and ends, and knows the best; each call is written to the journal at once.
+
+    Args:
+        journal: where it is written, with what it goes on from.
+        attempt: this attempt's number.
+        identity: what makes this study this study, by name; `objective` and `directions` among it.
+        space: the search space.
+        seed: for a trial whose record was torn.
+        metrics: names of the objectives, if they have any.
+        constraints: metrics that must be <= 0 in a trial that counts.
+
+    Attributes:
+        asked: how many trials the study has, running ones too.
+        counts: how many have ended, by state.
+        best: the best complete trial that keeps the constraints, for a single objective.
+        since_best: how many trials have ended since.
+        seconds: when the last one ended, in seconds of the study.
+        reported: whether any trial has reported.
+
+    Raises:
+        InputError: the journal's records make no study.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        attempt: int,
+        *,
+        identity: Mapping[str, Any],
+        space: Space,
+        seed: int,
+        metrics: Sequence[str],
+        constraints: Sequence[str],
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._journal, self._space, self._seed = journal, space, seed
+        self.metrics, self._constraints = tuple(metrics), tuple(constraints)
+        self.directions: list[Literal["maximize", "minimize"]] = list(identity["directions"])
+        self.maximize = self.directions[0] == "maximize"
+        self.counts = dict.fromkeys(STATES, 0)
+        self.best: FrozenTrial | None = None
+        self.since_best = 0
+        self.seconds = 0.0
+        self.reported = False
+        self._code = code_of(identity)
+        self._open(attempt, identity)
+
+    def _open(self, attempt: int, identity: Mapping[str, Any]) -> None:
+        try:
+            self._storage = JournalStorage(self._journal)
+            new = not self._storage.get_all_studies()
+            self.study = optuna.create_study(
+                storage=self._storage,
+                study_name=str(identity["objective"]),
+                directions=self.directions,
+                load_if_exists=True,
+            )
+            trials = self.study.get_trials(deepcopy=False)
+        except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
+        if self.study.user_attrs.get(IDENTITY) != identity:
+            self.study.set_user_attr(IDENTITY, dict(identity))
+        if new:
+            self._name_metrics()
+        self.study.set_user_attr(ATTEMPT, attempt)
+        self._journal.supersede()
+        self.asked = len(trials)
+        ended = [trial for trial in trials if trial.state.is_finished()]
+        for trial in sorted(ended, key=lambda trial: (trial.user_attrs.get(RUN, {}).get("at", 0.0), trial.number)):
+            self._count(trial)
+
+    def _name_metrics(self) -> None:
+        """Tell optuna-dashboard what the objectives are called."""
+        if self.metrics:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self.study.set_metric_names(list(self.metrics))
+
+    def use(self, sampler: BaseSampler, pruner: optuna.pruners.BasePruner) -> None:
+        """Set who proposes hyperparameters and who stops trials."""
+        self.study.sampler, self.study.pruner = sampler, pruner
+
+    @property
+    def prunes(self) -> bool:
+        """Whether trials may be stopped by what they report."""
+        return not isinstance(self.study.pruner, optuna.pruners.NopPruner)
+
+    @property
+    def done(self) -> int:
+        """How many of them have ended."""
+        return sum(self.counts.values())
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def trial(self, number: int) -> FrozenTrial:
+        """Return a trial as it stands, to be read only."""
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)  # noqa: SLF001  Optuna has no public name
+
+    def ask(self) -> PendingTrial:
+        """Return a new trial."""
+        trial = self.study.ask({name: dimension.distribution() for name, dimension in self._space.items()})
+        self._journal.commit()
+        self.asked += 1
+        return PendingTrial(trial.number, {name: trial.params[name] for name in self._space})
+
+    def unfinished(self) -> list[PendingTrial]:
+        """Return the trials that an earlier attempt has left running; a torn record is completed from the seed."""
+        tickets = []
+        for trial in self._trials():
+            if trial.state == TrialState.RUNNING:
+                missing = self._space.keys() - trial.params.keys()
+                drawn = draw(self._space, self._seed, trial.number) if missing else {}
+                for name in missing:
+                    kind = self._space[name].distribution()
+                    self._storage.set_trial_param(
+                        self._id(trial.number), name, kind.to_internal_repr(drawn[name]), kind
+                    )
+                known = {**drawn, **trial.params}
+                params = {name: known[name] for name in self._space}
+                tickets.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
+        self._journal.commit()
+        return tickets
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Record an intermediate value, and return whether the trial is to be stopped.
+
+        A step that was recorded before, by an earlier try, changes nothing.
+        """
+        self.reported = True
+        trial = self.trial(number)
+        if trial.last_step is not None and step <= trial.last_step:
+            return False
+        self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        stop = len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
+        self._journal.commit()
+        return stop
+
+    def lost(self, number: int, losses: int) -> None:
+        """Record how often a trial was lost while it was alone on its worker."""
+        self._storage.set_trial_user_attr(self._id(number), LOSSES, losses)
+        self._journal.commit()
+
+    def tell(self, number: int, outcome: Outcome, at: float) -> None:
+        """Record how a trial ended, `at` seconds after the study's begin, all attempts together."""
+        where = self._id(number)
+        run: dict[str, Any] = {
+            "state": outcome.state,
+            "at": round(at, 3),
+            "seconds": round(outcome.seconds, 3),
+            "worker": outcome.worker,
+            "tries": outcome.tries,
+            "code": self._code,
+        }
+        extra = {"error": outcome.error, "metrics": outcome.metrics}
+        run |= {name: value for name, value in extra.items() if value}
+        self._storage.set_trial_user_attr(where, RUN, run)
+        if outcome.state == "diverged" and len(self.directions) == 1:
+            last = self.trial(number).last_step
+            self._storage.set_trial_intermediate_value(where, 0 if last is None else last + 1, math.nan)
+        if outcome.state == "complete":
+            self._constrain(where, outcome)
+        values = list(outcome.values) if outcome.state == "complete" else None
+        self.study.tell(number, values, state=self._state(outcome))
+        self._journal.commit(outcome.seconds)
+        self._count(self.trial(number))
+
+    def _state(self, outcome: Outcome) -> TrialState:
+        """Return Optuna's state; a diverged trial is one that was stopped early, so that samplers learn from it."""
+        if outcome.state == "complete":
+            return TrialState.COMPLETE
+        single = len(self.directions) == 1
+        learnt = outcome.state == "pruned" or (outcome.state == "diverged" and single)
+        return TrialState.PRUNED if learnt else TrialState.FAIL
+
+    def _constrain(self, where: int, outcome: Outcome) -> None:
+        known = self._storage.get_trial(where).constraints
+        for name in self._constraints:
+            if name not in known:
+                optuna.Trial(self.study, where).set_constraint(name, outcome.metrics[name])
+
+    def _count(self, trial: FrozenTrial) -> None:
+        self.counts[state_of(trial)] += 1
+        self.seconds = max(self.seconds, trial.user_attrs.get(RUN, {}).get("at", 0.0))
+        self.reported = self.reported or trial.last_step is not None
+        self.since_best += 1
+        if self._better(trial):
+            self.since_best = 0 if self.best is None or trial.value != self.best.value else self.since_best
+            self.best = trial
+
+    def _better(self, trial: FrozenTrial) -> bool:
+        """Return whether a trial is the best so far; of equals, the one with the lower number is."""
+        if trial.state != TrialState.COMPLETE or len(self.directions) > 1 or not feasible(trial):
+            return False
+        return self.best is None or rank(trial, maximize=self.maximize) < rank(self.best, maximize=self.maximize)
+
+    def front(self) -> list[FrozenTrial]:
+        """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
+        return front(self.study)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table of trials, a dict each, by their numbers; see `row`."""
+        return rows(self.study)
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """How many trials have ended by which code."""
+        return codes(self._trials())

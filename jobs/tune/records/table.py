@@ -1,0 +1,161 @@
+"""A study's table of trials, from the driver's study or from a run folder's journal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from jobs.errors import InputError
+from jobs.storage import Storage
+from jobs.tune.records import journal as journals
+from jobs.tune.records.identity import code_of
+
+IDENTITY = "identity"
+"""The study's user attribute that says what makes it this study, by name: objective, space, seed, ..."""
+RUN = "run"
+"""A trial's user attribute with what Optuna has no field for: how, where and how long it ran."""
+
+
+class _Recorded(BaseJournalBackend):
+    """A journal that is only read."""
+
+    def __init__(self, recorded: journals.Recorded) -> None:
+        self._lines: list[bytes] = list(recorded.lines)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        return journals.Recorded(tuple(self._lines[log_number_from:])).records()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise NotImplementedError("this study is only read")
+
+
+def load_study(storage: Storage) -> optuna.Study:
+    """Return the study in a run folder as it stands, for reading only; also while a driver works on it.
+
+    Raises:
+        InputError: there is none, or its journal is damaged.
+    """
+    if (study := find_study(storage)) is None:
+        raise InputError(f"{storage.url}: holds no study yet")
+    return study
+
+
+def find_study(storage: Storage) -> optuna.Study | None:
+    """Return what `load_study` does, and None if there is no study yet.
+
+    Raises:
+        InputError: its journal is damaged.
+    """
+    recorded = journals.read(storage)
+    if not recorded.lines:
+        return None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
+    except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f"journal {recorded.address} makes no study ({type(error).__name__}: {error})") from error
+
+
+def rows(study: optuna.Study) -> list[dict[str, Any]]:
+    """Return the table of a study's trials, a dict each, by their numbers; see `row`.
+
+    Where a study has had more than one code, `code` is the one by which a trial ended.
+    """
+    identity, trials = study.user_attrs[IDENTITY], study.get_trials(deepcopy=False)
+    names, metrics, mixed = list(identity["space"]), identity["metric"], is_mixed(trials, identity)
+    return [row(trial, names, metrics) | ({"code": _run(trial).get("code")} if mixed else {}) for trial in trials]
+
+
+def _run(trial: FrozenTrial) -> dict[str, Any]:
+    run: dict[str, Any] = trial.user_attrs.get(RUN, {})
+    return run
+
+
+def codes(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """Return how many trials have ended by which code, in the order of their first ends."""
+    ended = sorted((run["at"], run["code"]) for trial in trials if "code" in (run := _run(trial)))
+    return dict(Counter(code for _, code in ended))
+
+
+def is_mixed(trials: Sequence[FrozenTrial], identity: Mapping[str, Any]) -> bool:
+    """Return whether a study has had more than one code."""
+    return len({*codes(trials), code_of(identity)}) > 1
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Return whether a trial keeps all constraints."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
+def rank(trial: FrozenTrial, *, maximize: bool) -> tuple[float, int]:
+    """Return by what complete trials of one objective are ordered, the best first: value, and number of equal ones."""
+    value = float(trial.values[0])
+    return (-value if maximize else value), trial.number
+
+
+def front(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
+    return sorted(study.best_trials, key=lambda trial: trial.number) if len(study.directions) > 1 else []
+
+
+def state_of(trial: FrozenTrial) -> Any:
+    """Return complete, pruned, failed or diverged; running for a trial that has not ended."""
+    if not trial.state.is_finished():
+        return "running"
+    default = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+    return trial.user_attrs.get(RUN, {}).get("state") or default[trial.state]
+
+
+def row(trial: FrozenTrial, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """Return a trial as a row, with columns as in Optuna's table: number, state, value, params_NAME, and how it ran.
+
+    `at` is when it ended, in seconds of the study; several objectives have a column values_NAME each.
+    """
+    run = trial.user_attrs.get(RUN, {})
+    complete = trial.state == TrialState.COMPLETE
+    columns = [f"values_{name}" for name in metrics] if len(metrics) > 1 else ["value"]
+    values = list(trial.values) if complete else [None] * len(columns)
+    return {
+        "number": trial.number,
+        "state": state_of(trial),
+        **dict(zip(columns, values, strict=True)),
+        **{f"params_{name}": trial.params.get(name) for name in names},
+        "steps": trial.last_step,
+        "last": trial.intermediate_values[trial.last_step] if trial.last_step is not None else None,
+        "seconds": run.get("seconds"),
+        "at": run.get("at"),
+        "worker": run.get("worker"),
+        "tries": run.get("tries"),
+        "error": run.get("error"),
+    }
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a table as CSV, with a line of names; nothing stands for None."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a table as a JSON list of objects, a line each; null stands for None, NaN and infinity."""
+    lines = [json.dumps({name: finite(value) for name, value in row.items()}, allow_nan=False) for row in rows]
+    return ("[" + ",".join(f"\n{line}" for line in lines) + "\n]\n").encode()
+
+
+def finite(value: Any) -> Any:
+    """Return a value as JSON has it: None for NaN and infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,160 @@
+"""What a report says about a tune job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from jobs.report.content import Content, JobReport
+from jobs.report.html import duration, number, plural, table
+from jobs.report.page import Section
+from jobs.tune.options import Options
+from jobs.tune.records.identity import codes_text
+from jobs.tune.records.result import check_result
+from jobs.tune.records.table import IDENTITY
+from jobs.tune.report.curves import curves
+from jobs.tune.report.data import STATES, Search, read_search
+from jobs.tune.report.history import front, history
+from jobs.tune.report.parallel import parallel
+from jobs.tune.report.plots import COLOURS
+from jobs.tune.report.result import best_is, found, none_beats, sections, snippet
+from jobs.tune.report.space import importance, importances, slices
+from jobs.tune.report.table import trials
+from jobs.tune.report.workers import workers
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from jobs.runs.folder import RunFolder
+    from jobs.storage import Storage
+
+VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
+MEANINGS = {
+    "complete": "returned a value",
+    "pruned": "stopped early, for what they reported",
+    "failed": "the function raised, took too long, or its worker was lost too often",
+    "diverged": "reported or returned NaN or infinity",
+    "running": "not ended yet",
+}
+SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
+BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
+SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
+
+
+def content(run: RunFolder, storage: Storage) -> Content:
+    """Return what a report says about a tune job, from its journal as it is now.
+
+    Raises:
+        InputError: the journal or the result is damaged.
+    """
+    search = read_search(storage)
+    title = f"{run.job} · {run.options.get('objective')} · {_how(run)}"
+    if run.result:
+        check_result(run.result, storage.address("result.json"))
+    if run.result and (search is None or not search.trials):
+        rest = f"The table of trials is not in this folder.{_by_code(run.result['codes'], run.result['identity'])}"
+        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result))
+    if search is None or not search.trials:
+        return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
+    return Content(title, _summary(run, search), _sections(search))
+
+
+def _how(run: RunFolder) -> str:
+    pruner = run.options.get("pruner") or ("none" if len(run.options.get("metric", ())) > 1 else "asha")
+    return f"{run.options.get('sampler')}, {pruner}"
+
+
+def _verb(run: RunFolder) -> str:
+    return f"{VERBS.get(run.state, 'has not begun')} in attempt {run.status.get('attempt', 1)}"
+
+
+def _summary(run: RunFolder, search: Search) -> str:
+    """Return in one sentence how the search ended, or where it is, and in another what it found."""
+    if run.result:
+        sentence = _ended(run.result)
+    else:
+        ended = len(search.trials) - search.counts["running"]
+        sentence = f"The search {_verb(run)} after {plural(ended, 'trial')}"
+    return f"{sentence}. {_found(search)}{_by_code(search.codes, search.study.user_attrs[IDENTITY])}"
+
+
+def _by_code(codes: dict[str, int], identity: dict[str, Any]) -> str:
+    text = codes_text(codes, identity)
+    return f" Trials ended by different codes: {text}." if text else ""
+
+
+def _ended(result: dict[str, Any]) -> str:
+    work = f"{duration(result['seconds'])} on {plural(result['workers'], 'worker')}"
+    message = str(result["message"])
+    return f"{message[:1].upper()}{message[1:]}: {work}, in {plural(result['attempt'], 'attempt')}"
+
+
+def _found(search: Search) -> str:
+    if len(search.metrics) > 1:
+        return none_beats(len(search.front), search.metrics)
+    if (best := search.best) is not None:
+        return best_is(search.extreme(0), search.metrics[0], best.values[0], best.number)
+    if (leader := search.leader) is not None:
+        last = f"{number(leader.intermediate_values[leader.last_step or 0])} at step {leader.last_step}"
+        what = f"the best ({search.extreme(0)}) last report"
+        return f"No trial counts as best yet; {what} is {last}, of trial {leader.number}."
+    return "No trial has come to a value."
+
+
+def _sections(search: Search) -> list[Section]:
+    """Return the sections of a search with at least one trial; what there is nothing for is left out."""
+    shares = importances(search)
+    several = len(search.metrics) > 1
+    parts = [
+        _best(search),
+        _counts(search),
+        front(search) if several else history(search),
+        None if several else curves(search),
+        importance(search, shares),
+        slices(search, shares),
+        parallel(search),
+        workers(search),
+        trials(search),
+    ]
+    return [section for section in parts if section is not None]
+
+
+def _best(search: Search) -> Section | None:
+    """Return the best trial, its hyperparameters ready to be copied."""
+    trial = search.best or search.leader
+    if trial is None:
+        return None
+    values = {name: trial.params[name] for name in search.space if name in trial.params}
+    complete = trial is search.best
+    which = f"{search.extreme(0)} {search.metrics[0]}"
+    title = f"Best trial ({which}): {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
+    return Section(title, snippet(values) + _facts(search, trial))
+
+
+def _facts(search: Search, trial: FrozenTrial) -> Markup:
+    row = search.rows[trial.number]
+    facts: dict[str, Any] = {search.metrics[0]: row["last"] if row["value"] is None else row["value"]}
+    facts |= {
+        name: value for name, value in trial.user_attrs.get("run", {}).get("metrics", {}).items() if name not in facts
+    }
+    facts |= {name: row.get(name) for name in ("steps", "seconds", "worker", "code")}
+    return table(("Of this trial", ""), [(name, value) for name, value in facts.items() if value is not None])
+
+
+def _counts(search: Search) -> Section:
+    """Return how trials ended, as a bar and a table."""
+    total = len(search.trials)
+    counts = {state: search.counts[state] for state in STATES if search.counts[state]}
+    parts = [SLICE.format(100 * count / total, COLOURS[state], state) for state, count in counts.items()]
+    rows = [
+        (SWATCH.format(COLOURS[state], state), f"{count:,}", f"{count / total:.1%}", MEANINGS[state])
+        for state, count in counts.items()
+    ]
+    return Section(
+        "How the trials ended",
+        BAR.format(Markup("").join(parts)) + table(("State", "Trials", "Share", ""), rows, "counts"),
+    )
+
+
+REPORT = JobReport(Options, "trials", content)

@@ -1,0 +1,111 @@
+"""What the plots of a search share: colours, columns of trials, ranges that one bad trial does not flatten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker
+from bokeh.plotting import figure
+from markupsafe import Markup
+
+from jobs.report.html import number
+from jobs.tune.space.dimensions import Choice, Dimension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bokeh.models import Axis
+    from numpy.typing import NDArray
+
+COLOURS = {
+    "complete": "#2f6db3",
+    "pruned": "#e0b06a",
+    "failed": "#c23b3b",
+    "diverged": "#8a5aa8",
+    "running": "#4f9d6b",
+}
+BEST = "#12355b"
+TOOLS = "pan,box_zoom,reset,save,hover"
+SPREAD = 5.0
+"""A range of values this many times as wide as that of the better ones is cut."""
+_DOT = Markup('<span class="key" style="background:{}"></span>{} ')
+_LINE = Markup('<span class="key line" style="border-color:{}"></span>{}')
+_LEGEND = Markup('<p class="legend">{}</p>\n')
+_GOLDEN = 0.6180339887498949
+
+
+def legend(states: Iterable[str], *, line: str = "") -> Markup:
+    """Return what the colours of states mean, and of a line through the best if there is one."""
+    dots = Markup(" &nbsp; ").join(_DOT.format(COLOURS[state], state) for state in states)
+    return _LEGEND.format(dots + (_LINE.format(BEST, line) if line else Markup("")))
+
+
+def coordinates(dimension: Dimension, values: Sequence[Any]) -> NDArray[np.float64]:
+    """Return where values of a dimension are on its axis (n,): numbers, or the index of a choice; nan for others."""
+    if isinstance(dimension, Choice):
+        index = {(type(value), value): at for at, value in enumerate(dimension.values)}
+        return np.array([index.get((type(value), value), np.nan) for value in values], dtype=np.float64)
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+
+
+def labels(dimension: Choice) -> list[str]:
+    """Return a choice's values as people read them; texts in quotes where they would be taken for something else."""
+    plain = [str(value) for value in dimension.values]
+    return [repr(value) if plain.count(text) > 1 else text for value, text in zip(dimension.values, plain, strict=True)]
+
+
+def jitter(count: int) -> NDArray[np.float64]:
+    """Return numbers (count,) in -0.3 .. 0.3, evenly spread, so that dots of one choice do not hide each other."""
+    return np.asarray(0.6 * (np.arange(count) * _GOLDEN % 1) - 0.3, dtype=np.float64)
+
+
+def tick_choice(axis: Axis, dimension: Choice) -> None:
+    """Write a choice's values along an axis."""
+    names = labels(dimension)
+    axis.ticker = FixedTicker(ticks=list(range(len(names))))
+    axis.major_label_overrides = {at: name if len(name) <= 18 else name[:17] + "…" for at, name in enumerate(names)}
+
+
+def bounds(values: NDArray[np.float64], *, maximize: bool) -> tuple[float, float, bool]:
+    """Return a range (low, high) for an axis of values (n,), some of which may be nan, and whether it cuts any off.
+
+    It reaches from the best to the worst, or where that is `SPREAD` times as far as the three better quarters reach, to
+    the end of those.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0, False
+    best, worst = (finite.max(), finite.min()) if maximize else (finite.min(), finite.max())
+    usual = float(np.quantile(finite, 0.25 if maximize else 0.75))
+    cut = abs(worst - best) > SPREAD * abs(usual - best) > 0
+    end = usual if cut else float(worst)
+    low, high = min(best, end), max(best, end)
+    margin = 0.06 * (high - low) or 0.01 * max(abs(high), 1e-9)
+    return float(low - margin), float(high + margin), bool(cut)
+
+
+def new_figure(width: int, height: int, values: tuple[float, float], **options: Any) -> figure:
+    """Return a figure whose y axis has the range `values`."""
+    plot = figure(width=width, height=height, min_border_left=60, y_range=values, **options)
+    plot.y_range.reset_start, plot.y_range.reset_end = values
+    return plot
+
+
+def dots(plot: figure, source: ColumnDataSource, x: str, y: str, states: NDArray[np.str_]) -> None:
+    """Draw trials as dots in the colours of their states; `source` has a column `colour`; complete ones are on top."""
+    size = 7 if states.size < 300 else 4
+    plot.hover.renderers = [
+        plot.scatter(x, y, source=source, color="colour", alpha="alpha", size=size, line_color=None)
+    ]
+
+
+def colours(states: NDArray[np.str_]) -> dict[str, Any]:
+    """Return the columns `state`, `colour` and `alpha` of trials (n,)."""
+    alphas = np.where(states == "complete", 0.9, 0.45)
+    return {"state": states.tolist(), "colour": [COLOURS[state] for state in states.tolist()], "alpha": alphas}
+
+
+def short(value: Any) -> str:
+    """Return a hyperparameter as a table has room for it."""
+    return number(value, 5) if isinstance(value, float) else str(value)

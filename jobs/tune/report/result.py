@@ -1,0 +1,58 @@
+"""What a report says of a search whose folder has its result alone, as one that was rebuilt from a driver's log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from jobs.report.html import number, paragraph, plural, table
+from jobs.report.page import Section
+from jobs.runs.console import EXTREMES
+
+SNIPPET = Markup('<pre class="snippet">{}</pre>\n')
+WIDE = Markup('<div class="wide">{}</div>\n')
+NOTE = "Its hyperparameters, as YAML; a click selects them all."
+
+
+def snippet(params: dict[str, Any]) -> Markup:
+    """Return hyperparameters ready to be copied."""
+    return paragraph(NOTE, "note") + SNIPPET.format(yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
+
+
+def found(result: dict[str, Any]) -> str:
+    """Return in one sentence what a search has found."""
+    metrics = result["identity"]["metric"] or ["value"]
+    if metrics[1:]:
+        return none_beats(len(result.get("front", [])), metrics)
+    if (best := result["best"]) is None:
+        return "No trial counts as best."
+    return best_is(EXTREMES[result["direction"][0]], metrics[0], best["value"], best["number"])
+
+
+def best_is(extreme: str, metric: str, value: float, trial: int) -> str:
+    """Return which trial is the best of a single objective, as a sentence."""
+    return f"The best ({extreme}) {metric} is {number(value)}, of trial {trial}."
+
+
+def none_beats(count: int, metrics: list[str]) -> str:
+    """Return how many trials the front has, as a sentence."""
+    return f"No other beats {plural(count, 'trial')} in all of {', '.join(metrics)}."
+
+
+def sections(result: dict[str, Any]) -> list[Section]:
+    """Return the best trial of a result, or its front; nothing where there is none."""
+    if best := result["best"]:
+        name = (result["identity"]["metric"] or ["value"])[0]
+        facts = [(name, best["value"]), *([("code", best["code"])] if "code" in best else [])]
+        title = f"Best trial ({EXTREMES[result['direction'][0]]} {name}): {best['number']}"
+        return [Section(title, snippet(best["params"]) + table(("Of this trial", ""), facts))]
+    if front := result.get("front"):
+        head = ["Trial", *front[0]["values"], *front[0]["params"]]
+        rows = [
+            [str(trial["number"]), *map(number, trial["values"].values()), *map(str, trial["params"].values())]
+            for trial in front
+        ]
+        return [Section("Pareto front", WIDE.format(table(head, rows, "numbers")))]
+    return []

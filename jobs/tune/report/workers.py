@@ -1,0 +1,130 @@
+"""Which worker ran which trial when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker, Range1d
+from bokeh.plotting import figure
+
+from jobs.report.html import duration, paragraph, plural
+from jobs.report.page import Section, draw, framed
+from jobs.tune.report.plots import COLOURS, legend
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jobs.tune.report.data import Search
+
+LANES = 64
+"""Lanes drawn at most."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Trials that ended on a worker, by their ends' order: columns (m,); a lane is one place of a worker for a trial.
+
+    Attributes:
+        number: the trials' numbers.
+        begin: when each began, in seconds of the study.
+        end: when it ended.
+        lane: in which lane, 0, 1, ...
+        names: the lanes' workers; a worker that ran several trials at once has several lanes.
+    """
+
+    number: NDArray[np.intp]
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+    lane: NDArray[np.intp]
+    names: list[str]
+
+    def busy(self) -> float:
+        """Return which part of the lanes' time, each from its first trial's begin to its last one's end, was used."""
+        used, there = 0.0, 0.0
+        for lane in range(len(self.names)):
+            mine = self.lane == lane
+            used += float((self.end[mine] - self.begin[mine]).sum())
+            there += float(self.end[mine].max() - self.begin[mine].min())
+        return min(1.0, used / there) if there else 1.0
+
+
+def lanes(search: Search) -> Lanes:
+    """Return who ran when; each trial goes to the first lane of its worker that is free by then."""
+    ended = [at for at, row in enumerate(search.rows) if row["worker"] and row["at"] is not None]
+    number = np.array(ended, dtype=np.intp)
+    end = search.run("at")[number]
+    begin = np.maximum(0.0, end - search.run("seconds")[number])
+    order = np.argsort(begin, kind="stable")
+    number, begin, end = number[order], begin[order], end[order]
+    free: dict[str, list[tuple[int, float]]] = {}
+    names: list[str] = []
+    lane = np.zeros(number.size, dtype=np.intp)
+    for at, trial in enumerate(number):
+        worker = search.rows[trial]["worker"]
+        mine = free.setdefault(worker, [])
+        place = next((i for i, (_, until) in enumerate(mine) if until <= begin[at] + SLACK), None)
+        if place is None:
+            place = len(mine)
+            mine.append((len(names), 0.0))
+            names.append(worker)
+        lane[at] = mine[place][0]
+        mine[place] = (mine[place][0], end[at])
+    return Lanes(number, begin, end, lane, names)
+
+
+SLACK = 0.05
+"""Seconds by which trials of one lane may overlap: a pruned one is told to end only by its next report."""
+
+
+def workers(search: Search) -> Section | None:
+    """Return the section with the timeline; None if no trial has ended on a worker."""
+    found = lanes(search)
+    if not found.number.size:
+        return None
+    count = len(set(found.names))
+    seconds = duration(float(found.end.max() - found.begin.min()))
+    text = (
+        f"{plural(found.number.size, 'trial')} on {plural(count, 'worker')} in {seconds}. A worker was busy "
+        f"{found.busy():.1%} of the time from its first trial to the end of its last one."
+    )
+    if len(found.names) > LANES:
+        text += f" Shown are the first {LANES} of {len(found.names):,} lanes."
+    states = [state for state in COLOURS if state in search.states[found.number]]
+    script, (element,) = draw([_plot(search, found)])
+    return Section("Workers", paragraph(text, "note") + legend(states) + framed("Timeline", element, "wide"), script)
+
+
+def _plot(search: Search, found: Lanes) -> figure:
+    shown = found.lane < LANES
+    count = min(len(found.names), LANES)
+    states = search.states[found.number[shown]]
+    source = ColumnDataSource(
+        {
+            "y": count - 1 - found.lane[shown],
+            "left": found.begin[shown],
+            "right": found.end[shown],
+            "number": found.number[shown],
+            "seconds": (found.end - found.begin)[shown],
+            "state": states.tolist(),
+            "colour": [COLOURS[state] for state in states.tolist()],
+        }
+    )
+    plot = figure(
+        width=1090,
+        height=90 + 24 * count,
+        y_range=Range1d(start=-0.7, end=count - 0.3),
+        tools="xpan,xbox_zoom,reset,save,hover",
+        tooltips=[("trial", "@number"), ("state", "@state"), ("seconds", "@seconds{0.[000]}")],
+        x_axis_label="seconds of the study",
+    )
+    bars = plot.hbar("y", left="left", right="right", height=0.72, source=source, color="colour", line_color="white")
+    bars.glyph.line_width = 0.5 if found.number.size < 1000 else 0
+    plot.hover.renderers = [bars]
+    plot.yaxis.ticker = FixedTicker(ticks=list(range(count)))
+    plot.yaxis.major_label_overrides = {
+        count - 1 - lane: name.rpartition("//")[2] for lane, name in enumerate(found.names[:count])
+    }
+    plot.ygrid.visible = False
+    return plot

@@ -1,0 +1,55 @@
+"""When a search ends by itself, and what ends a trial, or the job, from within."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.tune.records.recorder import StudyRecorder
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The limits of a search; None is no limit.
+
+    Attributes:
+        trials: trials of the study.
+        seconds: seconds of the study, all attempts together.
+        target: a score that is good enough.
+        patience: trials without a better one.
+    """
+
+    trials: int
+    seconds: float | None = None
+    target: float | None = None
+    patience: int | None = None
+
+    def ended(self, recorder: StudyRecorder, seconds: float) -> str | None:
+        """Return why the search has ended after so many seconds of the study, as a person is told; None if not."""
+        if recorder.done >= self.trials:
+            return f"all {self.trials:,} trials are done"
+        if self.target is not None and recorder.best is not None:
+            value = float(recorder.best.value or 0.0)
+            if value >= self.target if recorder.maximize else value <= self.target:
+                return f"trial {recorder.best.number} has reached the target: {value:.6g} (--target {self.target:g})"
+        if self.patience is not None and recorder.best is not None and recorder.since_best >= self.patience:
+            return f"no better score in {recorder.since_best:,} trials (--patience {self.patience})"
+        if self.seconds is not None and seconds >= self.seconds:
+            return f"the time is over (--max-seconds {self.seconds:g})"
+        return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a trial or the job from within.
+
+    Attributes:
+        trial_seconds: seconds of a trial, if limited.
+        failures: failed trials that are not yet too many.
+        losses: losses alone on a worker that make a trial failed.
+        no_workers: seconds without any worker.
+    """
+
+    trial_seconds: float | None
+    failures: int
+    losses: int
+    no_workers: float

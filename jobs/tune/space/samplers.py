@@ -1,0 +1,152 @@
+"""Samplers by name: Optuna's, made with a seed; and random search whose trial k depends on (seed, k) alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from optuna import samplers
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+
+from jobs.errors import InputError
+from jobs.tune.space.dimensions import Value
+from jobs.tune.space.space import Space, draw
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, TrialState
+
+NEEDED = {"gp": "torch"}
+"""Sampler -> the package that Optuna needs for it and does not bring."""
+GRID_POINTS = 5
+TRIED = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
+"""Sampler -> how many proposals show whether it takes its options; the 11th is TPE's first that is not random."""
+
+
+class Random(BaseSampler):
+    """Draws trial k's hyperparameters from the seed and k alone, in whatever order trials are asked for or end."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space, self._seed = space, seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002  Optuna's signature
+        """Return the whole space: all are drawn together."""
+        return {name: dimension.distribution() for name, dimension in self._space.items()}
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002  Optuna's signature
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return the trial's hyperparameters."""
+        return dict(draw(self._space, self._seed, trial.number))
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002  Optuna's signature
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Return one of them."""
+        return draw(self._space, self._seed, trial.number)[param_name]
+
+
+class Grid(samplers.GridSampler):
+    """Optuna's grid; the end of the grid is the end of the study by its number of trials."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Do not stop the study: Optuna's method may only be called from within its own loop."""
+
+
+def grid(space: Space, points: int) -> dict[str, list[Value]]:
+    """Return name -> the values on the grid: all of a choice or a small range, else `points` of them."""
+    return {name: dimension.grid(points) for name, dimension in space.items()}
+
+
+def grid_size(space: Space, options: Mapping[str, Any]) -> int:
+    """Return how many trials a grid has; raises InputError for a wrong number of points."""
+    points = options.get("points", GRID_POINTS)
+    if isinstance(points, bool) or not isinstance(points, int) or points < 2:
+        raise InputError(f"--sampler-options points is {points!r}, but must be an integer >= 2")
+    return math.prod(map(len, grid(space, points).values()))
+
+
+def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mapping[str, Any]) -> BaseSampler:
+    """Return a sampler.
+
+    A sampler with a state of its own would repeat its first draws when a study goes on, so it is seeded with the number
+    of trials that there are as well.
+
+    Args:
+        name: random, grid, qmc, tpe, gp, cmaes or nsgaii.
+        space: the search space.
+        seed: the study's seed.
+        begun: how many trials the study has.
+        options: further arguments of Optuna's sampler; for a grid `points`, per dimension.
+
+    Raises:
+        InputError: it needs a package that is missing, or does not take the options.
+    """
+    package = NEEDED.get(name)
+    if package and importlib.util.find_spec(package) is None:
+        raise InputError(f"--sampler {name} needs the package {package}, which is not installed: pip install {package}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            if name in TRIED:
+                _try(_make(name, space, seed, begun, options), TRIED[name], space)
+            return _make(name, space, seed, begun, options)
+    except InputError:
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"--sampler {name} does not take these --sampler-options: {told}") from error
+
+
+def _try(sampler: BaseSampler, trials: int, space: Space) -> None:
+    """Let a sampler propose trials of a study in memory, for Optuna checks few options before it uses them."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=sampler)
+    distributions = {key: dimension.distribution() for key, dimension in space.items()}
+    for number in range(trials):
+        study.tell(study.ask(distributions), float(number))
+
+
+def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, Any]) -> BaseSampler:
+    if name == "grid":
+        _refuse(set(options) - {"points"}, "only points")
+        grid_size(space, options)
+        return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))
+    if name == "qmc":  # its place in the sequence is in the journal, so all attempts scramble it alike
+        return samplers.QMCSampler(
+            **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}
+        )
+    own = _seed(seed, begun)
+    if name == "random":
+        _refuse(set(options), "none")
+        return Random(space, seed)
+    if name == "tpe":
+        return samplers.TPESampler(**{"seed": own, **options})
+    if name == "nsgaii":
+        return samplers.NSGAIISampler(**{"seed": own, **options})
+    kinds: dict[str, Callable[..., BaseSampler]] = {"gp": samplers.GPSampler, "cmaes": samplers.CmaEsSampler}
+    return kinds[name](**{"seed": own, "warn_independent_sampling": False, **options})
+
+
+def _seed(*parts: int) -> int:
+    """Return a seed in 0 .. 2**32 - 1, all that Optuna takes, from integers of any size."""
+    return int(np.random.SeedSequence([*parts, 2]).generate_state(1)[0])
+
+
+def _refuse(options: set[str], takes: str) -> None:
+    if options:
+        raise TypeError(f"{', '.join(sorted(options))}; it takes {takes}")

@@ -1,0 +1,126 @@
+"""One try of a trial, wherever it runs: what it is, and how the user's function is called. No Dask in it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.errors import ClusterError, InputError
+from jobs.storage import open_storage
+from jobs.tune.trials.checkpoint import Checkpoint
+from jobs.tune.trials.objective import Function, UserCode, finite, scores, wants_trial
+from jobs.tune.trials.trial import Link, Signal, Stop, Trial
+from jobs.usercode import first_line
+
+KEPT = ("complete", "fault", "abandoned")
+"""Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
+SHOWN = 300
+"""Characters of an exception's text that are told."""
+DETAILS = 20_000
+"""Characters of a traceback that are kept: its end says most."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all trials of a study, as workers need it; `code` is what `trials.code.checked` takes."""
+
+    source: UserCode
+    code: Mapping[str, str]
+    run: str
+    seed: int
+    threads: int
+    fixed: dict[str, Any]
+    metrics: tuple[str, ...]
+    constraints: tuple[str, ...]
+    isolate: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One try of a trial.
+
+    Attributes:
+        settings: the study's.
+        number: the trial's.
+        go: the try's name, unlike all others'.
+        params: the trial's hyperparameters.
+        worker: address of the worker.
+        scratch: a folder there.
+    """
+
+    settings: Settings
+    number: int
+    go: str
+    params: dict[str, Any]
+    worker: str
+    scratch: str
+
+    def trial(self, link: Link, signal: Signal) -> Trial:
+        """Return the trial as the user's function sees it."""
+        settings = self.settings
+        return Trial(
+            self.number,
+            {**settings.fixed, **self.params},
+            seed=trial_seed(settings.seed, self.number),
+            workers=(self.worker,),
+            threads=settings.threads,
+            link=link,
+            signal=signal,
+            checkpoint=lambda: Checkpoint(
+                open_storage(settings.run), self.number, self.go, str(Path(self.scratch) / "trials")
+            ),
+        )
+
+
+def run(function: Function, task: Task, link: Link, signal: Signal) -> dict[str, Any]:
+    """Call the user's function, and say how that ended: state, and values and metrics, or error and details.
+
+    Beside those of an `Outcome`, states are: fault, of the storage; broken, what is wrong for all trials; timeout and
+    abandoned, as the driver said.
+    """
+    trial = task.trial(link, signal)
+    end = _call(function, trial, task.settings)
+    trial.close(keep=end["state"] in KEPT and signal.reason in (None, "abandoned"))
+    return {name: clean(value) if isinstance(value, str) else value for name, value in end.items()}
+
+
+def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any]:
+    try:
+        returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
+        if trial.ended is None:
+            values, metrics = scores(returned, settings.metrics, settings.constraints)
+            trial.save()
+            if not finite([*values, *(metrics[name] for name in settings.constraints)]):
+                return {"state": "diverged"}
+            metrics = {clean(name): value for name, value in metrics.items() if finite([value])}
+            return {"state": "complete", "values": values, "metrics": metrics}
+    except Stop:
+        pass
+    except ClusterError as error:
+        return {"state": "fault", "error": str(error)}
+    except InputError as error:  # bad for all trials: the shipped network's --fixed
+        return {"state": "broken", "error": str(error), "details": error.details}
+    except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
+        if trial.ended is None:
+            return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
+    return {"state": trial.ended or "pruned"}
+
+
+def _line(error: BaseException) -> str:
+    kind = type(error).__name__
+    return first_line(error)[: len(f"{kind}: ") + SHOWN]
+
+
+def clean(text: str) -> str:
+    """Return a text that can be sent and written: names of files may hold bytes that are no characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Return the seed of trial `number` of a study with `seed`."""
+    return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])

@@ -1,0 +1,161 @@
+"""The user's function: how driver and workers get the same one, and what it may return.
+
+It travels as `module:function`, imported on each side, or pickled. It takes the hyperparameters, a dict, and if it
+likes the trial; it returns a number, or a dict of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cloudpickle
+
+from jobs import usercode
+from jobs.errors import InputError
+from jobs.tune.trials.score import number, told
+
+Function: TypeAlias = Callable[..., Any]
+PICKLE_LIMIT = 10_000_000
+RULE = "return a number"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """`module:function`; never pickled, imported on each side."""
+
+    spec: str
+
+    def __call__(self) -> Function:
+        """Import the function.
+
+        Raises:
+            InputError: the module or the name in it cannot be found or imported, or is no function.
+        """
+        return _callable(usercode.load("--objective", self.spec, "my_model:train"), f"--objective {self.spec}")
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """A function that travels as bytes, so that nothing is imported before a trial needs it."""
+
+    data: bytes
+
+    def __call__(self) -> Function:
+        """Return the function.
+
+        Raises:
+            InputError: it cannot be unpickled in this process.
+        """
+        function: Function = usercode.unpickle("the objective", self.data)
+        return function
+
+
+UserCode: TypeAlias = Imported | Pickled
+"""Makes the function, on the driver and in each worker process."""
+
+
+def user_code(objective: Any) -> UserCode:
+    """Return how a user's objective travels, checked: it can be imported or pickled, and takes its arguments.
+
+    Raises:
+        InputError: it cannot be had or pickled, holds too much data, or takes no argument or too many.
+    """
+    if isinstance(objective, str):
+        source: UserCode = Imported(objective)
+        wants_trial(source(), f"--objective {objective}")
+        return source
+    wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
+    rest = ": make what it uses inside it, or give 'module:function'"
+    with usercode.refused(f"objective {name_of(objective)} cannot be pickled", rest):
+        data = cloudpickle.dumps(objective)
+    if len(data) > PICKLE_LIMIT:
+        raise InputError(
+            f"objective is {len(data) / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
+            "let it load its data itself"
+        )
+    return Pickled(data)
+
+
+def name_of(objective: Any) -> str:
+    """Return what an objective is called: module:function."""
+    if isinstance(objective, str):
+        return objective
+    with usercode.refused("objective does not say what it is called", ": give a plain function"):
+        name = getattr(objective, "__qualname__", type(objective).__qualname__)
+        return f"{getattr(objective, '__module__', None) or '?'}:{name}"
+
+
+def _callable(function: Any, where: str) -> Function:
+    if not callable(function):
+        raise InputError(f"{where} is {type(function).__name__}, but must be a function of the hyperparameters")
+    return function  # type: ignore[no-any-return]
+
+
+def wants_trial(function: Function, where: str = "objective") -> bool:
+    """Return whether a function takes the trial as its second argument.
+
+    It does if a second positional argument must be given, or is called `trial`.
+
+    Raises:
+        InputError: it takes no argument, or needs more than two, or does not let itself be asked.
+    """
+    with usercode.refused(f"{where} does not say what arguments it takes", ": give a plain function"):
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            return False  # a built-in that does not tell: one argument
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in named if p.default is p.empty]
+    rest = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if not (named or rest):
+        raise InputError(f"{where} takes no argument, but must take the hyperparameters, a dict: def train(parameters)")
+    if len(needed) > 2 or any(p.kind == p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        raise InputError(f"{where} needs more than (parameters, trial); give its other arguments defaults")
+    return len(named) > 1 and (len(needed) > 1 or named[1].name == "trial")
+
+
+def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) -> tuple[list[float], dict[str, float]]:
+    """Return the objectives' values, in the order of `metrics`, and all metrics that a function has returned.
+
+    What is named neither in `metrics` nor in `constraints` may be anything; it is left out if it is no finite number.
+
+    Args:
+        returned: a number, or a dict name -> number.
+        metrics: which of a dict are the objectives; none if there is one, returned as a number.
+        constraints: other metrics that must be there.
+
+    Raises:
+        TypeError: it is neither, or a number is missing.
+    """
+    if not isinstance(returned, Mapping):
+        if metrics[1:] or constraints:
+            names = ", ".join([*metrics, *constraints])
+            raise TypeError(f"the objective returned {told(returned)}, but must return a dict with {names}")
+        return [number(returned, "the objective returned", RULE)], {}
+    if not metrics:
+        names = ", ".join(map(str, returned))
+        raise TypeError(f"the objective returned a dict; say which of {names or 'its entries'} counts with --metric")
+    for name in (*metrics, *constraints):
+        if name not in returned:
+            raise TypeError(f"the objective returned a dict without {name!r}; it has {', '.join(map(str, returned))}")
+    needed = {name: number(returned[name], f"metric {name!r} returned", RULE) for name in (*metrics, *constraints)}
+    return [needed[name] for name in metrics], {**_numbers(returned), **needed}
+
+
+def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
+    """Return what of a dict is a finite number."""
+    found = {}
+    for name, value in returned.items():
+        with contextlib.suppress(TypeError):
+            found[str(name)] = number(value, "", "")
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def finite(values: Sequence[float]) -> bool:
+    """Return whether all values are finite."""
+    return all(math.isfinite(value) for value in values)

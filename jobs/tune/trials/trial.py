@@ -1,0 +1,172 @@
+"""What a user's function sees of its trial, on the worker; no Dask and no Optuna in it."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from jobs.tune.space.dimensions import Value
+from jobs.tune.trials.checkpoint import Checkpoint
+from jobs.tune.trials.score import number
+
+WAIT_SHARE = 0.1
+"""A report waits for the driver's answer for this share of the time since the last one: it costs no more than that."""
+WAIT_SECONDS = 1.0
+"""A report waits no longer than this, however long its step took."""
+WAIT_LEAST = 0.002
+"""A shorter wait would end before any answer: such a report does not ask for one."""
+ORDER = "the order is trial.report(value, step)"
+
+
+class Stop(Exception):
+    """Ends a trial that need not go on; raised by `trial.report`, not to be caught by the user's function."""
+
+
+class Link(Protocol):
+    """How a trial's messages reach the driver."""
+
+    def send(self, **message: Any) -> None:
+        """Send a message, from any thread."""
+
+
+class Signal:
+    """The driver's words to one try of a trial; made on the worker, set on its event loop, waited for by the trial."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._answered = -1
+        self._listener: Callable[[int, str | None], None] | None = None
+        self.reason: str | None = None
+
+    def answer(self, step: int, reason: str | None) -> None:
+        """Note that the driver has decided on a step; a reason is the decision to stop."""
+        with self._changed:
+            self._answered = max(self._answered, step)
+            self.reason = self.reason or reason
+            self._changed.notify_all()
+            if self._listener:
+                self._listener(step, reason)
+
+    def follow(self, listener: Callable[[int, str | None], None] | None) -> None:
+        """Pass all answers on, those before this call as one; None ends that."""
+        with self._changed:
+            self._listener = listener
+            if listener and (self.reason or self._answered >= 0):
+                listener(self._answered, self.reason)
+
+    def wait(self, step: int, seconds: float) -> None:
+        """Return when the step is decided on, or the trial is to stop, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.reason or self._answered >= step, timeout=seconds)
+
+
+class Trial:
+    """One trial, as a function `train(parameters, trial)` gets it.
+
+    Attributes:
+        number: the trial's number in its study, from 0.
+        params: name -> value, the same as the function's first argument.
+        seed: an integer in 0 .. 2**32 - 1 that depends on the study's seed and the number alone.
+        workers: addresses of the Dask workers that it runs on.
+        threads: how many compute threads it may use there.
+        Stop: what `report` raises, for those who must let it pass: `except trial.Stop: raise`.
+    """
+
+    Stop: ClassVar[type[Exception]] = Stop
+
+    def __init__(
+        self,
+        number: int,
+        params: dict[str, Value],
+        *,
+        seed: int,
+        workers: tuple[str, ...],
+        threads: int,
+        link: Link,
+        signal: Signal,
+        checkpoint: Callable[[], Checkpoint],
+    ) -> None:
+        self.number, self.params, self.seed, self.workers, self.threads = number, params, seed, workers, threads
+        self._link, self._signal, self._open = link, signal, checkpoint
+        self._checkpoint: Checkpoint | None = None
+        self._reported = time.monotonic()
+        self._step: int | None = None
+        self.ended: str | None = None
+
+    @property
+    def checkpoint(self) -> Path:
+        """A folder on this machine for what the trial needs to go on after its worker is lost.
+
+        It holds what was there at the last `report` or `save` of an earlier try. What the function puts there is
+        stored in the run folder by the next `report` or `save`, completely or not at all.
+
+        Raises:
+            ClusterError: the run folder cannot be read.
+        """
+        self._checkpoint = self._checkpoint or self._open()
+        return self._checkpoint.folder
+
+    def save(self) -> None:
+        """Store what is in the folder `checkpoint` now; `report` does it too.
+
+        Raises:
+            ClusterError: the run folder cannot be written.
+        """
+        if self._checkpoint:
+            self._checkpoint.save()
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step that this try has reported; None if it has reported nothing yet."""
+        return self._step
+
+    def report(self, value: float, step: int) -> None:
+        """Tell the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
+
+        Steps must grow. A trial that goes on after a lost worker may report steps again: that changes nothing.
+
+        Raises:
+            Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time; or was stopped before.
+            TypeError: `step` is no integer >= 0, or `value` is no number.
+            ValueError: `step` is not larger than the last one of this try.
+        """
+        if self.ended is not None:
+            self._end(self.ended)
+        value, step = _check(value, step)
+        if self._step is not None and step <= self._step:
+            raise ValueError(
+                f"trial.report: step is {step}, but must be larger than the last one, {self._step}; {ORDER}"
+            )
+        self._step = step
+        self.save()
+        if not math.isfinite(value):
+            self._end("diverged")
+        seconds = min((time.monotonic() - self._reported) * WAIT_SHARE, WAIT_SECONDS)
+        waits = seconds >= WAIT_LEAST
+        if self._signal.reason is None:
+            self._link.send(kind="report", step=step, value=value, waits=waits)
+            if waits:
+                self._signal.wait(step, seconds)
+        self._reported = time.monotonic()
+        if self._signal.reason is not None:
+            self._end(self._signal.reason)
+
+    def _end(self, reason: str) -> None:
+        self.ended = reason
+        raise Stop(f"trial {self.number} is ended: {reason}")
+
+    def close(self, *, keep: bool) -> None:
+        """Remove the local folder; also from the run folder, unless it is to be kept."""
+        if self._checkpoint:
+            self._checkpoint.close(keep=keep)
+
+
+def _check(value: Any, step: Any) -> tuple[float, int]:
+    if isinstance(step, bool) or not isinstance(step, numbers.Integral) or step < 0:
+        raise TypeError(f"trial.report: step is {step!r}, but must be an integer >= 0; {ORDER}")
+    return number(value, "trial.report: value is", "be a number", f"; {ORDER}"), int(step)
