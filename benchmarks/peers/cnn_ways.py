@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from jobs.keras.runtime import import_tensorflow
 from jobs.tune import cnn
-from jobs.tune.cnn import training as cnn_step
+from jobs.tune.cnn import training
 from jobs.tune.cnn.images import images_of
 from jobs.tune.keras import Report
 
@@ -21,18 +22,18 @@ PLAIN = "plain Keras: model, compile and fit anew in each trial"
 
 def fresh(parameters: dict[str, Any], trial: Any) -> float:
     """Train with a model and a step of the trial's own."""
-    cnn_step._steps.clear()  # noqa: SLF001  only a benchmark wants that
+    training._steps.clear()  # noqa: SLF001  only a benchmark wants that
     return cnn.train(parameters, trial)
 
 
 def plain(parameters: dict[str, Any], trial: Any) -> float:
     """Train the same network on the same rows as people write it, but without XLA, which takes longer to compile."""
-    _, keras = cnn_step.tensorflow(trial.threads)
+    _, keras = import_tensorflow(trial.threads)
     settings = cnn.check_parameters(parameters)
     images = images_of(settings.data)
     keras.utils.set_random_seed(trial.seed)
     model = _model(keras, images, settings)
-    optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=cnn_step.MOMENTUM)
+    optimizer = keras.optimizers.SGD(settings.learning_rate, momentum=training.MOMENTUM)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     x, validation_x = (np.float32(images.scale) * array.astype(np.float32) for array in (images.x, images.validation_x))
@@ -42,7 +43,7 @@ def plain(parameters: dict[str, Any], trial: Any) -> float:
         batch_size=settings.batch_size,
         epochs=settings.epochs,
         validation_data=(validation_x, images.validation_y),
-        validation_batch_size=cnn_step.VALIDATED,
+        validation_batch_size=training.VALIDATED,
         callbacks=[keras.callbacks.LearningRateScheduler(settings.rate), Report(trial)],
         verbose=0,
     )
@@ -53,8 +54,8 @@ def _model(keras: Any, images: Any, settings: Any) -> Any:
     layers, size = keras.layers, max(images.x.shape[1:3])
     start = keras.initializers.RandomNormal(stddev=settings.stddev)
     chain = [keras.Input(images.x.shape[1:])]
-    while len(chain) == 1 or size > cnn_step.LEAST:
-        filters = cnn_step.FILTERS[min(len(chain), len(cnn_step.FILTERS)) - 1]
+    while len(chain) == 1 or size > training.LEAST:
+        filters = training.FILTERS[min(len(chain), len(training.FILTERS)) - 1]
         chain.append(
             layers.Conv2D(
                 filters, 3, 2, "same", activation="leaky_relu", use_bias=False, kernel_initializer=start.clone()
@@ -63,7 +64,7 @@ def _model(keras: Any, images: Any, settings: Any) -> Any:
         size = -(-size // 2)
     chain += [
         layers.Flatten(),
-        layers.Dense(cnn_step.UNITS, "leaky_relu", kernel_initializer=start.clone()),
+        layers.Dense(training.UNITS, "leaky_relu", kernel_initializer=start.clone()),
         layers.Dropout(min(settings.dropout, 0.999)),
         layers.Dense(images.classes, kernel_initializer=start.clone()),
     ]

@@ -1,10 +1,12 @@
 """Data sets of rows with labels, read by ranges of rows where they are computed on.
 
 `open_dataset(spec)` finds and checks one: the shipped digits, IDX files (MNIST and its kin) or NumPy arrays, on a local
-path or in S3. What it returns holds no data: it goes to the workers, and each reads the rows it owns.
+path or in S3. What it returns holds no data: it goes to the workers, and each reads the rows it owns. `RowSource` is
+what jobs ask of data, so that an object of the user's can be one; `row_source` takes either.
 """
 
 from jobs.datasets.dataset import Dataset
 from jobs.datasets.open import open_dataset
+from jobs.datasets.rows import RowSource, row_source
 
-__all__ = ["Dataset", "open_dataset"]
+__all__ = ["Dataset", "RowSource", "open_dataset", "row_source"]

@@ -71,11 +71,6 @@ class Dataset:
         return digest.hexdigest()
 
 
-def files_of(data: Any) -> list[str]:
-    """Return the paths or URLs of the files that any data are read from, as far as they tell."""
-    return list(data.files()) if hasattr(data, "files") else []
-
-
 def check_dataset(spec: str, features: Column, labels: Column, classes: int | None, scale: float) -> Dataset:
     """Return the data set of two columns after a look at their shapes, and at all labels, a MiB at a time.
 

@@ -1,7 +1,8 @@
-"""TensorFlow as the jobs use it: imported where it is needed, on as many threads as were asked for."""
+"""TensorFlow as the jobs use it: imported where it is needed, on as many threads as asked for, sharing its GPUs."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
@@ -18,6 +19,8 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
     One intra-op thread makes the bits of an operation independent of the number of cores. A negative number of
     inter-op threads is TensorFlow's way to run every operation on the thread that asked for it (config.proto):
     a pool of one would make a worker's threads wait for each other.
+
+    GPUs, if there are any, give out memory as it is needed: by default the first process takes all of it.
 
     Args:
         threads: intra-op threads of the process, for those who can do without equal bits; the first call decides.
@@ -42,4 +45,14 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
             tf.config.threading.set_inter_op_parallelism_threads(-1)
         except RuntimeError:
             log.warning("TensorFlow was used before and keeps its threads: last bits may differ from those of workers")
+    _grow_gpu_memory(tf)
     return tf, keras
+
+
+@functools.cache
+def _grow_gpu_memory(tf: Any) -> None:
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            log.warning("TensorFlow was used before, and may hold all memory of %s", gpu.name)

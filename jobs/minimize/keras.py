@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.dataset import files_of
+from jobs.datasets.rows import RowSource, files_of, identity_of, row_source
 from jobs.errors import DataError, InputError
+from jobs.keras import flat
 from jobs.keras.build import build, isolated
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import CreateModel, packed, unpacked
@@ -48,8 +49,9 @@ def problem(
             compiled or not; or its `module:function`. Called once in each process, after set_random_seed(0).
         loss: name or instance of a Keras loss (its `reduction` does not matter), or a function (y_true, y_pred) -> one
             loss a row.
-        data: what `open_dataset` takes, or an object with `rows` and `read(start, stop) -> (x, y)`, and optionally
-            `scale`, `classes`, `fingerprint()`. Rows of x are multiplied by `scale` and reshaped to the model's input.
+        data: what `open_dataset` takes, or an object as `jobs.datasets.RowSource` describes: `rows`,
+            `read(start, stop) -> (x, y)`, and optionally `scale`, `classes`, `fingerprint()`. Rows of x are multiplied
+            by `scale` and reshaped to the model's input.
         dtype: what weights, data and losses are computed in.
         classes: labels are 0 .. classes - 1; only with `data` that are opened here.
         block_rows: rows of one block; by default 1,024, or a lower power of two for rows of over 4,096 values.
@@ -62,40 +64,23 @@ def problem(
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
     code = packed(create_model, loss)
-    data, x, y = _opened(data, classes)
+    source = row_source(data, classes)
+    x, y = (np.asarray(part) for part in source.read(0, 1))
     spec = Spec(
         code=code,
         dtype=dtype,
-        rows=int(data.rows),
+        rows=int(source.rows),
         x_row=x.shape[1:],
         y_row=y.shape[1:],
         y_dtype=y.dtype.name,
-        classes=getattr(data, "classes", None),
+        classes=getattr(source, "classes", None),
     )
     if block_rows is None:
         fitting = BLOCK_VALUES // max(math.prod(spec.x_row), 1)
         block_rows = min(DEFAULT_BLOCK_ROWS, 1 << max(fitting.bit_length() - 1, 0))
     elif isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
         raise InputError(f"block_rows is {block_rows!r}, but must be a positive integer")
-    return KerasProblem(spec, data, block_rows, replica_of(spec).frozen)
-
-
-def _opened(data: Any, classes: int | None) -> tuple[Any, NDArray[Any], NDArray[Any]]:
-    """Return the dataset, and x and y of its first row."""
-    if isinstance(data, str):
-        from jobs.datasets import open_dataset
-
-        data = open_dataset(data, classes)
-    elif classes is not None:
-        raise InputError(f"classes is {classes!r}, but only a data set that is opened here takes it; leave it out")
-    for attribute in ("rows", "read"):
-        if not hasattr(data, attribute):
-            raise InputError(
-                f"data is {type(data).__name__}, which has no {attribute!r}: give a dataset's spec, or an object with "
-                "rows and read(start, stop) -> (x, y)"
-            )
-    x, y = data.read(0, 1)
-    return data, np.asarray(x), np.asarray(y)
+    return KerasProblem(spec, source, block_rows, replica_of(spec).frozen)
 
 
 @dataclass(frozen=True)
@@ -106,13 +91,13 @@ class KerasProblem:
 
     Attributes:
         spec: what the replica is made of.
-        data: has `rows` and `read(start, stop)`.
+        data: where the rows are read from.
         block_rows: rows of one block.
         frozen: digest of the weights outside theta, the same in every process.
     """
 
     spec: Spec
-    data: Any
+    data: RowSource
     block_rows: int
     frozen: str
 
@@ -124,11 +109,11 @@ class KerasProblem:
     @property
     def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Keras's path and the shape of each trainable variable, in theta's order."""
-        return self._replica().shapes
+        return self._replica().flat.shapes
 
     def x0(self) -> Vector:
         """Return the initial weights of `create_model` under seed 0, (n,) float64."""
-        return self._replica().x0()
+        return self._replica().flat.vector()
 
     def penalized(self) -> NDArray[np.bool_]:
         """Return which entries L1 and L2 act on, (n,) bool: variables of two dimensions or more, such as kernels."""
@@ -145,7 +130,7 @@ class KerasProblem:
             self.spec.rows,
             self.block_rows,
             self._replica().fingerprint(),
-            _data_identity(self.data),
+            identity_of(self.data),
         )
         return hashlib.blake2b(repr(identity).encode(), digest_size=16).hexdigest()
 
@@ -186,19 +171,10 @@ class KerasProblem:
             InputError: theta is not a finite vector (n,).
         """
         replica = self._replica()
-        pieces = replica.pieces(check_theta("theta", theta, replica.n))
+        weights = check_theta("theta", theta, replica.flat.n)
         model = isolated(self.spec.dtype, lambda: build(unpacked(self.spec.code)[0], self.frozen))
-        for variable, piece in zip(model.trainable_variables, pieces, strict=True):
-            variable.assign(piece)
+        flat.trainable(model).assign(weights)
         return model
 
     def _replica(self) -> Replica:
         return replica_of(self.spec, self.frozen)
-
-
-def _data_identity(data: Any) -> str:
-    """Return the data's fingerprint, or of data without one a digest of the first row."""
-    if hasattr(data, "fingerprint"):
-        return str(data.fingerprint())
-    x, y = data.read(0, 1)
-    return hashlib.blake2b(np.asarray(x).tobytes() + np.asarray(y).tobytes()).hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.datasets import open_dataset
-from jobs.datasets.dataset import files_of
+from jobs.datasets.rows import files_of
 from jobs.errors import DataError, InputError
 from jobs.minimize.problems import softmax_kernel
 from jobs.minimize.problems.softmax_kernel import Block, Vector

@@ -20,8 +20,7 @@ from jobs import connect
 from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, Stopped
 from jobs.minimize import Objective
-from jobs.minimize.evaluate import distributed
-from jobs.minimize.evaluate import members, worker
+from jobs.minimize.evaluate import distributed, members, worker
 from jobs.minimize.problems.base import block_rows
 from jobs.sharding.blocks import Blocks
 

@@ -12,7 +12,8 @@ import pytest
 from benchmarks import tune_cnn
 from benchmarks.peers import cnn_ways
 from benchmarks.peers.cnn_ways import FRESH, PLAIN, SHARED, WAYS
-from jobs.tune.cnn import training as cnn_step
+from jobs.keras.runtime import import_tensorflow
+from jobs.tune.cnn import training
 from jobs.tune.cnn.images import images_of
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +32,9 @@ def test_plain_keras_trains_the_same_network():
     """The peer's model has the layers of ours, and comes as far with the same hyperparameters."""
     images = images_of("digits")
     settings = tune_cnn.cnn.check_parameters({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
-    _, keras = cnn_step.tensorflow(1)
+    _, keras = import_tensorflow(1)
     model = cnn_ways._model(keras, images, settings)
-    assert [tuple(weight.shape) for weight in model.trainable_variables] == cnn_step.step_of(images, 1).shapes
+    assert [tuple(weight.shape) for weight in model.trainable_variables] == training.step_of(images, 1).shapes
     trial = cnn_ways.Unwatched(0, "/nonexistent")
     parameters = {**settings.model_dump(), "epochs": 6}
     assert WAYS[PLAIN](parameters, trial) == pytest.approx(WAYS[SHARED](parameters, trial), abs=0.1)

@@ -17,8 +17,8 @@ import pytest
 
 from jobs.errors import DataError, InputError
 from jobs.tune import Stop, Trial, cnn
-from jobs.tune.cnn import images as cnn_data
-from jobs.tune.cnn import training as cnn_step
+from jobs.tune.cnn import images as images_module
+from jobs.tune.cnn import training
 from jobs.tune.cnn.images import held_out, images_of
 from jobs.tune.cnn.training import Step, step_of
 from jobs.tune.trials.trial import Signal
@@ -99,8 +99,8 @@ def test_a_fresh_step_gives_the_same_bits(train, monkeypatch):
     """A trial in a process where others have run has the bits of one in a process of its own."""
     train(OTHER)
     shared = train(GOOD)
-    monkeypatch.setattr(cnn_step, "_steps", {})
-    monkeypatch.setattr(cnn_data, "_last", None)
+    monkeypatch.setattr(training, "_steps", {})
+    monkeypatch.setattr(images_module, "_last", None)
     assert train(GOOD) == shared
 
 
@@ -244,10 +244,12 @@ def test_a_step_does_not_change(train):
 
 PROCESS = """
 import sys
-from jobs.tune import cnn, cnn_data, cnn_step
+from jobs.keras.runtime import import_tensorflow
+from jobs.tune import cnn
+from jobs.tune.cnn import images, training
 late = [name for name in ("tensorflow", "keras") if name in sys.modules]
-tf, _ = cnn_step.tensorflow(2)
-cnn_step.step_of(cnn_data.images_of("digits"), 2)
+tf, _ = import_tensorflow(2)
+training.step_of(images.images_of("digits"), 2)
 print(late, tf.config.threading.get_intra_op_parallelism_threads())
 """
 

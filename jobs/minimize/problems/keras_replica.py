@@ -8,10 +8,9 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jobs.errors import InputError
 from jobs.keras.build import build, building, frozen_digest, isolated
+from jobs.keras.flat import trainable
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line, is_sparse, row_losses, unpacked
 from jobs.usercode import is_interrupt
@@ -19,7 +18,6 @@ from jobs.usercode import is_interrupt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
 
 KEPT = 4
 """How many replicas a process keeps: a worker that serves job after job must not keep them all."""
@@ -82,8 +80,7 @@ class Replica:
 
     Attributes:
         model: as create_model made it.
-        shapes: (path, shape) of each trainable variable, in theta's order.
-        n: entries of theta.
+        flat: the trainable variables as theta.
         x_row: shape of one row as the model takes it.
         frozen: digest of the weights outside theta.
         value_and_grad: (theta, x, y) -> (() float64, (n,) float64), compiled; x (rows, *x_row), y (rows, *y_row).
@@ -99,9 +96,7 @@ class Replica:
         create_model, loss = unpacked(spec.code)
         self.model = build(create_model, frozen)
         self.frozen = frozen_digest(self.model)
-        self.shapes = tuple((variable.path, tuple(variable.shape)) for variable in self.model.trainable_variables)
-        self._sizes = [math.prod(shape) for _, shape in self.shapes]
-        self.n = sum(self._sizes)
+        self.flat = trainable(self.model)
         inputs = getattr(self.model, "inputs", None)
         self.x_row = _fitting(spec.x_row, tuple(inputs[0].shape[1:])) if inputs else spec.x_row
         self._row_losses = row_losses(loss, spec.dtype)
@@ -125,19 +120,9 @@ class Replica:
                     self._hessp = isolated(self._spec.dtype, self._compiled_hessp)
         return self._hessp
 
-    def x0(self) -> NDArray[np.float64]:
-        """Return the initial weights, (n,) float64."""
-        arrays = [variable.value.numpy().ravel() for variable in self.model.trainable_variables]
-        return np.concatenate(arrays, dtype=np.float64)
-
-    def pieces(self, theta: Any) -> list[Any]:
-        """Return a vector (n,) as tensors of the trainable variables' shapes."""
-        flat = self._tf.split(self._tf.cast(theta, self._spec.dtype), self._sizes)
-        return [self._tf.reshape(piece, shape) for piece, (_, shape) in zip(flat, self.shapes, strict=True)]
-
     def _losses(self, theta: Any, x: Any, y: Any) -> tuple[Any, list[Any], Any]:
         """Return (losses of the rows, the model's own losses, its output)."""
-        weights = list(zip(self.model.trainable_variables, self.pieces(theta), strict=True))
+        weights = self.flat.pairs(theta, self._spec.dtype)
         with self._keras.StatelessScope(weights, collect_losses=True):
             output = self.model(x, training=False)
             if not self._tf.is_tensor(output):
@@ -185,7 +170,7 @@ class Replica:
         """Return a function of `vectors` vectors (n,), x and y, traced once for any number of rows, or for `rows`."""
         tf, spec = self._tf, self._spec
         data = [tf.TensorSpec([rows, *self.x_row], spec.dtype), tf.TensorSpec([rows, *spec.y_row], spec.y_dtype)]
-        signature = [tf.TensorSpec([self.n], tf.float64)] * vectors + data
+        signature = [tf.TensorSpec([self.flat.n], tf.float64)] * vectors + data
         return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
 
     def _check_losses(self, loss: Any) -> None:

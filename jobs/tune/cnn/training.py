@@ -7,7 +7,6 @@ here changes when it is used: trials share it one after the other, and in severa
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import threading
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ import numpy as np
 
 from jobs.keras.runtime import import_tensorflow
 from jobs.tune.cnn.images import Images
-
-log = logging.getLogger(__name__)
 
 FILTERS = (16, 32, 64)
 """Of the first, the second, and all further convolutions."""
@@ -66,22 +63,6 @@ def _tensors(tf: Any, images: Images) -> tuple[tuple[Any, Any], tuple[Any, Any]]
     return train, validation
 
 
-@functools.cache
-def tensorflow(threads: int) -> tuple[Any, Any]:
-    """Return (tensorflow, keras); GPUs, if there are any, give out memory as it is needed.
-
-    Raises:
-        InputError: TensorFlow is missing.
-    """
-    tf, keras = import_tensorflow(threads)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:
-            log.warning("TensorFlow was used before, and may hold all memory of %s", gpu.name)
-    return tf, keras
-
-
 def step_of(images: Images, threads: int) -> Step:
     """Return this process's step for these images, compiled by the first caller while others wait."""
     key = images.x.shape[1:], images.x.dtype.name, images.validation_x.dtype.name, images.classes
@@ -127,7 +108,7 @@ class Step:
     """
 
     def __init__(self, images: Images, threads: int) -> None:
-        self._tf, keras = tensorflow(threads)
+        self._tf, keras = import_tensorflow(threads)
         tf = self._tf
         self._model = create_model(keras, images.x.shape[1:], images.classes)
         self.shapes = [tuple(variable.shape) for variable in self._model.trainable_variables]

@@ -1,0 +1,69 @@
+"""`RowSource`: what jobs read rows from, a data set of this package or an object of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+import numpy as np
+
+from jobs.datasets.open import open_dataset
+from jobs.errors import InputError
+
+NEEDED = ("rows", "read")
+
+
+class RowSource(Protocol):
+    """Rows with labels that are read where they are computed on. Small when pickled: it holds no data.
+
+    Optional, found by their names:
+        fingerprint() -> str: the identity of the data, wherever they lie; see `identity_of`.
+        files() -> paths or s3:// URLs of the files that `read` reads; see `files_of`.
+        scale: features times this are about 0..1.
+        classes: labels are 0 .. classes - 1.
+    """
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+    def read(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Return rows start .. stop - 1: x (stop - start, *shape) and y (stop - start, ...)."""
+
+
+def row_source(data: Any, classes: int | None = None) -> RowSource:
+    """Return where rows are read from: what a spec names, or the given object if it can be one.
+
+    Args:
+        data: what `open_dataset` takes, or an object as `RowSource` describes.
+        classes: labels are 0 .. classes - 1; only with a spec.
+
+    Raises:
+        InputError: the spec names no data set, the object cannot be one, or `classes` goes with an object.
+        DataError: the data set is damaged.
+        ClusterError: its storage cannot be reached.
+    """
+    if isinstance(data, str):
+        return open_dataset(data, classes)
+    if classes is not None:
+        raise InputError(f"classes is {classes!r}, but only a data set that is opened here takes it; leave it out")
+    for attribute in NEEDED:
+        if not hasattr(data, attribute):
+            raise InputError(
+                f"data is {type(data).__name__}, which has no {attribute!r}: give a dataset's spec, or an object with "
+                "rows and read(start, stop) -> (x, y)"
+            )
+    return data  # type: ignore[no-any-return]  # checked to have what is needed
+
+
+def identity_of(data: RowSource) -> str:
+    """Return the data's fingerprint, or of data without one a digest of the first row."""
+    if hasattr(data, "fingerprint"):
+        return str(data.fingerprint())
+    x, y = data.read(0, 1)
+    return hashlib.blake2b(np.asarray(x).tobytes() + np.asarray(y).tobytes()).hexdigest()
+
+
+def files_of(data: RowSource) -> list[str]:
+    """Return the paths or URLs of the files that the rows are read from, as far as the data tell; else none."""
+    return list(data.files()) if hasattr(data, "files") else []
