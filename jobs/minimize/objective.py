@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from jobs.errors import InputError
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
+from jobs.minimize.evaluate.penalty import wall
 from jobs.minimize.evaluate.request import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
-from jobs.minimize.optimize.penalty import wall
 from jobs.minimize.problems import base as problems
 from jobs.minimize.problems.identity import expected, fingerprint
 from jobs.sharding.blocks import Blocks
@@ -38,7 +38,7 @@ class Objective:
         problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `make` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
-            callable returns what makes a line search back off, see `jobs.minimize.optimize.penalty`.
+            callable returns what makes a line search back off, see `jobs.minimize.evaluate.penalty`.
         options: of `DaskEvaluator`: workers_timeout, timeout, poll.
 
     Attributes:
