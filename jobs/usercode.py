@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError
+from jobs.formatting import error_first_line, error_line
 
 
 def load(argument: str, spec: str, example: str) -> Any:
@@ -56,7 +57,7 @@ def refused(what: str, rest: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
             raise
-        raise InputError(f"{what} ({line(error)}){rest}", traceback.format_exc()) from error
+        raise InputError(f"{what} ({error_line(error)}){rest}", traceback.format_exc()) from error
 
 
 def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -98,23 +99,4 @@ def is_interrupt(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Return one line for an exception of the user's code."""
-    return f"the user's code raised {first_line(error)}"
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's type, and the first line of its text if it has one."""
-    text = _text(error).strip().splitlines()
-    return type(error).__name__ + (f": {text[0]}" if text else "")
-
-
-def line(error: BaseException) -> str:
-    """Return an exception's type and all of its text as one line."""
-    return " ".join(f"{type(error).__name__}: {_text(error)}".split())
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    # `__str__` of the user's exceptions is the user's code, too, and may leave like any other.
-    except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
-        return ""
+    return f"the user's code raised {error_first_line(error)}"

@@ -16,6 +16,7 @@ from scipy.optimize import OptimizeResult
 from jobs.cluster.connect import connect
 from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError
+from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
 from jobs.minimize import softmax
 from jobs.minimize.journal import Journal
@@ -30,7 +31,7 @@ from jobs.runs.console import Reporter
 from jobs.runs.log import log
 from jobs.runs.run import Run
 from jobs.sources import digest
-from jobs.usercode import line, only_exceptions
+from jobs.usercode import only_exceptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -149,7 +150,7 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
     except (TypeError, ValueError) as error:
         if _in_evaluation(error):
             raise
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise InputError(
             f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
@@ -216,7 +217,7 @@ def _start(options: Options, folder: Run) -> Vector | None:
     try:
         array: Vector = np.load(io.BytesIO(Path(options.x0).read_bytes()), allow_pickle=False)
     except Exception as error:
-        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({line(error)})") from error
+        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({error_line(error)})") from error
     return array
 
 

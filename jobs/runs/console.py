@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from jobs.formatting import short
 from jobs.runs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
@@ -85,9 +86,7 @@ def best_name(direction: Any) -> str:
 
 
 def _metric(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else short(value, 4)
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:

@@ -102,13 +102,3 @@ def _with_rate(seen: list[Progress]) -> Progress | None:
         return last
     left = (last.total - last.done) * (last.time - first.time) / (last.done - first.done)
     return replace(last, seconds_left=left)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
-    whole = max(0, round(seconds))
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from jobs.errors import InputError, nearest
+from jobs.formatting import one_line
 from jobs.options import NOT_YAML
 from jobs.tune.space.dimensions import Choice, Dimension, Float, Integer, Value
 
@@ -98,7 +99,7 @@ def load(path: str) -> dict[str, Dimension]:
             raise InputError(f"--space {path}: holds no entries; write lines like 'dropout: {{uniform: [0, 1]}}'")
         return _entries(loader, node, path)
     except NOT_YAML as error:
-        raise InputError(f"--space {path}: no YAML ({' '.join(str(error).split())})") from error
+        raise InputError(f"--space {path}: no YAML ({one_line(error)})") from error
 
 
 def _entries(loader: yaml.SafeLoader, node: yaml.MappingNode, path: str) -> dict[str, Dimension]:
