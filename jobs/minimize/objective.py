@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,25 @@ from jobs.usercode import call
 Vector = NDArray[np.float64]
 BATCH_BYTES = 32 << 20
 """Points of a finite difference that go out in one message hold at most this many bytes."""
+
+
+EVALUATION = "_of_an_evaluation"
+"""Attribute of an exception that an evaluation raised, below SciPy's optimizer."""
+
+
+def is_of_evaluation(error: BaseException) -> bool:
+    """Return whether an exception comes of an evaluation, and so is not SciPy's word about its options."""
+    return hasattr(error, EVALUATION)
+
+
+@contextlib.contextmanager
+def _marking_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # SciPy refuses options by TypeError and ValueError, too: what passes through it is told apart by this alone.
+        setattr(error, EVALUATION, True)
+        raise
 
 
 class Objective:
@@ -180,6 +200,7 @@ class Objective:
             self._evaluate([theta])
         return self._memo[key]
 
+    @_marking_errors()
     def _evaluate(self, thetas: Sequence[Vector]) -> None:
         """Evaluate points in one round trip and make them the memo."""
         keys = list(dict.fromkeys(theta.tobytes() for theta in thetas))
@@ -210,6 +231,7 @@ class Objective:
             return wall(theta, *self._best)
         return packed
 
+    @_marking_errors()
     def _answer(self, request: Request) -> Vector:
         """Return the sum over all blocks, from the journal as long as it lasts."""
         if self.journal is None:

@@ -108,7 +108,7 @@ class LiveTable(Log):
         if self._live:
             self._doing = what
         else:
-            self.log("doing", message=what)
+            super().doing(what)
 
     def __enter__(self) -> Self:
         super().__enter__()
