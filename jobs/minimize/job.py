@@ -25,7 +25,7 @@ from jobs.minimize.optimize import methods
 from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
-from jobs.minimize.problems.base import CheckedProblem, files, make
+from jobs.minimize.problems.base import CheckedProblem, files, load_problem
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.console import Reporter
 from jobs.runs.run import Run
@@ -91,7 +91,7 @@ def problem_of(options: Options) -> CheckedProblem:
     Raises:
         JobError: it cannot be made.
     """
-    return make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+    return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Objective:
 
     Args:
         client: a synchronous Dask client, or None.
-        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `make` made of one.
+        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `load_problem` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
             callable returns what makes a line search back off, see `jobs.minimize.optimize.penalty`.
@@ -80,7 +80,7 @@ class Objective:
         on_nan: OnNan = "fail",
         **options: Any,
     ) -> None:
-        made = problem if isinstance(problem, problems.CheckedProblem) else problems.make(problem)
+        made = problem if isinstance(problem, problems.CheckedProblem) else problems.load_problem(problem)
         self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
@@ -90,7 +90,7 @@ class Objective:
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
-        what = (made.source, here, blocks, on_nan)
+        what = (made.code, here, blocks, on_nan)
         self.sum: Evaluator = DaskEvaluator(client, *what, **options) if client else SerialEvaluator(*what, **options)
         self.identity = fingerprint(made, here)
         self.journal: Journal | None = None

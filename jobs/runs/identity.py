@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SOURCE = "source of "
-"""What the names of entries begin with that hold a digest of source code."""
+from jobs.sources import SOURCE
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callable[[Any], str] = str) -> dict[str, str]:

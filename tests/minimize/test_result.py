@@ -22,7 +22,7 @@ from jobs.minimize.evaluate.evaluator import SerialEvaluator, Vector
 from jobs.minimize.evaluate.request import Request
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
-from jobs.minimize.problems.base import make
+from jobs.minimize.problems.base import load_problem
 from jobs.minimize.summary import show
 
 
@@ -130,7 +130,7 @@ def test_wrong_names_are_found_before_work_begins(names: list[Any], message: str
             return names
 
     with pytest.raises(InputError, match=message):
-        make(Wrong())
+        load_problem(Wrong())
 
 
 def test_names_of_softmax() -> None:

@@ -14,8 +14,9 @@ from jobs.errors import ClusterError, InputError
 from jobs.formatting import error_first_line
 from jobs.storage import open_storage
 from jobs.tune.trials.checkpoint import Checkpoint
-from jobs.tune.trials.objective import Function, UserCode, finite, scores, wants_trial
+from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
+from jobs.usercode import UserCode
 
 KEPT = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
