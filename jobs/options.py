@@ -165,3 +165,27 @@ def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
         if key not in options.model_fields:
             raise InputError(f"--config {path}: there is no option {key!r}{nearest(key, options.model_fields)}")
     return values
+
+
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises for a text that is not YAML, or that looks like a number or a date and is none: 2026-13-01."""
+
+
+def read_scalar(text: str) -> Any:
+    """Return the value that a text of the command line stands for: 20 and 1e-12 are numbers, true is a boolean.
+
+    Args:
+        text: an option's value, as typed.
+
+    Returns:
+        The value that YAML reads; the text itself if it is not YAML, such as `*.csv`.
+    """
+    try:
+        # YAML takes a number without a dot, such as 1e-12, for a text.
+        return float(text) if any(letter in text for letter in ".eE") else int(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except NOT_YAML:
+        return text

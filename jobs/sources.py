@@ -22,8 +22,9 @@ from types import ModuleType
 from typing import Any
 
 from jobs.errors import InputError
-from jobs.runs.identity import SOURCE
 
+SOURCE = "source of "
+"""What the names of entries begin with that hold a digest of source code."""
 THIS = __name__.partition(".")[0]
 MODULES = 1000
 """At most so many of the user's modules are looked at."""

@@ -6,12 +6,90 @@ import contextlib
 import importlib
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cloudpickle
+
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError
+from jobs.formatting import error_first_line, error_line
+
+
+class UserCode:
+    """Code of the user's, an object or `module:name`, as the driver and each worker get the same.
+
+    A name is imported in each process. An object travels as bytes, which are unpickled where it is first loaded: Dask
+    unpickles what it receives on the worker's event loop, where none of the user's code may run.
+
+    Args:
+        argument: the argument that it came from, for messages, such as `--problem`.
+        given: an object, or `module:name`.
+        example: what `module:name` may look like.
+
+    Attributes:
+        spec: `module:name`; None of an object.
+    """
+
+    def __init__(self, argument: str, given: Any, example: str) -> None:
+        self.spec = given if isinstance(given, str) else None
+        self._argument, self._example = argument, example
+        self._object = None if isinstance(given, str) else given
+        self._data = b""
+
+    @property
+    def noun(self) -> str:
+        """What it is, for messages: the argument's name without dashes."""
+        return self._argument.lstrip("-")
+
+    @property
+    def name(self) -> str:
+        """What it is called: `module:name`, also that of an object or its class.
+
+        Raises:
+            InputError: the object does not say what it is called.
+        """
+        if self.spec is not None:
+            return self.spec
+        with refused(f"{self.noun} does not say what it is called", ": give a plain function"):
+            name = getattr(self._object, "__qualname__", type(self._object).__qualname__)
+            return f"{getattr(self._object, '__module__', None) or '?'}:{name}"
+
+    def load(self) -> Any:
+        """Return the object; imports or unpickles it where this process does not have it.
+
+        Raises:
+            InputError: it cannot be imported or unpickled here.
+        """
+        if self.spec is not None:
+            return load(self._argument, self.spec, self._example)
+        if self._object is None and self._data:
+            self._object = unpickle(f"the {self.noun}", self._data)
+        return self._object
+
+    def freeze(self) -> int:
+        """Pickle an object now, so that it travels as it is at this moment; return how many bytes that takes.
+
+        Raises:
+            InputError: it cannot be pickled, or does not say what it is called.
+        """
+        self._data = self._pickled()
+        return len(self._data)
+
+    def _pickled(self) -> bytes:
+        rest = ": make what it uses inside it, or give 'module:function'"
+        with refused(f"{self.noun} {self.name} cannot be pickled", rest):
+            return cloudpickle.dumps(self._object)  # type: ignore[no-any-return]  # cloudpickle is untyped
+
+    def roots(self) -> tuple[Any, ...]:
+        """Return what leads to the modules of a name: its module and what it names; nothing of an object."""
+        return () if self.spec is None else (sys.modules.get(self.spec.partition(":")[0]), self.load())
+
+    def __getstate__(self) -> dict[str, Any]:
+        data = b"" if self.spec is not None else self._data or self._pickled()
+        return {**self.__dict__, "_object": None, "_data": data}
 
 
 def load(argument: str, spec: str, example: str) -> Any:
@@ -56,7 +134,7 @@ def refused(what: str, rest: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
             raise
-        raise InputError(f"{what} ({line(error)}){rest}", traceback.format_exc()) from error
+        raise InputError(f"{what} ({error_line(error)}){rest}", traceback.format_exc()) from error
 
 
 def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -98,23 +176,4 @@ def is_interrupt(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Return one line for an exception of the user's code."""
-    return f"the user's code raised {first_line(error)}"
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception's type, and the first line of its text if it has one."""
-    text = _text(error).strip().splitlines()
-    return type(error).__name__ + (f": {text[0]}" if text else "")
-
-
-def line(error: BaseException) -> str:
-    """Return an exception's type and all of its text as one line."""
-    return " ".join(f"{type(error).__name__}: {_text(error)}".split())
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    # `__str__` of the user's exceptions is the user's code, too, and may leave like any other.
-    except BaseException:  # noqa: BLE001  the user's exceptions may be broken, too
-        return ""
+    return f"the user's code raised {error_first_line(error)}"

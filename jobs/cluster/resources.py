@@ -10,6 +10,7 @@ from typing import Any
 from distributed import LocalCluster
 
 from jobs.errors import InputError
+from jobs.formatting import plural
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
 
@@ -30,7 +31,7 @@ def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[s
     """
     count = max(1, len(devices) // each) if workers is None else workers
     if count * each > len(devices):
-        wanted = f"{count} worker{'s' * (count > 1)} with {each} GPU{'s' * (each > 1)} each"
+        wanted = f"{plural(count, 'worker')} with {plural(each, 'GPU')} each"
         raise InputError(
             f"{wanted} were asked for on this machine, but it has {len(devices)} (CUDA_VISIBLE_DEVICES); ask for fewer "
             "(--workers, --gpus-per-trial), or use a cluster that has more (--scheduler)"

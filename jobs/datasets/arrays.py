@@ -15,6 +15,7 @@ from jobs.datasets.column import Column
 from jobs.datasets.dataset import Dataset, check_dataset
 from jobs.datasets.ranged_file import File, open_file
 from jobs.errors import DataError
+from jobs.formatting import one_line
 from jobs.storage import locate, open_storage
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[An
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         return (*read(stream), stream.tell())
     except ValueError as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise DataError(f"{where}: truncated, or no .npy array ({text}); write it with np.save") from error
 
 

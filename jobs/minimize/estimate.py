@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.errors import JobError
+from jobs.formatting import decimal_bytes
 from jobs.minimize.evaluate.tree import by_tree
 from jobs.minimize.job import problem_of
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import CheckedProblem, block_rows
-from jobs.minimize.summary import bytes_text
 from jobs.tune.search.placement import Worker
 
 
@@ -31,6 +31,5 @@ def _evaluation(made: CheckedProblem, workers: int) -> str:
     """Return how many bytes one evaluation moves: for each worker 8 a parameter, and 8 for the loss, each way."""
     one = 8 * (made.x0.size + 1)
     way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
-    return (
-        f"{bytes_text(workers * one)} each way ({bytes_text(one)} for each of {workers} workers); sums come back {way}"
-    )
+    total, each = decimal_bytes(workers * one), decimal_bytes(one)
+    return f"{total} each way ({each} for each of {workers} workers); sums come back {way}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,31 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from jobs.cluster.connect import connect
-from jobs.datasets.changes import DataFiles
 from jobs.errors import InputError
+from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
 from jobs.minimize import softmax
 from jobs.minimize.journal import Journal
 from jobs.minimize.monitor import Observer
-from jobs.minimize.objective import Objective
+from jobs.minimize.objective import Objective, is_of_evaluation
 from jobs.minimize.optimize import methods
 from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
-from jobs.minimize.problems.base import CheckedProblem, files, make
+from jobs.minimize.problems.base import CheckedProblem, files, load_problem
+from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.console import Reporter
-from jobs.runs.log import log
 from jobs.runs.run import Run
 from jobs.sources import digest
-from jobs.usercode import line, only_exceptions
+from jobs.usercode import only_exceptions
 
 if TYPE_CHECKING:
     from distributed import Client
 
-DEGRADED_START_SECONDS = 30.0
-"""How long a run that goes on waits for as many workers as it began with; then those that are there are enough."""
-SUMS = ("jobs.minimize.evaluate.distributed", "jobs.minimize.evaluate.evaluator")
 Vector = NDArray[np.float64]
 WARM = "warm.npy"
 LIMITS = ("maxiter", "maxfun", "maxfev")
@@ -54,31 +51,23 @@ def run(options: Options) -> dict[str, Any]:
         JobError: how it ended otherwise; the run folder says so too.
     """
     methods.check_options(methods.find(options.method), options.options)
-    folder = Run(str(options.run), "minimize", options)
-    with folder.signals():
-        try:
-            problem = problem_of(options)
-            data = DataFiles(folder.storage, files(problem.problem), folder.poll)
-            return _ended(options, folder, problem, data) or _attempt(options, folder, problem, data)
-        except BaseException as error:
-            if folder.attempt:
-                folder.fail(error)
-            raise
+    with attempt_on("minimize", options) as attempt:
+        problem = problem_of(options)
+        attempt.reads(files(problem.problem))
+        ended = attempt.ended(lambda _: _is_its(options, attempt.folder, problem))
+        return ended or _attempt(options, attempt, problem)
 
 
-def _ended(options: Options, folder: Run, problem: CheckedProblem, data: DataFiles) -> dict[str, Any] | None:
-    """Return the result of a run that has ended with these options, after a look whether it is this run's.
+def _is_its(options: Options, folder: Run, problem: CheckedProblem) -> bool:
+    """Return True if the result in the folder is that of the run that is asked for.
 
     Raises:
-        InputError: its data, or its problem, were others.
+        InputError: it is another run's.
     """
-    if (result := folder.result()) is None:
-        return None
-    data.check(lambda text: log("minimize", "data", message=text))
     with Objective(None, problem, l2=options.l2, on_nan=options.on_nan) as objective:
         x0 = _minimization(options, objective, _start(options, folder)).x0
         _check_kept(folder, _identity(options, objective, x0))
-    return result | {"already": True}
+    return True
 
 
 def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
@@ -102,40 +91,32 @@ def problem_of(options: Options) -> CheckedProblem:
     Raises:
         JobError: it cannot be made.
     """
-    return make(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+    return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
-def _attempt(options: Options, folder: Run, problem: CheckedProblem, data: DataFiles) -> dict[str, Any]:
+def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
-    with contextlib.ExitStack() as stack:
-        reporter = stack.enter_context(Reporter("minimize", options.max_iterations))
-        reporter.log("run", message=f"run folder {folder.url}")
-        data.check(reporter.doing)
-        reporter.doing("connecting to the workers" if options.workers != 0 else "working in this process")
-        client = stack.enter_context(_cluster(options, folder))
-        objective = stack.enter_context(_objective(options, folder, client, problem))
-        _warm_start(folder, reporter)
-        minimization = _minimization(options, objective, _start(options, folder))
-        identity = _identity(options, objective, minimization.x0)
-        journals.check(folder.storage, identity)
-        _check_kept(folder, identity)
-        folder.start()
-        reporter.record("attempt", attempt=folder.attempt, run=folder.url, workers=objective.sum.workers)
-        stack.enter_context(data)
-        journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
-        objective.journal = stack.enter_context(contextlib.closing(journal))
-        observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
-        objective.on_evaluation = observer.on_evaluation
-        reporter.doing("loading the data, first evaluation")
-        try:
-            result = _solve(minimization, observer, options.method)
-            data.check_again()
-        except BaseException:
-            with contextlib.suppress(Exception):  # what failed first is what is told
-                if not folder.superseded:
-                    observer.save(best=True)
-            raise
-        return finish(folder, objective, observer, result, {"identity": identity, **data.as_result()})
+    folder = attempt.folder
+    reporter = attempt.show(Reporter("minimize", options.max_iterations))
+    attempt.check_data()
+    if options.workers == 0:
+        reporter.doing("working in this process")
+    client = attempt.connect() if options.workers != 0 else None
+    objective = attempt.stack.enter_context(_objective(options, folder, client, problem))
+    _warm_start(folder, reporter)
+    minimization = _minimization(options, objective, _start(options, folder))
+    identity = _identity(options, objective, minimization.x0)
+    journals.check(folder.storage, identity)
+    _check_kept(folder, identity)
+    attempt.start(workers=objective.sum.workers)
+    journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
+    objective.journal = attempt.stack.enter_context(contextlib.closing(journal))
+    observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
+    objective.on_evaluation = observer.on_evaluation
+    reporter.doing("loading the data, first evaluation")
+    with attempt.saving(functools.partial(observer.save, best=True)):
+        result = _solve(minimization, observer, options.method)
+    return finish(folder, objective, observer, result, {"identity": identity, **attempt.data.as_result()})
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
@@ -147,34 +128,12 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
     try:
         return only_exceptions(minimization.solve, observer.on_iteration)
     except (TypeError, ValueError) as error:
-        if _in_evaluation(error):
+        if is_of_evaluation(error):
             raise
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise InputError(
             f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
-
-
-def _in_evaluation(error: Exception) -> bool:
-    """Return whether an error comes from a sum over the data, below SciPy, and is not about its options."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") in SUMS for frame, _ in frames)
-
-
-@contextlib.contextmanager
-def _cluster(options: Options, folder: Run) -> Iterator[Client | None]:
-    if options.workers == 0:
-        yield None
-        return
-    with connect(
-        options.scheduler,
-        workers=options.workers,
-        threads=options.threads,
-        connect_timeout=options.connect_timeout,
-        workers_timeout=options.workers_timeout,
-        degraded_start_after=DEGRADED_START_SECONDS if folder.storage.list("attempts/") else None,
-    ) as client:
-        yield client
 
 
 def _objective(options: Options, folder: Run, client: Client | None, problem: CheckedProblem) -> Objective:
@@ -216,7 +175,7 @@ def _start(options: Options, folder: Run) -> Vector | None:
     try:
         array: Vector = np.load(io.BytesIO(Path(options.x0).read_bytes()), allow_pickle=False)
     except Exception as error:
-        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({line(error)})") from error
+        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({error_line(error)})") from error
     return array
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError
-from jobs.runs.identity import differences, is_code
+from jobs.runs.identity import another, differences, is_code
 from jobs.storage import Storage
 
 Vector = NDArray[np.float64]
@@ -182,9 +182,7 @@ def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str])
         InputError: it is of another one; says what differs first, by name, and what to do.
     """
     for name, text in differences(before, now).items():
-        raise InputError(
-            f"{what} belongs to another run: {text}; choose another --run, or delete this run folder{_advice(name)}"
-        )
+        raise another(what, "run", [text], f"choose another --run, or delete this run folder{_advice(name)}")
 
 
 def _advice(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on: the best point, the history of evaluations, iterations; and who is told."""
+"""What is known of a run while it goes on: the best point, the history of evaluations, iterations; and its display."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from jobs.minimize.journal import FULL, Journal
 from jobs.minimize.optimize.l1 import stationarity
 from jobs.runs.console import Reporter
+from jobs.runs.eta import EtaEstimator
 from jobs.runs.run import Run
 
 Vector = NDArray[np.float64]
@@ -19,7 +20,7 @@ SAVE_SECONDS = 30.0
 
 
 class Observer:
-    """Follows one attempt: keeps the best point and the history, and tells the run folder and the terminal.
+    """Follows one attempt: keeps the best point and the history, and keeps the run folder and the terminal up to date.
 
     Args:
         run: the run folder.
@@ -36,6 +37,7 @@ class Observer:
         self._history: list[tuple[float, float, float]] = []
         self._began = time.monotonic()
         self._saved = self._began
+        self._eta = EtaEstimator(self._began)
         self._outgrown = False
 
     @property
@@ -51,6 +53,7 @@ class Observer:
     def on_iteration(self, *_: object) -> None:
         """Count an iteration; SciPy's callback."""
         self.iterations += 1
+        self._eta.note(self.iterations, time.monotonic())
 
     def on_evaluation(self, theta: Vector, loss: float, grad: Vector | None, seconds: float) -> None:
         """Note an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""
@@ -59,17 +62,19 @@ class Observer:
         self._history.append((seconds, loss, norm))
         if self.best is None or loss < self.best[0]:
             self.best = (loss, theta.copy())
-        self._tell(loss, norm)
+        self._report(loss, norm)
 
-    def _tell(self, loss: float, norm: float) -> None:
-        elapsed = time.monotonic() - self._began
-        rate = len(self._history) / max(elapsed, 1e-9)
+    def _report(self, loss: float, norm: float) -> None:
+        now = time.monotonic()
+        rate = len(self._history) / max(now - self._began, 1e-9)
         metrics = {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate}
-        self._reporter.update(self.iterations, {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate})
-        left = (self._total - self.iterations) * elapsed / max(self.iterations, 1)
-        fraction = self.iterations / self._total
-        progress = {"done": self.iterations, "total": self._total, "fraction": fraction, "eta": left}
-        self._run.status("running", progress=progress, metrics=metrics)
+        eta = self._eta.remaining(self._total - self.iterations, now)
+        self._reporter.update(self.iterations, metrics, eta)
+        progress = {"done": self.iterations, "total": self._total, "fraction": self.iterations / self._total}
+        self._run.status("running", progress=progress if eta is None else {**progress, "eta": eta}, metrics=metrics)
+        self._save_at_times()
+
+    def _save_at_times(self) -> None:
         outgrown = self._journal.full and not self._outgrown
         if outgrown or time.monotonic() - self._saved > SAVE_SECONDS:
             self.save(best=self._journal.full)
@@ -79,7 +84,7 @@ class Observer:
             self._reporter.log("journal", message="past --journal-limit: a restart will go on from the best point only")
 
     def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own word
-        """Tell that the optimizer has ended, after how many iterations."""
+        """Report that the optimizer has ended, after how many iterations."""
         progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
         self._run.status("running", progress=progress)
         self._reporter.record("done", iterations=iterations, success=success, seconds=round(self.seconds, 3))

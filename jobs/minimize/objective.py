@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,25 @@ BATCH_BYTES = 32 << 20
 """Points of a finite difference that go out in one message hold at most this many bytes."""
 
 
+EVALUATION = "_of_an_evaluation"
+"""Attribute of an exception that an evaluation raised, below SciPy's optimizer."""
+
+
+def is_of_evaluation(error: BaseException) -> bool:
+    """Return whether an exception comes of an evaluation, and so is not SciPy's word about its options."""
+    return hasattr(error, EVALUATION)
+
+
+@contextlib.contextmanager
+def _marking_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # SciPy refuses options by TypeError and ValueError, too: what passes through it is told apart by this alone.
+        setattr(error, EVALUATION, True)
+        raise
+
+
 class Objective:
     """Loss and gradient of a problem, as `scipy.optimize` takes them, for data that are spread over a cluster.
 
@@ -35,7 +55,7 @@ class Objective:
 
     Args:
         client: a synchronous Dask client, or None.
-        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `make` made of one.
+        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `load_problem` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
             callable returns what makes a line search back off, see `jobs.minimize.evaluate.penalty`.
@@ -60,7 +80,7 @@ class Objective:
         on_nan: OnNan = "fail",
         **options: Any,
     ) -> None:
-        made = problem if isinstance(problem, problems.CheckedProblem) else problems.make(problem)
+        made = problem if isinstance(problem, problems.CheckedProblem) else problems.load_problem(problem)
         self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
@@ -70,7 +90,7 @@ class Objective:
         self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
-        what = (made.source, here, blocks, on_nan)
+        what = (made.code, here, blocks, on_nan)
         self.sum: Evaluator = DaskEvaluator(client, *what, **options) if client else SerialEvaluator(*what, **options)
         self.identity = fingerprint(made, here)
         self.journal: Journal | None = None
@@ -180,6 +200,7 @@ class Objective:
             self._evaluate([theta])
         return self._memo[key]
 
+    @_marking_errors()
     def _evaluate(self, thetas: Sequence[Vector]) -> None:
         """Evaluate points in one round trip and make them the memo."""
         keys = list(dict.fromkeys(theta.tobytes() for theta in thetas))
@@ -210,6 +231,7 @@ class Objective:
             return wall(theta, *self._best)
         return packed
 
+    @_marking_errors()
     def _answer(self, request: Request) -> Vector:
         """Return the sum over all blocks, from the journal as long as it lasts."""
         if self.journal is None:

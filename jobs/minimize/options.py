@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.minimize.optimize.methods import METHODS
-from jobs.options import JobOptions
+from jobs.options import JobOptions, read_scalar
 
 Pair = tuple[float | None, float | None]
 
@@ -70,7 +69,7 @@ class Options(JobOptions):
     @classmethod
     def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Read the command line's texts as YAML does, so that 20 and 1e-12 are numbers; nothing else may be text."""
-        options = {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+        options = {key: read_scalar(value) if isinstance(value, str) else value for key, value in options.items()}
         for key, value in options.items():
             if isinstance(value, str) and key != "factorization_method":
                 raise ValueError(f"--options {key} is {value!r}, but must be a number")
@@ -93,10 +92,3 @@ class Options(JobOptions):
         if self.workers == 0 and self.threads > 1:
             raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
         return self
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return float(text) if any(letter in text for letter in ".eE") else int(text)
-    except ValueError:
-        return yaml.safe_load(text)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.formatting import decimal_bytes, plural
+
 SHOWN = 12
 """Theta is printed up to so many numbers."""
 
@@ -72,7 +74,7 @@ def _evaluations(result: Mapping[str, Any]) -> str:
 
 def _time(result: Mapping[str, Any]) -> str:
     spent = result["diagnostics"]
-    where = f"on {spent['workers']} worker{'s' * (spent['workers'] > 1)}" if spent["workers"] else "in this process"
+    where = f"on {plural(spent['workers'], 'worker')}" if spent["workers"] else "in this process"
     total = f"{result['seconds']:.2f} s"
     if result["attempt"] > 1:
         total += f" in {result['attempt']} attempts, {spent['seconds']:.2f} s of them in the last"
@@ -89,9 +91,4 @@ def _throughput(spent: Mapping[str, Any]) -> str:
     rows = f"{spent['rows_per_second']:,.0f} rows/s"
     if not spent["workers"]:
         return rows
-    return f"{rows}; {bytes_text(spent['bytes_sent'])} sent, {bytes_text(spent['bytes_received'])} received"
-
-
-def bytes_text(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+    return f"{rows}; {decimal_bytes(spent['bytes_sent'])} sent, {decimal_bytes(spent['bytes_received'])} received"

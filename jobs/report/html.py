@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from jobs import formatting
+
 TABLE = Markup('<table class="{}"><thead><tr>{}</tr></thead><tbody>\n{}\n</tbody></table>\n')
 
 
@@ -49,21 +51,6 @@ def value_text(value: Any) -> str | Markup:
     return str(value)
 
 
-def number(value: float, digits: int = 6) -> str:
-    """Return a number rounded to so many digits."""
-    return f"{value:.{digits}g}"
-
-
 def duration(seconds: float) -> str:
     """Return seconds as a person says them, on one line: `1.23 s`, `12 min 30 s`, `3 h 5 min`."""
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if hours:
-        text = f"{hours} h {minutes % 60} min"
-    else:
-        text = f"{minutes} min {int(seconds % 60)} s" if minutes else f"{seconds:.3g} s"
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 worker`, `2 workers`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return formatting.duration(seconds, digits=3).replace(" ", "\N{NO-BREAK SPACE}")

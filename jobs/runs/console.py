@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from jobs.formatting import clock, short
 from jobs.runs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
@@ -22,6 +23,8 @@ DIRECTION = "direction"
 """The metric that says which way a search goes; no number."""
 EXTREMES = {"maximize": "largest", "minimize": "smallest"}
 """Which of all values is the best one, by direction."""
+UNKNOWN_ETA = "-:--:--"
+"""In the place of an ETA before the first step."""
 LOG_SECONDS = 5.0
 """How often a JSON line is written where there is no terminal."""
 
@@ -60,12 +63,18 @@ class Bar(Display):
                 BarColumn(bar_width=24),
                 TaskProgressColumn("{task.completed}/{task.total}"),
                 TextColumn("{task.fields[metrics]}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.fields[eta]}", style="progress.remaining"),
                 console=Console(stderr=True, highlight=False),
                 transient=True,
                 redirect_stdout=redirect_stdout,
             )
-            self._task = self._live.add_task(name, total=total, metrics="")
+            self._task = self._live.add_task(name, total=total, metrics="", eta=UNKNOWN_ETA)
+
+    def draw(self, done: int, total: int, metrics: str, eta: float | None) -> None:
+        """Draw that `done` of `total` steps are done, and the seconds that are left if known; there is a terminal."""
+        assert self._live is not None
+        left = UNKNOWN_ETA if eta is None else clock(eta)
+        self._live.update(self._task, completed=done, total=total, metrics=metrics, eta=left)
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
@@ -85,9 +94,7 @@ def best_name(direction: Any) -> str:
 
 
 def _metric(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else short(value, 4)
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
@@ -126,6 +133,10 @@ class Log(Display):
             return
         log(self._job, event, **fields)
 
+    def doing(self, what: str) -> None:
+        """Say what goes on before the first step."""
+        self.log("doing", message=what)
+
 
 class Reporter(Bar, Log):
     """Shows a job's progress on standard error: a bar with an ETA on a terminal, else a JSON line every few seconds.
@@ -140,16 +151,16 @@ class Reporter(Bar, Log):
         Log.__init__(self, job)
         self._total = total
 
-    def update(self, done: int, metrics: Mapping[str, float]) -> None:
-        """Show that `done` steps are done, with metrics: name -> number."""
+    def update(self, done: int, metrics: Mapping[str, float], eta: float | None) -> None:
+        """Show that `done` steps are done, with metrics: name -> number, and the seconds that are left if known."""
         if self._live:
-            self._live.update(self._task, completed=done, metrics=metrics_text(metrics))
+            self.draw(done, self._total, metrics_text(metrics), eta)
         else:
             self.progress(done, self._total, metrics)
 
     def doing(self, what: str) -> None:
-        """Say what goes on before the first step."""
+        """Show what goes on before the first step."""
         if self._live:
             self._live.update(self._task, metrics=what)
         else:
-            self.log("doing", message=what)
+            super().doing(what)

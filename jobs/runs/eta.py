@@ -1,35 +1,43 @@
-"""How fast trials end at present, and how long a search goes on at that pace."""
+"""How fast a job's steps are done at present, and how long the rest takes at that rate."""
 
 from __future__ import annotations
 
 from collections import deque
 
-RECENT = 64
-"""So many trials' ends tell the pace, or twice as many as run at once: that of the start is forgotten."""
+WINDOW = 64
+"""So many last steps give the rate, or twice as many as run at once: that of the start is forgotten."""
+NOTES = 8192
+"""Moments that are kept at most."""
 
 
 class EtaEstimator:
-    """Notes when trials end; moments are seconds on any one clock.
+    """Estimates how long a job goes on, by when its steps were done; moments are seconds on any one clock.
 
     Args:
-        began: when the first trials were started.
+        began: when the first step was started, or when `done` steps were done.
+        done: steps that were done then.
     """
 
-    def __init__(self, began: float) -> None:
-        self._began = began
-        self._ends: deque[float] = deque(maxlen=8192)
+    def __init__(self, began: float, done: int = 0) -> None:
+        self._notes: deque[tuple[int, float]] = deque([(done, began)], maxlen=NOTES)
 
-    def end(self, moment: float) -> None:
-        """Note that a trial has ended."""
-        self._ends.append(moment)
+    def note(self, done: int, moment: float) -> None:
+        """Note that `done` steps, more than the last time, are done at a moment."""
+        self._notes.append((done, moment))
 
-    def left(self, trials: int, running: int, now: float) -> float | None:
-        """Return about how many seconds `trials` trials take from now on, of which `running` run: half done each.
+    def remaining(self, steps: int, now: float, running: int = 0) -> float | None:
+        """Return about how many seconds some steps take from now on; None before the first one is done.
 
-        The rate is that of the last ends up to now, so that it falls while none comes. None before the first end.
+        The rate is that of the last steps up to now, so that it falls while none is done.
+
+        Args:
+            steps: steps that are not done.
+            now: the present moment.
+            running: how many of them run at once; they count as half done.
         """
-        if not self._ends:
+        last, _ = self._notes[-1]
+        window = max(WINDOW, 2 * running)
+        done, since = next((note for note in reversed(self._notes) if last - note[0] >= window), self._notes[0])
+        if last == done or now <= since:
             return None
-        recent = min(len(self._ends), max(RECENT, 2 * running))
-        since = self._began if recent == len(self._ends) else self._ends[-recent - 1]
-        return max(0.0, trials - running / 2) * (now - since) / recent
+        return max(0.0, steps - running / 2) * (now - since) / (last - done)

@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 
 from jobs.errors import InputError
+from jobs.formatting import error_line, one_line
 from jobs.minimize.report.history import History, parse_history
 from jobs.runs.run import DAMAGED
-from jobs.usercode import line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def readable(url: str, *names: str) -> Iterator[None]:
         yield
     except DAMAGED as error:
         what = " or ".join(names)
-        raise InputError(f"{what} of {url} is damaged, or another version's ({line(error)})") from error
+        raise InputError(f"{what} of {url} is damaged, or another version's ({error_line(error)})") from error
 
 
 def read_run(storage: Storage) -> RunFolder:
@@ -101,7 +101,7 @@ def _mapping(name: str, content: bytes | None) -> dict[str, Any]:
     try:
         value = json.loads(content) if name.endswith(".json") else yaml.safe_load(content)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{name} of the run folder cannot be read: {' '.join(str(error).split())}") from error
+        raise InputError(f"{name} of the run folder cannot be read: {one_line(error)}") from error
     if not isinstance(value, dict):
         raise InputError(f"{name} of the run folder holds a {type(value).__name__}, but it must be a mapping")
     return value

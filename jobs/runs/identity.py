@@ -1,12 +1,12 @@
-"""What makes a run this run, name -> value, and what differs when a folder's run is another one."""
+"""What makes a run this run, name -> value; and how it is refused when a folder's run is another one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-SOURCE = "source of "
-"""What the names of entries begin with that hold a digest of source code."""
+from jobs.errors import InputError
+from jobs.sources import SOURCE
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callable[[Any], str] = str) -> dict[str, str]:
@@ -18,7 +18,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callab
         shown: writes a value; one that was or is not there is None.
     """
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    return {name: f"{name} was {shown(before.get(name))}, and is now {shown(now.get(name))}" for name in names}
+    return {name: difference(name, shown(before.get(name)), shown(now.get(name))) for name in names}
+
+
+def difference(name: str, before: str, now: str) -> str:
+    """Return how people read what differs: `NAME was X, and is now Y`."""
+    return f"{name} was {before}, and is now {now}"
+
+
+def another(what: str, kind: str, changes: Iterable[str], remedy: str) -> InputError:
+    """Return the error that refuses to go on with what belongs to another run.
+
+    Args:
+        what: where it was found, such as `journal FILE`.
+        kind: what a job calls its run.
+        changes: what differs, as `differences` gives it.
+        remedy: what to do.
+    """
+    return InputError(f"{what} belongs to another {kind}: {'; '.join(changes)}; {remedy}")
 
 
 def is_code(name: str) -> bool:

@@ -21,10 +21,11 @@ import yaml
 from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded, UserCodeError
+from jobs.formatting import error_line
 from jobs.options import JobOptions
 from jobs.sources import digest
 from jobs.storage import open_storage
-from jobs.usercode import describe, line
+from jobs.usercode import describe
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""
@@ -171,7 +172,7 @@ class Run:
             return None
         except Exception as error:
             raise InputError(
-                f"{self.storage.address(name)} is damaged ({line(error)}); choose another --run"
+                f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another --run"
             ) from error
         return array
 

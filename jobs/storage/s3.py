@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
 
 from jobs.errors import ClusterError, InputError
+from jobs.formatting import one_line
 from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage, is_plain
 
 _ATTEMPTS = 6  # with boto3's waits some 15 s: as long as a server needs to start again
@@ -48,10 +49,6 @@ def _client() -> Any:
         return _make_client(os.getpid(), settings)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def _status(error: Any) -> int:
     """Return the HTTP status of a botocore ClientError."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -69,8 +66,8 @@ def _reply_error(address: str, error: Any) -> Exception:
     if status == 403:
         return InputError(f"{address}: access denied ({error.operation_name}); check the credentials' permissions")
     if (status >= 500 and status != 501) or status == 429 or code == "RequestTimeout":
-        return ClusterError(f"{address}: the store failed ({_one_line(error)}); give the same command again later")
-    return InputError(f"{address}: the store refused ({_one_line(error)})")
+        return ClusterError(f"{address}: the store failed ({one_line(error)}); give the same command again later")
+    return InputError(f"{address}: the store refused ({one_line(error)})")
 
 
 @contextlib.contextmanager
@@ -92,9 +89,9 @@ def _told(address: str) -> Iterator[None]:
     except failed.ClientError as error:
         raise _reply_error(address, error) from error
     except setting as error:
-        raise InputError(f"{address}: {_one_line(error)}; check the URL and the AWS_ environment variables") from error
+        raise InputError(f"{address}: {one_line(error)}; check the URL and the AWS_ environment variables") from error
     except failed.BotoCoreError as error:
-        raise ClusterError(f"{address}: {_one_line(error)}; check AWS_ENDPOINT_URL and the network") from error
+        raise ClusterError(f"{address}: {one_line(error)}; check AWS_ENDPOINT_URL and the network") from error
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.errors import JobError
+from jobs.formatting import plural
 from jobs.tune.options import Options
 from jobs.tune.plan import plan
 from jobs.tune.search.placement import Slots, Worker
@@ -13,7 +14,7 @@ from jobs.tune.search.placement import Slots, Worker
 def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, str]]:
     """Yield (name, text), for so many workers that have so much each."""
     place = Slots(options.threads_per_trial, options.gpus_per_trial).capacity(each)
-    yield "at once", f"{_trials(workers * place)}, {place} on each of {workers} workers"
+    yield "at once", f"{plural(workers * place, 'trial')}, {place} on each of {workers} workers"
     if workers * place > options.trials:
         yield "", f"more places than trials ({options.trials:,}): some workers will have no work"
     try:
@@ -21,9 +22,6 @@ def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, st
     except JobError as error:
         yield "search", f"not known here: {error}"
         return
-    yield "search", f"{_trials(checked.trials)} of {options.objective}, {options.sampler}, pruner {options.prunes}"
+    trials = plural(checked.trials, "trial")
+    yield "search", f"{trials} of {options.objective}, {options.sampler}, pruner {options.prunes}"
     yield "space", ", ".join(checked.space)
-
-
-def _trials(count: int) -> str:
-    return f"{count:,} trial{'s' * (count != 1)}"

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
-from jobs.cluster.connect import connect, versions
-from jobs.datasets.changes import DataFiles
+from jobs.cluster.connect import versions
 from jobs.errors import InputError, JobError, UserCodeError
-from jobs.runs.log import log
+from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import LiveTable
 from jobs.tune.display.monitor import Observer
@@ -52,21 +51,13 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
     Raises:
         JobError: how it ended otherwise; the run folder says so too.
     """
-    folder = Run(str(options.run), "tune", options)
-    with folder.signals():
-        try:
-            checked = plan(options, objective)
-            if client is None:
-                _check_threads(options)
-            data = DataFiles(folder.storage, checked.files, folder.poll)
-            if (result := folder.result()) and _is_its(result, checked, folder):
-                data.check(lambda text: log("tune", "data", message=text))
-                return result | {"already": True}
-            return _attempt(checked, folder, data, client)
-        except BaseException as error:
-            if folder.attempt:
-                folder.fail(error)
-            raise
+    with attempt_on("tune", options) as attempt:
+        checked = plan(options, objective)
+        if client is None:
+            _check_threads(options)
+        attempt.reads(checked.files)
+        ended = attempt.ended(lambda result: _is_its(result, checked, attempt.folder))
+        return ended or _attempt(checked, attempt, client)
 
 
 def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
@@ -106,54 +97,28 @@ def read(checked: Plan, folder: Run) -> Recorded:
     return recorded
 
 
-def _attempt(checked: Plan, folder: Run, data: DataFiles, client: Client | None) -> dict[str, Any]:
+def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str, Any]:
     """Do one attempt: check everything, claim the folder, go on from the journal, and write what came out."""
-    options = checked.options
-    with contextlib.ExitStack() as stack:
-        reporter = stack.enter_context(LiveTable("tune"))
-        reporter.log("run", message=f"run folder {folder.url}")
-        recorded = read(checked, folder)
-        if checked.unseen:
-            reporter.log("data", message=checked.unseen)
-        data.check(reporter.doing)
-        reporter.doing("connecting to the workers")
-        client = client or stack.enter_context(_cluster(options))
-        folder.start()
-        recorded = read(checked, folder)  # again, now that no other driver goes on with it
-        reporter.record("attempt", attempt=folder.attempt, run=folder.url)
-        stack.enter_context(data)
-        recorder = stack.enter_context(open_recorder(checked, folder, recorded))
-        del recorded  # tens of megabytes in a large study
-        observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
-        search = _search(checked, folder, client, recorder, observer)
-        try:
-            message = search.run()
-            data.check_again()
-        except BaseException:
-            with contextlib.suppress(Exception):  # what failed first is what is told
-                if not folder.superseded:
-                    observer.save()
-            raise
-        observer.save()
-        outcome = _outcome(checked, folder, recorder, message)
-        outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
-        outcome |= data.as_result()
-        outcome = folder.finish(outcome)
-        reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))
-        return outcome
-
-
-@contextlib.contextmanager
-def _cluster(options: Options) -> Iterator[Client]:
-    with connect(
-        options.scheduler,
-        workers=options.workers,
-        threads=options.threads,
-        gpus=math.ceil(options.gpus_per_trial),
-        connect_timeout=options.connect_timeout,
-        workers_timeout=options.workers_timeout,
-    ) as client:
-        yield client
+    options, folder = checked.options, attempt.folder
+    reporter = attempt.show(LiveTable("tune"))
+    read(checked, folder)
+    if checked.unseen:
+        reporter.log("data", message=checked.unseen)
+    attempt.check_data()
+    client = client or attempt.connect(math.ceil(options.gpus_per_trial))
+    attempt.start()
+    # Read again, now that no other driver goes on with it.
+    recorder = attempt.stack.enter_context(open_recorder(checked, folder, read(checked, folder)))
+    observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
+    search = _search(checked, folder, client, recorder, observer)
+    with attempt.saving(observer.save):
+        message = search.run()
+    observer.save()
+    outcome = _outcome(checked, folder, recorder, message)
+    outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
+    outcome = folder.finish(outcome | attempt.data.as_result())
+    reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))
+    return outcome
 
 
 @contextlib.contextmanager
@@ -211,8 +176,8 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
             f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}",
             _first_traceback(folder, recorder),
         )
-    front = [_told(checked, recorder, trial) for trial in recorder.front()]
-    best = None if recorder.best is None else _told(checked, recorder, recorder.best)
+    front = [_result_of(checked, recorder, trial) for trial in recorder.front()]
+    best = None if recorder.best is None else _result_of(checked, recorder, recorder.best)
     found = best is not None or bool(front)
     message += _of_new_code(checked, recorder)
     return {
@@ -248,13 +213,13 @@ def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
     return f", none of them by the new code: {'another --run' if grid else 'a larger --trials'} runs more"
 
 
-def _told(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:
+def _result_of(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:
     """Return a good trial as result.json has it: number, value or values, params, and code if there are several."""
-    told = row(trial, list(checked.space), checked.options.metric)
+    cells = row(trial, list(checked.space), checked.options.metric)
     values = [float(value) for value in trial.values]
     value = (
         {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
     )
-    params = {name: told[f"params_{name}"] for name in checked.space}
+    params = {name: cells[f"params_{name}"] for name in checked.space}
     code = trial.user_attrs[RUN].get("code") if codes_text(recorder.codes, checked.identity) else None
     return {"number": trial.number, **value, "params": params, **({"code": code} if code else {})}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, Literal
 
-import yaml
 from pydantic import (
     ConfigDict,
     Field,
@@ -17,8 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.options import JobOptions
-from jobs.tune.space.space import CONVERSION
+from jobs.options import JobOptions, read_scalar
 
 Direction = Literal["maximize", "minimize"]
 
@@ -117,7 +115,7 @@ class Options(JobOptions):
     @classmethod
     def _scalars(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Read the command line's texts as YAML does, so that 3 is a number and true a boolean."""
-        return {key: _scalar(value) if isinstance(value, str) else value for key, value in options.items()}
+        return {key: read_scalar(value) if isinstance(value, str) else value for key, value in options.items()}
 
     @field_validator("fixed", mode="after")
     @classmethod
@@ -163,14 +161,3 @@ class Options(JobOptions):
     def prunes(self) -> str:
         """The pruner's name, the default one too."""
         return self.pruner or ("none" if len(self.metric) > 1 else "asha")
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return float(text) if any(letter in text for letter in ".eE") else int(text)
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(text)
-    except CONVERSION:  # a text such as *.csv
-        return text

@@ -17,7 +17,8 @@ from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import grid_size, make_sampler
 from jobs.tune.space.space import Space, draw
 from jobs.tune.trials.code import roots_of, sources_of
-from jobs.tune.trials.objective import UserCode, user_code
+from jobs.tune.trials.objective import function_of, user_code
+from jobs.usercode import UserCode
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
     """
     given = options.objective if objective is None else objective
     source = user_code(given)
-    module = sys.modules.get(str(getattr(source(), "__module__", None)))
+    module = sys.modules.get(str(getattr(function_of(source), "__module__", None)))
     space = _parameters(options, module)
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
     make_pruner(options.prunes, options.pruner_options)
@@ -62,7 +63,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
         trials = min(trials, grid_size(space, options.sampler_options))
     found = usercode.call("objective", sources_of, given)
     identity = identity_of(options, space, found)
-    code = found if roots_of(given) else {}
+    code = found if roots_of(source) else {}
     return Plan(options, source, space, identity, trials, code, *_files(options, module))
 
 

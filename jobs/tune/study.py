@@ -20,7 +20,7 @@ from jobs.tune.options import Options
 from jobs.tune.plan import plan
 from jobs.tune.records.table import IDENTITY, feasible, find_study, load_study, rank, rows
 from jobs.tune.space.dimensions import Dimension
-from jobs.tune.trials.objective import name_of
+from jobs.tune.trials.objective import objective_code
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -49,7 +49,11 @@ class Study:
     def __init__(self, client: Client, objective: Any, space: Mapping[str, Dimension], **options: Any) -> None:
         self._client, self._objective = client, objective
         self.url = options.pop("run", None) or f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"
-        place = {"objective": name_of(objective), "space": spaces.plain(spaces.check(space)), "run": str(self.url)}
+        place = {
+            "objective": objective_code(objective).name,
+            "space": spaces.plain(spaces.check(space)),
+            "run": str(self.url),
+        }
         for name in options:
             if name not in Options.model_fields or name in (*place, *OURS):
                 raise InputError(f"Study: there is no option {name!r}; see Study's documentation")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
+from jobs.formatting import plural, short
 from jobs.runs.console import best_name
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
@@ -54,14 +55,14 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if best := result["best"]:
         by = f", by code {best['code']}" if "code" in best else ""
         lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']}{by})"))
-        lines += [(f"  {name}", _value(value)) for name, value in best["params"].items()]
+        lines += [(f"  {name}", short(value, 6)) for name, value in best["params"].items()]
     for trial in result.get("front", []):
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
         lines.append((f"trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
     counts = {state: count for state, count in result["trials"].items() if count}
     counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
     attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""
-    workers = f"{result['workers']} worker{'s' * (result['workers'] != 1)}"
+    workers = plural(result["workers"], "worker")
     return [
         *lines,
         ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
@@ -74,7 +75,3 @@ def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return by which codes trials ended, if by another one than the present: the last line, since it may be stale."""
     text = codes_text(result["codes"], result["identity"])
     return [("code", text)] if text else []
-
-
-def _value(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

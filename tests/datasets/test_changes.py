@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs.datasets import changes
-from jobs.datasets.changes import NAME, DataFiles
 from jobs.errors import InputError, Stopped
+from jobs.runs.data_files import NAME, DataFiles
 from jobs.storage import Storage, open_storage
 
 CONTENT = bytes(range(256)) * 1024  # 256 KiB: more than the first and the last 64 KiB

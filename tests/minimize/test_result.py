@@ -17,10 +17,12 @@ import yaml
 from problems import LeastSquares
 
 from jobs.errors import InputError
-from jobs.minimize import Objective, softmax
+from jobs.minimize import Objective, objective, softmax
+from jobs.minimize.evaluate.evaluator import SerialEvaluator, Vector
+from jobs.minimize.evaluate.request import Request
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
-from jobs.minimize.problems.base import make
+from jobs.minimize.problems.base import load_problem
 from jobs.minimize.summary import show
 
 
@@ -128,7 +130,7 @@ def test_wrong_names_are_found_before_work_begins(names: list[Any], message: str
             return names
 
     with pytest.raises(InputError, match=message):
-        make(Wrong())
+        load_problem(Wrong())
 
 
 def test_names_of_softmax() -> None:
@@ -167,3 +169,18 @@ def test_run_id(tmp_path: Path) -> None:
     assert again["attempt"] == 2
     assert len(first["run_id"]) == 16
     assert first["run_id"] == again["run_id"] != other["run_id"]
+
+
+class Broken(SerialEvaluator):
+    """A sum with a bug."""
+
+    def __call__(self, request: Request) -> Vector:
+        """Raise what SciPy raises for a bad option."""
+        raise ValueError("a bug of ours")
+
+
+def test_an_error_in_an_evaluation_is_not_one_of_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ValueError below SciPy is not taken for its refusal of an option, whatever the module that raised it."""
+    monkeypatch.setattr(objective, "SerialEvaluator", Broken)
+    with pytest.raises(ValueError, match="a bug of ours"):
+        _result("test_result:Named", tmp_path)

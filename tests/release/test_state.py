@@ -179,11 +179,3 @@ dask-jobs: error: the cluster failed
     assert (log.attempt, log.error, log.doing, log.retry) == (2, "", "", "")
     assert log.progress is not None
     assert (log.progress.done, log.progress.seconds_left) == (520, 48.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-3, "0 s"), (48, "48 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (273600, "3 d 4 h")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    """Durations are said in the two units that matter."""
-    assert lines.duration(seconds) == text

@@ -86,16 +86,26 @@ def test_the_last_words_say_how_far_it_was() -> None:
 
 def test_the_pace_is_the_present_one() -> None:
     """After slow trials come fast ones: these tell what is left; a pause makes it longer; running ones count half."""
-    pace = EtaEstimator(0.0)
-    assert pace.left(10, 2, 1.0) is None
+    estimator = EtaEstimator(0.0)
+    assert estimator.remaining(10, 1.0, running=2) is None
     for number in range(1, 11):
-        pace.end(10.0 * number)
-    assert pace.left(10, 2, 100.0) == pytest.approx(90)
+        estimator.note(number, 10.0 * number)
+    assert estimator.remaining(10, 100.0, running=2) == pytest.approx(90)
     for number in range(1, 101):
-        pace.end(100.0 + number)
-    assert pace.left(10, 2, 200.0) == pytest.approx(9)
-    assert pace.left(10, 2, 264.0) == pytest.approx(18)
-    assert pace.left(1, 2, 200.0) == 0.0
+        estimator.note(10 + number, 100.0 + number)
+    assert estimator.remaining(10, 200.0, running=2) == pytest.approx(9)
+    assert estimator.remaining(10, 264.0, running=2) == pytest.approx(18)
+    assert estimator.remaining(1, 200.0, running=2) == 0.0
+
+
+def test_the_rate_counts_steps_that_are_noted_together() -> None:
+    """A job that goes on has its steps of before, and one note may stand for many steps: a line of a log does."""
+    estimator = EtaEstimator(5.0, done=510)
+    assert estimator.remaining(490, 6.0) is None
+    estimator.note(520, 6.0)
+    assert estimator.remaining(480, 6.0) == pytest.approx(48)
+    estimator.note(720, 8.0)
+    assert estimator.remaining(280, 8.0) == pytest.approx(2.8)
 
 
 def _command(folder: Path, *more: str) -> list[str]:

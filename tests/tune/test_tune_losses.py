@@ -16,7 +16,10 @@ from pods import pods_in
 
 from jobs import connect
 from jobs.errors import ClusterError, InputError
+from jobs.runs import attempt
 from jobs.tune import Study, space
+from jobs.tune.job import run
+from jobs.tune.options import Options
 from jobs.tune.search import running
 
 
@@ -203,3 +206,24 @@ def test_one_trial_a_gpu(traces: Path, tmp_path: Path) -> None:
                 assert study.run(trials=4, max_seconds=60)["trials"]["complete"] == 4
                 for path in traces.iterdir():
                     path.unlink()
+
+
+def test_a_search_that_goes_on_takes_fewer_workers(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search that began with two workers goes on with one, after a while: its cluster may have been scaled down."""
+    monkeypatch.setattr(attempt, "DEGRADED_START_SECONDS", 0.5)
+    options = Options(
+        objective="trials:quadratic",
+        space=space.plain(trials.QUADRATIC),
+        scheduler=cluster.scheduler_address,
+        workers=2,
+        workers_timeout=10,
+        trials=4,
+        run=str(tmp_path / "run"),
+    )
+    assert run(options)["workers"] == 2
+    cluster.scale(1)
+    trials.until(lambda: len(cluster.scheduler_info["workers"]) == 1)
+    result = run(options.model_copy(update={"trials": 8}))
+    assert (result["attempt"], result["workers"], result["trials"]["complete"]) == (2, 1, 8)

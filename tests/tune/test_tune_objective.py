@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import pickle
 import re
 import sys
 import threading
@@ -11,13 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import numpy as np
 import pytest
 import trials
 
 from jobs.errors import InputError
-from jobs.tune.trials.objective import Imported, Pickled, name_of, scores, user_code, wants_trial
+from jobs.tune.trials.objective import objective_code, scores, user_code, wants_trial
 
 
 class _Model:
@@ -88,18 +88,20 @@ def test_too_much_data() -> None:
 
 def test_how_objectives_travel() -> None:
     """A name is imported on each side, a function pickled; both give the function."""
-    assert user_code("trials:quadratic") == Imported("trials:quadratic")
-    source = user_code(lambda params: params["x"])
-    assert isinstance(source, Pickled)
-    assert source()({"x": 3}) == 3
-    assert Pickled(cloudpickle.dumps(trials.quadratic))() is trials.quadratic
+    named = user_code("trials:quadratic")
+    assert named.spec == "trials:quadratic"
+    assert pickle.loads(pickle.dumps(named)).load() is trials.quadratic
+    nameless = user_code(lambda params: params["x"])
+    assert nameless.spec is None
+    assert pickle.loads(pickle.dumps(nameless)).load()({"x": 3}) == 3
+    assert pickle.loads(pickle.dumps(user_code(trials.quadratic))).load() is trials.quadratic
 
 
 def test_names() -> None:
     """Functions and objects have names that say where they are from."""
-    assert name_of(trials.quadratic) == "trials:quadratic"
-    assert name_of("a:b") == "a:b"
-    assert name_of(_Model()).endswith(":_Model")
+    assert objective_code(trials.quadratic).name == "trials:quadratic"
+    assert objective_code("a:b").name == "a:b"
+    assert objective_code(_Model()).name.endswith(":_Model")
 
 
 def test_a_pickle_whose_module_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +109,13 @@ def test_a_pickle_whose_module_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "only_at_home.py").write_text("def train(params): return 0.0")
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        source = user_code(importlib.import_module("only_at_home").train)
+        sent = pickle.dumps(user_code(importlib.import_module("only_at_home").train))
     monkeypatch.delitem(sys.modules, "only_at_home")
     importlib.invalidate_caches()
+    code = pickle.loads(sent)  # as on a worker's event loop: nothing of the user's is imported
     told = r"the objective cannot be unpickled here \(ModuleNotFoundError: .*\): put its module on the Python path"
     with pytest.raises(InputError, match=told) as caught:
-        source()
+        code.load()
     assert "Traceback" in caught.value.details
 
 

@@ -20,10 +20,10 @@ from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.members import Members
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.worker import Reply, ShardPlugin, call, merge
-from jobs.minimize.problems.base import UserCode
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Blocks, Run, TreeSum, Vector, intersect, numbers, subtract
+from jobs.usercode import UserCode
 
 LOSSES_OF_A_BLOCK = 3
 """How many workers may be lost over a block within one evaluation: data or code that kill workers are given up."""

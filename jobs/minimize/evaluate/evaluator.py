@@ -9,9 +9,9 @@ from typing import Protocol
 
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard import Shard
-from jobs.minimize.problems.base import UserCode
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import Blocks, Vector
+from jobs.usercode import UserCode
 
 
 @dataclass

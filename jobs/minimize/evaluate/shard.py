@@ -11,10 +11,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from jobs.minimize.evaluate.request import OnNan, Request, answer
-from jobs.minimize.problems.base import UserCode, block_rows, rows
+from jobs.minimize.problems.base import block_rows, instantiate, rows
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import Blocks, Run, TreeSum, numbers
-from jobs.usercode import call
+from jobs.usercode import UserCode, call
 
 
 class Shard:
@@ -24,9 +24,9 @@ class Shard:
     of the loaded blocks is this object; it may be called from several threads.
     """
 
-    def __init__(self, source: UserCode, expected: Expected, threads: int, on_nan: OnNan, name: str) -> None:
+    def __init__(self, code: UserCode, expected: Expected, threads: int, on_nan: OnNan, name: str) -> None:
         """`expected` is what the driver's problem is; `name` says in error messages which process holds a block."""
-        self._source, self._expected, self._on_nan, self._name = source, expected, on_nan, name
+        self._code, self._expected, self._on_nan, self._name = code, expected, on_nan, name
         self._data: dict[int, Any] = {}
         self._loading = threading.Lock()
         self._threads = threads
@@ -43,8 +43,8 @@ class Shard:
         """
         with self._loading:
             if self._problem is None:
-                problem = self._source()
-                self._expected.check(self._source, problem)
+                problem = instantiate(self._code)
+                self._expected.check(self._code, problem)
                 self._blocks = Blocks(rows(problem), block_rows(problem))
                 threadpool_limits(limits=1)
                 self._problem = problem

@@ -21,10 +21,9 @@ from jobs.errors import JobError
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard import Shard
 from jobs.minimize.evaluate.tree import WorkerTask, addresses
-from jobs.minimize.problems.base import UserCode
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import TreeSum, Vector
-from jobs.usercode import only_exceptions
+from jobs.usercode import UserCode, only_exceptions
 
 Reply = dict[str, Any]
 LARGE_BYTES = 1 << 20

@@ -1,7 +1,7 @@
 """What a problem is, and how the driver and each worker get the same one.
 
 A problem is any object with the methods of `Problem`; it need not know this package. It travels either pickled (a
-small object that loads its data on the worker) or as `Imported("module:factory")`, called on each side.
+small object that loads its data on the worker) or as "module:factory", which each process imports and calls.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import usercode
 from jobs.errors import InputError, JobError, UserCodeError
-from jobs.usercode import call
+from jobs.usercode import UserCode, call
 
 Vector = NDArray[np.float64]
 DEFAULT_BLOCK_ROWS = 1024
@@ -59,71 +57,15 @@ class Problem(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Imported:
-    """`module:factory`, a function without arguments that returns the problem; never pickled, imported on each side."""
-
-    spec: str
-
-    def __call__(self) -> Any:
-        """Import and call the factory.
-
-        Raises:
-            InputError: the module or the name in it cannot be found or imported.
-            UserCodeError: the factory raised.
-        """
-        return usercode.call(f"--problem {self.spec}", self.factory())
-
-    @property
-    def module(self) -> str:
-        """The name of the module."""
-        return self.spec.partition(":")[0]
-
-    def factory(self) -> Any:
-        """Import the factory.
-
-        Raises:
-            InputError: the module or the name in it cannot be found or imported.
-        """
-        return usercode.load("--problem", self.spec, "my_model:problem")
-
-
-class Pickled:
-    """A problem object that travels as bytes, so that its module is imported where an error of it can be told."""
-
-    def __init__(self, problem: Any) -> None:
-        self._problem, self._data = problem, b""
-
-    # Dask unpickles a plugin on the worker's event loop; bytes run none of the user's code there.
-    def __getstate__(self) -> bytes:
-        return self._data or cloudpickle.dumps(self._problem)
-
-    def __setstate__(self, data: bytes) -> None:
-        self._problem, self._data = None, data
-
-    def __call__(self) -> Any:
-        """Return the problem.
-
-        Raises:
-            InputError: it cannot be unpickled in this process.
-        """
-        if self._problem is None:
-            self._problem = usercode.unpickle("the problem", self._data)
-        return self._problem
-
-
-UserCode = Imported | Pickled
-"""Makes the problem, on the driver and on every worker."""
-
-
-def source_of(problem: Any) -> UserCode:
+def user_code(problem: Any) -> UserCode:
     """Return how a problem given by a user travels: a 'module:function' string is imported, an object pickled.
 
     Raises:
         InputError: the object holds so much data that it should load them in `load` instead.
     """
-    if isinstance(problem, str):
-        return Imported(problem)
+    code = UserCode("--problem", problem, "my_model:problem")
+    if code.spec is not None:
+        return code
     try:
         size = len(pickle.dumps(problem, protocol=5))
     except Exception:  # noqa: BLE001  what pickle cannot take (lambdas, local classes), cloudpickle may
@@ -133,31 +75,42 @@ def source_of(problem: Any) -> UserCode:
             f"problem is {size / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
             "let its load(start, stop) read the rows on the worker"
         )
-    return Pickled(problem)
+    return code
+
+
+def instantiate(code: UserCode) -> Any:
+    """Return the problem in this process: the object itself, or what the function that is named returns.
+
+    Raises:
+        InputError: it cannot be imported or unpickled here.
+        UserCodeError: the function raised.
+    """
+    loaded = code.load()
+    return loaded if code.spec is None else call(f"--problem {code.spec}", loaded)
 
 
 @dataclass(frozen=True)
 class CheckedProblem:
-    """A problem on the driver, checked: what makes it on the workers, the object itself, and its start (n,)."""
+    """A problem on the driver, checked: the code that travels, the object itself, and its start (n,)."""
 
-    source: UserCode
+    code: UserCode
     problem: Any
     x0: Vector
 
 
-def make(problem: Any) -> CheckedProblem:
-    """Make a user's problem, an object or 'module:factory', on the driver, and check its contract.
+def load_problem(problem: Any) -> CheckedProblem:
+    """Load a user's problem, an object or 'module:factory', on the driver, and check its contract.
 
     Raises:
         InputError: it cannot be imported, carries too much data, or breaks the contract.
         UserCodeError: its code raised.
     """
-    source = source_of(problem)
-    made = source()
-    x0 = _check(made)
+    code = user_code(problem)
+    loaded = instantiate(code)
+    x0 = _check(loaded)
     if x0.size <= NAMED:
-        names(made, x0.size)
-    return CheckedProblem(source, made, x0)
+        names(loaded, x0.size)
+    return CheckedProblem(code, loaded, x0)
 
 
 def _check(problem: Any) -> Vector:
@@ -251,11 +204,11 @@ def names(problem: Any, n: int) -> list[str] | None:
     given: list[str] = call("problem.names()", lambda: list(problem.names()))
     if len(given) != n or not all(isinstance(name, str) for name in given):
         raise InputError(f"problem.names() returned {len(given):,} names, but must return {n:,} texts, one a parameter")
-    plain = [str.__str__(name) for name in given]
-    for index, name in enumerate(plain):
+    texts = [str.__str__(name) for name in given]
+    for index, name in enumerate(texts):
         if not (name and name.isprintable()):
             raise InputError(f"problem.names(): entry {index} is {name!r}, but must be a text of printable characters")
-    return plain
+    return texts
 
 
 def files(problem: Any) -> Sequence[str]:

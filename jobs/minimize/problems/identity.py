@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import InputError
-from jobs.minimize.problems.base import CheckedProblem, Imported, UserCode, block_rows, has, rows
+from jobs.minimize.problems.base import CheckedProblem, block_rows, has, rows
 from jobs.sources import check_sources, digest, home, sources
-from jobs.usercode import call
+from jobs.usercode import UserCode, call
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Expected:
     text: str
     sources: Mapping[str, str]
 
-    def check(self, source: UserCode, problem: Any) -> None:
+    def check(self, code: UserCode, problem: Any) -> None:
         """Check a problem that was made here.
 
         Raises:
@@ -37,14 +36,14 @@ class Expected:
                 f"this worker has another problem than the driver: {here}, not {self.text}; "
                 "use the same code and the same data for both"
             )
-        if self.sources and (code := _code(source, problem)):
-            check_sources(self.sources, *code)
+        if self.sources and (roots := _roots(code, problem)):
+            check_sources(self.sources, *roots)
 
 
 def expected(made: CheckedProblem) -> Expected:
     """Return what the problem must be on each worker."""
     own = has(made.problem, "fingerprint")
-    return Expected(_text(made.problem), {} if own else sources(*_code(made.source, made.problem)))
+    return Expected(_text(made.problem), {} if own else sources(*_roots(made.code, made.problem)))
 
 
 def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
@@ -53,18 +52,17 @@ def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
     It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
     they came from; always with the number of rows and the problem's x0.
     """
-    problem, source = made.problem, made.source
+    problem, code = made.problem, made.code
     parts = {"rows": here.text, "x0 of the problem": digest(made.x0.tobytes())}
     if has(problem, "fingerprint"):
         return parts
-    name = source.spec if isinstance(source, Imported) else type(problem).__qualname__
+    name = type(problem).__qualname__ if code.spec is None else code.spec
     return parts | {"problem": name, **here.sources}
 
 
-def _code(source: UserCode, problem: Any) -> tuple[Any, ...]:
+def _roots(code: UserCode, problem: Any) -> tuple[Any, ...]:
     """Return what leads to the modules of a problem: the one that is named, its factory and class, if imported."""
-    named = (sys.modules.get(source.module), source.factory()) if isinstance(source, Imported) else ()
-    return named + ((type(problem),) if home(type(problem)) else ())
+    return code.roots() + ((type(problem),) if home(type(problem)) else ())
 
 
 def _text(problem: Any) -> str:

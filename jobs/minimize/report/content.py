@@ -9,12 +9,13 @@ import numpy as np
 from dask.utils import format_bytes
 from markupsafe import Markup
 
+from jobs.formatting import number, plural
 from jobs.minimize.options import Options
 from jobs.minimize.report.curves import progress
 from jobs.minimize.report.parameters import MOST, parameters
 from jobs.minimize.report.weights import weights
 from jobs.report.content import Content, JobReport
-from jobs.report.html import duration, number, paragraph, plural, table
+from jobs.report.html import duration, paragraph, table
 from jobs.report.page import Section
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
 from bokeh.plotting import figure
 from markupsafe import Markup
 
+from jobs.formatting import plural
 from jobs.minimize.report.history import History, lowest_so_far, thin
-from jobs.report.html import details, paragraph, plural, table
+from jobs.report.html import details, paragraph, table
 from jobs.report.page import Section, draw, framed
 
 if TYPE_CHECKING:

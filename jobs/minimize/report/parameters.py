@@ -8,7 +8,8 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
-from jobs.report.html import details, number, paragraph, table
+from jobs.formatting import number
+from jobs.report.html import details, paragraph, table
 from jobs.report.page import Section, draw, framed
 
 if TYPE_CHECKING:

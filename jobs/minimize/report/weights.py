@@ -12,7 +12,8 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import RdBu11, interp_palette
 from bokeh.plotting import figure
 
-from jobs.report.html import details, number, paragraph, table
+from jobs.formatting import number
+from jobs.report.html import details, paragraph, table
 from jobs.report.page import Section, draw, framed
 from jobs.report.theme import FONT, INK
 

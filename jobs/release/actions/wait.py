@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from jobs.errors import ClusterError, InputError, Stopped
+from jobs.formatting import duration
 from jobs.release.actions.hand_over import KEEPING, HandOver
 from jobs.release.actions.stop import suspend_driver, suspend_workers
 from jobs.release.actions.wait_view import Screen
@@ -12,7 +13,6 @@ from jobs.release.api.client import Cluster
 from jobs.release.api.follow import Tails
 from jobs.release.api.objects import Objects, Run, ended, live, name, started, suspended, terminated
 from jobs.release.api.snapshot import read
-from jobs.release.status.driver_log import duration
 from jobs.release.status.show import describe, resume_command
 from jobs.release.status.start import driver_seen, held_up_for, start_timeout
 from jobs.release.status.state import Release, exit_code, is_scratch, release_state

@@ -12,6 +12,7 @@ from rich.text import Text
 from jobs.release.status import driver_log
 from jobs.release.status.driver_log import progress_of
 from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
+from jobs.runs.eta import EtaEstimator
 
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
@@ -39,6 +40,7 @@ class Screen(Bar):
         self._after: int | None = None
         self._passed = 0
         self.result: dict[str, Any] | None = None
+        self._eta: EtaEstimator | None = None
         super().__init__(release, None, redirect_stdout=False)
 
     def __exit__(
@@ -73,13 +75,17 @@ class Screen(Bar):
         assert self._live is not None
         if fields["event"] == "progress" and (progress := progress_of(fields)):
             shown = {k: v for k, v in progress.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
-            text = metrics_text(shown)
-            self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
+            if self._eta is None:
+                self._eta = EtaEstimator(progress.time, progress.done)
+            self._eta.note(progress.done, progress.time)
+            eta = self._eta.remaining(progress.total - progress.done, progress.time)
+            self.draw(progress.done, progress.total, metrics_text(shown), eta)
         elif fields["event"] == "done":
             self._show_end(fields.get("iterations", fields.get("trials")))
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
+            self._eta = None
             where = f" on {fields['workers']} workers" if "workers" in fields else ""
             run = str(fields.get("run"))
             self.say(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
@@ -91,7 +97,7 @@ class Screen(Bar):
         """Show the steps made, if they are known, and no metrics: those of the last progress are not the result's."""
         if self._live is not None:
             made = steps if isinstance(steps, int) else None
-            self._live.update(self._task, completed=made, total=made, metrics="", refresh=True)
+            self._live.update(self._task, completed=made, total=made, metrics="", eta="", refresh=True)
 
     def passed(self) -> None:
         """Show text of mid-run that was held since the last call or longer: the run's end has not come with it."""

@@ -18,6 +18,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 
 from jobs.errors import ClusterError, InputError, JobError
+from jobs.formatting import one_line
 from jobs.release.api.objects import Object
 
 TIMEOUT = (5.0, 30.0)
@@ -238,11 +239,11 @@ def _message(error: ApiException) -> str:
         text = str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         text = body or str(error.reason)
-    return " ".join(text.split())
+    return one_line(text)
 
 
 def _unreachable(host: str, error: Exception) -> str:
-    reason = " ".join(str(getattr(error, "reason", None) or error).split())
+    reason = one_line(getattr(error, "reason", None) or error)
     reason = re.sub(r"^<?\w*Connection.*?>?\)?: (?=\w)", "", reason)
     return f"the cluster at {host} cannot be reached ({reason}): is it up, is this the right kubeconfig and context?"
 

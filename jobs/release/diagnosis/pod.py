@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobs.formatting import one_line
 from jobs.release.api.objects import Object, Objects, containers, name
 
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
@@ -96,7 +97,7 @@ def _claims(sign: str, objects: Objects) -> str:
 
 
 def _waiting(role: str, where: str, status: Object, waiting: Object, objects: Objects) -> Iterator[Finding]:
-    reason, message = str(waiting.get("reason", "")), " ".join(str(waiting.get("message", "")).split())
+    reason, message = str(waiting.get("reason", "")), one_line(waiting.get("message", ""))
     called = f"container {status['name']}"
     if reason in NO_IMAGE:
         yield Finding("image", where, _image(reason, str(status["image"]), message), _image_todo(reason))
@@ -139,7 +140,7 @@ def _image_todo(reason: str) -> str:
 def _not_mounted(where: str, pod: Object, objects: Objects) -> Iterator[Finding]:
     for event in reversed(objects.events):
         if event["involvedObject"].get("name") == name(pod) and event["reason"] in MOUNTS:
-            text = " ".join(str(event["message"]).split())
+            text = one_line(event["message"])
             todo = "make the volume, secret or ConfigMap that it names in this namespace, or correct the values"
             yield Finding("mount", where, text, todo)
             return

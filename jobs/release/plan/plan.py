@@ -18,6 +18,7 @@ from rich.text import Text
 
 from jobs import JOBS
 from jobs.errors import InputError, JobError, nearest
+from jobs.formatting import binary_bytes, plural
 from jobs.options import validated
 from jobs.release.plan.capacity import PodRequest, Resources, free_nodes, place, quantity
 from jobs.release.plan.values import Values
@@ -105,7 +106,7 @@ def resource_rows(values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
     )
     each = plan.workers.each
     gpus = f", {each[plan.gpu]} {plan.gpu}" if plan.gpu in each else ""
-    threads = f"{plan.threads} thread{'s' * (plan.threads > 1)}"
+    threads = plural(plan.threads, "thread")
     start = f"; starts with {plan.least}" if plan.least != plan.workers.count else ""
     yield (
         "workers",
@@ -177,20 +178,15 @@ def _room(options: argparse.Namespace, plan: Plan) -> str:
 
 def verdict(plan: Plan, placed: dict[str, int], nodes: int) -> str:
     """Return what follows from how many pods find a place now."""
+    seen = plural(nodes, "node")
     if not placed["driver"]:
-        return f"does not fit now: no node has room for the driver's pod ({_nodes(nodes)})"
+        return f"does not fit now: no node has room for the driver's pod ({seen})"
     workers = placed["workers"]
     if workers < plan.least:
-        return f"does not fit now: room for {workers} of {plan.least} workers with which it starts ({_nodes(nodes)})"
+        return f"does not fit now: room for {workers} of {plan.least} workers with which it starts ({seen})"
     if workers < plan.workers.count:
-        return (
-            f"can start now with {workers} of {plan.workers.count} workers; the others wait for room ({_nodes(nodes)})"
-        )
-    return f"fits now ({_nodes(nodes)})"
-
-
-def _nodes(count: int) -> str:
-    return f"{count} node{'s' * (count != 1)}"
+        return f"can start now with {workers} of {plan.workers.count} workers; the others wait for room ({seen})"
+    return f"fits now ({seen})"
 
 
 def _cores(amount: Decimal) -> str:
@@ -198,5 +194,4 @@ def _cores(amount: Decimal) -> str:
 
 
 def _memory(amount: Decimal) -> str:
-    size = float(amount)
-    return f"{size / 2**30:.4g} GiB" if size >= 2**30 else f"{size / 2**20:.4g} MiB"
+    return binary_bytes(float(amount))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobs.runs.eta import EtaEstimator
+
 ERROR = "dask-jobs: error: "
 FIXED = ("time", "job", "event", "done", "total")
 STEPS = {"minimize": "iterations", "tune": "trials"}
@@ -97,18 +99,8 @@ def _with_rate(seen: list[Progress]) -> Progress | None:
     """Return the last progress with seconds left at the rate of the lines that were seen."""
     if not seen:
         return None
-    first, last = seen[0], seen[-1]
-    if last.done <= first.done or last.time <= first.time:
-        return last
-    left = (last.total - last.done) * (last.time - first.time) / (last.done - first.done)
-    return replace(last, seconds_left=left)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
-    whole = max(0, round(seconds))
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
+    estimator = EtaEstimator(seen[0].time, seen[0].done)
+    for progress in seen[1:]:
+        estimator.note(progress.done, progress.time)
+    last = seen[-1]
+    return replace(last, seconds_left=estimator.remaining(last.total - last.done, last.time))

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
+from jobs.formatting import duration
 from jobs.release.diagnosis.pod import Finding
-from jobs.release.status.driver_log import Progress, duration
+from jobs.release.status.driver_log import Progress
 from jobs.release.status.state import Release
 from jobs.runs.console import metrics_text
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.formatting import clock, short
 from jobs.runs.console import Log, best_name
 from jobs.tune.display.output_capture import OutputCapture
 
@@ -108,7 +108,7 @@ class LiveTable(Log):
         if self._live:
             self._doing = what
         else:
-            self.log("doing", message=what)
+            super().doing(what)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -175,11 +175,6 @@ def _bar(job: str, standing: SearchStatus, width: int) -> RenderableType:
     return grid
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as 0:01:23."""
-    return str(timedelta(seconds=round(seconds)))
-
-
 def _counts(standing: SearchStatus) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     for state, count in standing.counts.items():
@@ -195,7 +190,7 @@ def _best(standing: SearchStatus) -> Text:
     text = Text(f"{name}  ", no_wrap=True, overflow="ellipsis")
     text.append(_values(best), style="bold").append(f"  trial {best.number}", style="dim")
     for name, value in best.params.items():
-        text.append(f"  {name} ", style="dim").append(_number(value))
+        text.append(f"  {name} ", style="dim").append(short(value, 4))
     return text
 
 
@@ -208,7 +203,7 @@ def _table(lines: Sequence[TrialRow], width: int) -> Table:
         ("step", [Text("" if line.step is None else str(line.step)) for line in lines], True),
         ("seconds", [Text(f"{line.seconds:.1f}") for line in lines], True),
         *(
-            (name, [Text(_number(line.params[name]) if name in line.params else "") for line in lines], True)
+            (name, [Text(short(line.params[name], 4) if name in line.params else "") for line in lines], True)
             for name in dict.fromkeys(name for line in lines for name in line.params)
         ),
         ("worker", [Text(line.worker.rpartition("//")[2], style="dim") for line in lines], False),
@@ -228,8 +223,4 @@ def _table(lines: Sequence[TrialRow], width: int) -> Table:
 
 
 def _values(line: TrialRow) -> str:
-    return ", ".join(map(_number, line.values))
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return ", ".join(short(value, 4) for value in line.values)

@@ -49,7 +49,7 @@ class Observer:
         self._told = -math.inf
         self._pause = SAVE_SECONDS
         self._going: Collection[RunningTrial] = ()
-        self._pace = EtaEstimator(self._began)
+        self._eta = EtaEstimator(self._began, recorder.done)
         self._latest: deque[int] = deque(maxlen=ROWS)
 
     def on_change(self, going: Collection[RunningTrial]) -> None:
@@ -85,7 +85,7 @@ class Observer:
 
     def _left(self, running: int, now: float) -> float | None:
         """Return about how many seconds the search has left, if that is known: for its trials, or of --max-seconds."""
-        left = self._pace.left(self._total - self._recorder.done, running, now)
+        left = self._eta.remaining(self._total - self._recorder.done, now, running)
         if self._seconds is None:
             return left
         limit = max(0.0, self._seconds - self._before - (now - self._began))
@@ -122,7 +122,7 @@ class Observer:
 
     def on_end(self, number: int, outcome: Outcome) -> None:
         """Keep a failed trial's traceback, and tell about failures."""
-        self._pace.end(time.monotonic())
+        self._eta.note(self._recorder.done, time.monotonic())
         self._latest.append(number)
         if outcome.state == "failed":
             text = f"{outcome.error}\n\n{outcome.details}".rstrip() + "\n"

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import InputError
-from jobs.runs.identity import differences, is_code
+from jobs.runs.identity import another, difference, differences, is_code
 from jobs.sources import digest
 from jobs.tune import space as spaces
 
@@ -55,12 +54,11 @@ def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, acc
     only_code = all(is_code(name) for name in other)
     if not other or (accept_new_code and only_code):
         return not other
-    todo = "--accept-new-code goes on with the new code, another --run begins anew"
-    todo = todo if only_code else "choose another --run"
-    told = list(other.values())
+    remedy = "--accept-new-code goes on with the new code, another --run begins anew"
+    changes = list(other.values())
     if any(is_code(name) for name in other):
-        told.append(f"code was {code_of(before)}, and is now {code_of(now)}")
-    raise InputError(f"{what} belongs to another study: {'; '.join(told)}; {todo}")
+        changes.append(difference("code", code_of(before), code_of(now)))
+    raise another(what, "study", changes, remedy if only_code else "choose another --run")
 
 
 def code_of(identity: Mapping[str, Any]) -> str:
@@ -79,7 +77,7 @@ def codes_text(codes: Mapping[str, int], identity: Mapping[str, Any]) -> str:
     now = code_of(identity)
     if not codes.keys() - {now}:
         return ""
-    counts = [(f"{count:,}", code) for code, count in codes.items()] + [("none", now)] * (now not in codes)
-    (first, code), *rest = counts
-    named = [f"{first} trial{'s' * (first != '1')} by code {code}", *(f"{count} by {code}" for count, code in rest)]
+    (count, code), *rest = [(count, code) for code, count in codes.items()]
+    named = [f"{plural(count, 'trial')} by code {code}", *(f"{count:,} by {code}" for count, code in rest)]
+    named += [] if now in codes else [f"none by {now}"]
     return ", ".join(text + " (now)" * text.endswith(now) for text in named)

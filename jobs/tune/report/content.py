@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from jobs.formatting import number, plural
 from jobs.report.content import Content, JobReport
-from jobs.report.html import duration, number, plural, table
+from jobs.report.html import duration, table
 from jobs.report.page import Section
 from jobs.tune.options import Options
 from jobs.tune.records.identity import codes_text

@@ -9,9 +9,10 @@ import numpy as np
 from bokeh.models import ColumnDataSource
 from markupsafe import Markup
 
-from jobs.report.html import number, paragraph, plural, table
+from jobs.formatting import number, plural, short
+from jobs.report.html import paragraph, table
 from jobs.report.page import Section, draw, framed
-from jobs.tune.report.plots import BEST, TOOLS, bounds, colours, dots, legend, new_figure, short
+from jobs.tune.report.plots import BEST, TOOLS, bounds, colours, dots, legend, new_figure
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -110,7 +111,7 @@ def _rows(search: Search) -> Markup:
         [
             str(trial.number),
             *(number(value) for value in trial.values),
-            *(short(trial.params[name]) for name in search.space),
+            *(short(trial.params[name], 5) for name in search.space),
         ]
         for trial in sorted(search.front, key=lambda trial: trial.values[0], reverse=search.maximize[0])[:FRONT_ROWS]
     ]

@@ -10,7 +10,8 @@ from bokeh.models import ColumnDataSource, FixedTicker, LinearColorMapper, Range
 from bokeh.plotting import figure
 from markupsafe import Markup
 
-from jobs.report.html import number, paragraph
+from jobs.formatting import number
+from jobs.report.html import paragraph
 from jobs.report.page import Section, draw, framed
 from jobs.report.theme import FONT, FRAME, INK
 from jobs.tune.report.plots import bounds, coordinates, jitter, labels

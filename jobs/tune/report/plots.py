@@ -9,7 +9,6 @@ from bokeh.models import ColumnDataSource, FixedTicker
 from bokeh.plotting import figure
 from markupsafe import Markup
 
-from jobs.report.html import number
 from jobs.tune.space.dimensions import Choice, Dimension
 
 if TYPE_CHECKING:
@@ -104,8 +103,3 @@ def colours(states: NDArray[np.str_]) -> dict[str, Any]:
     """Return the columns `state`, `colour` and `alpha` of trials (n,)."""
     alphas = np.where(states == "complete", 0.9, 0.45)
     return {"state": states.tolist(), "colour": [COLOURS[state] for state in states.tolist()], "alpha": alphas}
-
-
-def short(value: Any) -> str:
-    """Return a hyperparameter as a table has room for it."""
-    return number(value, 5) if isinstance(value, float) else str(value)

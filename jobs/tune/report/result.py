@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from jobs.report.html import number, paragraph, plural, table
+from jobs.formatting import number, plural
+from jobs.report.html import paragraph, table
 from jobs.report.page import Section
 from jobs.runs.console import EXTREMES
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from jobs.report.html import number, paragraph, plural, table
+from jobs.formatting import number, plural, short
+from jobs.report.html import paragraph, table
 from jobs.report.page import Section
 from jobs.tune.records.table import finite
 from jobs.tune.report.history import TITLE
-from jobs.tune.report.plots import short
 
 if TYPE_CHECKING:
     from jobs.tune.report.data import Search
@@ -84,7 +84,7 @@ def _order(search: Search, shown: list[int]) -> str:
 
 
 def _params(row: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {short(row[f'params_{name}'])}" for name in names)
+    return ", ".join(f"{name} {short(row[f'params_{name}'], 5)}" for name in names)
 
 
 def _table(search: Search, shown: list[int]) -> Markup:
@@ -95,7 +95,7 @@ def _table(search: Search, shown: list[int]) -> Markup:
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
         texts = [number(float(value)) if np.isfinite(value) else "" for value in values]
-        params = [short(row[f"params_{name}"]) for name in search.space]
+        params = [short(row[f"params_{name}"], 5) for name in search.space]
         seconds = "" if row["seconds"] is None else number(row["seconds"], 3)
         worker = (row["worker"] or "").rpartition("//")[2]
         state = row["state"] if search.feasible[at] else "breaks a constraint"

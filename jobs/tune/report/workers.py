@@ -9,7 +9,8 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, Range1d
 from bokeh.plotting import figure
 
-from jobs.report.html import duration, paragraph, plural
+from jobs.formatting import plural
+from jobs.report.html import duration, paragraph
 from jobs.report.page import Section, draw, framed
 from jobs.tune.report.plots import COLOURS, legend
 

@@ -15,6 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from jobs.errors import InputError
+from jobs.formatting import one_line
 from jobs.tune.space.dimensions import Value
 from jobs.tune.space.space import Space, draw
 
@@ -108,7 +109,7 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     except InputError:
         raise
     except Exception as error:
-        told = " ".join(str(error).split()) or type(error).__name__
+        told = one_line(error) or type(error).__name__
         raise InputError(f"--sampler {name} does not take these --sampler-options: {told}") from error
 
 

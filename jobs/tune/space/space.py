@@ -15,11 +15,11 @@ import numpy as np
 import yaml
 
 from jobs.errors import InputError, nearest
+from jobs.formatting import one_line
+from jobs.options import NOT_YAML
 from jobs.tune.space.dimensions import Choice, Dimension, Float, Integer, Value
 
 KINDS = ("uniform", "log", "integer", "choice")
-CONVERSION = (yaml.YAMLError, ValueError, LookupError, AttributeError)
-"""What PyYAML raises for a text that is no YAML, or that looks like a number or a date and is none: 2026-13-01."""
 
 Space: TypeAlias = Mapping[str, Dimension]
 
@@ -98,8 +98,8 @@ def load(path: str) -> dict[str, Dimension]:
         if not isinstance(node, yaml.MappingNode) or not node.value:
             raise InputError(f"--space {path}: holds no entries; write lines like 'dropout: {{uniform: [0, 1]}}'")
         return _entries(loader, node, path)
-    except CONVERSION as error:
-        raise InputError(f"--space {path}: no YAML ({' '.join(str(error).split())})") from error
+    except NOT_YAML as error:
+        raise InputError(f"--space {path}: no YAML ({one_line(error)})") from error
 
 
 def _entries(loader: yaml.SafeLoader, node: yaml.MappingNode, path: str) -> dict[str, Dimension]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.runs.identity import SOURCE
-from jobs.sources import check_sources, home, sources, users
-from jobs.tune.trials.objective import Function, Imported, UserCode, name_of
+from jobs.sources import SOURCE, check_sources, home, sources, users
+from jobs.tune.trials.objective import Function, function_of, objective_code
 from jobs.tune.trials.parts import Parts
+from jobs.usercode import UserCode
 
 
 def sources_of(objective: Any) -> dict[str, str]:
@@ -22,32 +21,33 @@ def sources_of(objective: Any) -> dict[str, str]:
     Args:
         objective: module:function, which has been imported, or a function.
     """
-    if roots := roots_of(objective):
+    code = objective_code(objective)
+    if roots := roots_of(code):
         return sources(*roots)
     parts = Parts()
-    told = parts.tell(objective)
-    return {f"{SOURCE}{name_of(objective)}": told, **sources(*users(parts.modules))}
+    digest = parts.tell(objective)
+    return {f"{SOURCE}{code.name}": digest, **sources(*users(parts.modules))}
 
 
-def roots_of(objective: Any) -> tuple[Any, ...]:
+def roots_of(code: UserCode) -> tuple[Any, ...]:
     """Return what of an objective leads to its modules; nothing of one that goes by value."""
-    if isinstance(objective, str):
-        return sys.modules.get(objective.partition(":")[0]), Imported(objective)()
-    module = home(objective)
+    if code.spec is not None:
+        return code.roots()
+    module = home(code.load())
     return () if module is None else (module,)
 
 
-def checked(source: UserCode, driver: Mapping[str, str]) -> Function:
+def checked(code: UserCode, driver: Mapping[str, str]) -> Function:
     """Return the function that a worker makes, after a look whether its source is the driver's.
 
     Args:
-        source: how it travels.
+        code: how it travels.
         driver: digests of its source on the driver; none where it goes by value.
 
     Raises:
         InputError: it cannot be made here, or is of other code.
     """
-    function = source()
-    if driver and (roots := roots_of(source.spec if isinstance(source, Imported) else function)):
+    function = function_of(code)
+    if driver and (roots := roots_of(code)):
         check_sources(driver, *roots)
     return function

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from jobs.errors import ClusterError, InputError
+from jobs.formatting import error_first_line
 from jobs.storage import open_storage
 from jobs.tune.trials.checkpoint import Checkpoint
-from jobs.tune.trials.objective import Function, UserCode, finite, scores, wants_trial
+from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
-from jobs.usercode import first_line
+from jobs.usercode import UserCode
 
 KEPT = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
@@ -113,7 +114,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any
 
 def _line(error: BaseException) -> str:
     kind = type(error).__name__
-    return first_line(error)[: len(f"{kind}: ") + SHOWN]
+    return error_first_line(error)[: len(f"{kind}: ") + SHOWN]
 
 
 def clean(text: str) -> str:

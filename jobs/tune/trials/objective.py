@@ -10,53 +10,21 @@ import contextlib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-import cloudpickle
 
 from jobs import usercode
 from jobs.errors import InputError
 from jobs.tune.trials.score import number, told
+from jobs.usercode import UserCode
 
 Function: TypeAlias = Callable[..., Any]
 PICKLE_LIMIT = 10_000_000
 RULE = "return a number"
 
 
-@dataclass(frozen=True)
-class Imported:
-    """`module:function`; never pickled, imported on each side."""
-
-    spec: str
-
-    def __call__(self) -> Function:
-        """Import the function.
-
-        Raises:
-            InputError: the module or the name in it cannot be found or imported, or is no function.
-        """
-        return _callable(usercode.load("--objective", self.spec, "my_model:train"), f"--objective {self.spec}")
-
-
-@dataclass(frozen=True)
-class Pickled:
-    """A function that travels as bytes, so that nothing is imported before a trial needs it."""
-
-    data: bytes
-
-    def __call__(self) -> Function:
-        """Return the function.
-
-        Raises:
-            InputError: it cannot be unpickled in this process.
-        """
-        function: Function = usercode.unpickle("the objective", self.data)
-        return function
-
-
-UserCode: TypeAlias = Imported | Pickled
-"""Makes the function, on the driver and in each worker process."""
+def objective_code(objective: Any) -> UserCode:
+    """Return how a user's objective, a function or 'module:function', travels; nothing of it is checked."""
+    return UserCode("--objective", objective, "my_model:train")
 
 
 def user_code(objective: Any) -> UserCode:
@@ -65,35 +33,31 @@ def user_code(objective: Any) -> UserCode:
     Raises:
         InputError: it cannot be had or pickled, holds too much data, or takes no argument or too many.
     """
-    if isinstance(objective, str):
-        source: UserCode = Imported(objective)
-        wants_trial(source(), f"--objective {objective}")
-        return source
-    wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
-    rest = ": make what it uses inside it, or give 'module:function'"
-    with usercode.refused(f"objective {name_of(objective)} cannot be pickled", rest):
-        data = cloudpickle.dumps(objective)
-    if len(data) > PICKLE_LIMIT:
+    code = objective_code(objective)
+    wants_trial(function_of(code), _where(code))
+    if code.spec is None and (size := code.freeze()) > PICKLE_LIMIT:
         raise InputError(
-            f"objective is {len(data) / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
+            f"objective is {size / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
             "let it load its data itself"
         )
-    return Pickled(data)
+    return code
 
 
-def name_of(objective: Any) -> str:
-    """Return what an objective is called: module:function."""
-    if isinstance(objective, str):
-        return objective
-    with usercode.refused("objective does not say what it is called", ": give a plain function"):
-        name = getattr(objective, "__qualname__", type(objective).__qualname__)
-        return f"{getattr(objective, '__module__', None) or '?'}:{name}"
+def function_of(code: UserCode) -> Function:
+    """Return the function in this process.
 
-
-def _callable(function: Any, where: str) -> Function:
+    Raises:
+        InputError: it cannot be imported or unpickled here, or is no function.
+    """
+    function = code.load()
     if not callable(function):
+        where = "objective" if code.spec is None else _where(code)
         raise InputError(f"{where} is {type(function).__name__}, but must be a function of the hyperparameters")
-    return function  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]  # whatever the user's module holds
+
+
+def _where(code: UserCode) -> str:
+    return f"objective {code.name}" if code.spec is None else f"--objective {code.spec}"
 
 
 def wants_trial(function: Function, where: str = "objective") -> bool:

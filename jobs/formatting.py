@@ -1,0 +1,79 @@
+"""How people read durations, numbers, sizes, counts and errors: one owner for all texts of the program."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+_UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1))
+"""A unit, its seconds, and the unit that its rest is given in, with its seconds."""
+
+
+def duration(seconds: float, digits: int | None = None) -> str:
+    """Return a duration in the two units that matter: `48 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+
+    Args:
+        seconds: the duration; a negative one counts as 0.
+        digits: significant digits of one that is shorter than a minute, as in `1.23 s`; None for whole seconds.
+    """
+    whole = max(0, round(seconds))
+    for unit, size, smaller, part in _UNITS:
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s" if digits is None else f"{max(0.0, seconds):.{digits}g} s"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as a clock shows it: `0:01:23`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number rounded to so many significant digits."""
+    return f"{value:.{digits}g}"
+
+
+def short(value: Any, digits: int) -> str:
+    """Return a value, such as a hyperparameter's, with a float rounded to so many significant digits."""
+    return number(value, digits) if isinstance(value, float) else str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 worker`, `2 workers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def decimal_bytes(count: float) -> str:
+    """Return a number of bytes that are moved, in powers of ten: `12.3 kB`, `1,234.5 MB`."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def binary_bytes(count: float) -> str:
+    """Return a number of bytes of memory, in powers of two as Kubernetes counts them: `512 MiB`, `1.5 GiB`."""
+    return f"{count / 2**30:.4g} GiB" if count >= 2**30 else f"{count / 2**20:.4g} MiB"
+
+
+def one_line(text: object) -> str:
+    """Return a text, or an exception's, on one line."""
+    return " ".join(error_text(text).split())
+
+
+def error_line(error: BaseException) -> str:
+    """Return an exception's type and all of its text on one line."""
+    return " ".join(f"{type(error).__name__}: {error_text(error)}".split())
+
+
+def error_first_line(error: BaseException) -> str:
+    """Return an exception's type, and the first line of its text if it has one."""
+    lines = error_text(error).strip().splitlines()
+    return type(error).__name__ + (f": {lines[0]}" if lines else "")
+
+
+def error_text(error: object) -> str:
+    """Return an exception's text; none if `__str__`, which may be the user's code, raises."""
+    try:
+        return str(error)
+    # `__str__` of the user's exceptions may leave by SystemExit, like any other code of theirs.
+    except BaseException:  # noqa: BLE001
+        return ""

@@ -1,0 +1,157 @@
+"""What every job does on its run folder: signals, data files, workers, the attempt's number, saving and failing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jobs.cluster.connect import connect
+from jobs.runs.console import Log
+from jobs.runs.data_files import DataFiles
+from jobs.runs.run import Run
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from jobs.options import JobOptions
+
+DEGRADED_START_SECONDS = 30.0
+"""How long a run that is resumed waits for as many workers as it asks for; then those that are there are enough."""
+AnyLog = TypeVar("AnyLog", bound=Log)
+
+
+class Attempt:
+    """One attempt of a job, from the start of its driver until its result is written; made by `attempt_on`.
+
+    The job calls `reads`, then `ended`, `show`, `check_data`, `connect`, `start` and `saving`, in this order.
+
+    Attributes:
+        folder: the run folder.
+        stack: all that is to be closed when the attempt ends, last come first.
+        data: the files that the run reads.
+    """
+
+    def __init__(self, folder: Run, stack: contextlib.ExitStack) -> None:
+        self.folder, self.stack = folder, stack
+        self.data = DataFiles(folder.storage, ())
+        self._reporter: Log = Log(folder.job)
+
+    def reads(self, files: Sequence[str]) -> None:
+        """Name the run's data.
+
+        Args:
+            files: paths or s3:// URLs.
+
+        Raises:
+            InputError: a file is missing, or cannot be read.
+        """
+        self.data = DataFiles(self.folder.storage, files, self.folder.poll)
+
+    def ended(self, is_its: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any] | None:
+        """Return the result, with `already` set, of a run that has ended with these options; None if there is none.
+
+        Args:
+            is_its: returns whether a result is that of the run that is asked for.
+
+        Raises:
+            InputError: its data have changed, or `is_its` says that it is another run's.
+        """
+        if (result := self.folder.result()) is None or not is_its(result):
+            return None
+        self.data.check(lambda text: self._reporter.log("data", message=text))
+        return result | {"already": True}
+
+    def show(self, reporter: AnyLog) -> AnyLog:
+        """Show from now on how the attempt stands, until it ends; return the reporter."""
+        self._reporter = self.stack.enter_context(reporter)
+        reporter.log("run", message=f"run folder {self.folder.url}")
+        return reporter
+
+    def check_data(self) -> None:
+        """Compare the data with what the run folder notes of them.
+
+        Raises:
+            InputError: they have changed since the run began.
+        """
+        self.data.check(self._reporter.doing)
+
+    def connect(self, gpus: int = 0) -> Client:
+        """Return the client of a cluster as the options say, which is closed when the attempt ends.
+
+        Args:
+            gpus: of each worker on this machine.
+
+        Raises:
+            InputError, ClusterError: as `jobs.cluster.connect.connect`.
+        """
+        self._reporter.doing("connecting to the workers")
+        options = self.folder.options
+        return self.stack.enter_context(
+            connect(
+                options.scheduler,
+                workers=options.workers,
+                threads=options.threads,
+                gpus=gpus,
+                connect_timeout=options.connect_timeout,
+                workers_timeout=options.workers_timeout,
+                # The cluster may be smaller than when the run began, and one worker is enough to go on.
+                degraded_start_after=DEGRADED_START_SECONDS if self.folder.storage.list("attempts/") else None,
+            )
+        )
+
+    def start(self, **fields: Any) -> None:
+        """Claim the attempt's number, and begin to digest the data; from now on the run folder says how it ends.
+
+        Args:
+            fields: of the log line, beside the attempt's number and the run folder.
+
+        Raises:
+            InputError: another driver is at work on the folder.
+        """
+        self.folder.start()
+        self._reporter.record("attempt", attempt=self.folder.attempt, run=self.folder.url, **fields)
+        self.stack.enter_context(self.data)
+
+    @contextlib.contextmanager
+    def saving(self, save: Callable[[], None]) -> Iterator[None]:
+        """Do the attempt's work within; its data must be the same in the end, and what fails is saved first.
+
+        Args:
+            save: writes what there is into the run folder.
+
+        Raises:
+            InputError: the data have changed meanwhile.
+        """
+        try:
+            yield
+            self.data.check_again()
+        except BaseException:
+            # What failed first is reported, not that it could not be saved: both may come of the same storage.
+            with contextlib.suppress(Exception):
+                if not self.folder.superseded:
+                    save()
+            raise
+
+
+@contextlib.contextmanager
+def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
+    """Yield an attempt of a job on the run folder of its options; SIGTERM and SIGINT end it, as `Run.signals` says.
+
+    Args:
+        job: the job's name.
+        options: all its options; `run` is set.
+
+    Raises:
+        InputError: no write access, or the folder is another job's.
+        JobError: what the attempt raised; if it had a number, the run folder says so too.
+    """
+    folder = Run(str(options.run), job, options)
+    with folder.signals():
+        try:
+            with contextlib.ExitStack() as stack:
+                yield Attempt(folder, stack)
+        except BaseException as error:
+            if folder.attempt:
+                folder.fail(error)
+            raise
