@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, fire_and_forget
-from distributed.core import clean_exception
-from distributed.protocol.pickle import dumps
 
-from jobs.cluster.client_loss import CleanupOnClientLoss
+from jobs.cluster.client_loss import Registration
 from jobs.cluster.plugin import CallPlugin, is_set_up
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError
 
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
@@ -25,8 +22,6 @@ KEEPALIVE_SECONDS = 10.0
 """How often an empty task shows the scheduler that it is in use: its idle-timeout counts tasks, not calls."""
 PLUGIN_SECONDS = 30.0
 """How long a new worker may take to set the plugin up."""
-REGISTER_SECONDS = 2.0
-"""How long a registration is waited for: the scheduler waits for all workers, also for one that is frozen."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +73,10 @@ class Membership:
         keepalive: bool = False,
         on_register: Callable[[], None] = lambda: None,
     ) -> None:
-        self._client, self._plugin, self._timeout = client, plugin, timeout
+        self._client, self._timeout = client, timeout
         self._refresh_seconds, self._prepare, self._on_register = refresh_seconds, prepare, on_register
         self._keepalive = 0.0 if keepalive else float("inf")  # when the next empty task is due
-        self._scheduler: tuple[float, object] | None = None  # its start and our connection to it
-        self._registrations, self._registered = 0, False
+        self._registration = Registration(client, plugin)
         self._current: dict[str, Member] = {}
         self._failed: dict[str, float] = {}
         self._listed: dict[str, float] = {}  # since when
@@ -91,23 +85,9 @@ class Membership:
         self.generation = 0
 
     @property
-    def name(self) -> str:
-        """The name that the plugin is registered by.
-
-        Each registration has its own: when a connection breaks and is made again at once, the scheduler's removal of
-        the earlier registration may reach a worker after the later one.
-        """
-        return f"{self._plugin.key}-{self._registrations}"
-
-    @property
     def due(self) -> bool:
         """Whether it is time to refresh: the list is old, a member has failed, or the client has connected again."""
-        reconnected = self._scheduler is not None and self._scheduler[1] is not self._client.scheduler_comm
-        return (
-            (reconnected and self._client.status == "running")
-            or not self._registered
-            or time.monotonic() - self._refreshed > self._refresh_seconds
-        )
+        return self._registration.due or time.monotonic() - self._refreshed > self._refresh_seconds
 
     async def current(self) -> Mapping[str, Member]:
         """Return address -> member of those that take part, waiting for the first if there is none.
@@ -154,7 +134,7 @@ class Membership:
             raise ClusterError(f"the scheduler is gone: {error}") from error
         # Where the connection is being made again, the scheduler would at once forget what it is given now.
         if self._client.status == "running":
-            await self._register_once(identity["started"])
+            await self._register(identity["started"])
         now = time.monotonic()
         if now >= self._keepalive and identity["workers"]:
             fire_and_forget(self._client.submit(bool, pure=False))
@@ -198,17 +178,11 @@ class Membership:
 
     def reregister(self) -> None:
         """Register the plugin once more at the next refresh: a worker has lost it."""
-        self._registered = False
+        self._registration.lapse()
 
     async def close(self) -> None:
         """Take the plugin from the scheduler and all workers; a cluster that is gone already is not an error."""
-        if self._scheduler is None or self._client.status != "running":
-            return
-        scheduler = self._client.scheduler
-        with contextlib.suppress(Exception):  # a scheduler without this package never had it
-            await _briefly(scheduler.unregister_scheduler_plugin(name=self.name))
-        with contextlib.suppress(OSError, ValueError):  # a worker or scheduler that dies takes its data along
-            await _briefly(scheduler.unregister_worker_plugin(name=self.name))
+        await self._registration.close()
 
     def _set(self, members: dict[str, Member]) -> None:
         before = self._current
@@ -219,41 +193,13 @@ class Membership:
         if before and not members:
             self._absent_since = time.monotonic()
 
-    async def _register_once(self, started: float) -> None:
+    async def _register(self, started: float) -> None:
         """Register the plugin with a scheduler that does not know it."""
-        scheduler = (started, self._client.scheduler_comm)
-        if scheduler != self._scheduler:
-            self._scheduler, self._registered = scheduler, False
-            self._registrations += 1
-        if self._registered:
-            return
-        self._listed = {}
-        self._set({})  # whoever is there now has nothing of ours, whatever its address says
-        self._on_register()
-        # Where a worker dies meanwhile the scheduler answers with its OSError; once more the next time.
-        with contextlib.suppress(OSError):
-            await self._register()
-            self._registered = True
-
-    async def _register(self) -> None:
-        """Register the plugin with all workers, now and later, after what takes it away should this client vanish.
-
-        Raises:
-            InputError: a worker cannot take it.
-            OSError: a worker or the scheduler dies.
-        """
-        scheduler = self._client.scheduler
-        cleanup = dumps(CleanupOnClientLoss(self.name, self._client.id))
-        # On a scheduler without this package drivers that are killed leave their plugins behind; else all is the same.
-        with contextlib.suppress(Exception):
-            await _briefly(scheduler.register_scheduler_plugin(plugin=cleanup, name=self.name, idempotent=False))
-        plugin = dumps(self._plugin)
-        answers = await _briefly(scheduler.register_worker_plugin(plugin=plugin, name=self.name, idempotent=False))
-        for address, answer in (answers or {}).items():
-            if answer["status"] == "error":
-                _, error, _ = clean_exception(answer["exception"], answer["traceback"])
-                purpose = self._plugin.purpose
-                raise InputError(f"worker {address} cannot {purpose} ({error}); is dask-jobs installed there?")
+        if not self._registration.is_known(started):
+            self._listed = {}
+            self._set({})  # whoever is there now has nothing of ours, whatever its address says
+            self._on_register()
+            await self._registration.register()
 
     async def _admit(self, address: str, member: Member) -> bool:
         """Wait until a new worker has the plugin (Dask lists it a moment before) and is prepared; False if it left."""
@@ -284,13 +230,7 @@ class Membership:
     async def _is_set_up(self, address: str) -> dict[str, Any]:
         """Ask one worker whether it has the plugin; no answer from one that is gone."""
         # Not by a call of the plugin's: Dask logs a call without a handler with a traceback, on each worker that joins.
-        answer: dict[str, Any] = await self._client.run(is_set_up, self.name, workers=[address], on_error="return")
+        answer: dict[str, Any] = await self._client.run(
+            is_set_up, self._registration.name, workers=[address], on_error="return"
+        )
         return answer
-
-
-async def _briefly(call: Coroutine[Any, Any, Any]) -> Any:
-    """Wait for the scheduler's answer, but not long; it does what it was asked for all the same."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(REGISTER_SECONDS):
-            return await call
-    return None

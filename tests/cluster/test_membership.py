@@ -150,7 +150,7 @@ def test_a_client_that_connects_again_registers_again(cluster: LocalCluster, cli
     assert len(registered) == 2
     for address in before:
         assert driver.add(address) == 3
-    _until(lambda: list(cluster.scheduler.worker_plugins) == [driver.membership.name])
+    _until(lambda: list(cluster.scheduler.worker_plugins) == [driver.membership._registration.name])
 
 
 @pytest.mark.parametrize("how", ["close", "client"])
@@ -160,7 +160,7 @@ def test_a_driver_that_leaves_takes_all_along(how: str, cluster: LocalCluster) -
         client.wait_for_workers(2)
         driver = Driver(client)
         driver.current()
-        names = {driver.membership.name}
+        names = {driver.membership._registration.name}
         assert names == set(cluster.scheduler.worker_plugins)
         assert names < cluster.scheduler.plugins.keys()
         if how == "close":
