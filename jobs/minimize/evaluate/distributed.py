@@ -103,7 +103,7 @@ class DaskEvaluator:
         return total
 
     def close(self) -> None:
-        """Let the workers' data go; a cluster that is gone already is no error."""
+        """Let the workers' data go; a cluster that is gone already is not an error."""
         if self._client.status == "running":
             with contextlib.suppress(OSError, ValueError):
                 self._client.sync(self._membership.close)
@@ -142,6 +142,7 @@ class DaskEvaluator:
                     self._ask(request, unasked, state)
                 await self._collect(state)
         finally:
+            # Only an error leaves any. Their workers go on until they have summed: what they send then is not read.
             for task in state.running:
                 task.cancel()
         self.timings.compute += state.compute
@@ -161,6 +162,8 @@ class DaskEvaluator:
         A worker that the scheduler has given up (it hangs, or its network does) is lost even if its connection stands.
         """
         done, _ = await asyncio.wait(state.running, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        # One reply at a time, and only then the next look at what is missing: a worker that is done never waits for
+        # the slowest, but gets what a lost one leaves as soon as that is known.
         for task in done:
             part = state.running.pop(task)
             answer = _answer(task, part)
@@ -190,6 +193,7 @@ class DaskEvaluator:
             self._membership.fail(address)
         self.timings.losses += len(lost)
         state.losses.update(numbers(intersect(state.total.missing(), tree.computed(part))))
+        # Counted by block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
         block, times = max(state.losses.items(), key=lambda item: item[1], default=(0, 0))
         if times > LOSSES_OF_A_BLOCK:
             raise ClusterError(
