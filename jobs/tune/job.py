@@ -156,10 +156,18 @@ def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder,
     study = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
     return Search(
         recorder,
-        Pool(client, study, folder.attempt, settings, options.gpus_per_trial),
+        Pool(
+            client,
+            study,
+            folder.attempt,
+            settings,
+            options.gpus_per_trial,
+            timeout=options.workers_timeout,
+            poll=folder.poll,
+        ),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
-        limits=Limits(options.trial_timeout, options.max_failures, options.max_losses, options.workers_timeout),
+        limits=Limits(options.trial_timeout, options.max_failures, options.max_losses),
         watcher=observer,
         attempt=folder.attempt,
     )

@@ -17,10 +17,11 @@ from distributed import Client, LocalCluster
 from faulty import Watched
 
 from jobs import connect
+from jobs.cluster import membership, plugin
 from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, Stopped
 from jobs.minimize import Objective
-from jobs.minimize.evaluate import distributed, members, worker
+from jobs.minimize.evaluate import distributed
 from jobs.minimize.problems.base import block_rows
 from jobs.sharding.blocks import Blocks
 
@@ -158,7 +159,7 @@ def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_p
 
 def test_a_scheduler_that_closes_when_idle_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation longer than the scheduler's idle-timeout, which sees only tasks, is not cut off."""
-    monkeypatch.setattr(members, "AWAKE_SECONDS", 0.5)
+    monkeypatch.setattr(membership, "KEEPALIVE_SECONDS", 0.5)
     monkeypatch.setattr(distributed, "WATCH_SECONDS", 0.5)
     problem = Watched(folder=str(tmp_path), rows=240)
     (tmp_path / "slow").touch()
@@ -209,6 +210,6 @@ def test_a_worker_that_is_going_is_lost_and_no_error_of_scipy(client: Client) ->
     """Answers of a worker in the middle of its end, none or an error of Dask's own, count as a lost connection."""
     address = next(iter(client.scheduler_info()["workers"]))
     with pytest.raises(OSError, match=f"worker {address} is closing"):
-        client.sync(worker.ask, client.rpc, "plugin-that-went-away", address)
+        client.sync(plugin.ask, client.rpc, "plugin-that-went-away", address)
     with pytest.raises(OSError, match=f"worker {address} failed: TypeError"):
-        client.sync(worker.ask, client.rpc, "gather", address, no_such_argument=1)
+        client.sync(plugin.ask, client.rpc, "gather", address, no_such_argument=1)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import pickle
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client
 
-from jobs.errors import ClusterError
+from jobs.cluster.membership import Membership
+from jobs.cluster.plugin import call
+from jobs.cluster.polling import run_polling
+from jobs.errors import ClusterError, JobError
 from jobs.minimize.evaluate import tree
 from jobs.minimize.evaluate.evaluator import Timings
-from jobs.minimize.evaluate.members import Members
+from jobs.minimize.evaluate.messages import Answer, lost_answer, request_message
 from jobs.minimize.evaluate.request import OnNan, Request
-from jobs.minimize.evaluate.worker import Reply, ShardPlugin, call, merge
+from jobs.minimize.evaluate.worker import ShardPlugin, evaluate, merge
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Blocks, Run, TreeSum, Vector, intersect, numbers, subtract
@@ -29,6 +30,7 @@ LOSSES_OF_A_BLOCK = 3
 """How many workers may be lost over a block within one evaluation: data or code that kill workers are given up."""
 WATCH_SECONDS = 5.0
 """How often the scheduler is asked whether the workers that have not answered yet are still there."""
+T = TypeVar("T")
 
 
 class DaskEvaluator:
@@ -64,8 +66,16 @@ class DaskEvaluator:
         self._client, self._blocks = client, blocks
         self._timeout, self._poll = timeout, poll
         self._key = f"dask-jobs-{uuid.uuid4().hex[:12]}"
-        self._members = Members(client, ShardPlugin(self._key, source, expected, on_nan), workers_timeout)
-        self._threads: dict[str, int] = {}
+        self._membership = Membership(
+            client,
+            ShardPlugin(self._key, source, expected, on_nan),
+            workers_timeout,
+            # Evaluations wait for all workers' problems: with the first alone, it would load all blocks, and give most
+            # of them up a moment later.
+            prepare=self._prepare,
+            keepalive=True,
+        )
+        self._generation = 0
         self._plan: dict[str, list[Run]] = {}
         self.timings = Timings()
         try:
@@ -93,34 +103,35 @@ class DaskEvaluator:
         return total
 
     def close(self) -> None:
-        """Let the workers' data go; a cluster that is gone already is no error."""
+        """Let the workers' data go; a cluster that is gone already is not an error."""
         if self._client.status == "running":
-            with contextlib.suppress(OSError, ValueError):  # a worker or scheduler that dies takes its data along
-                self._client.unregister_worker_plugin(self._key)
+            with contextlib.suppress(OSError, ValueError):
+                self._client.sync(self._membership.close)
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on the client's event loop, calling `poll` while it lasts."""
-        future = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
-        deadline = time.monotonic() + self._timeout
+        overdue = f"an evaluation took longer than {self._timeout:g} s (--evaluation-timeout)"
+        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
+
+    async def _prepare(self, address: str) -> None:
+        """Make the problem on a new worker.
+
+        Raises:
+            InputError, UserCodeError: it cannot be made there.
+            OSError: the worker is gone.
+        """
         try:
-            while True:
-                self._poll()
-                try:
-                    return future.result(timeout=0.5)
-                except concurrent.futures.TimeoutError:
-                    if time.monotonic() > deadline:
-                        raise ClusterError(
-                            f"an evaluation took longer than {self._timeout:g} s (--evaluation-timeout)"
-                        ) from None
-        finally:
-            future.cancel()
+            await call(self._client.rpc, self._key, address, ShardPlugin.prepare)
+        except JobError as error:
+            raise type(error)(f"worker {address}: {error}", error.details) from error
 
     async def _share(self) -> None:
         """Share the blocks anew if workers came or went; those that stay keep what they hold."""
-        threads = await self._members.current()
-        if threads != self._threads:
+        members = await self._membership.current()
+        if self._membership.generation != self._generation:
+            threads = {address: member.threads for address, member in members.items()}
             self._plan = assign(len(self._blocks), threads, self._plan)
-            self._threads = threads
+            self._generation = self._membership.generation
 
     async def _sum(self, request: Request) -> Vector:
         state = _Evaluation(TreeSum(len(self._blocks)))
@@ -131,6 +142,7 @@ class DaskEvaluator:
                     self._ask(request, unasked, state)
                 await self._collect(state)
         finally:
+            # Only an error leaves any. Their workers go on until they have summed: what they send then is not read.
             for task in state.running:
                 task.cancel()
         self.timings.compute += state.compute
@@ -139,9 +151,9 @@ class DaskEvaluator:
 
     def _ask(self, request: Request, blocks: list[Run], state: _Evaluation) -> None:
         """Send a request to the roots of the parts that cover the blocks."""
-        message = {"kind": request.kind, "thetas": request.thetas, "direction": request.direction}
+        message = request_message(request.kind, request.thetas, request.direction)
         for part in tree.worker_tasks(self._plan, blocks, 8 * request.size):
-            state.running[asyncio.ensure_future(call(self._client.rpc, self._key, message, part))] = part
+            state.running[asyncio.ensure_future(evaluate(self._client.rpc, self._key, message, part))] = part
             self.timings.bytes_sent += request.nbytes
 
     async def _collect(self, state: _Evaluation) -> None:
@@ -150,14 +162,17 @@ class DaskEvaluator:
         A worker that the scheduler has given up (it hangs, or its network does) is lost even if its connection stands.
         """
         done, _ = await asyncio.wait(state.running, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        # One reply at a time, and only then the next look at what is missing: a worker that is done never waits for
+        # the slowest, but gets what a lost one leaves as soon as that is known.
         for task in done:
             part = state.running.pop(task)
-            reply = _reply(task, part)
-            self.timings.bytes_received += await merge(state.total, reply)
-            state.compute, state.load = max(state.compute, reply["compute"]), max(state.load, reply["load"])
-            self._lose(reply["lost"], part, state)
+            answer = _answer(task, part)
+            self.timings.bytes_received += await merge(state.total, answer)
+            state.compute, state.load = max(state.compute, answer["compute"]), max(state.load, answer["load"])
+            self._lose(answer["lost"], part, state)
         if not done:
-            known = await self._members.listed()
+            known = await self._membership.listed()
+            # A copy: what is lost is taken out of it meanwhile.
             for task, part in list(state.running.items()):
                 if gone := tree.addresses(part) - known.keys():
                     task.cancel()
@@ -174,10 +189,11 @@ class DaskEvaluator:
             return
         for address in lost:
             self._plan.pop(address, None)
-            self._members.fail(address)
-        self._threads = {}
+            # Each failure grows the generation, so that what the plan lacks now is shared anew before the next call.
+            self._membership.fail(address)
         self.timings.losses += len(lost)
         state.losses.update(numbers(intersect(state.total.missing(), tree.computed(part))))
+        # Counted by block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
         block, times = max(state.losses.items(), key=lambda item: item[1], default=(0, 0))
         if times > LOSSES_OF_A_BLOCK:
             raise ClusterError(
@@ -191,7 +207,7 @@ class _Evaluation:
 
     def __init__(self, total: TreeSum) -> None:
         self.total = total
-        self.running: dict[asyncio.Task[Reply], tree.WorkerTask] = {}
+        self.running: dict[asyncio.Task[Answer], tree.WorkerTask] = {}
         self.losses: Counter[int] = Counter()
         self.compute = self.load = 0.0
 
@@ -200,16 +216,14 @@ class _Evaluation:
         return [run for part in self.running.values() for run in tree.computed(part)]
 
 
-def _reply(task: asyncio.Task[Reply], part: tree.WorkerTask) -> Reply:
-    """Return a finished call's reply; a broken connection means that the part's root is lost.
+def _answer(task: asyncio.Task[Answer], part: tree.WorkerTask) -> Answer:
+    """Return a finished call's answer; a broken connection means that the part's root is lost.
 
     Raises:
-        JobError: what the worker replied with.
+        JobError: what a block raised.
     """
     try:
-        reply = task.result()
+        return task.result()
     except OSError:
-        return {"nodes": [], "compute": 0.0, "load": 0.0, "lost": [part.address]}
-    if "error" in reply:
-        raise pickle.loads(reply["error"])  # noqa: S301  from our own worker
-    return reply
+        # The root alone: its children's blocks are asked for again as well, but a child that is gone is found then.
+        return lost_answer([part.address])

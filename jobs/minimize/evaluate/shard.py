@@ -32,6 +32,7 @@ class Shard:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dask-jobs-blocks")
         self.load_seconds = 0.0
+        self._closed = False
         self._problem: Any = None
 
     def prepare(self) -> None:
@@ -65,11 +66,13 @@ class Shard:
         work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
         for future in work:
             future.result()
+        if self._closed:
+            raise RuntimeError("the shard was closed")  # not a part of the sum that looks like all of it
         return total
 
     def _add_blocks(self, request: Request, blocks: Iterator[int], total: TreeSum, failed: threading.Event) -> None:
-        """Take the next block until there is none, or until another thread has failed."""
-        while not failed.is_set():
+        """Take the next block until there is none, another thread has failed, or nobody waits for the sum any more."""
+        while not (failed.is_set() or self._closed):
             try:
                 with self._loading:
                     block = next(blocks, None)
@@ -93,6 +96,7 @@ class Shard:
         return f"block {block} (rows {start:,} to {stop - 1:,}) of the shard on {self._name}"
 
     def close(self) -> None:
-        """End the threads and let the data go."""
+        """End the threads and let the data go, also in the middle of a sum: its driver may be gone for good."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._data.clear()

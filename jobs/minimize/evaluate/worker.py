@@ -1,116 +1,115 @@
 """What runs inside a Dask worker: a plugin that answers evaluations directly, without tasks.
 
-The driver calls the handlers over Dask's own connections (TLS included), at a fraction of a task's latency. Nothing
-here is precious: the plugin is set up on every worker that joins, and a shard loads whatever blocks it is asked for.
+Nothing here is precious: the plugin is set up on every worker that joins, and a shard loads whatever blocks it is asked
+for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from distributed import Worker
-from distributed.diagnostics.plugin import WorkerPlugin
-from distributed.protocol import to_serialize
 
-from jobs.errors import JobError
-from jobs.minimize.evaluate.request import OnNan, Request
+from jobs.cluster.plugin import CallPlugin, call
+from jobs.minimize.evaluate.messages import (
+    Answer,
+    RequestMessage,
+    answer_of,
+    lost_answer,
+    pack,
+    request_message,
+    request_of,
+    unpack,
+)
+from jobs.minimize.evaluate.request import OnNan
 from jobs.minimize.evaluate.shard import Shard
 from jobs.minimize.evaluate.tree import WorkerTask, addresses
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import TreeSum, Vector
-from jobs.usercode import UserCode, only_exceptions
+from jobs.usercode import UserCode
 
-Reply = dict[str, Any]
 LARGE_BYTES = 1 << 20
 """Sums of more bytes are added in a thread: on the event loop they would hold up messages and heartbeats."""
 
 
-class ShardPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
-    """Holds one objective's shard in this worker, and answers `evaluate` and `prepare` under the objective's key."""
+class ShardPlugin(CallPlugin):
+    """Holds one objective's shard in this worker; its calls are `prepare` and `evaluate`."""
+
+    purpose = "answer evaluations"
 
     def __init__(self, key: str, source: UserCode, expected: Expected, on_nan: OnNan) -> None:
-        self.name = self.key = key
+        super().__init__(key)
         self._source, self._expected, self._on_nan = source, expected, on_nan
 
     def setup(self, worker: Worker) -> None:
-        """Called by Dask on the worker's event loop: only names the handlers, loads nothing."""
-        self._worker = worker
+        """Called by Dask on the worker's event loop: imports and loads nothing of the user's."""
         self._shard = Shard(self._source, self._expected, worker.state.nthreads, self._on_nan, worker.address)
-        worker.handlers[f"{self.key}-evaluate"] = self.evaluate
-        worker.handlers[f"{self.key}-prepare"] = self.prepare
+        super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes or the worker ends."""
-        for call in ("evaluate", "prepare"):
-            worker.handlers.pop(f"{self.key}-{call}", None)
+        super().teardown(worker)
         self._shard.close()
 
-    async def prepare(self) -> Reply:
-        """Make the problem on this worker; the reply has `error` if that failed."""
-        try:
-            await asyncio.to_thread(only_exceptions, self._shard.prepare)
-        except JobError as error:
-            return {"error": pickle.dumps(error)}
-        return {}
+    async def prepare(self) -> None:
+        """Make the problem on this worker.
 
-    async def evaluate(self, request: dict[str, Any], task: bytes) -> Reply:
-        """Sum a request over this worker's task, add its children's sums, and reply with the maximal nodes.
+        Raises:
+            InputError, UserCodeError: it cannot be made here, or is another one than the driver's.
+        """
+        await self._in_thread(self._shard.prepare)
+
+    async def evaluate(self, *, request: RequestMessage, task: bytes) -> Answer:
+        """Sum a request over this worker's task, add its children's sums, and answer with the maximal nodes.
 
         Children whose worker is lost are left out: the driver sees which blocks the nodes do not cover.
+
+        Raises:
+            UserCodeError, DataError: what a block raised, here or on a child.
         """
-        mine: WorkerTask = pickle.loads(task)  # noqa: S301  from the driver; whoever reaches a Dask port runs code anyway
+        mine = unpack(task)
+        # Before this worker's own sum: theirs go on meanwhile.
         children = [asyncio.ensure_future(self._forward(request, child)) for child in mine.children]
         try:
-            began = time.perf_counter()
-            loaded = self._shard.load_seconds
-            total = await asyncio.to_thread(
-                only_exceptions, self._shard.sum, Request(**request), mine.keep, mine.compute
-            )
-        except JobError as error:
+            began, loaded = time.perf_counter(), self._shard.load_seconds
+            total = await self._in_thread(self._shard.sum, request_of(request), mine.keep, mine.compute)
+            load = self._shard.load_seconds - loaded
+            return await _merged(total, time.perf_counter() - began - load, load, children)
+        finally:
             for child in children:
-                child.cancel()
-            return {"error": pickle.dumps(error)}
-        loading = self._shard.load_seconds - loaded
-        reply = {"compute": time.perf_counter() - began - loading, "load": loading, "lost": []}
-        return await self._merge(total, reply, children)
+                child.cancel()  # where one raises, nobody needs the others; those that are done do not mind
+            await asyncio.gather(*children, return_exceptions=True)  # or asyncio would log errors that nobody took
 
-    async def _forward(self, request: dict[str, Any], child: WorkerTask) -> Reply:
+    async def _forward(self, request: RequestMessage, child: WorkerTask) -> Answer:
+        message = request_message(request["kind"], request["thetas"], request["direction"])
         try:
-            return await call(self._worker.rpc, self.key, request, child)
+            return await evaluate(self.worker.rpc, self.key, message, child)
         except OSError:
-            return {"nodes": [], "compute": 0.0, "load": 0.0, "lost": sorted(addresses(child))}
-
-    async def _merge(self, total: TreeSum, reply: Reply, children: Sequence[asyncio.Future[Reply]]) -> Reply:
-        for child in asyncio.as_completed(children):
-            theirs = await child
-            if "error" in theirs:
-                return theirs
-            await merge(total, theirs)
-            reply["lost"] += theirs["lost"]
-            for seconds in ("compute", "load"):
-                reply[seconds] = max(reply[seconds], theirs[seconds])
-        nodes = total.nodes()
-        return {**reply, "nodes": [node[:2] for node in nodes], "vectors": [to_serialize(node[2]) for node in nodes]}
+            return lost_answer(sorted(addresses(child)))
 
 
-def has_plugin(key: str, dask_worker: Worker) -> bool:
-    """Return whether the plugin is set up; run on a worker by `Client.run`."""
-    return f"{key}-evaluate" in dask_worker.handlers
+async def _merged(total: TreeSum, compute: float, load: float, children: Sequence[asyncio.Future[Answer]]) -> Answer:
+    """Return a worker's sum with those of its children, added in the order in which they come."""
+    lost: list[str] = []
+    for child in asyncio.as_completed(children):
+        theirs = await child
+        # Any order gives the same bits: a TreeSum adds siblings of one fixed tree only.
+        await merge(total, theirs)
+        lost += theirs["lost"]
+        compute, load = max(compute, theirs["compute"]), max(load, theirs["load"])
+    return answer_of(total, compute, load, lost)
 
 
-async def merge(total: TreeSum, reply: Reply) -> int:
-    """Add the nodes of a reply to a sum, large ones beside the event loop; return their bytes."""
-    vectors = reply.get("vectors", ())
-    nbytes = int(sum(vector.nbytes for vector in vectors))
+async def merge(total: TreeSum, answer: Answer) -> int:
+    """Add the nodes of an answer to a sum, large ones beside the event loop; return their bytes."""
+    nbytes = int(sum(vector.nbytes for vector in answer["vectors"]))
     if nbytes > LARGE_BYTES:
-        await asyncio.to_thread(_add, total, reply["nodes"], vectors)
+        await asyncio.to_thread(_add, total, answer["nodes"], answer["vectors"])
     else:
-        _add(total, reply["nodes"], vectors)
+        _add(total, answer["nodes"], answer["vectors"])
     return nbytes
 
 
@@ -119,28 +118,17 @@ def _add(total: TreeSum, nodes: Sequence[tuple[int, int]], vectors: Sequence[Vec
         total.add(level, index, vector)
 
 
-async def call(pool: Any, key: str, request: dict[str, Any], task: WorkerTask) -> Reply:
-    """Ask the worker at `task.address` for its task of a sum over a Dask connection pool.
+async def evaluate(pool: Any, key: str, request: RequestMessage, task: WorkerTask) -> Answer:
+    """Call the worker at `task.address` for its task of a sum.
+
+    Args:
+        pool: Dask's connections, a client's or a worker's `rpc`.
+        key: the plugin's.
+        request: what is summed.
+        task: over which blocks.
 
     Raises:
+        JobError: what a block raised.
         OSError: the worker is gone, or going.
     """
-    message = {name: to_serialize(value) if isinstance(value, np.ndarray) else value for name, value in request.items()}
-    return await ask(pool, f"{key}-evaluate", task.address, request=message, task=pickle.dumps(task))
-
-
-async def ask(pool: Any, name: str, address: str, **message: Any) -> Reply:
-    """Call a handler of the plugin on the worker at `address`.
-
-    Raises:
-        OSError: the worker is gone, or going: a closing one has no plugin any more (Dask answers None), or no threads.
-    """
-    try:
-        reply: Reply | None = await getattr(pool(address), name)(**message)
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"worker {address} failed: {error!r}") from error
-    if reply is None:
-        raise OSError(f"worker {address} is closing")
-    return reply
+    return await call(pool, key, task.address, ShardPlugin.evaluate, request=request, task=pack(task))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 
 from jobs.errors import ClusterError, InputError, UserCodeError
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import PendingTrial, StudyRecorder
-from jobs.tune.search.executor import Event, Pool
+from jobs.tune.search.executor import Pool
 from jobs.tune.search.placement import Slots, Worker
 from jobs.tune.search.running import RunningTrial, Watcher, overtime, stop_late
 from jobs.tune.search.stopping import Limits, Rules
+from jobs.tune.trials.messages import (
+    EndEvent,
+    Event,
+    FutureEvent,
+    ReportEvent,
+    StartEvent,
+)
 
 POLL_SECONDS = 0.25
 """How often it looks for a signal or a time that is over while nothing else happens."""
@@ -58,17 +64,8 @@ class Search:
         self._suspects = {ticket.number for ticket in self._waiting if ticket.losses}
         self._failures, self._faults, self._pause, self._warned = 0, 0, 0.0, False
         self._idle: set[str] = set()  # workers that were paused without a trial when they were last looked at
-        self._began = self._peopled = time.monotonic()
+        self._began = time.monotonic()
         self._before = recorder.seconds
-        self._handlers: dict[str, Callable[[Event], None]] = {
-            "start": self._on_start,
-            "report": self._on_report,
-            "end": self._on_end,
-            "future": self._on_future,
-            "leaving": self._on_leaving,
-            "gone": self._on_gone,
-            "ready": self._on_ready,
-        }
 
     @property
     def seconds(self) -> float:
@@ -91,18 +88,18 @@ class Search:
         """
         try:
             while (why := self._rules.ended(self._recorder, self.seconds)) is None:
-                self._look()
+                self._refresh_workers()
                 self._fill()
                 self._watcher.on_change(self._going.values())
                 if event := self._pool.get(POLL_SECONDS):
-                    self._handlers[event["kind"]](event)
+                    self._on_event(event)
                 stop_late(self._going, self._pool, self._limits.trial_seconds)
             self._watcher.on_change(self._going.values())
             return why
         finally:
             self._pool.close()
 
-    def _look(self) -> None:
+    def _refresh_workers(self) -> None:
         """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is.
 
         A worker whose end a living scheduler has not told went with the last one: no trial is to blame for that.
@@ -111,22 +108,20 @@ class Search:
         for address in [] if workers is None else self._slots.update(workers):
             self._lose(address, blame=False)
         if workers is not None:
-            self._relieve()
-        if self._slots.total:
-            self._peopled = time.monotonic()
-        elif self._slots.workers:
-            raise InputError(self._slots.too_small())
-        elif time.monotonic() - self._peopled > self._limits.no_workers:
-            raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
+            self._drain_paused()
+        if not self._slots.total:
+            if self._slots.workers:
+                raise InputError(self._slots.too_small())
+            self._pool.check_workers()
 
-    def _relieve(self) -> None:
+    def _drain_paused(self) -> None:
         """Take trials that have not begun from paused workers; restart one that is paused though nothing runs there."""
         idle = set()
         for address in [address for address, worker in self._slots.workers.items() if worker.paused]:
-            there = {go: going for go, going in self._going.items() if going.address == address}
-            for go in [go for go, going in there.items() if going.started is None]:
-                self._waiting.appendleft(self._release(go).ticket)
-                del there[go]
+            there = {one: going for one, going in self._going.items() if going.address == address}
+            for one in [one for one, going in there.items() if going.started is None]:
+                self._waiting.appendleft(self._release(one).ticket)
+                del there[one]
             if not there:
                 idle.add(address)
         for address in idle & self._idle:
@@ -151,56 +146,74 @@ class Search:
 
     def _launch(self, ticket: PendingTrial, address: str) -> None:
         self._tries[ticket.number] = self._tries.get(ticket.number, 0) + 1
-        go = f"{self._attempt}-{ticket.number}-{self._tries[ticket.number]}"
+        execution_id = f"{self._attempt}-{ticket.number}-{self._tries[ticket.number]}"
         self._slots.take(address, ticket.number)
-        self._going[go] = RunningTrial(ticket, address, time.monotonic())
-        self._pool.launch(ticket.number, go, ticket.params, address)
+        self._going[execution_id] = RunningTrial(ticket, address, time.monotonic())
+        self._pool.launch(ticket.number, execution_id, ticket.params, address)
 
-    def _on_start(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
+        if event["kind"] == "start":
+            self._on_start(event)
+        elif event["kind"] == "report":
+            self._on_report(event)
+        elif event["kind"] == "end":
+            self._on_end(event)
+        elif event["kind"] == "future":
+            self._on_future(event)
+        elif event["kind"] == "leaving":
+            self._leaving.add(event["worker"])  # because of a trial that an earlier attempt has left there
+        elif event["kind"] == "gone":
+            self._lose(event["worker"], blame=not event["expected"])
+        else:
+            self._pool.ready(event["worker"])
+            self._slots.add(event["worker"], Worker(event["threads"], event["gpus"]))
+
+    def _on_start(self, event: StartEvent) -> None:
         if going := self._known(event):
             going.started = time.monotonic()
 
-    def _on_report(self, event: Event) -> None:
+    def _on_report(self, event: ReportEvent) -> None:
         """Record a report and answer it; a trial that is stopped has ended, though its function has yet to hear it."""
         if (going := self._known(event)) is None or going.over:
             return
         stop = self._recorder.report(event["number"], event["step"], event["value"])
         if stop or event["waits"]:
-            self._pool.answer(going.address, event["go"], event["step"], "pruned" if stop else None)
+            self._pool.answer(going.address, event["execution_id"], event["step"], "pruned" if stop else None)
         if stop:
             going.over = True
             self._end(going, Outcome("pruned", seconds=going.seconds))
 
-    def _known(self, event: Event) -> RunningTrial | None:
+    def _known(self, event: StartEvent | ReportEvent) -> RunningTrial | None:
         """Return a try that this attempt waits for; one that it has given up is told to end."""
-        going = self._going.get(event["go"])
+        going = self._going.get(event["execution_id"])
         if going is None:
-            self._pool.answer(event["worker"], event["go"], event.get("step", 0), "abandoned")
+            step = event["step"] if event["kind"] == "report" else 0
+            self._pool.answer(event["worker"], event["execution_id"], step, "abandoned")
         return going
 
-    def _on_end(self, event: Event) -> None:
-        if event["go"] not in self._going:
+    def _on_end(self, event: EndEvent) -> None:
+        if event["execution_id"] not in self._going:
             return
         state, error = event["state"], event.get("error", "")
         if state == "broken":
-            raise InputError(f"worker {self._going[event['go']].address}: {error}", event.get("details", ""))
-        going = self._release(event["go"])
+            raise InputError(f"worker {self._going[event['execution_id']].address}: {error}", event.get("details", ""))
+        going = self._release(event["execution_id"])
         if going.over:
             return
-        if state in ("fault", "abandoned"):
-            self._fault(going.ticket, error or "its worker had to let it go")
+        if state == "fault" or state == "abandoned":  # noqa: PLR1714  `in` would not narrow the type
+            self._requeue_after_fault(going.ticket, error or "its worker had to let it go")
             return
         if state == "timeout" or going.late is not None:
             state, error = "failed", overtime(self._limits.trial_seconds)
         if state == "died":
-            self._again(going.ticket, alone=True, why=error)
+            self._requeue(going.ticket, alone=True, why=error)
             return
         values, metrics = tuple(event.get("values", ())), event.get("metrics", {})
         self._end(going, Outcome(state, values, metrics, error, event.get("details", ""), event["seconds"]))
 
-    def _release(self, go: str) -> RunningTrial:
-        going = self._going.pop(go)
-        self._pool.drop(go)
+    def _release(self, execution_id: str) -> RunningTrial:
+        going = self._going.pop(execution_id)
+        self._pool.drop(execution_id)
         self._slots.end(going.address, going.ticket.number)
         return going
 
@@ -232,21 +245,10 @@ class Search:
                 "say --pruner none",
             )
 
-    def _on_future(self, event: Event) -> None:
+    def _on_future(self, event: FutureEvent) -> None:
         """Try a trial again whose task ended without a word: cancelled, or without its plugin."""
-        if event["go"] in self._going and not (going := self._release(event["go"])).over:
-            self._fault(going.ticket, event["error"])
-
-    def _on_leaving(self, event: Event) -> None:
-        """Note that a worker ends itself, because of a trial that an earlier attempt has left there."""
-        self._leaving.add(event["worker"])
-
-    def _on_gone(self, event: Event) -> None:
-        self._lose(event["worker"], blame=not event["expected"])
-
-    def _on_ready(self, event: Event) -> None:
-        self._pool.ready(event["worker"])
-        self._slots.add(event["worker"], Worker(event["threads"], event["gpus"]))
+        if event["execution_id"] in self._going and not (going := self._release(event["execution_id"])).over:
+            self._requeue_after_fault(going.ticket, event["error"])
 
     def _lose(self, address: str, *, blame: bool) -> None:
         """Try the trials of a lost worker again; those who may have killed it where each is alone.
@@ -256,10 +258,10 @@ class Search:
         self._slots.lose(address)
         blame = blame and address not in self._leaving
         self._leaving.discard(address)
-        lost = {go: going for go, going in self._going.items() if going.address == address}
+        lost = {one: going for one, going in self._going.items() if going.address == address}
         suspected = blame and all(going.late is None for going in lost.values())  # else it was ended for one's time
-        for go, going in reversed(lost.items()):
-            self._release(go)
+        for execution_id, going in reversed(lost.items()):
+            self._release(execution_id)
             if going.over:
                 continue
             if going.late is not None:
@@ -267,9 +269,9 @@ class Search:
                 continue
             if suspected:
                 self._suspects.add(going.ticket.number)
-            self._again(going.ticket, alone=suspected and len(lost) == 1, why=f"worker {address} is gone")
+            self._requeue(going.ticket, alone=suspected and len(lost) == 1, why=f"worker {address} is gone")
 
-    def _fault(self, ticket: PendingTrial, why: str) -> None:
+    def _requeue_after_fault(self, ticket: PendingTrial, why: str) -> None:
         """Try a trial again that the cluster or the storage has lost, after a pause; no trial is to blame for that.
 
         Raises:
@@ -280,9 +282,9 @@ class Search:
             self._pause = time.monotonic() + min(0.25 * 2**self._faults, PAUSE_SECONDS)
         if self._faults > FAULTS:
             raise ClusterError(f"trials are lost again and again; the last, trial {ticket.number}: {why}")
-        self._again(ticket, alone=False, why=why)
+        self._requeue(ticket, alone=False, why=why)
 
-    def _again(self, ticket: PendingTrial, *, alone: bool, why: str) -> None:
+    def _requeue(self, ticket: PendingTrial, *, alone: bool, why: str) -> None:
         """Put a lost trial first in the queue; fail it if it was lost too often while it was alone."""
         if alone:
             ticket = replace(ticket, losses=ticket.losses + 1)

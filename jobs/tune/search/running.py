@@ -30,7 +30,7 @@ class Watcher(Protocol):
 
 @dataclass
 class RunningTrial:
-    """One try of a trial that runs now; the search owns it."""
+    """One execution of a trial that runs now; the search owns it."""
 
     ticket: PendingTrial
     address: str
@@ -50,10 +50,10 @@ def stop_late(going: Mapping[str, RunningTrial], pool: Pool, limit: float | None
     if limit is None:
         return
     now = time.monotonic()
-    for go, one in going.items():
+    for execution_id, one in going.items():
         if one.late is None and one.started is not None and now - one.started > limit:
             one.late = now
-            pool.answer(one.address, go, 0, "timeout")
+            pool.answer(one.address, execution_id, 0, "timeout")
         elif one.late is not None and now - one.late > GRACE_SECONDS:
             one.late = now
             pool.quit(one.address)

@@ -46,10 +46,8 @@ class Limits:
         trial_seconds: seconds of a trial, if limited.
         failures: failed trials that are not yet too many.
         losses: losses alone on a worker that make a trial failed.
-        no_workers: seconds without any worker.
     """
 
     trial_seconds: float | None
     failures: int
     losses: int
-    no_workers: float

@@ -1,4 +1,4 @@
-"""One try of a trial, wherever it runs: what it is, and how the user's function is called. No Dask in it."""
+"""One execution of a trial, wherever it runs: what it is, and how the user's function is called. No Dask in it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from jobs.errors import ClusterError, InputError
 from jobs.formatting import error_first_line
 from jobs.storage import open_storage
 from jobs.tune.trials.checkpoint import Checkpoint
+from jobs.tune.trials.messages import ExecutionEnd
 from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode
 
 KEPT = ("complete", "fault", "abandoned")
-"""Ends after which a trial's checkpoint stays in the run folder: another try may go on from it, or a person."""
+"""Ends after which a trial's checkpoint stays in the run folder: another execution may go on from it, or a person."""
 SHOWN = 300
 """Characters of an exception's text that are told."""
 DETAILS = 20_000
@@ -43,12 +44,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Task:
-    """One try of a trial.
+    """One execution of a trial.
 
     Attributes:
         settings: the study's.
         number: the trial's.
-        go: the try's name, unlike all others'.
+        execution_id: unlike all others.
         params: the trial's hyperparameters.
         worker: address of the worker.
         scratch: a folder there.
@@ -56,7 +57,7 @@ class Task:
 
     settings: Settings
     number: int
-    go: str
+    execution_id: str
     params: dict[str, Any]
     worker: str
     scratch: str
@@ -73,24 +74,24 @@ class Task:
             link=link,
             signal=signal,
             checkpoint=lambda: Checkpoint(
-                open_storage(settings.run), self.number, self.go, str(Path(self.scratch) / "trials")
+                open_storage(settings.run), self.number, self.execution_id, str(Path(self.scratch) / "trials")
             ),
         )
 
 
-def run(function: Function, task: Task, link: Link, signal: Signal) -> dict[str, Any]:
-    """Call the user's function, and say how that ended: state, and values and metrics, or error and details.
-
-    Beside those of an `Outcome`, states are: fault, of the storage; broken, what is wrong for all trials; timeout and
-    abandoned, as the driver said.
-    """
+def run(function: Function, task: Task, link: Link, signal: Signal) -> ExecutionEnd:
+    """Call the user's function, and return how that ended."""
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
     trial.close(keep=end["state"] in KEPT and signal.reason in (None, "abandoned"))
-    return {name: clean(value) if isinstance(value, str) else value for name, value in end.items()}
+    if "error" in end:
+        end["error"] = clean(end["error"])
+    if "details" in end:
+        end["details"] = clean(end["details"])
+    return end
 
 
-def _call(function: Function, trial: Trial, settings: Settings) -> dict[str, Any]:
+def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
         returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
         if trial.ended is None:

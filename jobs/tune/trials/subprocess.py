@@ -1,7 +1,7 @@
-"""`--isolate`: each try in a process of its own, a child of the worker's, so that all its memory comes back.
+"""`--isolate`: each execution in a process of its own, a child of the worker's, so that all its memory comes back.
 
 The child is `python -m jobs.tune.trials.subprocess FD`, where FD is its end of a pipe. The worker sends its Python
-path and the task, then the driver's answers; the child sends its words to the driver, the last of them how it ended.
+path and the task, then the driver's answers; the child sends its reports to the driver, and last how it ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection, Pipe
-from typing import Any
+from typing import Literal, TypeAlias, Unpack
 
 import cloudpickle
 
@@ -23,16 +23,20 @@ from jobs.errors import JobError
 from jobs.tune.trials import execution as tasks
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Task
+from jobs.tune.trials.messages import ExecutionEnd, Report, StopReason
 from jobs.tune.trials.trial import Link, Signal
 
 LOOK_SECONDS = 0.5
-"""How often the worker looks whether a trial that was told to end has done so."""
+"""How often the worker looks whether a trial that is to end has done so."""
 END_SECONDS = 3.0
 """How long such a trial may take to notice; its process is killed then, before the search ends the worker's."""
 
+_Message: TypeAlias = tuple[Literal["report"], Report] | tuple[Literal["end"], ExecutionEnd]
+"""What the child sends."""
 
-def run(task: Task, link: Link, signal: Signal) -> dict[str, Any]:
-    """Run a try in a child process, and say how it ended, as `task.run` does; or `died`, with its process."""
+
+def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
+    """Run an execution in a child process, and return how it ended; `died` if its process did without an answer."""
     ours, theirs = Pipe()
     with ours, theirs:
         command = [sys.executable, "-m", "jobs.tune.trials.subprocess", str(theirs.fileno())]
@@ -41,7 +45,7 @@ def run(task: Task, link: Link, signal: Signal) -> dict[str, Any]:
         try:
             ours.send(sys.path)
             ours.send_bytes(cloudpickle.dumps(task))
-            signal.follow(lambda step, reason: _tell(ours, step, reason))
+            signal.follow(lambda step, reason: _pass_on(ours, step, reason))
             return _listen(ours, link, signal)
         except (EOFError, OSError):
             return {"state": "died", "error": f"its process ended with {_how(child.wait())}"}
@@ -51,25 +55,25 @@ def run(task: Task, link: Link, signal: Signal) -> dict[str, Any]:
             child.wait()
 
 
-def _tell(pipe: Connection, step: int, reason: str | None) -> None:
+def _pass_on(pipe: Connection, step: int, reason: StopReason | None) -> None:
     try:
         pipe.send((step, reason))
     except OSError:
-        return  # it has ended, which the worker hears from the pipe as well
+        return  # it has ended, which the worker finds out from the pipe as well
 
 
-def _listen(pipe: Connection, link: Link, signal: Signal) -> dict[str, Any]:
-    """Pass the child's words on until it says how it ended, or has been told to end and does not."""
-    told: float | None = None
+def _listen(pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
+    """Pass the child's reports on until it sends how it ended, or is to end and does not."""
+    stopped: float | None = None
     while True:
         if pipe.poll(LOOK_SECONDS):
-            word: dict[str, Any] = pipe.recv()
-            if "state" in word:
-                return word
-            link.send(**word)
-        if told is None and signal.reason in ("timeout", "abandoned"):
-            told = time.monotonic()
-        if told is not None and time.monotonic() - told > END_SECONDS:
+            message: _Message = pipe.recv()
+            if message[0] == "end":
+                return message[1]
+            link.send(**message[1])
+        if stopped is None and signal.reason in ("timeout", "abandoned"):
+            stopped = time.monotonic()
+        if stopped is not None and signal.reason is not None and time.monotonic() - stopped > END_SECONDS:
             return {"state": signal.reason}
 
 
@@ -83,12 +87,15 @@ class _Link:
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._lock = pipe, threading.Lock()
 
-    def send(self, **word: Any) -> None:
-        with self._lock:
-            self._pipe.send(word)
+    def send(self, **report: Unpack[Report]) -> None:
+        self.put(("report", report))
+
+    def put(self, message: _Message) -> None:
+        with self._lock:  # the user's threads may report beside each other, and a message is several writes
+            self._pipe.send(message)
 
 
-def _hear(pipe: Connection, signal: Signal) -> None:
+def _take_answers(pipe: Connection, signal: Signal) -> None:
     """Take the driver's answers; end with the worker."""
     while True:
         try:
@@ -99,7 +106,7 @@ def _hear(pipe: Connection, signal: Signal) -> None:
 
 
 def main() -> None:
-    """Run the one try that the worker sends.
+    """Run the one execution that the worker sends.
 
     Nobody sends this process SIGINT, so a KeyboardInterrupt is one that the user's code has raised.
     """
@@ -108,14 +115,14 @@ def main() -> None:
     sys.path[:] = pipe.recv()
     task: Task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from the worker
     signal, link = Signal(), _Link(pipe)
-    threading.Thread(target=_hear, args=(pipe, signal), daemon=True).start()
+    threading.Thread(target=_take_answers, args=(pipe, signal), daemon=True).start()
     try:
-        end = tasks.run(checked(task.settings.source, task.settings.code), task, link, signal)
+        end: ExecutionEnd = tasks.run(checked(task.settings.source, task.settings.code), task, link, signal)
     except JobError as error:
         end = {"state": "broken", "error": tasks.clean(str(error)), "details": tasks.clean(error.details)}
     with contextlib.suppress(Exception):  # the user's code may have closed it
         sys.stdout.flush()
-    link.send(**end)
+    link.put(("end", end))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Unpack
 
 from jobs.tune.space.dimensions import Value
 from jobs.tune.trials.checkpoint import Checkpoint
+from jobs.tune.trials.messages import Report, StopReason
 from jobs.tune.trials.score import number
 
 WAIT_SHARE = 0.1
@@ -28,22 +29,22 @@ class Stop(Exception):
 
 
 class Link(Protocol):
-    """How a trial's messages reach the driver."""
+    """How a trial's reports reach the driver."""
 
-    def send(self, **message: Any) -> None:
-        """Send a message, from any thread."""
+    def send(self, **report: Unpack[Report]) -> None:
+        """Send a report, from any thread."""
 
 
 class Signal:
-    """The driver's words to one try of a trial; made on the worker, set on its event loop, waited for by the trial."""
+    """The driver's answers to one execution; made on the worker, set on its event loop, waited for by the trial."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._answered = -1
-        self._listener: Callable[[int, str | None], None] | None = None
-        self.reason: str | None = None
+        self._listener: Callable[[int, StopReason | None], None] | None = None
+        self.reason: StopReason | None = None
 
-    def answer(self, step: int, reason: str | None) -> None:
+    def answer(self, step: int, reason: StopReason | None) -> None:
         """Note that the driver has decided on a step; a reason is the decision to stop."""
         with self._changed:
             self._answered = max(self._answered, step)
@@ -52,7 +53,7 @@ class Signal:
             if self._listener:
                 self._listener(step, reason)
 
-    def follow(self, listener: Callable[[int, str | None], None] | None) -> None:
+    def follow(self, listener: Callable[[int, StopReason | None], None] | None) -> None:
         """Pass all answers on, those before this call as one; None ends that."""
         with self._changed:
             self._listener = listener
@@ -96,7 +97,7 @@ class Trial:
         self._checkpoint: Checkpoint | None = None
         self._reported = time.monotonic()
         self._step: int | None = None
-        self.ended: str | None = None
+        self.ended: StopReason | Literal["diverged"] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -156,7 +157,7 @@ class Trial:
         if self._signal.reason is not None:
             self._end(self._signal.reason)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: StopReason | Literal["diverged"]) -> None:
         self.ended = reason
         raise Stop(f"trial {self.number} is ended: {reason}")
 

@@ -1,8 +1,7 @@
-"""What runs inside a Dask worker: the task that runs one trial, and the plugin by which the driver speaks to it.
+"""What runs inside a Dask worker: the task that runs one trial, and the plugin by which the driver reaches it.
 
-Words to the driver are Dask events (`Worker.log_event`), pushed by the scheduler to the client. Words from the driver
-are calls of the plugin's handlers, on the worker's event loop: neither takes a task slot, and nobody asks again and
-again.
+Messages to the driver are Dask events (`Worker.log_event`), pushed by the scheduler to the client. Messages from the
+driver are calls of the plugin, on the worker's event loop: neither takes a task slot, and nobody asks again and again.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from distributed import Worker, get_worker
-from distributed.diagnostics.plugin import WorkerPlugin
 
+from jobs.cluster.plugin import CallPlugin
 from jobs.errors import ClusterError, JobError
 from jobs.tune.trials import subprocess as isolated
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Settings, Task, clean, run
+from jobs.tune.trials.messages import Event, ExecutionEnd, Report, StopReason
 from jobs.tune.trials.objective import Function
 from jobs.tune.trials.trial import Signal
 
@@ -35,74 +35,80 @@ LEFT = "dask_jobs_left"
 """Attribute of a Dask worker: signals of trials that were given up and still run there, whosever they are."""
 ANNOUNCE_SECONDS = 0.05
 """How often a worker looks whether such trials have ended."""
-WORD_SECONDS = 1.0
-"""How long a last word may take to leave this process."""
+LAST_MESSAGE_SECONDS = 1.0
+"""How long a last message may take to leave this process."""
 
 
-class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
-    """One study in one worker process: its function, made once, and a signal for each running try.
+class TrialPlugin(CallPlugin):
+    """One study in one worker process: its function, made once, and a signal for each running execution.
 
-    A try is told from all others by `go`, the driver's attempt and a count. All that the driver's event loop and the
-    trials' threads share is a `Signal`.
+    An execution is told from all others by its id, the driver's attempt and a count. All that the worker's event loop
+    and the trials' threads share is a `Signal`.
     """
 
+    purpose = "run trials"
+
     def __init__(self, study: str, key: str, settings: Settings) -> None:
-        self.name = self.key = key
+        super().__init__(key)
         self.study, self.settings = study, settings
 
     def setup(self, worker: Worker) -> None:
-        """Called by Dask on the worker's event loop: only names the handlers, imports nothing of the user's."""
-        self.worker = worker
+        """Called by Dask on the worker's event loop: imports nothing of the user's."""
+        # All that a trial's thread needs before `worker` is there: from then on `run_trial` takes this plugin.
         self._signals: dict[str, Signal] = {}
+        # Kept by the worker, not by a plugin: whoever comes next has to wait for what any study has left here.
         self._left: set[Signal] = worker.__dict__.setdefault(LEFT, set())
-        self._closed = False
+        self.closed = False
         self._lock = threading.Lock()
         self._function: Function | None = None
+        super().setup(worker)
         for other in worker.plugins.values():
             if isinstance(other, TrialPlugin) and other.study == self.study and other is not self:
                 other.give_up()  # an earlier attempt's, whose driver does not know yet
-        worker.handlers[f"{self.key}-answer"] = self.answer
-        worker.handlers[f"{self.key}-quit"] = self.quit
         logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
         self._announce()
 
     def _announce(self) -> None:
-        """Say that this worker takes trials, once those that an earlier attempt or study has left here have ended."""
-        if self._closed:
+        """Send that this worker takes trials, once those that an earlier attempt or study has left here have ended."""
+        if self.closed:
             return
         if self._left:
             self.worker.loop.call_later(ANNOUNCE_SECONDS, self._announce)
             return
         state = self.worker.state
-        size = {"threads": state.nthreads, "gpus": float(state.total_resources.get("GPU", 0.0))}
-        self.worker.log_event(self.key, {"kind": "ready", "worker": self.worker.address, **size})
+        gpus = float(state.total_resources.get("GPU", 0.0))
+        self.send({"kind": "ready", "worker": self.worker.address, "threads": state.nthreads, "gpus": gpus})
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes: its study has ended, or its driver is gone."""
-        for call in ("answer", "quit"):
-            worker.handlers.pop(f"{self.key}-{call}", None)
+        super().teardown(worker)
         self.give_up()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the plugin is set up and takes trials."""
+        return hasattr(self, "worker") and not self.closed
 
     def give_up(self) -> None:
         """End the trials that still run.
 
         One that does not notice, since it never reports, would keep its thread from those that come after it.
         """
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for signal in list(self._signals.values()):
             self._left.add(signal)
             signal.answer(0, "abandoned")
         self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
 
     def _leave(self) -> None:
-        """End this process if a trial that was given up still runs, after a word to those who will miss it."""
+        """End this process if a trial that was given up still runs, after a message to those who will miss it."""
         if self._signals:
             for plugin in self.worker.plugins.values():
                 if isinstance(plugin, TrialPlugin):
-                    self.worker.log_event(plugin.key, {"kind": "leaving", "worker": self.worker.address})
-            self.worker.loop.call_later(WORD_SECONDS, self._end_process)
+                    plugin.send({"kind": "leaving", "worker": self.worker.address})
+            self.worker.loop.call_later(LAST_MESSAGE_SECONDS, self._end_process)
 
     def _end_process(self) -> None:
         """End this process: a release's worker replaces itself, a nanny or whoever else started it starts another."""
@@ -110,9 +116,9 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             replace()
         os._exit(KILLED)
 
-    async def answer(self, go: str, step: int, reason: str | None) -> None:
-        """Take the driver's decision about a step of one try; there may be no such try any more."""
-        if signal := self._signals.get(go):
+    async def answer(self, *, execution_id: str, step: int, reason: StopReason | None) -> None:
+        """Take the driver's decision about a step of one execution; it may have ended meanwhile."""
+        if signal := self._signals.get(execution_id):
             signal.answer(step, reason)
 
     async def quit(self) -> None:
@@ -120,7 +126,7 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
         self._end_process()
 
     def function(self) -> Function:
-        """Return the user's function, made by the first trial that needs it.
+        """Return the user's function, made by the first trial that needs it, in its thread.
 
         Raises:
             InputError: it cannot be imported here.
@@ -129,27 +135,42 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
             self._function = self._function or checked(self.settings.source, self.settings.code)
             return self._function
 
-    def send(self, go: str, **message: Any) -> None:
-        """Send a message about a try to the driver, from any thread."""
-        self.worker.log_event(self.key, {"go": go, "worker": self.worker.address, **message})
+    def send(self, event: Event) -> None:
+        """Send an event to the driver, from any thread."""
+        self.worker.log_event(self.key, event)
 
-    def run(self, number: int, go: str, params: dict[str, Any]) -> None:
-        """Run one try of a trial, and tell the driver when it starts and how it ends."""
-        if self._closed:
+    def send_report(self, number: int, execution_id: str, report: Report) -> None:
+        """Send a report of an execution to the driver, from any thread."""
+        self.send({**report, "execution_id": execution_id, "worker": self.worker.address, "number": number})
+
+    def run(self, number: int, execution_id: str, params: dict[str, Any]) -> None:
+        """Run one execution of a trial, and send the driver when it starts and how it ends."""
+        if self.closed:
             raise ClusterError(f"worker {self.worker.address} has given this study up")
-        signal = self._signals[go] = Signal()
+        signal = self._signals[execution_id] = Signal()
+        worker = self.worker.address
         try:
-            self.send(go, kind="start", number=number)
+            self.send({"kind": "start", "execution_id": execution_id, "worker": worker, "number": number})
             began = time.monotonic()
-            end = self._try(number, go, params, signal)
-            self.send(go, kind="end", number=number, seconds=time.monotonic() - began, **end)
+            end = self._execute(number, execution_id, params, signal)
+            seconds = time.monotonic() - began
+            self.send(
+                {
+                    **end,
+                    "kind": "end",
+                    "execution_id": execution_id,
+                    "worker": worker,
+                    "number": number,
+                    "seconds": seconds,
+                }
+            )
         finally:
-            del self._signals[go]
+            del self._signals[execution_id]
             self._left.discard(signal)
 
-    def _try(self, number: int, go: str, params: dict[str, Any], signal: Signal) -> dict[str, Any]:
-        task = Task(self.settings, number, go, params, self.worker.address, self._scratch())
-        link = _Link(self, go, number)
+    def _execute(self, number: int, execution_id: str, params: dict[str, Any], signal: Signal) -> ExecutionEnd:
+        task = Task(self.settings, number, execution_id, params, self.worker.address, self._scratch())
+        link = _Link(self, execution_id, number)
         if self.settings.isolate:
             return isolated.run(task, link, signal)
         try:
@@ -165,11 +186,11 @@ class TrialPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped
 @dataclass(frozen=True)
 class _Link:
     plugin: TrialPlugin
-    go: str
+    execution_id: str
     number: int
 
-    def send(self, **message: Any) -> None:
-        self.plugin.send(self.go, number=self.number, **message)
+    def send(self, **report: Unpack[Report]) -> None:
+        self.plugin.send_report(self.number, self.execution_id, report)
 
 
 def _quiet(record: logging.LogRecord) -> bool:
@@ -177,16 +198,23 @@ def _quiet(record: logging.LogRecord) -> bool:
     return "execute('tune-" not in record.getMessage()
 
 
-def run_trial(key: str, number: int, go: str, params: dict[str, Any]) -> None:
-    """Run one try of a trial; the Dask task.
+def run_trial(key: str, number: int, execution_id: str, params: dict[str, Any]) -> None:
+    """Run one execution of a trial; the Dask task.
 
     Raises:
         ClusterError: this worker has no plugin for the study.
     """
     worker = get_worker()
     deadline = time.monotonic() + PLUGIN_SECONDS
-    while (plugin := worker.plugins.get(key)) is None:
+    while (plugin := _plugin(worker, key)) is None:
         if time.monotonic() > deadline:
             raise ClusterError(f"worker {worker.address} has no plugin of this study")
         time.sleep(0.01)
-    plugin.run(number, go, params)
+    plugin.run(number, execution_id, params)
+
+
+def _plugin(worker: Worker, key: str) -> TrialPlugin | None:
+    """Return the study's plugin; by its key, since each registration has a name of its own, see `Membership.name`."""
+    # A copy: this is a trial's thread, and the event loop may add a plugin at any time.
+    plugins = [plugin for plugin in list(worker.plugins.values()) if isinstance(plugin, TrialPlugin)]
+    return next((plugin for plugin in plugins if plugin.key == key and plugin.is_open), None)

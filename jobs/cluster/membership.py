@@ -1,0 +1,236 @@
+"""Which workers take part: those that the scheduler lists, that have the plugin, and that answered their last call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, fire_and_forget
+
+from jobs.cluster.client_loss import Registration
+from jobs.cluster.plugin import CallPlugin, is_set_up
+from jobs.errors import ClusterError
+
+REFRESH_SECONDS = 1.0
+"""How old the list of workers may be before the scheduler is asked again."""
+COOLDOWN_SECONDS = 2.0
+"""How long a worker that failed a call is left out although the scheduler still lists it."""
+KEEPALIVE_SECONDS = 10.0
+"""How often an empty task shows the scheduler that it is in use: its idle-timeout counts tasks, not calls."""
+PLUGIN_SECONDS = 30.0
+"""How long a new worker may take to set the plugin up."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker as the scheduler lists it.
+
+    Attributes:
+        threads: compute threads.
+        gpus: GPUs that it declares, Dask's resource `GPU`.
+        status: Dask's: init, running, paused (no new tasks, since memory is short), closing, ...
+        age: seconds since it was first listed.
+    """
+
+    threads: int
+    gpus: float
+    status: str
+    age: float
+
+
+class Membership:
+    """The workers of a cluster as one driver sees them, and its plugin on each, now and later.
+
+    All coroutines, `fail` and `remove` run on the client's event loop; all else may be used in any thread. The plugin
+    is registered anew with a scheduler that does not know it: one that was restarted, or one that took this client for
+    gone while its connection was broken, and cleaned up (see `client_loss`).
+
+    Args:
+        client: the client.
+        plugin: the driver's.
+        timeout: seconds without any worker that are too many.
+        refresh_seconds: how old the list may be.
+        prepare: called with the address of each new worker that has the plugin; it takes part when that has returned.
+        keepalive: whether the scheduler needs to be shown that it is in use, since no tasks do.
+        on_register: called on the client's event loop before each registration.
+
+    Attributes:
+        generation: grows with each change of who takes part, or with how many threads or GPUs: whoever has divided work
+            among the members, or connected them to each other, does so anew when it has grown.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        plugin: CallPlugin,
+        timeout: float,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
+        prepare: Callable[[str], Coroutine[Any, Any, object]] | None = None,
+        keepalive: bool = False,
+        on_register: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client, self._timeout = client, timeout
+        self._refresh_seconds, self._prepare, self._on_register = refresh_seconds, prepare, on_register
+        self._keepalive = 0.0 if keepalive else float("inf")  # when the next empty task is due
+        self._registration = Registration(client, plugin)
+        self._current: dict[str, Member] = {}
+        self._failed: dict[str, float] = {}
+        self._listed: dict[str, float] = {}  # since when
+        self._refreshed = float("-inf")
+        self._absent_since = time.monotonic()
+        self.generation = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to refresh: the list is old, a member has failed, or the client has connected again."""
+        return self._registration.due or time.monotonic() - self._refreshed > self._refresh_seconds
+
+    async def current(self) -> Mapping[str, Member]:
+        """Return address -> member of those that take part, waiting for the first if there is none.
+
+        Raises:
+            ClusterError: no worker in time, or the scheduler is gone.
+            JobError: what `prepare` raised.
+        """
+        began = time.monotonic()
+        while not self._current or self.due:
+            await self.refresh()
+            if self._current:
+                break
+            self.check(began)
+            await asyncio.sleep(0.1)
+        return self._current
+
+    async def refresh(self) -> Mapping[str, Member]:
+        """Ask the scheduler, admit new workers, and return who takes part now.
+
+        Raises:
+            ClusterError: the scheduler is gone, or a new worker did not set its plugin up.
+            InputError: a worker cannot take the plugin.
+            JobError: what `prepare` raised.
+        """
+        listed = await self.listed()
+        new = [address for address in listed if address not in self._current]
+        admitted = await asyncio.gather(*(self._admit(address, listed[address]) for address in new))
+        ready = self._current.keys() | {address for address, ok in zip(new, admitted, strict=True) if ok}
+        self._set({address: member for address, member in listed.items() if address in ready})
+        self._refreshed = time.monotonic()
+        return self._current
+
+    async def listed(self) -> dict[str, Member]:
+        """Return address -> member of all workers that the scheduler lists and that did not just fail.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+            InputError: a worker cannot take the plugin.
+        """
+        try:
+            identity = await self._client.scheduler.identity(n_workers=-1)
+        except OSError as error:
+            raise ClusterError(f"the scheduler is gone: {error}") from error
+        # Where the connection is being made again, the scheduler would at once forget what it is given now.
+        if self._client.status == "running":
+            await self._register(identity["started"])
+        now = time.monotonic()
+        if now >= self._keepalive and identity["workers"]:
+            fire_and_forget(self._client.submit(bool, pure=False))
+            self._keepalive = now + KEEPALIVE_SECONDS
+        self._failed = {address: when for address, when in self._failed.items() if now - when < COOLDOWN_SECONDS}
+        self._listed = {address: self._listed.get(address, now) for address in identity["workers"]}
+        return {
+            address: Member(
+                worker["nthreads"],
+                float(worker["resources"].get("GPU", 0.0)),
+                worker["status"],
+                now - self._listed[address],
+            )
+            for address, worker in sorted(identity["workers"].items())
+            if address not in self._failed and worker["status"] in ("init", "running", "paused")
+        }
+
+    def fail(self, address: str) -> None:
+        """Leave out a member that did not answer for a while, and ask the scheduler the next time."""
+        self._failed[address] = time.monotonic()
+        self.remove(address)
+        self._refreshed = float("-inf")
+
+    def remove(self, address: str) -> None:
+        """Note that a worker is gone, as the scheduler says."""
+        self._listed.pop(address, None)
+        self._set({member: what for member, what in self._current.items() if member != address})
+
+    def check(self, since: float = float("-inf")) -> None:
+        """Check that there is a member, or there was one not long ago.
+
+        Args:
+            since: `time.monotonic()` when somebody began to wait for one; an absence that nobody noticed is not meant.
+
+        Raises:
+            ClusterError: there has been none for too long.
+        """
+        absent = time.monotonic() - max(since, self._absent_since)
+        if not self._current and absent > self._timeout:
+            raise ClusterError(f"no worker for {self._timeout:g} s (--workers-timeout)")
+
+    def reregister(self) -> None:
+        """Register the plugin once more at the next refresh: a worker has lost it."""
+        self._registration.lapse()
+
+    async def close(self) -> None:
+        """Take the plugin from the scheduler and all workers; a cluster that is gone already is not an error."""
+        await self._registration.close()
+
+    def _set(self, members: dict[str, Member]) -> None:
+        before = self._current
+        self._current = members
+        # A member that is paused for a moment, or goes on, is no change: it keeps what it has.
+        if {a: (m.threads, m.gpus) for a, m in before.items()} != {a: (m.threads, m.gpus) for a, m in members.items()}:
+            self.generation += 1
+        if before and not members:
+            self._absent_since = time.monotonic()
+
+    async def _register(self, started: float) -> None:
+        """Register the plugin with a scheduler that does not know it."""
+        if not self._registration.is_known(started):
+            self._listed = {}
+            self._set({})  # whoever is there now has nothing of ours, whatever its address says
+            self._on_register()
+            await self._registration.register()
+
+    async def _admit(self, address: str, member: Member) -> bool:
+        """Wait until a new worker has the plugin (Dask lists it a moment before) and is prepared; False if it left."""
+        if self._prepare is None:
+            return True
+        if member.status == "init":
+            return False  # the next time
+        try:
+            await self._wait_for_plugin(address)
+            await self._prepare(address)
+        except OSError:
+            self._failed[address] = time.monotonic()
+            return False
+        return True
+
+    async def _wait_for_plugin(self, address: str) -> None:
+        """Wait until a worker has set the plugin up.
+
+        Raises:
+            ClusterError: it does not.
+        """
+        deadline = time.monotonic() + PLUGIN_SECONDS
+        while (await self._is_set_up(address)).get(address) is not True:
+            if time.monotonic() > deadline:
+                raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
+            await asyncio.sleep(0.05)
+
+    async def _is_set_up(self, address: str) -> dict[str, Any]:
+        """Ask one worker whether it has the plugin; no answer from one that is gone."""
+        # Not by a call of the plugin's: Dask logs a call without a handler with a traceback, on each worker that joins.
+        answer: dict[str, Any] = await self._client.run(
+            is_set_up, self._registration.name, workers=[address], on_error="return"
+        )
+        return answer

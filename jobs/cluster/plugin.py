@@ -1,0 +1,152 @@
+"""A worker plugin whose public coroutines are calls: made over Dask's own connections, without tasks.
+
+TLS and addresses are Dask's, a call costs a fraction of a task's latency, and takes no task slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import pickle
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypedDict, TypeVar, cast
+
+from distributed import Worker
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from jobs import errors
+from jobs.errors import JobError
+from jobs.usercode import only_exceptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Reply(TypedDict, total=False):
+    """What a call is answered with: `value`, or `error`, a pickled JobError."""
+
+    value: Any
+    error: bytes
+
+
+class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
+    """Makes each public coroutine of a subclass a handler of the worker's, named `KEY-METHOD`; see `call`.
+
+    Such a coroutine takes keywords only. It runs on the worker's event loop, where heartbeats and all other messages
+    wait for it: the user's code, and what unpickles or imports it, goes through `in_thread`.
+
+    Args:
+        key: unlike the keys of all others on the cluster.
+
+    Attributes:
+        purpose: what a worker without the plugin cannot do, for error messages.
+        worker: the Dask worker, from `setup` on.
+    """
+
+    purpose: ClassVar[str] = "be called"
+    worker: Worker
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def setup(self, worker: Worker) -> None:
+        """Called by Dask on the worker's event loop, on each worker there is and on each that joins."""
+        self.worker = worker
+        calls = inspect.getmembers(type(self), inspect.iscoroutinefunction)
+        names = [name for name, _ in calls if not name.startswith("_")]
+        self._handlers = {f"{self.key}-{name}": _replies(getattr(self, name)) for name in names}
+        worker.handlers.update(self._handlers)
+
+    def teardown(self, worker: Worker) -> None:
+        """Called by Dask on the worker's event loop when the plugin goes or the worker ends."""
+        for name, handler in self._handlers.items():
+            # Not those of a plugin with the same key that came meanwhile: its driver lost its connection for a moment,
+            # and the scheduler's removal of this one may arrive after the registration of that one.
+            if worker.handlers.get(name) is handler:
+                del worker.handlers[name]
+        self._handlers = {}  # they refer to this plugin: the cycle would keep its data until the next collection
+
+    async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call what runs the user's code beside the event loop.
+
+        Raises:
+            UserCodeError: it raised what is not an `Exception`, such as SystemExit, which would end the event loop.
+        """
+        return cast(R, await asyncio.to_thread(only_exceptions, functools.partial(function, *args, **kwargs)))
+
+
+def _replies(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Reply]]:
+    """Return a handler that replies with a method's value, or with the JobError that it raised."""
+
+    @functools.wraps(method)  # Dask looks at a handler's signature and name
+    async def handler(**message: Any) -> Reply:
+        try:
+            return {"value": await method(**message)}
+        except JobError as error:
+            # As a value: Dask would log what a handler raises with its traceback as a fault of the worker's, and pickle
+            # it with that traceback.
+            return {"error": _packed(error)}
+
+    return handler
+
+
+def _packed(error: JobError) -> bytes:
+    """Return a JobError pickled as one of our own classes.
+
+    A subclass of the user's would be imported where it is unpickled: on an event loop, and in a process that may not
+    have the user's modules.
+    """
+    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return pickle.dumps(kind(str(error.args[0]) if error.args else "", getattr(error, "details", "")))
+
+
+async def call(
+    pool: Any,
+    key: str,
+    address: str,
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+    *_: P.args,
+    **message: P.kwargs,
+) -> R:
+    """Call a method of the plugin with the key on the worker at an address.
+
+    Args:
+        pool: Dask's connections, a client's or a worker's `rpc`.
+        key: the plugin's.
+        address: the worker's.
+        method: of the plugin's class, as `ShardPlugin.evaluate`, so that its arguments and value are checked by type.
+        message: its keyword arguments.
+
+    Raises:
+        JobError: what the method raised there.
+        OSError: the worker is gone, or going.
+    """
+    reply = await ask(pool, f"{key}-{method.__name__}", address, **message)
+    if "error" in reply:
+        raise pickle.loads(reply["error"])  # noqa: S301  of our own classes, see `_packed`
+    return cast(R, reply["value"])
+
+
+async def ask(pool: Any, name: str, address: str, **message: Any) -> Reply:
+    """Call a handler on the worker at an address.
+
+    Raises:
+        OSError: the worker is gone, or going: a closing one has no plugin any more (Dask answers None), or no threads.
+    """
+    try:
+        reply: Reply | None = await getattr(pool(address), name)(**message)
+    except OSError:
+        raise
+    # A worker in the middle of its end raises whatever its closed parts do (RuntimeError of a pool without threads,
+    # TypeError), which Dask raises here: no call of ours fails otherwise, since JobErrors are values.
+    except Exception as error:
+        raise OSError(f"worker {address} failed: {error!r}") from error
+    if reply is None:
+        raise OSError(f"worker {address} is closing")
+    return reply
+
+
+def is_set_up(name: str, dask_worker: Worker) -> bool:
+    """Return whether the plugin registered by a name is set up; run on a worker by `Client.run`."""
+    return getattr(dask_worker.plugins.get(name), "worker", None) is dask_worker

@@ -1,0 +1,102 @@
+"""What driver, workers and the child processes of `--isolate` send each other about executions of trials.
+
+Dask sends events by msgpack, so they are dicts; TypedDicts, so that mypy checks both ends.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypeAlias, TypedDict
+
+from jobs.tune.records.outcome import State
+
+StopReason: TypeAlias = Literal["pruned", "timeout", "abandoned"]
+"""Why the driver stops an execution; `abandoned`: it does not wait for it any more."""
+ExecutionState: TypeAlias = State | Literal["fault", "broken", "died", "timeout", "abandoned"]
+"""How an execution ends: as a trial does, or by what is not the trial's end.
+
+fault: the storage or the cluster failed; broken: something is wrong for all trials; died: its child process ended;
+timeout and abandoned: the driver has said so.
+"""
+
+
+class ExecutionEnd(TypedDict):
+    """How an execution has ended: with values and metrics if complete, an error and details if something failed."""
+
+    state: ExecutionState
+    values: NotRequired[list[float]]
+    metrics: NotRequired[dict[str, float]]
+    error: NotRequired[str]
+    details: NotRequired[str]
+
+
+class Report(TypedDict):
+    """A score of a trial that goes on; `waits` if it waits for the driver's answer."""
+
+    kind: Literal["report"]
+    step: int
+    value: float
+    waits: bool
+
+
+class StartEvent(TypedDict):
+    """An execution has begun."""
+
+    kind: Literal["start"]
+    execution_id: str
+    worker: str
+    number: int
+
+
+class ReportEvent(Report):
+    """A report, and whose."""
+
+    execution_id: str
+    worker: str
+    number: int
+
+
+class EndEvent(ExecutionEnd):
+    """An execution has ended after so many seconds."""
+
+    kind: Literal["end"]
+    execution_id: str
+    worker: str
+    number: int
+    seconds: float
+
+
+class ReadyEvent(TypedDict):
+    """A worker takes trials."""
+
+    kind: Literal["ready"]
+    worker: str
+    threads: int
+    gpus: float
+
+
+class LeavingEvent(TypedDict):
+    """A worker ends itself because of an execution that an earlier attempt has left there."""
+
+    kind: Literal["leaving"]
+    worker: str
+
+
+class GoneEvent(TypedDict):
+    """The scheduler has lost a worker; `expected` if it left in order."""
+
+    kind: Literal["gone"]
+    worker: str
+    expected: bool
+
+
+class FutureEvent(TypedDict):
+    """An execution's task has ended, which is news only if no `end` came before."""
+
+    kind: Literal["future"]
+    execution_id: str
+    number: int
+    error: str
+
+
+Event: TypeAlias = StartEvent | ReportEvent | EndEvent | ReadyEvent | LeavingEvent | GoneEvent | FutureEvent
+"""What a search hears, in the order in which the scheduler saw it; the last two are the driver's own."""

@@ -1,0 +1,188 @@
+"""Who takes part: workers that join, leave, fail and come back, and schedulers that have forgotten the driver."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from calls import Calls
+from distributed import Client, LocalCluster
+
+from jobs.cluster import membership
+from jobs.cluster.membership import Member, Membership
+from jobs.cluster.plugin import call
+from jobs.errors import ClusterError, InputError
+
+
+def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def _prepared(_: str) -> None:
+    await asyncio.sleep(0)
+
+
+class Driver:
+    """A driver with a membership that admits workers which have the plugin."""
+
+    def __init__(self, client: Client, **options: Any) -> None:
+        self.client = client
+        given = {"prepare": _prepared, "refresh_seconds": 0.0, "timeout": 30.0, **options}
+        self.membership = Membership(client, Calls("here"), **given)
+
+    def current(self) -> Mapping[str, Member]:
+        """Return who takes part."""
+        members: Mapping[str, Member] = self.client.sync(self.membership.current)
+        return members
+
+    def fail(self, address: str) -> None:
+        """Note on the event loop that a worker did not answer."""
+
+        async def fail() -> None:
+            self.membership.fail(address)
+
+        self.client.sync(fail)
+
+    def add(self, address: str) -> int:
+        """Call the plugin on a worker."""
+        result: int = self.client.sync(call, self.client.rpc, "here", address, Calls.add, a=1, b=2)
+        return result
+
+
+def test_generation_grows_with_each_change(cluster: LocalCluster, client: Client) -> None:
+    """It stays while nothing changes, and grows when a worker joins, and when one leaves."""
+    driver = Driver(client)
+    first = driver.current()
+    assert (len(first), {member.threads for member in first.values()}) == (2, {1})
+    assert all(driver.add(address) == 3 for address in first)
+    generation = driver.membership.generation
+    assert generation > 0
+    assert driver.current().keys() == first.keys()
+    assert driver.membership.generation == generation
+    cluster.scale(3)
+    _until(lambda: len(driver.current()) == 3)
+    assert all(driver.add(address) == 3 for address in driver.current())
+    assert driver.membership.generation > generation
+    generation = driver.membership.generation
+    cluster.scale(1)
+    _until(lambda: len(driver.current()) == 1)
+    assert driver.membership.generation > generation
+
+
+def test_a_worker_that_failed_is_left_out_for_a_while(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also though the scheduler lists it; it comes back when that time is over. Each is a change."""
+    monkeypatch.setattr(membership, "COOLDOWN_SECONDS", 1000.0)
+    driver = Driver(client, refresh_seconds=1000.0)
+    first, *rest = driver.current()
+    generation = driver.membership.generation
+    driver.fail(first)
+    assert driver.membership.generation == generation + 1
+    assert list(driver.current()) == rest
+    monkeypatch.setattr(membership, "COOLDOWN_SECONDS", 0.0)
+    driver.fail(rest[0])
+    assert driver.current().keys() == {first, *rest}
+    assert driver.membership.generation > generation + 2
+
+
+def test_a_paused_worker_stays_a_member(cluster: LocalCluster, client: Client) -> None:
+    """It keeps what it has, so nobody has to divide work anew; its status is known."""
+    driver = Driver(client)
+    driver.current()
+    generation = driver.membership.generation
+    worker = next(iter(cluster.workers.values()))
+    cluster.loop.add_callback(setattr, worker, "status", type(worker.status).paused)
+    _until(lambda: driver.current()[worker.address].status == "paused")
+    assert driver.membership.generation == generation
+    cluster.loop.add_callback(setattr, worker, "status", type(worker.status).running)
+
+
+def test_no_worker_for_too_long(cluster: LocalCluster, client: Client) -> None:
+    """Without any worker the wait ends in time; an absence that nobody waited through does not count."""
+    driver = Driver(client, timeout=0.5)
+    driver.current()
+    cluster.scale(0)
+    _until(lambda: not client.scheduler_info()["workers"])
+    text = r"no worker for 0.5 s \(--workers-timeout\)"
+    with pytest.raises(ClusterError, match=text):
+        driver.current()
+    with pytest.raises(ClusterError, match=text):
+        driver.membership.check()
+    driver.membership.check(since=time.monotonic())
+    cluster.scale(1)
+    _until(lambda: client.scheduler_info()["workers"])
+    assert len(driver.current()) == 1
+    driver.membership.check()
+
+
+def test_prepare_decides_who_is_admitted(client: Client) -> None:
+    """What it raises is raised; a worker that goes meanwhile is left out, the others take part."""
+    lost = min(client.scheduler_info()["workers"])
+
+    async def prepare(address: str) -> None:
+        if address == lost:
+            raise OSError("gone")
+
+    assert lost not in Driver(client, prepare=prepare).current()
+
+    async def refuse(address: str) -> None:
+        raise InputError("not here")
+
+    with pytest.raises(InputError, match="not here"):
+        Driver(client, prepare=refuse).current()
+
+
+def test_a_client_that_connects_again_registers_again(cluster: LocalCluster, client: Client) -> None:
+    """The scheduler took it for gone and its plugin from the workers; all are members anew, with the plugin."""
+    registered: list[str] = []
+    driver = Driver(client, refresh_seconds=1000.0, on_register=lambda: registered.append("x"))
+    before = driver.current().keys()
+    generation, connection = driver.membership.generation, client.scheduler_comm
+    client.loop.add_callback(connection.comm.abort)
+    _until(lambda: client.scheduler_comm is not connection and client.status == "running")
+    assert driver.current().keys() == before
+    assert driver.membership.generation > generation
+    assert len(registered) == 2
+    for address in before:
+        assert driver.add(address) == 3
+    _until(lambda: list(cluster.scheduler.worker_plugins) == [driver.membership._registration.name])
+
+
+@pytest.mark.parametrize("how", ["close", "client"])
+def test_a_driver_that_leaves_takes_all_along(how: str, cluster: LocalCluster) -> None:
+    """When it closes, and when its client is gone: no plugin stays on scheduler or workers."""
+    with Client(cluster) as client:
+        client.wait_for_workers(2)
+        driver = Driver(client)
+        driver.current()
+        names = {driver.membership._registration.name}
+        assert names == set(cluster.scheduler.worker_plugins)
+        assert names < cluster.scheduler.plugins.keys()
+        if how == "close":
+            client.sync(driver.membership.close)
+
+    def gone() -> bool:
+        there = [cluster.scheduler.worker_plugins, cluster.scheduler.plugins]
+        there += [worker.plugins for worker in cluster.workers.values()]
+        return not any(names & plugins.keys() for plugins in there)
+
+    _until(gone)
+
+
+class Unwelcome(Calls):
+    """A plugin that cannot be set up."""
+
+    def setup(self, worker: Any) -> None:
+        """Fail."""
+        raise ModuleNotFoundError("No module named 'jobs'")
+
+
+def test_a_worker_that_cannot_take_the_plugin(client: Client) -> None:
+    """It is an input error that says what the worker cannot do, and what may be missing there."""
+    with pytest.raises(InputError, match=r"worker .* cannot add \(No module named 'jobs'\); is dask-jobs installed"):
+        client.sync(Membership(client, Unwelcome("here"), 1.0).current)

@@ -1,0 +1,70 @@
+"""Calls of a worker plugin over Dask's own connections: values, errors as values, and workers that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from calls import Calls
+from distributed import Client, LocalCluster
+
+from jobs.cluster.plugin import call, is_set_up
+from jobs.errors import DataError, UserCodeError
+
+
+@pytest.fixture
+def address(client: Client) -> Iterator[str]:
+    """Yield the address of a worker that has the plugin."""
+    client.register_plugin(Calls("here"), name="here-1")
+    yield min(client.scheduler_info()["workers"])
+    client.unregister_worker_plugin("here-1")
+
+
+def test_a_call_returns_what_the_method_returns(client: Client, address: str) -> None:
+    """A value comes back, also from a method that returns nothing."""
+    assert client.sync(call, client.rpc, "here", address, Calls.add, a=2, b=3) == 5
+
+
+@pytest.mark.parametrize("mine", [False, True])
+def test_a_job_error_is_raised_where_the_call_was_made(mine: bool, client: Client, address: str) -> None:  # noqa: FBT001
+    """With both its texts, as a class of our own: a user's subclass would be imported by whoever unpickles it."""
+    with pytest.raises(DataError, match="row 7 is bad") as raised:
+        client.sync(call, client.rpc, "here", address, Calls.fail, mine=mine)
+    assert (type(raised.value), raised.value.details) == (DataError, "the details")
+
+
+def test_what_is_not_an_exception_does_not_end_the_event_loop(client: Client, address: str) -> None:
+    """SystemExit in a thread of the user's code is the user's error, and the worker goes on."""
+    with pytest.raises(UserCodeError, match="the user's code raised SystemExit: 0"):
+        client.sync(call, client.rpc, "here", address, Calls.leave)
+    assert client.sync(call, client.rpc, "here", address, Calls.add, a=1, b=1) == 2
+
+
+def test_a_worker_that_fails_or_lacks_the_plugin_is_gone(client: Client, address: str) -> None:
+    """What is no JobError, and no answer at all, count as a lost connection."""
+    with pytest.raises(OSError, match=f"worker {address} failed: ZeroDivisionError"):
+        client.sync(call, client.rpc, "here", address, Calls.break_down)
+    with pytest.raises(OSError, match=f"worker {address} is closing"):
+        client.sync(call, client.rpc, "elsewhere", address, Calls.add, a=1, b=1)
+
+
+def test_public_coroutines_are_the_calls(cluster: LocalCluster, client: Client, address: str) -> None:
+    """Each has a handler by the plugin's key, nothing else has; all go with the plugin."""
+    (worker,) = [worker for worker in cluster.workers.values() if worker.address == address]
+    assert {name for name in worker.handlers if name.startswith("here-")} == {
+        f"here-{name}" for name in ("add", "fail", "leave", "break_down")
+    }
+    client.unregister_worker_plugin("here-1")
+    assert not [name for name in worker.handlers if name.startswith("here-")]
+    client.register_plugin(Calls("here"), name="here-1")
+
+
+def test_a_removal_that_comes_late_leaves_the_next_registration_alone(client: Client, address: str) -> None:
+    """Two registrations under one key: when the first is removed after the second came, calls reach the second."""
+    client.register_plugin(Calls("here"), name="here-2")
+    client.unregister_worker_plugin("here-1")
+    assert client.sync(call, client.rpc, "here", address, Calls.add, a=1, b=2) == 3
+    assert client.run(is_set_up, "here-2", workers=[address]) == {address: True}
+    assert client.run(is_set_up, "here-1", workers=[address]) == {address: False}
+    client.register_plugin(Calls("there"), name="here-1")  # for the fixture to take away
+    client.unregister_worker_plugin("here-2")
