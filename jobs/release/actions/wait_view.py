@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from jobs.release.status import driver_log
-from jobs.release.status.driver_log import progress_of
+from jobs.release.status.driver_log import progress_of, steps_of
 from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
 
 OWN = ("driver",)
@@ -76,7 +76,7 @@ class Screen(Bar):
             text = metrics_text(shown)
             self._live.update(self._task, completed=progress.done, total=progress.total, metrics=text)
         elif fields["event"] == "done":
-            self._show_end(fields.get("iterations", fields.get("trials")))
+            self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":
