@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 from jobs import commands, registry
 from jobs.errors import InputError, JobError, Stopped, nearest, print_error
-from jobs.storage import open_storage
 
 USAGE = """usage: dask-jobs COMMAND [options]
 
@@ -90,6 +89,8 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
 
 
 def _report(arguments: Sequence[str]) -> int:
+    from jobs.storage import open_storage
+
     if not _is_run(arguments):
         text = "Writes RUN/report.html from what the run folder holds at this moment: what came out, and how."
         return _usage("report", text, arguments)

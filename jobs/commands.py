@@ -7,10 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jobs import registry
 from jobs.errors import InputError, UserCodeError
-from jobs.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from jobs.storage import Storage
 
 STREAMS_SECONDS = 0.1
 """A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
@@ -60,6 +63,7 @@ def show(url: str) -> int:
     """
     from jobs.runs.folder import read_run
     from jobs.runs.show import show_result, show_status
+    from jobs.storage import open_storage
 
     folder = read_run(open_storage(url))
     if folder.job not in registry.names():

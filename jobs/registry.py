@@ -13,7 +13,6 @@ from importlib.metadata import EntryPoint, entry_points
 
 from jobs.errors import InputError, nearest
 from jobs.job import Job
-from jobs.usercode import line
 
 GROUP = "dask_jobs"
 
@@ -76,6 +75,8 @@ def _load(name: str) -> Job:
     try:
         job = entry.load()
     except (Exception, SystemExit) as error:
+        from jobs.usercode import line
+
         raise InputError(f"{where}: {line(error)}") from error
     if not isinstance(job, Job):
         raise InputError(f"{where}: it is of type {type(job).__name__}, but must be a jobs.job.Job")

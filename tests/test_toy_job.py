@@ -81,7 +81,8 @@ def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
     assert ran.stdout.startswith("pi is about ")
     shown = dask_jobs("show", "run")
     assert (shown.returncode, shown.stdout) == (0, ran.stdout)
-    assert dask_jobs("report", "run").stdout == "run/report.html\n"
-    text = (tmp_path / "run/report.html").read_text()
+    page = tmp_path / "run/report.html"
+    assert dask_jobs("report", "run").stdout == f"{page}\n"
+    text = page.read_text()
     assert "<h2>Points within the circle</h2>" in text
     assert "dask-jobs pi --steps 2 --points 100 --workers 1 --run" in text

@@ -17,7 +17,6 @@ from rich.text import Text
 
 from jobs import registry
 from jobs.errors import InputError, JobError
-from jobs.job import Job
 from jobs.options import validated
 from jobs.release.plan.capacity import PodRequest, Resources, free_nodes, place, quantity
 from jobs.release.plan.values import Values
@@ -77,12 +76,12 @@ def show_plan(options: argparse.Namespace) -> None:
     Raises:
         InputError: there is no such job, or a value is wrong.
     """
-    job = registry.find(options.job)
+    registry.find(options.job)
     values = values_given(options.values, options.set, options.set_file)
     plan = plan_of(values)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((options.job, "bold"), f": {headline(plan)}"))
-    rows = [*resource_rows(values, plan), *job_rows(job, values, plan), ("cluster", _room(options, plan))]
+    rows = [*resource_rows(values, plan), *job_rows(options.job, values, plan), ("cluster", _room(options, plan))]
     for name, text in rows:
         console.print(Text.assemble((f"{name:<12}", "dim"), text))
 
@@ -125,12 +124,13 @@ def _folder(values: Values) -> str:
     return "scratch space, lost with the driver's pod (run.s3 or run.claim keep it)"
 
 
-def job_rows(job: Job, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
+def job_rows(name: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what the job will do with that, as (name, text), as far as it is known here.
 
     Raises:
         InputError: an option in `job` is wrong.
     """
+    job = registry.find(name)
     gpus = float(plan.workers.each.get(plan.gpu, 0))
     with _code(values) as folder:
         given = {name: folder + value[5:] if _is_code(value) else value for name, value in values.job.items()}
