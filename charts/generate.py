@@ -2,21 +2,24 @@
 
     python charts/generate.py            write them
     python charts/generate.py --check    write nothing; name each file that is not as it would be written, and exit 1
+    python charts/generate.py CHART      write those of a chart elsewhere, such as that of a job in a package of its own
 
-A chart `charts/JOB` is generated from `jobs.JOB.options.Options` and `jobs.release.plan.values.Values`. A manifest is
-the hand-written `k8s/sources/NAME.head.yaml`, followed by what `helm template` makes of `k8s/sources/NAME.values.yaml`.
+The chart of a job, which has the job's name, is generated from the job's options and `jobs.release.plan.values.Values`.
+A manifest is the hand-written `k8s/sources/NAME.head.yaml`, followed by what `helm template` makes of
+`k8s/sources/NAME.values.yaml`.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import yaml
+from jobs import registry
 
 import chart_files
 
@@ -33,10 +36,13 @@ def main() -> int:
     """Write the files, or compare them; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file has drifted")
-    check = parser.parse_args().check
-    drifted = [path for path, text in _files() if not _same(path, text, check=check)]
+    parser.add_argument("charts", metavar="CHART", nargs="*", type=Path, help="charts elsewhere")
+    options = parser.parse_args()
+    files = chain.from_iterable(map(_chart, options.charts)) if options.charts else _files()
+    drifted = [path for path, text in files if not _same(path, text, check=options.check)]
     for path in drifted:
-        sys.stderr.write(f"{path.relative_to(ROOT)} is not what charts/generate.py writes: run it\n")
+        name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        sys.stderr.write(f"{name} is not what charts/generate.py writes: run it\n")
     return 1 if drifted else 0
 
 
@@ -60,10 +66,10 @@ def _files() -> Iterator[tuple[Path, str]]:
 
 
 def _chart(chart: Path) -> list[tuple[Path, str]]:
-    options = importlib.import_module(f"jobs.{chart.name}.options").Options
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
+    options = registry.find(about["name"]).load_options()
     return [
-        (chart / "values.yaml", chart_files.values_yaml(options, chart.name)),
+        (chart / "values.yaml", chart_files.values_yaml(options, about["name"])),
         (chart / "values.schema.json", chart_files.values_schema(options, about)),
         (chart / "README.md", chart_files.readme(options, about)),
     ]

@@ -12,9 +12,6 @@ from jobs.errors import ClusterError, DataError, InputError, JobError, Stopped, 
 if TYPE_CHECKING:
     from jobs.cluster.connect import connect
 
-JOBS = ("minimize", "tune")
-"""The jobs' names: each is a folder here, a command, a chart, and a module of `jobs.report` that says what it adds."""
-
 __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "UserCodeError", "connect"]
 
 

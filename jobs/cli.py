@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import io
-import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from jobs import JOBS
-from jobs.errors import InputError, JobError, Stopped, UserCodeError, nearest
+from jobs import commands, registry
+from jobs.errors import InputError, JobError, Stopped, nearest, print_error
 
 USAGE = """usage: dask-jobs COMMAND [options]
 
 Batch jobs for numerical work on Dask clusters.
 
 jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts:
-  minimize   minimize a loss summed over much data, by any of SciPy's optimizers
-  tune       find good hyperparameters: many trials on all workers, hopeless ones stopped early
+JOBS
 
 a run's folder:
   show       print how a run stands: its result, or its status
@@ -50,8 +46,6 @@ saved
 """
 
 
-STREAMS_SECONDS = 0.1
-"""A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
@@ -64,48 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
         return 0
     if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(USAGE)
+        jobs = "\n".join(f"  {name:<10} {text}" for name, text in registry.summaries().items())
+        sys.stdout.write(USAGE.replace("JOBS", jobs))
         return 0 if arguments else 2
     try:
-        return command(arguments)
+        return _command(arguments[0])(arguments[1:])
     except JobError as error:
-        return tell(error)
+        return print_error(error)
     except KeyboardInterrupt:
         sys.stderr.write("dask-jobs: error: interrupted; the same command starts it, or goes on\n")
         return Stopped.exit_code
 
 
-def command(arguments: Sequence[str], *, log_result: bool = False) -> int:
-    """Run a command, as `main` does; errors are raised.
-
-    Args:
-        arguments: the command's name and its own arguments.
-        log_result: write a job's result as one log line too, for those who cannot read its run folder later.
-
-    Raises:
-        JobError: how it failed.
-    """
-    return _command(arguments[0], log_result=log_result)(arguments[1:])
-
-
-def tell(error: JobError) -> int:
-    """Write an error as people read it, one line, the user's traceback before it, and return its exit code."""
-    if error.details and error.exit_code == 1:
-        sys.stderr.write(error.details.rstrip() + "\n")
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(error).split()))
-    sys.stderr.write(f"dask-jobs: error: {text}\n")
-    return error.exit_code
-
-
-def _command(name: str, *, log_result: bool) -> Callable[[Sequence[str]], int]:
-    commands: dict[str, Callable[[Sequence[str]], int]] = {
-        job: functools.partial(_job, job, log_result=log_result) for job in JOBS
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    found: dict[str, Callable[[Sequence[str]], int]] = {
+        job: functools.partial(commands.run_job, job) for job in registry.names()
     }
-    commands |= {"show": _show, "report": _report}
-    known = [*commands, *RELEASE_COMMANDS]
+    found |= {"show": _show, "report": _report}
+    known = [*found, *RELEASE_COMMANDS]
     if name not in known:
         raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
-    return commands[name] if name in commands else _release_command(name)
+    return found[name] if name in found else _release_command(name)
 
 
 def _release_command(name: str) -> Callable[[Sequence[str]], int]:
@@ -115,49 +88,21 @@ def _release_command(name: str) -> Callable[[Sequence[str]], int]:
     return command
 
 
-def _job(name: str, arguments: Sequence[str], *, log_result: bool) -> int:
-    from jobs.options import parse
-    from jobs.runs.show import show_result
-
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
-    job, own, summary = (importlib.import_module(f"jobs.{name}.{part}") for part in ("job", "options", "summary"))
-    options = parse(own.Options, f"dask-jobs {name}", arguments)
-    if options.run is None:
-        options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
-    try:
-        result = job.run(options)
-        if log_result:
-            from jobs.runs.log import log
-            from jobs.runs.run import as_yaml
-
-            log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
-            # The line is on standard error, the summary on standard output: no flush orders two pipes.
-            time.sleep(STREAMS_SECONDS)
-        show = functools.partial(show_result, summary) if result.get("already") else summary.show
-        show(result, str(options.run))
-    except SystemExit as end:
-        raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
-    return 0
-
-
 def _report(arguments: Sequence[str]) -> int:
-    from jobs.report import write_report
     from jobs.storage import open_storage
 
     if not _is_run(arguments):
         text = "Writes RUN/report.html from what the run folder holds at this moment: what came out, and how."
         return _usage("report", text, arguments)
-    sys.stdout.write(write_report(open_storage(arguments[0])) + "\n")
+    sys.stdout.write(commands.write_report(open_storage(arguments[0])) + "\n")
     return 0
 
 
 def _show(arguments: Sequence[str]) -> int:
-    from jobs.runs.show import show
-
     if not _is_run(arguments):
         text = "Prints how a run stands. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."
         return _usage("show", text, arguments)
-    return show(arguments[0])
+    return commands.show(arguments[0])
 
 
 def _is_run(arguments: Sequence[str]) -> bool:

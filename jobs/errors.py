@@ -15,6 +15,7 @@ The text of an error names what was given, the rule, and what to do; the command
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -68,6 +69,15 @@ class Stopped(JobError):
 
 class Superseded(Stopped):
     """A later attempt has taken over the run folder; this one must not write any more."""
+
+
+def print_error(error: JobError) -> int:
+    """Write an error to standard error, one line, the user's traceback before it, and return its exit code."""
+    if error.details and error.exit_code == 1:
+        sys.stderr.write(error.details.rstrip() + "\n")
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(error).split()))
+    sys.stderr.write(f"dask-jobs: error: {text}\n")
+    return error.exit_code
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from jobs.cli import main
+from jobs.commands import show
 from jobs.errors import InputError
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 from jobs.runs.run import Run
-from jobs.runs.show import show
 
 MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 DEEP = b"[" * 100_000

@@ -21,10 +21,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs import registry
 from jobs.minimize.optimize.methods import METHODS, Method
-from jobs.minimize.options import Options as MinimizeOptions
 from jobs.options import JobOptions
-from jobs.tune.options import Options as TuneOptions
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -39,7 +38,7 @@ HESSIAN = {
 }
 
 
-JOBS: dict[str, type[JobOptions]] = {"minimize": MinimizeOptions, "tune": TuneOptions}
+JOBS: dict[str, type[JobOptions]] = {name: registry.find(name).load_options() for name in registry.names()}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,23 @@ Public: `Objective`, a callable for `scipy.optimize`; `minimize`, all of SciPy's
 problems: `softmax`, `keras` (any Keras model), or any object as `Problem` describes.
 """
 
-from jobs.minimize.objective import Objective
-from jobs.minimize.optimize.minimize import minimize
-from jobs.minimize.problems.base import Problem
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.minimize.objective import Objective
+    from jobs.minimize.optimize.minimize import minimize
+    from jobs.minimize.problems.base import Problem
 
 __all__ = ["Objective", "Problem", "minimize"]
+HOMES = {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"}
+"""Modules of what is public."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import Dask and SciPy only for those who minimize: `jobs.minimize.entry` is imported by every command."""
+    if name in HOMES:
+        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,11 +10,10 @@ from jobs.minimize.evaluate.tree import by_tree
 from jobs.minimize.job import problem_of
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import CheckedProblem, block_rows
-from jobs.tune.search.placement import Worker
 
 
-def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, str]]:
-    """Yield (name, text), for so many workers that have so much each."""
+def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[tuple[str, str]]:  # noqa: ARG001  no GPUs are used here
+    """Yield (name, text), for so many workers with so many compute threads each."""
     try:
         made = problem_of(options)
     except JobError as error:
@@ -22,8 +21,8 @@ def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, st
         return
     blocks = -(-made.problem.rows // block_rows(made.problem))
     yield "problem", f"{made.x0.size:,} parameters, {made.problem.rows:,} rows in {blocks:,} blocks"
-    if blocks < workers * each.threads:
-        yield "", f"fewer blocks than threads ({workers * each.threads}): some workers will have no work"
+    if blocks < workers * threads:
+        yield "", f"fewer blocks than threads ({workers * threads}): some workers will have no work"
     yield "evaluation", _evaluation(made, workers)
 
 

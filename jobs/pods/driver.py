@@ -19,8 +19,8 @@ from collections.abc import Sequence
 import yaml
 from distributed import Client
 
-from jobs import cli
-from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
+from jobs.commands import run_job
+from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, print_error
 from jobs.pods.worker import OVER, ShutdownPlugin
 from jobs.runs.log import log, log_start, restart
 
@@ -41,15 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_start("driver")
     patience = HEARD_SECONDS
     try:
-        code = cli.command(arguments, log_result=True)
+        code = run_job(arguments[0], arguments[1:], log_result=True)
     except TooFewWorkers as error:
-        cli.tell(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
+        print_error(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
         code, patience = error.exit_code, NOBODY_SECONDS
     except (ClusterError, OSError) as error:
-        code = cli.tell(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
+        code = print_error(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
         _again(arguments)
     except JobError as error:
-        code = cli.tell(error)
+        code = print_error(error)
     except BaseException as error:  # a bug of ours must not leave workers waiting
         if isinstance(error, SystemExit) and not error.code and "--help" in arguments:
             raise

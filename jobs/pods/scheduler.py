@@ -15,8 +15,7 @@ import dask
 from distributed import Scheduler
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from jobs.cli import tell
-from jobs.errors import JobError
+from jobs.errors import JobError, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start
 
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(Options, "python -m jobs.pods.scheduler", sys.argv[1:] if arguments is None else arguments)
     except JobError as error:
-        return tell(error)
+        return print_error(error)
     logging.getLogger("distributed").setLevel(logging.ERROR)
     log_start("scheduler")
     return asyncio.run(_serve(options))

@@ -29,8 +29,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from jobs.cli import tell
-from jobs.errors import JobError
+from jobs.errors import JobError, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start, restart
 
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(Options, "python -m jobs.pods.worker", arguments)
     except JobError as error:
-        return tell(error)
+        return print_error(error)
     logging.getLogger("distributed").setLevel(logging.ERROR)
     log_start("worker")
     return asyncio.run(_live(options, arguments))

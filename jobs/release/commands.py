@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from jobs import registry
 from jobs.errors import InputError
 from jobs.release.arguments import Parser, add_cluster, cluster_of, parsed, release_parser, seconds, whole
 
@@ -210,7 +211,8 @@ def plan(arguments: Sequence[str]) -> int:
 
 exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
     )
-    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help="minimize or tune; default: minimize")
+    jobs = " or ".join(registry.names())
+    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help=f"{jobs}; default: minimize")
     parser.add_argument("-f", "--values", metavar="FILE", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")

@@ -1,40 +1,36 @@
 """One HTML file that shows a run: how it ended, how it went, with what options, and how to go on.
 
-Public: `write_report`. It works for a run in any state, from whatever files the run folder has by then.
+Public: `report_page`. It works for a run in any state, from whatever files the run folder has by then.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from jobs import JOBS
-from jobs.errors import InputError
 from jobs.report.page import page
 from jobs.report.sections import given, head, how_to_go_on, options, versions
-from jobs.runs.folder import read_run, readable
+from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
     from jobs.report.content import JobReport
+    from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-__all__ = ["write_report"]
+__all__ = ["report_page"]
 
 
-def write_report(storage: Storage) -> str:
-    """Write report.html into the run folder at `storage`, from what the folder holds at this moment.
+def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
+    """Return the report of a run as HTML.
 
-    Returns:
-        The report's path or URL.
+    Args:
+        run: what its folder holds.
+        storage: the folder.
+        job: how runs of its job are reported.
 
     Raises:
-        InputError: this is no run folder, a file of it cannot be read, or its job has no report.
+        InputError: a file of the folder is damaged.
         ClusterError: the storage failed.
     """
-    run = read_run(storage)
-    if run.job not in JOBS:
-        raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {', '.join(JOBS)}")
-    job: JobReport = importlib.import_module(f"jobs.{run.job}.report.content").REPORT
     with readable(storage.url, "result.json", "status.json"):
         content = job.content(run, storage)
         changed = given(run, job.options)
@@ -43,6 +39,4 @@ def write_report(storage: Storage) -> str:
             sections.append(versions(run))
         sections.append(how_to_go_on(run, changed))
         top = head(run, content.title, content.summary, job.steps)
-        text = page(f"{content.title} · {run.state}", top, sections)
-    storage.write("report.html", text.encode(errors="backslashreplace"))
-    return storage.address("report.html")
+        return page(f"{content.title} · {run.state}", top, sections)

@@ -1,38 +1,31 @@
-"""What a run folder holds, read at one moment; any file may still be missing."""
+"""What the run folder of any job holds, read at one moment; any file may still be missing."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
 from jobs.errors import InputError
 from jobs.formatting import error_line, one_line
-from jobs.minimize.report.history import History, parse_history
 from jobs.runs.run import DAMAGED
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from jobs.storage import Storage
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run: an empty dict, an empty history or None stands for a file that is not there."""
+    """The files of a run: an empty dict stands for a file that is not there."""
 
     url: str
     options: dict[str, Any]
     status: dict[str, Any]
     result: dict[str, Any]
-    history: History
-    x: NDArray[np.float64] | None
 
     @property
     def job(self) -> str:
@@ -71,9 +64,7 @@ def read_run(storage: Storage) -> RunFolder:
     Raises:
         InputError: it is no run folder (neither options.yaml nor status.json is there), or a file cannot be read.
     """
-    files = {
-        name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json", "history.csv", "x.npy")
-    }
+    files = {name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json")}
     if files["options.yaml"] is None and files["status.json"] is None:
         raise InputError(
             f"{storage.url!r} is no run folder: it has no options.yaml; give the folder that the job had as --run"
@@ -83,8 +74,6 @@ def read_run(storage: Storage) -> RunFolder:
         options=_mapping("options.yaml", files["options.yaml"]),
         status=_mapping("status.json", files["status.json"]),
         result=_mapping("result.json", files["result.json"]),
-        history=parse_history((files["history.csv"] or b"").decode(errors="replace")),
-        x=_array("x.npy", files["x.npy"]),
     )
 
 
@@ -105,12 +94,3 @@ def _mapping(name: str, content: bytes | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{name} of the run folder holds a {type(value).__name__}, but it must be a mapping")
     return value
-
-
-def _array(name: str, content: bytes | None) -> NDArray[np.float64] | None:
-    if content is None:
-        return None
-    try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except Exception as error:
-        raise InputError(f"{name} of the run folder cannot be read: {error}") from error

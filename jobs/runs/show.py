@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import JOBS
-from jobs.errors import InputError, Stopped, UserCodeError
+from jobs.errors import Stopped, UserCodeError
 from jobs.runs.console import metrics_text
-from jobs.runs.folder import RunFolder, read_run, readable
-from jobs.storage import open_storage
+from jobs.runs.folder import RunFolder, readable
 
 
-def show(url: str) -> int:
-    """Print how the run at `url` stands; return 0 if it is done, else its exit code, or 4 while there is none yet.
+def show_status(folder: RunFolder, url: str) -> int:
+    """Print how a run stands that is not done; return its exit code, or 4 while there is none yet.
 
     Raises:
-        InputError: there is no run folder.
+        InputError: its status is damaged, or another version's.
     """
-    folder = read_run(open_storage(url))
-    if folder.job not in JOBS:
-        raise InputError(f"{url} is no run of {' or '.join(JOBS)}: it says {folder.job!r}")
-    if folder.state == "done":
-        show_result(importlib.import_module(f"jobs.{folder.job}.summary"), folder.result, url)
-        return 0
     with readable(url, "status.json"):
         text = "\n".join([_state(folder), *_progress(folder)])
         default = UserCodeError.exit_code if folder.state == "failed" else Stopped.exit_code
@@ -36,14 +26,14 @@ def show(url: str) -> int:
     return code
 
 
-def show_result(summary: ModuleType, result: Mapping[str, Any], url: str) -> None:
-    """Print a result as its job's summary does.
+def show_result(show: Callable[[Mapping[str, Any], str], None], result: Mapping[str, Any], url: str) -> None:
+    """Print a result as its job shows it.
 
     Raises:
         InputError: it is damaged, or another version's.
     """
     with readable(url, "result.json"):
-        summary.show(result, url)
+        show(result, url)
 
 
 def _state(folder: RunFolder) -> str:

@@ -11,9 +11,9 @@ from jobs.tune.plan import plan
 from jobs.tune.search.placement import Slots, Worker
 
 
-def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, str]]:
-    """Yield (name, text), for so many workers that have so much each."""
-    place = Slots(options.threads_per_trial, options.gpus_per_trial).capacity(each)
+def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[tuple[str, str]]:
+    """Yield (name, text), for so many workers with so many compute threads and GPUs each."""
+    place = Slots(options.threads_per_trial, options.gpus_per_trial).capacity(Worker(threads, gpus))
     yield "at once", f"{plural(workers * place, 'trial')}, {place} on each of {workers} workers"
     if workers * place > options.trials:
         yield "", f"more places than trials ({options.trials:,}): some workers will have no work"

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-CHARTS = ("minimize", "tune")
+CHARTS = sorted(path.parents[1].name for path in (ROOT / "charts").glob("*/charts/dask-job"))
 CHART = ROOT / "charts/minimize"
 Object = dict[str, Any]
 CONTAINERS = ("initContainers", "containers")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shutil
 import subprocess
@@ -17,13 +16,14 @@ import pytest
 import yaml
 from chart_tools import CHART, CHARTS, ROOT, helm
 
+from jobs import registry
 from jobs.options import validated
 from jobs.release.plan.values import Values
 
 GENERATED = [
     f"charts/{chart}/{name}" for chart in CHARTS for name in ("values.yaml", "values.schema.json", "README.md")
 ]
-EXAMPLES = ("gpu", "kueue", "s3", "tls", "tune-gpu")
+EXAMPLES = sorted(path.stem for path in (ROOT / "k8s/examples").glob("*.yaml"))
 MANIFESTS = [*(f"k8s/{chart}.yaml" for chart in CHARTS), *(f"k8s/examples/{name}.yaml" for name in EXAMPLES)]
 every_chart = pytest.mark.parametrize("chart", CHARTS)
 
@@ -59,7 +59,7 @@ def test_drift_is_named(tmp_path: Path) -> None:
 def test_values_file_and_model_have_the_same_defaults(chart: str) -> None:
     """values.yaml read by the model gives the model's defaults, and its job section the job's."""
     values = yaml.safe_load((folder(chart) / "values.yaml").read_text())
-    options = importlib.import_module(f"jobs.{chart}.options").Options
+    options = registry.find(chart).load_options()
     assert validated(options, values.pop("job")) == options()
     assert Values.model_validate(values) == Values()
 
@@ -166,9 +166,15 @@ def about(chart: str) -> dict[str, Any]:
     return yaml.safe_load((folder(chart) / "Chart.yaml").read_text())
 
 
-@pytest.mark.parametrize(("chart", "image"), [("minimize", ""), ("tune", "-cpu")])
-def test_charts_have_the_packages_version(chart: str, image: str) -> None:
+def test_each_job_has_a_chart() -> None:
+    """What is installed with dask-jobs as a job is a chart too, of the same name, and nothing else is."""
+    assert registry.names() == CHARTS
+
+
+@every_chart
+def test_charts_have_the_packages_version(chart: str) -> None:
     """Charts, the image's default tag and the Python package are released together; tune's image has TensorFlow."""
     given = [about(chart)["version"], about(chart)["dependencies"][0]["version"], about("dask-job")["version"]]
     assert given == [version("dask-jobs")] * 3
-    assert about(chart)["appVersion"] == version("dask-jobs") + image
+    image = about(chart)["appVersion"].removeprefix(version("dask-jobs"))
+    assert image in (("-cpu",) if chart == "tune" else ("",) if chart == "minimize" else ("", "-cpu", "-gpu"))

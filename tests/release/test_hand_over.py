@@ -14,13 +14,12 @@ from drivers import MINIMIZE, TUNE, Driver, driver_of
 from fake import Fake, waited
 from streams import of, packed
 
+from jobs.commands import show, write_report
 from jobs.errors import ClusterError
 from jobs.release.actions import stop
 from jobs.release.api.client import Forbidden
 from jobs.release.api.exec import Output
 from jobs.release.api.objects import RUN_URL
-from jobs.report import write_report
-from jobs.runs.show import show
 from jobs.storage import open_storage
 
 

@@ -11,7 +11,7 @@ import yaml
 from drivers import Driver
 from fake import Fake, waited
 
-from jobs.release.actions.outcome import Outcome, rebuild
+from jobs.release.actions.outcome import outcome_of, rebuild
 
 DEEP = json.loads("[" * 450 + "]" * 450)
 
@@ -61,6 +61,9 @@ def test_numbers_that_json_has_not(tmp_path: Path) -> None:
     """Infinity, NaN and minus zero in theta come back as they were."""
     theta = [float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 0.1]
     told = ["inf", "-inf", "nan", -0.0, 5e-324, 0.1]
-    rebuild(Outcome("/runs/a", {"job": "minimize"}, {"job": "minimize", "x": told}), tmp_path)
+    result = {"job": "minimize", "parameters": len(told), "x": told}
+    outcome = outcome_of({"run": "/runs/a", "options": {"job": "minimize"}, "result": result})
+    assert outcome is not None
+    rebuild(outcome, tmp_path)
     assert np.load(tmp_path / "x.npy").tobytes() == np.array(theta).tobytes()
     assert yaml.safe_load((tmp_path / "options.yaml").read_text()) == {"job": "minimize"}

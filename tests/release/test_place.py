@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from drivers import MINIMIZE, TUNE, driver_of
 
+from jobs.commands import write_report
 from jobs.errors import InputError
 from jobs.release.actions.place import beside, check, put, target_of
-from jobs.report import write_report
 from jobs.storage import open_storage
 
 

@@ -6,7 +6,7 @@ from browser import look
 from run_folders import done, npy, write_run
 from test_report import text_of
 
-from jobs.report import write_report
+from jobs.commands import write_report
 
 HOSTILE = "</script><img src=x onerror=window.intruder=1>"
 

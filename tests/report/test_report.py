@@ -11,6 +11,7 @@ import pytest
 import scipy
 from run_folders import OPTIONS, done, failed, history_csv, npy, running, write_run
 
+from jobs.commands import write_report
 from jobs.errors import InputError
 from jobs.minimize import softmax
 from jobs.minimize.job import run
@@ -19,7 +20,6 @@ from jobs.minimize.report.curves import curves
 from jobs.minimize.report.history import lowest_so_far, parse_history, thin
 from jobs.minimize.report.weights import _pictures
 from jobs.options import parse
-from jobs.report import write_report
 from jobs.storage import open_storage
 
 

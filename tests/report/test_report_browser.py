@@ -9,7 +9,7 @@ import pytest
 from browser import look
 from run_folders import DIAGNOSTICS, OPTIONS, done, failed, history_csv, optimization, running, write_run
 
-from jobs.report import write_report
+from jobs.commands import write_report
 
 PLOTS = [
     f"{what} against {axis}"

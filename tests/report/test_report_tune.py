@@ -16,8 +16,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from jobs import connect
+from jobs.commands import write_report
 from jobs.errors import InputError
-from jobs.report import write_report
 from jobs.runs.run import Run
 from jobs.storage import open_storage
 from jobs.tune import Study, space

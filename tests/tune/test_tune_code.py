@@ -15,8 +15,8 @@ import trials
 from distributed import Client
 
 from jobs import connect
+from jobs.commands import write_report
 from jobs.errors import InputError
-from jobs.report import write_report
 from jobs.storage import open_storage
 from jobs.tune import Study, space
 from jobs.tune.records.identity import codes_text

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from jobs import cli
+from jobs.commands import write_report
 from jobs.errors import UserCodeError
-from jobs.report import write_report
 from jobs.storage import open_storage
 from jobs.tune import Study
 

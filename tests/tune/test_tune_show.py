@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from jobs import cli
+from jobs.commands import write_report
 from jobs.errors import Stopped, UserCodeError
-from jobs.report import write_report
 from jobs.storage import open_storage
 from jobs.tune.options import Options
 

@@ -5,7 +5,7 @@
 {{- $driver := printf "job/%s-driver-%s" .base .hash -}}
 {{ .Chart.Name }}, run folder {{ .url }}
 {{- if include "dask-job.scratch" . }}
-This is scratch space: it is lost with the driver's pod. The result itself (result.json{{ if eq .Chart.Name "minimize" }}, and x.npy of up to 1,000 numbers{{ end }})
+This is scratch space: it is lost with the driver's pod. The result itself (result.json{{ with index .Chart.Annotations "dask-jobs/with-result" }}, and {{ . }}{{ end }})
 is in the driver's log, from which dask-jobs wait brings it here.
 To keep the folder, install with --set run.claim.create=true or --set run.s3=s3://BUCKET/PREFIX
 {{- end }}

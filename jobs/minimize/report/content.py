@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.utils import format_bytes
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from jobs.errors import InputError
 from jobs.formatting import number, plural
-from jobs.minimize.options import Options
 from jobs.minimize.report.curves import progress
+from jobs.minimize.report.history import History, parse_history
 from jobs.minimize.report.parameters import MOST, parameters
 from jobs.minimize.report.weights import weights
-from jobs.report.content import Content, JobReport
+from jobs.report.content import Content
 from jobs.report.html import duration, paragraph, table
 from jobs.report.page import Section
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
+Vector = NDArray[np.float64]
 PARTS = (
     ("compute_seconds", "Compute", "#2f6db3", "loss and gradient of the problem, on the workers"),
     ("communication_seconds", "Communication", "#e08a2b", "messages, and waiting for the slowest worker"),
@@ -62,16 +66,16 @@ def title(run: RunFolder) -> str:
     return f"{run.job} · {_method(run)} · {subject}"
 
 
-def summary(run: RunFolder) -> str:
+def summary(run: RunFolder, history: History) -> str:
     """Return in one sentence how the run ended, or where it is."""
     if run.result:
         return _ended(run.result)
-    best = run.history.lowest
+    best = history.lowest
     sentence = f"{_method(run)} {VERBS.get(run.state, 'has not begun')}"
-    sentence += f" in attempt {run.status.get('attempt', 1)} after {plural(len(run.history), 'evaluation')}"
+    sentence += f" in attempt {run.status.get('attempt', 1)} after {plural(len(history), 'evaluation')}"
     if best is None:
         return sentence + "."
-    return f"{sentence}; the lowest so far is {_point(run.history.loss[best], run.history.gradient_norm[best])}."
+    return f"{sentence}; the lowest so far is {_point(history.loss[best], history.gradient_norm[best])}."
 
 
 def _method(run: RunFolder) -> str:
@@ -93,27 +97,27 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
     return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
 
 
-def sections(run: RunFolder) -> list[Section]:
+def sections(run: RunFolder, history: History, theta: Vector | None) -> list[Section]:
     """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [*(_parameters(run) if run.result else []), progress(run.history, finished=bool(run.result))]
+    found = [*(_parameters(run, theta) if run.result else []), progress(history, finished=bool(run.result))]
     if run.result:
-        found += [_time(run.result), *_pictures(run), _numbers(run.result)]
+        found += [_time(run.result), *_pictures(run, theta), _numbers(run.result)]
     return found
 
 
-def _parameters(run: RunFolder) -> list[Section]:
+def _parameters(run: RunFolder, theta: Vector | None) -> list[Section]:
     """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
-    theta = np.array(run.result.get("x", ()), dtype=np.float64) if run.x is None else run.x
+    theta = np.array(run.result.get("x", ()), dtype=np.float64) if theta is None else theta
     names = run.result.get("names") or [f"x[{index}]" for index in range(theta.size)]
     return [parameters(names, theta)] if 0 < theta.size <= MOST and len(names) == theta.size else []
 
 
-def _pictures(run: RunFolder) -> list[Section]:
+def _pictures(run: RunFolder, theta: Vector | None) -> list[Section]:
     """Return the weights of softmax regression on images, which come first in theta, class by class."""
     shape, classes = run.result.get("image_shape"), run.result.get("classes")
-    if run.x is None or not shape or not classes:
+    if theta is None or not shape or not classes:
         return []
-    return [weights(run.x[: classes * math.prod(shape)].reshape(classes, *shape))]
+    return [weights(theta[: classes * math.prod(shape)].reshape(classes, *shape))]
 
 
 def _time(result: dict[str, Any]) -> Section:
@@ -140,9 +144,28 @@ def _numbers(result: dict[str, Any]) -> Section:
     return Section("Result in numbers", table(("Quantity", "Value"), rows))
 
 
-def content(run: RunFolder, storage: Storage) -> Content:  # noqa: ARG001  the folder's usual files say all
-    """Return what a report says about a minimize job."""
-    return Content(title(run), summary(run), sections(run))
+def content(run: RunFolder, storage: Storage) -> Content:
+    """Return what a report says about a minimize job.
+
+    Raises:
+        InputError: a file of the run folder cannot be read.
+    """
+    history = parse_history((_read(storage, "history.csv") or b"").decode(errors="replace"))
+    theta = _array("x.npy", _read(storage, "x.npy"))
+    return Content(title(run), summary(run, history), sections(run, history, theta))
 
 
-REPORT = JobReport(Options, "iterations", content)
+def _read(storage: Storage, name: str) -> bytes | None:
+    try:
+        return storage.read(name)
+    except FileNotFoundError:
+        return None
+
+
+def _array(name: str, content: bytes | None) -> Vector | None:
+    if content is None:
+        return None
+    try:
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
+    except Exception as error:
+        raise InputError(f"{name} of the run folder cannot be read: {error}") from error

@@ -18,10 +18,12 @@ from typing import BinaryIO
 
 import yaml
 
+from jobs import registry
 from jobs.errors import InputError, JobError
 from jobs.storage import MIB, Storage, as_file, open_storage
 
 JOURNAL = "journal/"
+"""Logs, which grow while they are read."""
 PART = re.compile(r"^(journal/\d+(\.log)?)/\d{8}$")
 TRIES = 3
 """How often a file that changes while it is read is written again; whoever unpacks keeps the last."""
@@ -62,15 +64,13 @@ class Counting(io.RawIOBase):
 
 
 def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
-    """Write all files of a run folder to `out` as a tar; a journal that only serves to go on, if asked for.
-
-    That of a tune job is the study itself, of which reports are made.
+    """Write all files of a run folder to `out` as a tar; those that only serve to go on, if asked for by `journal`.
 
     Raises:
         InputError: the folder holds no run, or cannot be read.
         ClusterError: the storage does not answer.
     """
-    members = _members(storage.list(), journal=journal or _job(storage) == "tune")
+    members = _members(storage.list(), () if journal else _resume_only(storage))
     if not members:
         raise InputError(f"run folder {storage.url} holds no files (yet)")
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -80,20 +80,21 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
                     break
 
 
-def _job(storage: Storage) -> str:
-    """Return whose run folder it is; empty if it does not say so (yet)."""
+def _resume_only(storage: Storage) -> tuple[str, ...]:
+    """Return the files that only serve to go on; none if the folder does not say whose it is (yet)."""
     try:
         options = yaml.safe_load(storage.read("options.yaml"))
     except (FileNotFoundError, yaml.YAMLError):
-        return ""
-    return str(options.get("job", "")) if isinstance(options, dict) else ""
+        return ()
+    job = registry.known(options.get("job")) if isinstance(options, dict) else None
+    return job.resume_only if job else ()
 
 
-def _members(names: Sequence[str], *, journal: bool) -> dict[str, list[str]]:
+def _members(names: Sequence[str], left_out: tuple[str, ...]) -> dict[str, list[str]]:
     """Return name in the tar -> the files that make it up: S3 keeps a log in parts, a local folder in one file."""
     members: dict[str, list[str]] = {}
     for name in names:
-        if journal or not name.startswith(JOURNAL):
+        if not name.startswith(left_out):
             members.setdefault(PART.sub(r"\1", name), []).append(name)
     return members
 

@@ -18,8 +18,6 @@ from jobs.release.api.objects import Objects, Run, live, started, terminated
 from jobs.release.status.show import next_command, remove_command
 from jobs.release.status.state import Release, release_state
 
-REST = {"minimize": "history, journal", "tune": "table of trials, journal, checkpoints"}
-"""What a run folder has beside the result."""
 SCRATCH = "the run folder was scratch space, and is lost with the driver's pod"
 KEEPING = "run.claim or run.s3 in the values keeps it"
 
@@ -116,13 +114,11 @@ class HandOver:
         return (*self._removal(), earlier, lost)
 
     def _lost(self) -> str:
-        """Return what of the run folder is lost; theta too where it was too long for the log."""
+        """Return what of the run folder is lost; files that the log usually has first."""
         assert self._outcome is not None
-        result = self._outcome.result
-        lost = f"the rest of the run folder ({REST[result['job']]}) was scratch space and is lost"
-        if "x" in result or "parameters" not in result:
-            return lost
-        return f"x.npy is lost: its {result['parameters']:,} numbers are too many for the log; so is {lost}"
+        rest = f" ({self._outcome.job.beside_result})" if self._outcome.job.beside_result else ""
+        files = [f"{name} is lost: {why}; so is " for name, why in self._outcome.logged.missing.items()]
+        return "".join(files) + f"the rest of the run folder{rest} was scratch space and is lost"
 
     def _of_claim(self) -> Where:
         if not self._done and not self._left_something():

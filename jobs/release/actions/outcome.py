@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import itertools
 import re
@@ -13,17 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from jobs import JOBS
+from jobs import registry
+from jobs.job import Job, Logged
 from jobs.release.actions.place import mapping
 from jobs.runs.run import as_json
 
 DEPTH = 50
 """Results and options of ours are not nested so deep."""
-NOT_FINITE = ("inf", "-inf", "nan")
-"""As texts, for JSON has no such numbers."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,15 @@ class Outcome:
         run: its run folder, as the pod called it.
         options: what its options.yaml holds.
         result: what its result.json holds; `already` too if the run had ended before.
+        job: its job.
+        logged: what the result holds of other files.
     """
 
     run: str
     options: dict[str, Any]
     result: dict[str, Any]
+    job: Job
+    logged: Logged
 
 
 def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
@@ -46,9 +47,11 @@ def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
     run, options, result = ((fields or {}).get(name) for name in ("run", "options", "result"))
     if not (isinstance(run, str) and run and isinstance(options, dict) and isinstance(result, dict)):
         return None
-    if str(result.get("job")) not in JOBS or options.get("job") != result["job"]:
+    job = registry.known(result.get("job"))
+    if job is None or options.get("job") != job.name or not _is_text([run, options, result]):
         return None
-    return Outcome(run, options, result) if _is_text([run, options, result]) and _is_theta(result) else None
+    logged = _logged(job, result)
+    return None if logged is None else Outcome(run, options, result, job, logged)
 
 
 def outcome_in(folder: Path) -> Outcome | None:
@@ -67,19 +70,12 @@ def _is_text(value: Any, depth: int = DEPTH) -> bool:
     return depth > 0 and all(_is_text(item, depth - 1) for item in items)
 
 
-def _is_theta(result: Mapping[str, Any]) -> bool:
-    """Return whether theta is as minimize tells it: how many numbers it has and, unless it is long, these."""
-    if "x" not in result and result["job"] != "minimize":
-        return "parameters" not in result
-    count, theta = result.get("parameters"), result.get("x", [])
-    if type(count) is not int or count < 0 or not isinstance(theta, list):
-        return False
-    counted = "x" not in result or len(theta) == count
-    return counted and all(number in NOT_FINITE or _is_number(number) for number in theta)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+def _logged(job: Job, result: Mapping[str, Any]) -> Logged | None:
+    """Return what a result holds of other files; None if it is not of its job's form."""
+    try:
+        return job.load_logged()(result)
+    except (ValueError, TypeError):
+        return None
 
 
 def rebuild(outcome: Outcome, folder: Path) -> list[str]:
@@ -90,16 +86,10 @@ def rebuild(outcome: Outcome, folder: Path) -> list[str]:
     """
     result = {name: value for name, value in outcome.result.items() if name != "already"}
     (folder / "options.yaml").write_bytes(yaml.safe_dump(outcome.options, sort_keys=False).encode())
-    if (theta := _theta(result)) is not None:
-        np.save(folder / "x.npy", theta)
+    for name, content in outcome.logged.files.items():
+        (folder / name).write_bytes(content)
     (folder / "result.json").write_bytes(as_json(result))
-    return [name for name in ("result.json", "options.yaml", "x.npy") if (folder / name).exists()]
-
-
-def _theta(result: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return theta (n,) where the line has it: only a short one is logged."""
-    numbers = result.get("x")
-    return np.array([float(number) for number in numbers], dtype=np.float64) if numbers else None
+    return ["result.json", "options.yaml", *outcome.logged.files]
 
 
 def summary(outcome: Outcome, place: str | None) -> str | None:
@@ -126,7 +116,7 @@ def _rendered(outcome: Outcome, run: str, *, terminal: bool) -> str | None:
     out = _Captured(terminal=terminal)
     try:
         with contextlib.redirect_stdout(out):
-            importlib.import_module(f"jobs.{outcome.result['job']}.summary").show(outcome.result, run)
+            outcome.job.load_show()(outcome.result, run)
     except Exception:  # noqa: BLE001  the line may be another version's; what the pod printed is shown instead
         return None
     return out.getvalue()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from jobs import JOBS
+from jobs import registry
 from jobs.errors import InputError
 from jobs.runs import run
 
@@ -24,11 +24,8 @@ FILES = ("options.yaml", "result.json", "status.json")
 """Files of a run folder that name its job."""
 NO_RUN = f"no {', '.join(FILES[:-1])} or {FILES[-1]} of a job"
 REPORT = "report.html"
-MADE = re.compile(
-    r"(attempts|journal|failures|checkpoints)/|\.tmp-|"
-    r"(options\.yaml|(result|status|trials)\.json|(history|trials)\.csv|(x|warm)\.npy|journal-full|report\.html)$"
-)
-"""Files that runs and reports make: they may be replaced by another state of a run."""
+MADE = re.compile(r"attempts/|\.tmp-|(options\.yaml|(result|status)\.json|report\.html)$")
+"""Files that runs of all jobs and their reports make."""
 
 
 def default_name(url: str) -> str:
@@ -81,10 +78,14 @@ def check(place: Path, *, target: Path, new: Path | None, force: bool) -> None:
         raise InputError(
             f"{target} holds files, but no run ({NO_RUN}): --force replaces run folders alone; name another folder"
         )
-    if new is not None and (
-        own := min((name for name in _files(place) - _files(new) if not MADE.match(name)), default="")
-    ):
+    if new is not None and (own := min((name for name in _files(place) - _files(new) if not _made(name)), default="")):
         raise InputError(f"{target} holds {own!r}, which no run has made: move it, or name another folder")
+
+
+def _made(name: str) -> bool:
+    """Return whether a file is one that runs or reports make: it may be replaced by another state of a run."""
+    own = {file for job in registry.jobs() for file in job.files}
+    return bool(MADE.match(name)) or name in own or any(file.endswith("/") and name.startswith(file) for file in own)
 
 
 def check_run(folder: Path) -> None:
@@ -104,7 +105,7 @@ def holds_files(folder: Path) -> bool:
 
 def is_run_folder(folder: Path) -> bool:
     """Return whether a file in it says that it is the run folder of one of the jobs."""
-    return any(str(content.get("job")) in JOBS for content in (mapping(folder / name) for name in FILES))
+    return any(str(content.get("job")) in registry.names() for content in (mapping(folder / name) for name in FILES))
 
 
 def mapping(path: Path) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from jobs.release.status import driver_log
-from jobs.release.status.driver_log import progress_of
+from jobs.release.status.driver_log import progress_of, steps_of
 from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
 from jobs.runs.eta import EtaEstimator
 
@@ -81,7 +81,7 @@ class Screen(Bar):
             eta = self._eta.remaining(progress.total - progress.done, progress.time)
             self.draw(progress.done, progress.total, metrics_text(shown), eta)
         elif fields["event"] == "done":
-            self._show_end(fields.get("iterations", fields.get("trials")))
+            self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
             self._live.update(self._task, metrics=str(fields.get("message", "")))
         elif fields["event"] == "attempt":

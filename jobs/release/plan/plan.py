@@ -10,21 +10,19 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from jobs import JOBS
-from jobs.errors import InputError, JobError, nearest
+from jobs import registry
+from jobs.errors import InputError, JobError
 from jobs.formatting import binary_bytes, plural
 from jobs.options import validated
 from jobs.release.plan.capacity import PodRequest, Resources, free_nodes, place, quantity
 from jobs.release.plan.values import Values
 from jobs.release.plan.values_input import values_given
 from jobs.release.plan.values_parts import Placement
-from jobs.tune.search.placement import Worker
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,7 @@ def show_plan(options: argparse.Namespace) -> None:
     Raises:
         InputError: there is no such job, or a value is wrong.
     """
-    if options.job not in JOBS:
-        raise InputError(f"{options.job!r} is no job{nearest(options.job, JOBS)} (jobs: {', '.join(JOBS)})")
+    registry.find(options.job)
     values = values_given(options.values, options.set, options.set_file)
     plan = plan_of(values)
     console = Console(highlight=False, soft_wrap=True)
@@ -128,20 +125,21 @@ def _folder(values: Values) -> str:
     return "scratch space, lost with the driver's pod (run.s3 or run.claim keep it)"
 
 
-def job_rows(job: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
+def job_rows(name: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what the job will do with that, as (name, text), as far as it is known here.
 
     Raises:
         InputError: an option in `job` is wrong.
     """
-    each = Worker(plan.threads, float(plan.workers.each.get(plan.gpu, 0)))
+    job = registry.find(name)
+    gpus = float(plan.workers.each.get(plan.gpu, 0))
     with _code(values) as folder:
         given = {name: folder + value[5:] if _is_code(value) else value for name, value in values.job.items()}
         try:
-            options = validated(import_module(f"jobs.{job}.options").Options, given)
+            options = validated(job.load_options(), given)
         except InputError as error:
             raise InputError(f"job: {error}") from None
-        yield from import_module(f"jobs.{job}.estimate").rows(options, plan.workers.count, each)
+        yield from job.load_estimate()(options, plan.workers.count, plan.threads, gpus)
 
 
 def _is_code(value: object) -> bool:

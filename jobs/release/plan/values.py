@@ -125,7 +125,8 @@ class Claim(Section):
     ] = Field(
         default=["ReadWriteOnce"],
         min_length=1,
-        description="its access modes; only the driver's pod mounts it, and with ReadWriteMany tune's workers too",
+        description="its access modes; only the driver's pod mounts it, and with ReadWriteMany the workers too if they "
+        "write there",
     )
     keep: bool = Field(default=False, description="leave the claim there when the release is uninstalled")
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobs import registry
 from jobs.runs.eta import EtaEstimator
 
 ERROR = "dask-jobs: error: "
 FIXED = ("time", "job", "event", "done", "total")
-STEPS = {"minimize": "iterations", "tune": "trials"}
-"""What a job's progress counts."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,14 @@ def progress_of(fields: Mapping[str, Any]) -> Progress | None:
         done, total, time = int(fields["done"]), int(fields["total"]), float(fields["time"])
     except (KeyError, TypeError, ValueError):
         return None
-    steps = STEPS.get(str(fields.get("job")), "")
-    return Progress(done, total, steps, {key: value for key, value in fields.items() if key not in FIXED}, time)
+    metrics = {key: value for key, value in fields.items() if key not in FIXED}
+    return Progress(done, total, steps_of(fields), metrics, time)
+
+
+def steps_of(fields: Mapping[str, Any]) -> str:
+    """Return what the progress of a JSON line's job counts; empty if the job is none that is known."""
+    job = registry.known(fields.get("job"))
+    return job.steps if job else ""
 
 
 def _with_rate(seen: list[Progress]) -> Progress | None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from jobs.formatting import number, plural
-from jobs.report.content import Content, JobReport
+from jobs.report.content import Content
 from jobs.report.html import duration, table
 from jobs.report.page import Section
-from jobs.tune.options import Options
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
 from jobs.tune.records.table import IDENTITY
@@ -156,6 +155,3 @@ def _counts(search: Search) -> Section:
         "How the trials ended",
         BAR.format(Markup("").join(parts)) + table(("State", "Trials", "Share", ""), rows, "counts"),
     )
-
-
-REPORT = JobReport(Options, "trials", content)

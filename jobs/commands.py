@@ -1,0 +1,96 @@
+"""The commands of jobs and of run folders, as the command line and a release's driver run them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs import registry
+from jobs.errors import InputError, UserCodeError
+
+if TYPE_CHECKING:
+    from jobs.storage import Storage
+
+STREAMS_SECONDS = 0.1
+"""A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
+
+
+def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) -> int:
+    """Run a job to its end, print its result, and return 0.
+
+    Args:
+        name: the job's.
+        arguments: its command's.
+        log_result: write the result as one log line too, for those who cannot read its run folder later.
+
+    Raises:
+        JobError: how it failed.
+    """
+    from jobs.options import parse
+    from jobs.runs.show import show_result
+
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    job = registry.find(name)
+    options = parse(job.load_options(), f"dask-jobs {name}", arguments)
+    if options.run is None:
+        options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
+    try:
+        result = job.load_run()(options)
+        if log_result:
+            from jobs.runs.log import log
+            from jobs.runs.run import as_yaml
+
+            log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
+            # The line is on standard error, the summary on standard output: no flush orders two pipes.
+            time.sleep(STREAMS_SECONDS)
+        show = job.load_show()
+        show = functools.partial(show_result, show) if result.get("already") else show
+        show(result, str(options.run))
+    except SystemExit as end:
+        raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
+    return 0
+
+
+def show(url: str) -> int:
+    """Print how the run at `url` stands; return 0 if it is done, else its exit code, or 4 while there is none yet.
+
+    Raises:
+        InputError: there is no run folder, or its job is not installed here.
+    """
+    from jobs.runs.folder import read_run
+    from jobs.runs.show import show_result, show_status
+    from jobs.storage import open_storage
+
+    folder = read_run(open_storage(url))
+    if folder.job not in registry.names():
+        raise InputError(f"{url} is no run of {' or '.join(registry.names())}: it says {folder.job!r}")
+    if folder.state != "done":
+        return show_status(folder, url)
+    show_result(registry.find(folder.job).load_show(), folder.result, url)
+    return 0
+
+
+def write_report(storage: Storage) -> str:
+    """Write report.html into the run folder at `storage`, from what the folder holds at this moment.
+
+    Returns:
+        The report's path or URL.
+
+    Raises:
+        InputError: this is no run folder, a file of it cannot be read, or its job is not installed here.
+        ClusterError: the storage failed.
+    """
+    from jobs.report import report_page
+    from jobs.runs.folder import read_run
+
+    run = read_run(storage)
+    if run.job not in registry.names():
+        known = ", ".join(registry.names())
+        raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {known}")
+    text = report_page(run, storage, registry.find(run.job).load_report())
+    storage.write("report.html", text.encode(errors="backslashreplace"))
+    return storage.address("report.html")

@@ -1,0 +1,18 @@
+"""The job minimize, as `jobs.registry` finds it."""
+
+from jobs.job import Job
+
+JOB = Job(
+    name="minimize",
+    summary="minimize a loss summed over much data, by any of SciPy's optimizers",
+    steps="iterations",
+    options="jobs.minimize.options:Options",
+    run="jobs.minimize.job:run",
+    show="jobs.minimize.summary:show",
+    content="jobs.minimize.report.content:content",
+    estimate="jobs.minimize.estimate:rows",
+    logged="jobs.minimize.logged:logged",
+    files=("history.csv", "x.npy", "warm.npy", "journal/", "journal-full"),
+    resume_only=("journal/",),
+    beside_result="history, journal",
+)

@@ -1,0 +1,40 @@
+"""What a minimize result holds of x.npy: theta, unless it is long."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jobs.job import Logged
+
+NOT_FINITE = ("inf", "-inf", "nan")
+"""As texts, for JSON has no such numbers."""
+
+
+def logged(result: Mapping[str, Any]) -> Logged:
+    """Return x.npy, with the bits that it had, or why it cannot be made of the result.
+
+    Raises:
+        ValueError: `result` does not tell theta as minimize does: how many numbers it has and, unless it is long,
+            these.
+    """
+    count, theta = result.get("parameters"), result.get("x", [])
+    if type(count) is not int or count < 0 or not isinstance(theta, list):
+        raise ValueError("no theta")
+    if "x" not in result:
+        return Logged(missing={"x.npy": f"its {count:,} numbers are too many for the log"})
+    if len(theta) != count or not all(number in NOT_FINITE or _is_number(number) for number in theta):
+        raise ValueError("not all numbers of theta")
+    if not theta:
+        return Logged()
+    file = io.BytesIO()
+    np.save(file, np.array([float(number) for number in theta], dtype=np.float64))
+    return Logged(files={"x.npy": file.getvalue()})
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -1,0 +1,16 @@
+"""The job tune, as `jobs.registry` finds it."""
+
+from jobs.job import Job
+
+JOB = Job(
+    name="tune",
+    summary="find good hyperparameters: many trials on all workers, hopeless ones stopped early",
+    steps="trials",
+    options="jobs.tune.options:Options",
+    run="jobs.tune.job:run",
+    show="jobs.tune.summary:show",
+    content="jobs.tune.report.content:content",
+    estimate="jobs.tune.estimate:rows",
+    files=("trials.json", "trials.csv", "journal/", "failures/", "checkpoints/"),
+    beside_result="table of trials, journal, checkpoints",
+)

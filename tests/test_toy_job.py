@@ -1,0 +1,88 @@
+"""A job of somebody else's package is one as the built-in ones are, and nothing in jobs/ knows of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from toy import installed
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+DASK_JOBS = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return installed(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def dask_jobs(environment: dict[str, str], tmp_path: Path) -> Command:
+    """Return what runs a command to its end, with the toy's package installed."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*DASK_JOBS, *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    return run
+
+
+def test_help_lists_it(dask_jobs: Command) -> None:
+    """The command line names it beside the built-in jobs, and its help has its options."""
+    lines = dask_jobs("--help").stdout.splitlines()
+    first, last = (
+        next(i for i, line in enumerate(lines) if line.startswith(f"  {job} ")) for job in ("minimize", "tune")
+    )
+    assert any(line.split() == ["pi", "estimate", "pi", "from", "random", "points"] for line in lines[first:last])
+    told = dask_jobs("pi", "--help")
+    assert (told.returncode, "--points" in told.stdout, "--scheduler" in told.stdout) == (0, True, True)
+
+
+def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str], tmp_path: Path) -> None:
+    """Killed and started again it repeats no step that is saved, and ends as if it had run through."""
+    options = ["--points", "1000", "--workers", "1", "--run"]
+    steps = tmp_path / "run/steps.json"
+    command = [*DASK_JOBS, "pi", "--steps", "1000000", *options, "run"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
+        deadline = time.monotonic() + 120
+        while not (steps.exists() and len(json.loads(steps.read_text())) >= 3):
+            assert driver.poll() is None, driver.stderr.read() if driver.stderr else ""
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        driver.kill()
+        driver.communicate()
+    assert driver.returncode == -signal.SIGKILL
+    saved = json.loads(steps.read_text())
+    stands = dask_jobs("show", "run")
+    assert (stands.returncode, stands.stdout.partition(",")[0]) == (4, "pi running")
+    enough = str(len(saved) + 3)
+    for run in ("run", "other"):
+        ended = dask_jobs("pi", "--steps", enough, *options, run)
+        assert ended.returncode == 0, ended.stderr
+    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("run", "other")]
+    assert [result["attempt"] for result in results] == [2, 1]
+    assert results[0]["pi"] == results[1]["pi"]
+    assert json.loads(steps.read_text()) == json.loads((tmp_path / "other/steps.json").read_text())
+    assert json.loads(steps.read_text())[: len(saved)] == saved
+
+
+def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
+    """`show` prints its result, and its report has its own sections among those of all jobs."""
+    ran = dask_jobs("pi", "--steps", "2", "--points", "100", "--workers", "1", "--run", "run")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("pi is about ")
+    shown = dask_jobs("show", "run")
+    assert (shown.returncode, shown.stdout) == (0, ran.stdout)
+    page = tmp_path / "run/report.html"
+    assert dask_jobs("report", "run").stdout == f"{page}\n"
+    text = page.read_text()
+    assert "<h2>Points within the circle</h2>" in text
+    assert "dask-jobs pi --steps 2 --points 100 --workers 1 --run" in text

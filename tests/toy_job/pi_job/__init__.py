@@ -1,0 +1,1 @@
+"""A job of somebody else's: pi by Monte Carlo."""
