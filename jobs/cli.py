@@ -10,46 +10,48 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from jobs import JOBS
+from jobs.command_line.overview import overview
 from jobs.errors import InputError, JobError, Stopped, UserCodeError, nearest
 
-USAGE = """usage: dask-jobs COMMAND [options]
+if TYPE_CHECKING:
+    from jobs.command_line.command import Command
 
-Batch jobs for numerical work on Dask clusters.
-
-jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts:
-  minimize   minimize a loss summed over much data, by any of SciPy's optimizers
-  tune       find good hyperparameters: many trials on all workers, hopeless ones stopped early
-
-a run's folder:
-  show       print how a run stands: its result, or its status
-  report     write a run's report: one HTML file with plots
-
-a release on Kubernetes (helm install RELEASE charts/minimize):
-  plan       say before installing what a values file asks of a cluster
-  status     say what a release is doing, and why if it is stuck
-  wait       follow it to its end, bring its result here, and exit with its exit code
-  logs       print what its driver, scheduler or workers have written
-  cancel     stop it, with all saved
-  fetch      bring its run folder here
-
-examples:
-  dask-jobs minimize --data digits --run runs/digits
-  dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
-  dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
-  dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search
-  dask-jobs report runs/digits
-  dask-jobs wait fit -n science
-
-The same command on the same run folder goes on where it was, also after kill -9.
+ABOUT = "Batch jobs for numerical work on Dask clusters."
+COMMANDS = {
+    "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts": {
+        "minimize": "minimize a loss summed over much data, by any of SciPy's optimizers",
+        "tune": "find good hyperparameters: many trials on all workers, hopeless ones stopped early",
+    },
+    "a run's folder": {
+        "show": "print how a run stands: its result, or its status",
+        "report": "write a run's report: one HTML file with plots",
+    },
+    "a release on Kubernetes (helm install RELEASE charts/minimize)": {
+        "plan": "say before installing what a values file asks of a cluster",
+        "status": "say what a release is doing, and why if it is stuck",
+        "wait": "follow it to its end, bring its result here, and exit with its exit code",
+        "logs": "print what its driver, scheduler or workers have written",
+        "cancel": "stop it, with all saved",
+        "fetch": "bring its run folder here",
+    },
+}
+EXAMPLES = (
+    "dask-jobs minimize --data digits --run runs/digits",
+    "dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist",
+    "dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7",
+    "dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search",
+    "dask-jobs report runs/digits",
+    "dask-jobs wait fit -n science",
+)
+NOTES = """The same command on the same run folder goes on where it was, also after
+kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
 'dask-jobs --version' names the version.
-exit codes: 0 done, 1 the user's code failed, 2 bad options or data, 3 the cluster failed (try again), 4 stopped, all
-saved
-"""
-
-
+'_DASK_JOBS_COMPLETE=bash_source dask-jobs' prints what completes them in bash
+(also zsh_source, fish_source)."""
 STREAMS_SECONDS = 0.1
 """A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
@@ -60,11 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no characters
+    if instruction := os.environ.get("_DASK_JOBS_COMPLETE"):
+        return _complete(instruction)
     if arguments == ["--version"]:
         sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
         return 0
     if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(USAGE)
+        sys.stdout.write(overview(ABOUT, COMMANDS, EXAMPLES, NOTES))
         return 0 if arguments else 2
     try:
         return command(arguments)
@@ -165,5 +169,27 @@ def _is_run(arguments: Sequence[str]) -> bool:
 
 
 def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
-    sys.stdout.write(f"usage: dask-jobs {name} RUN\n\n{text}\n")
+    from jobs.command_line.command import run_command
+
+    sys.stdout.write(run_command(name, text).help_page())
     return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+
+
+def _complete(instruction: str) -> int:
+    """Print what a shell asks for when TAB is pressed."""
+    from jobs.command_line.completion import complete
+
+    summaries = {name: text for commands in COMMANDS.values() for name, text in commands.items()}
+    return complete(instruction, summaries, _to_complete)
+
+
+def _to_complete(name: str) -> Command:
+    """Return a command, for its options."""
+    from jobs.command_line.command import Command, run_command
+    from jobs.command_line.fields import OptionsCommand
+
+    if name in JOBS:
+        return OptionsCommand(importlib.import_module(f"jobs.{name}.options").Options, f"dask-jobs {name}")
+    command = _release_command(name) if name in RELEASE_COMMANDS else run_command(name, "")
+    assert isinstance(command, Command)
+    return command

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
 from jobs.errors import InputError, nearest
 
 
@@ -23,27 +24,35 @@ class JobOptions(BaseModel):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
     """A job's own options that may change between attempts, since they say where it may go on, not what it computes."""
 
-    run: str | None = Field(
+    run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
         description="run folder, a path or s3://bucket/prefix; the same command on the same folder goes on "
         "where it was (default: runs/<job>-<date>-<time>)",
     )
-    config: str | None = Field(default=None, description="YAML file with any of these options; the command line wins")
-    scheduler: str | None = Field(
+    config: Annotated[str | None, OptionHelp(metavar="PATH", path=True)] = Field(
+        default=None, description="YAML file with any of these options; the command line wins"
+    )
+    scheduler: Annotated[str | None, OptionHelp(RUNS, "ADDRESS")] = Field(
         default=None,
         description="address of a Dask scheduler, such as tcp://host:8786 "
         "(default: $DASK_SCHEDULER_ADDRESS, else a cluster on this machine)",
     )
-    workers: int | None = Field(
+    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
         default=None,
         ge=0,
         description="on this machine: worker processes (default: one a core; 0: no cluster, all in this process); "
         "with a scheduler: how many to wait for (default 1)",
     )
-    threads: PositiveInt = Field(default=1, description="compute threads of each worker on this machine")
-    connect_timeout: PositiveFloat = Field(default=60.0, description="seconds to wait for the scheduler to answer")
-    workers_timeout: PositiveFloat = Field(default=300.0, description="seconds to wait for the workers")
-    deadline: PositiveFloat | None = Field(
+    threads: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(
+        default=1, description="compute threads of each worker on this machine"
+    )
+    connect_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=60.0, description="seconds to wait for the scheduler to answer"
+    )
+    workers_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=300.0, description="seconds to wait for the workers"
+    )
+    deadline: Annotated[PositiveFloat | None, OptionHelp(RUNS, "SECONDS")] = Field(
         default=None, description="seconds after which the job saves its state and ends with exit code 4"
     )
 

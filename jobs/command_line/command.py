@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jobs.command_line import help_text
+from jobs.command_line.overview import WIDTH
 from jobs.command_line.scan import scan, title
 from jobs.errors import InputError, nearest
 
@@ -61,8 +62,9 @@ class Command(click.Command):
         program: str = "dask-jobs",
         **settings: Any,
     ) -> None:
-        super().__init__(name, options_metavar="[options]", **settings)
-        self.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": help_text.WIDTH}
+        settings.setdefault("options_metavar", "[options]")
+        super().__init__(name, **settings)
+        self.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
         self.examples = examples
         self.exit_codes = exit_codes or {}
         self.path = f"{program} {name}".strip()
@@ -95,15 +97,23 @@ class Command(click.Command):
         """Return what every complaint ends with."""
         return f"({self.path} --help)"
 
+    def help_page(self) -> str:
+        """Return what --help prints."""
+        return self.get_help(self._empty()) + "\n"
+
     def names(self) -> dict[str, click.Option]:
         """Return the options by each of their names."""
-        params = self.get_params(click.Context(self, info_name=self.path, **self.context_settings))
+        params = self.get_params(self._empty())
         options = [param for param in params if isinstance(param, click.Option)]
         return {name: option for option in options for name in [*option.opts, *option.secondary_opts]}
 
+    def _empty(self) -> click.Context:
+        return click.Context(self, info_name=self.path, **self.context_settings)
+
     def no_such_option(self, name: str) -> InputError:
         """Return the complaint on an option that does not exist, with the nearest that does."""
-        near = nearest(name, [known for known in self.names() if known.startswith("--") and known != "--help"])
+        options = [option.opts[-1] for option in self.names().values()]
+        near = nearest(name, [known for known in options if known != "--help"])
         return InputError(f"{name}: there is no such option{near} ({self.path} --help lists them)")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -129,6 +139,10 @@ class Command(click.Command):
             option.help = "show this help"
         return option
 
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help."""
+        return super().get_help(ctx).replace(help_text.HYPHEN, "-")
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         help_text.write(self, ctx, formatter)
@@ -141,6 +155,20 @@ def _complaint(error: click.UsageError) -> str:
     if isinstance(error, click.BadParameter) and error.param is not None:
         return f"argument {title(error.param)}: {error.message}"
     return error.message
+
+
+def run_command(name: str, about: str) -> Command:
+    """Return a command that takes a run folder and nothing else, for its help and for completion.
+
+    Args:
+        name: its name.
+        about: what it does.
+    """
+    run = Argument(
+        ["run"], metavar="RUN", help="run folder, a path or s3://bucket/prefix", shell_complete=completer((), path=True)
+    )
+    examples = f"dask-jobs {name} runs/digits\ndask-jobs {name} s3://bucket/runs/7"
+    return Command(name, params=[run], help=about, examples=examples, options_metavar="")
 
 
 def completer(choices: Sequence[str], *, path: bool = False) -> Callable[..., list[CompletionItem]] | None:

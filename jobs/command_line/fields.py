@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from jobs.command_line import texts
 from jobs.command_line.command import Command, Option, completer
-from jobs.command_line.help_text import EXIT_CODES
-from jobs.command_line.option_help import OptionHelp
+from jobs.command_line.option_help import OTHER, OptionHelp
+from jobs.command_line.overview import EXIT_CODES
 from jobs.errors import InputError
 
 METAVARS: dict[Any, str] = {int: "N", float: "NUMBER", dict: "NAME=VALUE,...", list: "VALUE,...", str: "TEXT"}
@@ -36,11 +36,13 @@ class OptionsCommand(Command):
         about, _, examples = (inspect.getdoc(model) or "").partition("Examples:\n")
         self._model = model
         own = inspect.get_annotations(model)
-        fields = sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
+        options = [_option(name, field) for name, field in model.model_fields.items()]
+        # A job's own groups come first; within a group what all jobs share does.
+        groups = [option.group for option in sorted(options, key=lambda option: option.name not in own)] + [OTHER]
         super().__init__(
             program,
             program="",
-            params=[_option(name, field) for name, field in fields],
+            params=sorted(options, key=lambda option: (option.group == OTHER, groups.index(option.group))),
             help=about.strip(),
             examples=inspect.cleandoc(examples),
             exit_codes=EXIT_CODES if examples else {},
@@ -112,9 +114,10 @@ def _option(name: str, field: FieldInfo) -> Option:
 
 
 def _help(field: FieldInfo, choices: Sequence[str]) -> str:
-    text = str(field.description)
-    if choices and choices[0] not in text:
+    text, default_is, note = str(field.description).partition(" (default")
+    if not all(choice in text for choice in choices):
         text += f": {', '.join(choices)}"
+    text += default_is + note
     if field.is_required():
         return f"{text} (required)"
     default = field.get_default(call_default_factory=True, validated_data={})

@@ -88,8 +88,14 @@ def command(about: str, *, examples: str, exit_codes: Mapping[str, str]) -> Call
     """
 
     def decorate(run: Callable[..., int]) -> Command:
+        @functools.wraps(run)
+        def wrapped(*, namespace: str | None, context: str | None, kubeconfig: str | None, **options: Any) -> int:
+            return run(cluster=ClusterOptions(namespace, context, kubeconfig), **options)
+
         made = click.command(cls=Command, help=about, examples=examples, exit_codes=exit_codes, name=run.__name__)
-        return made(_with_cluster(run))
+        found = made(wrapped)
+        found.params += _cluster_options()
+        return found
 
     return decorate
 
@@ -99,17 +105,11 @@ def release_argument() -> Callable[[Callable[..., int]], Callable[..., int]]:
     return click.argument("release", cls=Argument, metavar="RELEASE", help="the name that helm install gave it")
 
 
-def _with_cluster(run: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say where the cluster is, and give them to the function as `cluster`."""
-
-    @functools.wraps(run)
-    def wrapped(*, namespace: str | None, context: str | None, kubeconfig: str | None, **options: Any) -> int:
-        return run(cluster=ClusterOptions(namespace, context, kubeconfig), **options)
-
-    for names, metavar, text in (
-        (("--kubeconfig",), "PATH", "default: $KUBECONFIG, ~/.kube/config, or the pod's service account"),
-        (("--context",), "NAME", "context of the kubeconfig (default: its current one)"),
+def _cluster_options() -> list[Option]:
+    """Return the options that say where the cluster is."""
+    texts = (
         (("-n", "--namespace"), "NAME", "default: the kubeconfig context's"),
-    ):
-        wrapped = click.option(*names, cls=Option, group=WHERE, metavar=metavar, help=text)(wrapped)
-    return wrapped
+        (("--context",), "NAME", "context of the kubeconfig (default: its current one)"),
+        (("--kubeconfig",), "PATH", "default: $KUBECONFIG, ~/.kube/config, or the pod's service account"),
+    )
+    return [Option(names, group=WHERE, metavar=metavar, help=text) for names, metavar, text in texts]
