@@ -112,8 +112,7 @@ class Command(click.Command):
 
     def no_such_option(self, name: str) -> InputError:
         """Return the complaint on an option that does not exist, with the nearest that does."""
-        options = [option.opts[-1] for option in self.names().values()]
-        near = nearest(name, [known for known in options if known != "--help"])
+        near = nearest(name, [option.opts[-1] for option in self.names().values() if "--help" not in option.opts])
         return InputError(f"{name}: there is no such option{near} ({self.path} --help lists them)")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

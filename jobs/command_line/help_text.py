@@ -45,7 +45,7 @@ def _sections(command: Command, context: click.Context) -> dict[str, list[tuple[
     for param in command.get_params(context):
         if isinstance(param, click.Argument):
             text = getattr(param, "help", "")
-            sections.setdefault("arguments", []).append((param.make_metavar(context), text))
+            sections.setdefault("arguments", []).append((param.metavar or "", text))
         elif (record := param.get_help_record(context)) is not None:
             sections.setdefault(getattr(param, "group", OTHER), []).append(record)
     return sections
