@@ -4,48 +4,49 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from jobs import commands, registry
+from jobs.command_line.overview import overview
 from jobs.errors import InputError, JobError, Stopped, nearest, print_error
 
-USAGE = """usage: dask-jobs COMMAND [options]
+if TYPE_CHECKING:
+    from jobs.command_line.command import Command
 
-Batch jobs for numerical work on Dask clusters.
-
-jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts:
-JOBS
-
-a run's folder:
-  show       print how a run stands: its result, or its status
-  report     write a run's report: one HTML file with plots
-
-a release on Kubernetes (helm install RELEASE charts/minimize):
-  plan       say before installing what a values file asks of a cluster
-  status     say what a release is doing, and why if it is stuck
-  wait       follow it to its end, bring its result here, and exit with its exit code
-  logs       print what its driver, scheduler or workers have written
-  cancel     stop it, with all saved
-  fetch      bring its run folder here
-
-examples:
-  dask-jobs minimize --data digits --run runs/digits
-  dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
-  dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
-  dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search
-  dask-jobs report runs/digits
-  dask-jobs wait fit -n science
-
-The same command on the same run folder goes on where it was, also after kill -9.
+ABOUT = "Batch jobs for numerical work on Dask clusters."
+JOBS = "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts"
+COMMANDS = {
+    "a run's folder": {
+        "show": "print how a run stands: its result, or its status",
+        "report": "write a run's report: one HTML file with plots",
+    },
+    "a release on Kubernetes (helm install RELEASE charts/minimize)": {
+        "plan": "say before installing what a values file asks of a cluster",
+        "status": "say what a release is doing, and why if it is stuck",
+        "wait": "follow it to its end, bring its result here, and exit with its exit code",
+        "logs": "print what its driver, scheduler or workers have written",
+        "cancel": "stop it, with all saved",
+        "fetch": "bring its run folder here",
+    },
+}
+EXAMPLES = (
+    "dask-jobs minimize --data digits --run runs/digits",
+    "dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist",
+    "dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7",
+    "dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search",
+    "dask-jobs report runs/digits",
+    "dask-jobs wait fit -n science",
+)
+NOTES = """The same command on the same run folder goes on where it was, also after
+kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
 'dask-jobs --version' names the version.
-exit codes: 0 done, 1 the user's code failed, 2 bad options or data, 3 the cluster failed (try again), 4 stopped, all
-saved
-"""
-
-
+'_DASK_JOBS_COMPLETE=bash_source dask-jobs' prints what completes them in bash
+(also zsh_source, fish_source)."""
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
@@ -54,12 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no characters
+    if instruction := os.environ.get("_DASK_JOBS_COMPLETE"):
+        return _complete(instruction)
     if arguments == ["--version"]:
         sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
         return 0
     if not arguments or arguments[0] in ("-h", "--help"):
-        jobs = "\n".join(f"  {name:<10} {text}" for name, text in registry.summaries().items())
-        sys.stdout.write(USAGE.replace("JOBS", jobs))
+        sys.stdout.write(overview(ABOUT, {JOBS: registry.summaries(), **COMMANDS}, EXAMPLES, NOTES))
         return 0 if arguments else 2
     try:
         return _command(arguments[0])(arguments[1:])
@@ -110,5 +112,29 @@ def _is_run(arguments: Sequence[str]) -> bool:
 
 
 def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
-    sys.stdout.write(f"usage: dask-jobs {name} RUN\n\n{text}\n")
+    from jobs.command_line.command import run_command
+
+    sys.stdout.write(run_command(name, text).help_page())
     return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+
+
+def _complete(instruction: str) -> int:
+    """Print what a shell asks for when TAB is pressed."""
+    from jobs.command_line.completion import complete
+
+    summaries = registry.summaries()
+    for group in COMMANDS.values():
+        summaries |= group
+    return complete(instruction, summaries, _to_complete)
+
+
+def _to_complete(name: str) -> Command:
+    """Return a command, for its options."""
+    from jobs.command_line.command import Command, run_command
+    from jobs.command_line.fields import OptionsCommand
+
+    if name in registry.names():
+        return OptionsCommand(registry.find(name).load_options(), f"dask-jobs {name}")
+    command = _release_command(name) if name in RELEASE_COMMANDS else run_command(name, "")
+    assert isinstance(command, Command)
+    return command

@@ -6,19 +6,14 @@ descriptions) and of their checks.
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import inspect
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 
+from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
 from jobs.errors import InputError, nearest
 
 
@@ -29,27 +24,35 @@ class JobOptions(BaseModel):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
     """A job's own options that may change between attempts, since they say where it may go on, not what it computes."""
 
-    run: str | None = Field(
+    run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
         description="run folder, a path or s3://bucket/prefix; the same command on the same folder goes on "
         "where it was (default: runs/<job>-<date>-<time>)",
     )
-    config: str | None = Field(default=None, description="YAML file with any of these options; the command line wins")
-    scheduler: str | None = Field(
+    config: Annotated[str | None, OptionHelp(metavar="PATH", path=True)] = Field(
+        default=None, description="YAML file with any of these options; the command line wins"
+    )
+    scheduler: Annotated[str | None, OptionHelp(RUNS, "ADDRESS")] = Field(
         default=None,
         description="address of a Dask scheduler, such as tcp://host:8786 "
         "(default: $DASK_SCHEDULER_ADDRESS, else a cluster on this machine)",
     )
-    workers: int | None = Field(
+    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
         default=None,
         ge=0,
         description="on this machine: worker processes (default: one a core; 0: no cluster, all in this process); "
         "with a scheduler: how many to wait for (default 1)",
     )
-    threads: PositiveInt = Field(default=1, description="compute threads of each worker on this machine")
-    connect_timeout: PositiveFloat = Field(default=60.0, description="seconds to wait for the scheduler to answer")
-    workers_timeout: PositiveFloat = Field(default=300.0, description="seconds to wait for the workers")
-    deadline: PositiveFloat | None = Field(
+    threads: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(
+        default=1, description="compute threads of each worker on this machine"
+    )
+    connect_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=60.0, description="seconds to wait for the scheduler to answer"
+    )
+    workers_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=300.0, description="seconds to wait for the workers"
+    )
+    deadline: Annotated[PositiveFloat | None, OptionHelp(RUNS, "SECONDS")] = Field(
         default=None, description="seconds after which the job saves its state and ends with exit code 4"
     )
 
@@ -64,12 +67,9 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
         InputError: an option is unknown or has a value that it must not have; one line that names all of them.
         SystemExit: for --help, with code 0.
     """
-    known = [f"--{name.replace('_', '-')}" for name in options.model_fields]
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if name.startswith("--") and name not in (*known, "--help"):
-            raise InputError(f"{name}: there is no such option{nearest(name, known)} ({program} --help lists them)")
-    given = _command_line(options, program, arguments)
+    from jobs.command_line.fields import OptionsCommand
+
+    given = OptionsCommand(options, program).given(arguments)
     path = given.get("config")
     values = {**_read_yaml(options, path, program.rpartition(" ")[2]), **given} if path else given
     return validated(options, values)
@@ -96,52 +96,6 @@ def _complaint(detail: Any) -> str:
         return f"{detail['msg'].removeprefix('Value error, ')}"
     rule = detail["msg"].removeprefix("Input ")
     return f"{name} is {detail['input']!r}, but {rule.replace('should', 'must', 1)}"
-
-
-def _command_line(options: type[BaseModel], program: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options that the command line gives, as text."""
-
-    class CommandLine(options, BaseSettings):  # type: ignore[valid-type, misc]  # the class is only known at run time
-        model_config = {"extra": "forbid"}
-
-    CommandLine.__doc__ = inspect.getdoc(options)
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            source: Any = CliSettingsSource(
-                CommandLine,
-                cli_prog_name=program,
-                cli_parse_args=list(arguments),
-                cli_kebab_case=True,
-                cli_avoid_json=True,
-                cli_hide_none_type=True,
-                cli_implicit_flags=True,
-                formatter_class=_Help,
-            )
-            return dict(source())
-    except SettingsError as error:
-        name = re.sub(r".*encountered for (\w+):.*", r"\1", str(error), flags=re.DOTALL).replace("_", "-")
-        raise InputError(
-            f"--{name} must be given as name=value, or as several of them: name=value,name=value"
-        ) from None
-    except SystemExit as end:
-        if not end.code:
-            raise
-        complaint = said.getvalue().strip().rpartition("error: ")[2]
-        raise InputError(f"{complaint} (a value that starts with '-' is given as --option=-1)") from None
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help without the defaults that say nothing and the types that only Python reads."""
-
-    def _expand_help(self, action: argparse.Action) -> str:
-        return re.sub(r" \(default(: None| factory: \w+)\)$", "", super()._expand_help(action))
-
-    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
-        if isinstance(action.metavar, str):
-            shapes = {"dict": "name=value,...", "list": "value,...", "{str,dict": "file"}
-            action.metavar = shapes.get(action.metavar.partition("[")[0], action.metavar)
-        return super()._metavar_formatter(action, default_metavar)
 
 
 def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:

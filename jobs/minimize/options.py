@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
 from jobs.minimize.optimize.methods import METHODS
 from jobs.options import JobOptions, read_scalar
 
+METHOD = "how to minimize"
 Pair = tuple[float | None, float | None]
 
 
@@ -25,43 +27,57 @@ class Options(JobOptions):
       DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
     """
 
-    data: str | None = Field(
+    data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
         description="data for softmax regression: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
         "npz:FILE or npy:FOLDER with arrays x and y; each local or s3:// (default: digits)",
     )
-    problem: str | None = Field(
+    problem: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None, description="your own problem instead: module:function, a function that returns it"
     )
-    classes: PositiveInt | None = Field(default=None, description="number of classes (default: the largest label + 1)")
-    dtype: Literal["float64", "float32"] = Field(
+    classes: Annotated[PositiveInt | None, OptionHelp(COMPUTE)] = Field(
+        default=None, description="number of classes (default: the largest label + 1)"
+    )
+    dtype: Annotated[Literal["float64", "float32"], OptionHelp(COMPUTE)] = Field(
         default="float64", description="what softmax computes in; sums are float64"
     )
-    method: str = Field(
+    method: Annotated[str, OptionHelp(METHOD, "NAME")] = Field(
         default="L-BFGS-B",
         description=f"SciPy's method: {', '.join(METHODS)}",
         json_schema_extra={"enum": list(METHODS)},
     )
-    max_iterations: PositiveInt = Field(default=1000, description="iterations at most (TNC: evaluations)")
-    tol: PositiveFloat | None = Field(default=None, description="tolerance, as scipy.optimize.minimize takes it")
-    options: dict[str, Any] = Field(
+    max_iterations: Annotated[PositiveInt, OptionHelp(METHOD)] = Field(
+        default=1000, description="iterations at most (TNC: evaluations)"
+    )
+    tol: Annotated[PositiveFloat | None, OptionHelp(METHOD)] = Field(
+        default=None, description="tolerance, as scipy.optimize.minimize takes it"
+    )
+    options: Annotated[dict[str, Any], OptionHelp(METHOD)] = Field(
         default_factory=dict,
         description="the method's own options, as SciPy names them: --options maxcor=20,ftol=1e-12",
     )
-    l2: NonNegativeFloat = Field(default=0.0, description="adds l2/2 * the sum of squares of the weights")
-    l1: NonNegativeFloat = Field(default=0.0, description="adds l1 * the sum of absolute weights (L-BFGS-B only)")
-    bounds: list[float | Pair | None] | None = Field(
+    l2: Annotated[NonNegativeFloat, OptionHelp(COMPUTE)] = Field(
+        default=0.0, description="adds l2/2 * the sum of squares of the weights"
+    )
+    l1: Annotated[NonNegativeFloat, OptionHelp(COMPUTE)] = Field(
+        default=0.0, description="adds l1 * the sum of absolute weights (L-BFGS-B only)"
+    )
+    bounds: Annotated[list[float | Pair | None] | None, OptionHelp(COMPUTE, "LOW,HIGH")] = Field(
         default=None,
         description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one a parameter, "
         "as in '[[0,1],[0,null]]'",
     )
-    x0: str | None = Field(default=None, description=".npy file with the start (default: the problem's)")
-    on_nan: Literal["fail", "inf"] = Field(
+    x0: Annotated[str | None, OptionHelp(METHOD, "PATH", path=True)] = Field(
+        default=None, description=".npy file with the start (default: the problem's)"
+    )
+    on_nan: Annotated[Literal["fail", "inf"], OptionHelp(METHOD)] = Field(
         default="fail",
         description="what a NaN loss does: fail the job, or count as infinite, so that a line search backs off",
     )
-    evaluation_timeout: PositiveFloat = Field(default=3600.0, description="seconds that one evaluation may take")
-    journal_limit: PositiveFloat = Field(
+    evaluation_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=3600.0, description="seconds that one evaluation may take"
+    )
+    journal_limit: Annotated[PositiveFloat, OptionHelp(RESULTS, "GIB")] = Field(
         default=20.0, description="GiB of journal; past them a restart goes on from the best point instead of exactly"
     )
 

@@ -10,11 +10,13 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import dask
 from distributed import Scheduler
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
+from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start
@@ -28,9 +30,15 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str | None = Field(default=None, description="its identity, for which workers ask (default: a random one)")
-    port: NonNegativeInt = Field(default=8786, description="port to listen on; 0: any")
-    dashboard_port: NonNegativeInt = Field(default=8787, description="port of the dashboard and of /metrics; 0: any")
+    id: Annotated[str | None, OptionHelp(metavar="ID")] = Field(
+        default=None, description="its identity, for which workers ask (default: a random one)"
+    )
+    port: Annotated[NonNegativeInt, OptionHelp(metavar="PORT")] = Field(
+        default=8786, description="port to listen on; 0: any"
+    )
+    dashboard_port: Annotated[NonNegativeInt, OptionHelp(metavar="PORT")] = Field(
+        default=8787, description="port of the dashboard and of /metrics; 0: any"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from distributed import Worker
 from distributed.core import rpc
@@ -29,6 +29,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start, restart
@@ -50,15 +51,29 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scheduler: str = Field(description="address of the scheduler, such as tcp://fit-driver:8786; looked up at each try")
-    id: str | None = Field(default=None, description="join only the scheduler with this identity (default: any)")
-    name: str | None = Field(default=None, description="the worker's name (default: its address)")
+    scheduler: Annotated[str, OptionHelp(metavar="ADDRESS")] = Field(
+        description="address of the scheduler, such as tcp://fit-driver:8786; looked up at each try"
+    )
+    id: Annotated[str | None, OptionHelp(metavar="ID")] = Field(
+        default=None, description="join only the scheduler with this identity (default: any)"
+    )
+    name: Annotated[str | None, OptionHelp(metavar="NAME")] = Field(
+        default=None, description="the worker's name (default: its address)"
+    )
     threads: PositiveInt = Field(default=1, description="compute threads")
     gpus: NonNegativeInt = Field(default=0, description="GPUs that tasks may ask for, as Dask's resource GPU")
-    memory_limit: NonNegativeInt = Field(default=0, description="bytes of memory it may use (default 0: no limit)")
-    port: NonNegativeInt = Field(default=8788, description="port to listen on; 0: any")
-    lost_timeout: PositiveFloat = Field(default=600.0, description="seconds without a scheduler until it gives up")
-    grace: PositiveFloat = Field(default=25.0, description="seconds after SIGTERM to hand tasks and data over")
+    memory_limit: Annotated[NonNegativeInt, OptionHelp(metavar="BYTES")] = Field(
+        default=0, description="bytes of memory it may use (default 0: no limit)"
+    )
+    port: Annotated[NonNegativeInt, OptionHelp(metavar="PORT")] = Field(
+        default=8788, description="port to listen on; 0: any"
+    )
+    lost_timeout: Annotated[PositiveFloat, OptionHelp(metavar="SECONDS")] = Field(
+        default=600.0, description="seconds without a scheduler until it gives up"
+    )
+    grace: Annotated[PositiveFloat, OptionHelp(metavar="SECONDS")] = Field(
+        default=25.0, description="seconds after SIGTERM to hand tasks and data over"
+    )
 
 
 class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here

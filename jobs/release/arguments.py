@@ -1,94 +1,115 @@
-"""The command lines of the release commands."""
+"""What the command lines of the release commands share: the release, where it is, and the kinds of values."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from typing import NoReturn
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobs.errors import InputError, nearest
-from jobs.release.api.client import Cluster
+import click
+
+from jobs.command_line.command import Argument, Command, Option
+
+if TYPE_CHECKING:
+    from jobs.release.api.client import Cluster
+
+WHERE = "where the release is"
+ROLES = ("driver", "scheduler", "workers")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one-line InputErrors, and whose help ends with examples.
+class ClusterOptions(NamedTuple):
+    """The options that say where the cluster is."""
 
-    Args:
-        command: the command's name.
-        text: what it does.
-        examples: command lines, and what is to be known of exit codes.
-    """
+    namespace: str | None
+    context: str | None
+    kubeconfig: str | None
 
-    def __init__(self, command: str, text: str, examples: str) -> None:
-        super().__init__(
-            prog=f"dask-jobs {command}",
-            description=text,
-            epilog=examples,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the complaint.
+    def connect(self) -> Cluster:
+        """Return the cluster that they name.
 
         Raises:
-            InputError: always.
+            InputError: no kubeconfig, or one that cannot be used.
         """
-        unknown, _, rest = message.partition("unrecognized arguments: ")
-        if not unknown and rest.startswith("-"):
-            name = rest.split()[0].partition("=")[0]
-            near = nearest(name, (option for option in self._option_string_actions if option.startswith("--")))
-            raise InputError(f"{name}: there is no such option{near} ({self.prog} --help lists them)")
-        raise InputError(f"{message} ({self.prog} --help)")
+        from jobs.release.api.client import Cluster
+
+        return Cluster(*self)
 
 
-def release_parser(command: str, text: str, examples: str) -> Parser:
-    """Return a parser of a release's name and where it is."""
-    parser = Parser(command, text, examples)
-    parser.add_argument("release", metavar="RELEASE", help="the name that helm install gave it")
-    add_cluster(parser)
-    return parser
-
-
-def add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the cluster is."""
-    parser.add_argument("-n", "--namespace", help="default: the kubeconfig context's")
-    parser.add_argument("--context", help="context of the kubeconfig (default: its current one)")
-    parser.add_argument("--kubeconfig", help="default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
-
-
-def cluster_of(options: argparse.Namespace) -> Cluster:
-    """Return the cluster that the options name.
+def seconds(context: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Read a positive number of seconds, as a callback of an option.
 
     Raises:
-        InputError: no kubeconfig, or one that cannot be used.
+        click.BadParameter: it is none.
     """
-    return Cluster(options.namespace, options.context, options.kubeconfig)
-
-
-def seconds(text: str) -> float:
-    """Read a positive number of seconds, for argparse."""
+    if text is None:
+        return None
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a positive number of seconds")
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"{text!r} must be a positive number of seconds", context, param)
     return number
 
 
-def whole(text: str) -> int:
-    """Read a whole number >= 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number")
-    return int(text)
-
-
-def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options of a command line.
+def whole(context: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """Read a whole number >= 0, as a callback of an option.
 
     Raises:
-        InputError: one line on what is wrong.
-        SystemExit: for --help, with code 0.
+        click.BadParameter: it is none.
     """
-    return parser.parse_intermixed_args(list(arguments))
+    if text is not None and not text.isdecimal():
+        raise click.BadParameter(f"{text!r} must be a whole number", context, param)
+    return None if text is None else int(text)
+
+
+def role(context: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Check a role, as a callback of an option.
+
+    Raises:
+        click.BadParameter: there is none of that name.
+    """
+    if text not in (None, *ROLES):
+        known = ", ".join(map(repr, ROLES))
+        raise click.BadParameter(f"invalid choice: {text!r} (choose from {known})", context, param)
+    return text
+
+
+def command(about: str, *, examples: str, exit_codes: Mapping[str, str]) -> Callable[[Callable[..., int]], Command]:
+    """Return a decorator that makes a command of a function, named as the function is.
+
+    Its keyword arguments are the options that click's decorators add below this one, and `cluster`.
+
+    Args:
+        about: what it does.
+        examples: command lines, one a line.
+        exit_codes: what each code says.
+    """
+
+    def decorate(run: Callable[..., int]) -> Command:
+        @functools.wraps(run)
+        def wrapped(*, namespace: str | None, context: str | None, kubeconfig: str | None, **options: Any) -> int:
+            return run(cluster=ClusterOptions(namespace, context, kubeconfig), **options)
+
+        made = click.command(cls=Command, help=about, examples=examples, exit_codes=exit_codes, name=run.__name__)
+        found = made(wrapped)
+        found.params += _cluster_options()
+        return found
+
+    return decorate
+
+
+def release_argument() -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds the release's name."""
+    return click.argument("release", cls=Argument, metavar="RELEASE", help="the name that helm install gave it")
+
+
+def _cluster_options() -> list[Option]:
+    """Return the options that say where the cluster is."""
+    texts = (
+        (("-n", "--namespace"), "NAME", "default: the kubeconfig context's"),
+        (("--context",), "NAME", "context of the kubeconfig (default: its current one)"),
+        (("--kubeconfig",), "PATH", "default: $KUBECONFIG, ~/.kube/config, or the pod's service account"),
+    )
+    return [Option(names, group=WHERE, metavar=metavar, help=text) for names, metavar, text in texts]

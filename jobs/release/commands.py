@@ -2,230 +2,260 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from jobs import registry
-from jobs.errors import InputError
-from jobs.release.arguments import Parser, add_cluster, cluster_of, parsed, release_parser, seconds, whole
+import click
 
-LOGS_EXAMPLES = """examples:
-  dask-jobs logs fit
-  dask-jobs logs fit --follow
-  dask-jobs logs fit --previous            the driver before this one
-  dask-jobs logs fit --role workers --tail 20
-  dask-jobs logs fit --worker 3"""
+from jobs.command_line.command import Argument, completer
+from jobs.errors import InputError
+from jobs.release import arguments as given
+from jobs.release.arguments import ROLES, ClusterOptions, command, release_argument
+
 INTERRUPTED = 130
 """Exit code of Ctrl-C, as shells have it: 4 would say that the job was stopped."""
 
 
-def status(arguments: Sequence[str]) -> int:
+@command(
+    "Say what a release does: phase, progress, workers, and why it is stuck and what to do.",
+    examples="""dask-jobs status fit
+dask-jobs status fit -n team-a --json | jq .phase""",
+    exit_codes={
+        "0": "while it is pending or runs, and when it is done; else the job's:",
+        "1": "the user's code failed",
+        "2": "bad options or data (or no such release)",
+        "3": "the cluster failed",
+        "4": "stopped",
+    },
+)
+@release_argument()
+@click.option("--json", "as_json", is_flag=True, help="for programs")
+def status(release: str, cluster: ClusterOptions, *, as_json: bool) -> int:
     """Print a release's state; return 0, or the exit code of a job that has ended otherwise.
 
     Raises:
         JobError: no such release, or the cluster refused or did not answer.
     """
-    parser = release_parser(
-        "status",
-        "Say what a release does: phase, progress, workers, and why it is stuck and what to do.",
-        """examples:
-  dask-jobs status fit
-  dask-jobs status fit -n team-a --json | jq .phase
-
-exit codes: 0 while it is pending or runs, and when it is done; else the job's: 1 the user's code failed, 2 bad options
-or data (or no such release), 3 the cluster failed, 4 stopped""",
-    )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    options = parsed(parser, arguments)
     from jobs.release.api.snapshot import read
-    from jobs.release.status.show import as_json, show
+    from jobs.release.status import show
     from jobs.release.status.state import release_state
 
-    objects, run = read(cluster_of(options), options.release)
-    release = release_state(objects, run)
-    if options.json:
-        sys.stdout.write(as_json(release) + "\n")
+    objects, run = read(cluster.connect(), release)
+    state = release_state(objects, run)
+    if as_json:
+        sys.stdout.write(show.as_json(state) + "\n")
     else:
-        show(release, objects.now)
-    return release.exit_code or 0
+        show.show(state, objects.now)
+    return state.exit_code or 0
 
 
-def wait(arguments: Sequence[str]) -> int:
+@command(
+    "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
+    "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of "
+    "another run is left as it is, and a number added. Ctrl-C leaves the job running.",
+    examples="""helm install fit charts/minimize && dask-jobs wait fit
+dask-jobs wait fit -n team-a --timeout 3600 > summary.txt
+dask-jobs wait fit --no-fetch            only the summary and the exit code""",
+    exit_codes={
+        "0 to 4": "the job's (4: stopped by a signal, a deadline or dask-jobs cancel; 3 also when its driver could not "
+        "start in deadlines.start, after which the release is stopped; 2 also when there is no such release)",
+        "124": "--timeout is over: the job goes on",
+        "130": "Ctrl-C: the job goes on",
+    },
+)
+@release_argument()
+@click.option(
+    "--timeout",
+    callback=given.seconds,
+    metavar="SECONDS",
+    help="seconds to wait at most (default: as long as it takes)",
+)
+@click.option("--no-fetch", is_flag=True, help="do not bring the result to this machine")
+def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fetch: bool) -> int:
     """Follow a release to its end; return the job's exit code.
 
     Raises:
         JobError: no such release, its driver could not start in time, or the cluster does not answer any more.
     """
-    parser = release_parser(
-        "wait",
-        "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
-        "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of "
-        "another run is left as it is, and a number added. Ctrl-C leaves the job running.",
-        """examples:
-  helm install fit charts/minimize && dask-jobs wait fit
-  dask-jobs wait fit -n team-a --timeout 3600 > summary.txt
-  dask-jobs wait fit --no-fetch            only the summary and the exit code
-
-exit codes: the job's, 0 to 4 (4: stopped by a signal, a deadline or dask-jobs cancel; 3 also when its driver could not
-start in deadlines.start, after which the release is stopped; 2 also when there is no such release);
-124 --timeout is over, 130 Ctrl-C: the job goes on""",
-    )
-    parser.add_argument("--timeout", type=seconds, help="seconds to wait at most (default: as long as it takes)")
-    parser.add_argument("--no-fetch", action="store_true", help="do not bring the result to this machine")
-    options = parsed(parser, arguments)
     from jobs.release.actions.wait import Wait
     from jobs.release.actions.wait_view import Screen
 
     try:
-        with Screen(options.release) as screen:
-            wait_for = Wait(cluster_of(options), options.release, screen, fetch=not options.no_fetch)
-            return wait_for.run(options.timeout)
+        with Screen(release) as screen:
+            return Wait(cluster.connect(), release, screen, fetch=not no_fetch).run(timeout)
     except KeyboardInterrupt:
-        target = _target(options.release, options.namespace)
-        _tell(f"{options.release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
+        target = f"{release} -n {cluster.namespace}" if cluster.namespace else release
+        _tell(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
         return INTERRUPTED
 
 
-def logs(arguments: Sequence[str]) -> int:
+@command(
+    "Show the logs of a release: its driver's, its scheduler's or its workers'.",
+    examples="""dask-jobs logs fit
+dask-jobs logs fit --follow
+dask-jobs logs fit --previous            the driver before this one
+dask-jobs logs fit --role workers --tail 20
+dask-jobs logs fit --worker 3""",
+    exit_codes={
+        "0": "done",
+        "2": "no such release, pod or log",
+        "3": "the cluster does not answer",
+        "130": "Ctrl-C",
+    },
+)
+@release_argument()
+@click.option(
+    "--role",
+    callback=given.role,
+    shell_complete=completer(ROLES),
+    metavar="ROLE",
+    help="whose: driver, scheduler or workers (default: driver)",
+)
+@click.option("--worker", callback=given.whole, metavar="N", help="worker N alone, counted from 0")
+@click.option("-f", "--follow", is_flag=True, help="go on as lines come, until the release has ended")
+@click.option("-p", "--previous", is_flag=True, help="of the driver's pod before this one")
+@click.option("--tail", callback=given.whole, metavar="LINES", help="only the last lines (default: all)")
+def logs(
+    release: str,
+    cluster: ClusterOptions,
+    role: str | None,
+    worker: int | None,
+    tail: int | None,
+    *,
+    follow: bool,
+    previous: bool,
+) -> int:
     """Print logs of a release's pods.
 
     Raises:
         JobError: no such release, pod or log, or the cluster refused or did not answer.
     """
-    parser = release_parser(
-        "logs",
-        "Show the logs of a release: its driver's, its scheduler's or its workers'.",
-        LOGS_EXAMPLES,
-    )
-    _add_log_options(parser)
-    options = parsed(parser, arguments)
-    role = _role(options)
     from jobs.release.actions import logs as written
     from jobs.release.api.snapshot import read
 
-    cluster = cluster_of(options)
+    role = _role(role, worker)
+    if previous and (follow or role == "workers"):
+        raise InputError("--previous is for the log of an earlier driver or scheduler: without --follow and workers")
+    found = cluster.connect()
     try:
-        if options.follow:
-            written.follow(cluster, options.release, role, options.worker, options.tail)
+        if follow:
+            written.follow(found, release, role, worker, tail)
         else:
-            _, run = read(cluster, options.release, follows=True)
-            written.show(cluster, run, role, options.worker, options.tail, previous=options.previous)
+            _, run = read(found, release, follows=True)
+            written.show(found, run, role, worker, tail, previous=previous)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
 
 
-def _role(options: argparse.Namespace) -> str:
-    role = options.role or ("driver" if options.worker is None else "workers")
-    if options.worker is not None and role != "workers":
-        raise InputError(f"--worker {options.worker} and --role {role} exclude each other")
-    if options.previous and (options.follow or role == "workers"):
-        raise InputError("--previous is for the log of an earlier driver or scheduler: without --follow and workers")
-    return str(role)
+def _role(role: str | None, worker: int | None) -> str:
+    role = role or ("driver" if worker is None else "workers")
+    if worker is not None and role != "workers":
+        raise InputError(f"--worker {worker} and --role {role} exclude each other")
+    return role
 
 
-def _add_log_options(parser: Parser) -> None:
-    parser.add_argument("--role", choices=("driver", "scheduler", "workers"), help="whose (default: driver)")
-    parser.add_argument("--worker", type=whole, metavar="N", help="worker N alone, counted from 0")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as lines come, until the release has ended")
-    parser.add_argument("-p", "--previous", action="store_true", help="of the driver's pod before this one")
-    parser.add_argument("--tail", type=whole, metavar="LINES", help="only the last lines (default: all)")
-
-
-def cancel(arguments: Sequence[str]) -> int:
+@command(
+    "Stop a release: its driver saves and ends, then its workers; nothing is deleted, and it can go on later.",
+    examples="""dask-jobs cancel fit
+dask-jobs cancel fit -n team-a && helm uninstall fit -n team-a""",
+    exit_codes={
+        "0": "no pod is left (also when it had ended already)",
+        "2": "no such release",
+        "3": "its pods did not end in time",
+        "130": "Ctrl-C: what has been asked for goes on in the cluster; the same command does the rest",
+    },
+)
+@release_argument()
+def cancel(release: str, cluster: ClusterOptions) -> int:
     """Stop a release with its state saved; return 0, also if it had ended already.
 
     Raises:
         JobError: no such release, its pods did not end in time, or the cluster refused or did not answer.
     """
-    parser = release_parser(
-        "cancel",
-        "Stop a release: its driver saves and ends, then its workers; nothing is deleted, and it can go on later.",
-        """examples:
-  dask-jobs cancel fit
-  dask-jobs cancel fit -n team-a && helm uninstall fit -n team-a
-
-exit codes: 0 no pod is left (also when it had ended already), 2 no such release, 3 its pods did not end in time,
-130 Ctrl-C: what has been asked for goes on in the cluster; the same command does the rest""",
-    )
-    options = parsed(parser, arguments)
     from jobs.release.actions.cancel import cancel as stop
 
     try:
-        return stop(cluster_of(options), options.release)
+        return stop(cluster.connect(), release)
     except KeyboardInterrupt:
-        _tell(f"not all of {options.release} may have stopped: the same command does the rest")
+        _tell(f"not all of {release} may have stopped: the same command does the rest")
         return INTERRUPTED
 
 
-def fetch(arguments: Sequence[str]) -> int:
+@command(
+    "Bring a release's run folder (result.json, trials.csv, history.csv, ...) to this machine, while the job runs "
+    "or after it. Needs a run folder that outlives the driver: run.claim or run.s3.",
+    examples="""dask-jobs fetch fit                      to ./fit-3f2a91c0, the run folder's own name
+dask-jobs fetch fit results/fit
+dask-jobs fetch fit --journal && \\
+  dask-jobs minimize --config fit-3f2a91c0/options.yaml --run fit-3f2a91c0 --workers 0     goes on here""",
+    exit_codes={
+        "0": "it is here",
+        "2": "no such release or run folder, or the folder here cannot be replaced",
+        "3": "the cluster does not answer",
+        "130": "Ctrl-C: nothing was written",
+    },
+)
+@release_argument()
+@click.argument(
+    "folder",
+    cls=Argument,
+    metavar="[FOLDER]",
+    required=False,
+    help="where to (default: the run folder's own name)",
+)
+@click.option("--journal", is_flag=True, help="minimize's journal too: with it the run can go on here")
+@click.option("--force", is_flag=True, help="replace a run folder that is there, if all in it is a run's")
+def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal: bool, force: bool) -> int:
     """Bring a release's run folder to this machine.
 
     Raises:
         JobError: no such release or run folder, or it could not be read or written.
     """
-    parser = release_parser(
-        "fetch",
-        "Bring a release's run folder (result.json, trials.csv, history.csv, ...) to this machine, while the job runs "
-        "or after it. Needs a run folder that outlives the driver: run.claim or run.s3.",
-        """examples:
-  dask-jobs fetch fit                      to ./fit-3f2a91c0, the run folder's own name
-  dask-jobs fetch fit results/fit
-  dask-jobs fetch fit --journal && \\
-    dask-jobs minimize --config fit-3f2a91c0/options.yaml --run fit-3f2a91c0 --workers 0     goes on here""",
-    )
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where to (default: the run folder's own name)")
-    parser.add_argument("--journal", action="store_true", help="minimize's journal too: with it the run can go on here")
-    parser.add_argument(
-        "--force", action="store_true", help="replace a run folder that is there, if all in it is a run's"
-    )
-    options = parsed(parser, arguments)
     from jobs.release.actions.fetch import fetch as bring
 
-    cluster = cluster_of(options)
+    found = cluster.connect()
     try:
-        folder = bring(cluster, options.release, options.folder, journal=options.journal, force=options.force)
+        path = bring(found, release, folder, journal=journal, force=force)
     except KeyboardInterrupt:
         _tell("interrupted; nothing was written")
         return INTERRUPTED
-    sys.stdout.write(f"{folder}\n")
+    sys.stdout.write(f"{path}\n")
     return 0
 
 
-def plan(arguments: Sequence[str]) -> int:
+@command(
+    "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
+    "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install.",
+    examples="""dask-jobs plan -f values.yaml
+dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
+dask-jobs plan tune --set workers.count=20,job.trials=200
+dask-jobs plan -f values.yaml --set-file code.my_model\\\\.py=my_model.py""",
+    exit_codes={"0": "also when it does not fit now", "2": "a value is wrong"},
+)
+@click.argument(
+    "job",
+    cls=Argument,
+    metavar="[JOB]",
+    required=False,
+    default="minimize",
+    help=f"{' or '.join(registry.names())}; default: minimize",
+)
+@click.option("-f", "--values", multiple=True, metavar="FILE", help="as helm takes it")
+@click.option("--set", "sets", multiple=True, metavar="A.B=C", help="as helm takes it")
+@click.option("--set-file", "set_files", multiple=True, metavar="A.B=FILE", help="as helm takes it")
+def plan(
+    job: str, values: Sequence[str], sets: Sequence[str], set_files: Sequence[str], cluster: ClusterOptions
+) -> int:
     """Print what a release would ask for, and whether the cluster has it.
 
     Raises:
         JobError: a value is wrong, or a file cannot be read.
     """
-    parser = Parser(
-        "plan",
-        "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
-        "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install.",
-        """examples:
-  dask-jobs plan -f values.yaml
-  dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
-  dask-jobs plan tune --set workers.count=20,job.trials=200
-  dask-jobs plan -f values.yaml --set-file code.my_model\\\\.py=my_model.py
-
-exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
-    )
-    jobs = " or ".join(registry.names())
-    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help=f"{jobs}; default: minimize")
-    parser.add_argument("-f", "--values", metavar="FILE", action="append", default=[], help="as helm takes it")
-    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="as helm takes it")
-    parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")
-    add_cluster(parser)
-    options = parsed(parser, arguments)
     from jobs.release.plan.plan import show_plan
 
-    show_plan(options)
+    show_plan(job, values, sets, set_files, cluster.connect)
     return 0
-
-
-def _target(release: str, namespace: str | None) -> str:
-    return f"{release} -n {namespace}" if namespace else release
 
 
 def _tell(text: str) -> None:

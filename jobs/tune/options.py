@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     ConfigDict,
@@ -16,8 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from jobs.command_line.option_help import COMPUTE, END, RUNS, OptionHelp
 from jobs.options import JobOptions, read_scalar
 
+SEARCH = "how to search"
 Direction = Literal["maximize", "minimize"]
 
 
@@ -36,71 +38,82 @@ class Options(JobOptions):
     model_config = ConfigDict(allow_inf_nan=False)
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("accept_new_code",)
 
-    objective: str = Field(
+    objective: Annotated[str, OptionHelp(COMPUTE, "module:function")] = Field(
         default="jobs.tune.cnn:train",
         description="module:function; the function takes the hyperparameters, a dict, and if it likes the trial, and "
         "returns a score or a dict of metrics; without one, a small network learns the shipped digits",
     )
-    space: str | dict[str, Any] | None = Field(
+    space: Annotated[str | dict[str, Any] | None, OptionHelp(COMPUTE, "PATH", path=True)] = Field(
         default=None,
         description="YAML file of the hyperparameters: lines like 'dropout: {uniform: [0, 1]}' with uniform, log, "
         "integer or choice; in a --config file also the lines themselves (default: SPACE of the objective's module)",
     )
-    fixed: dict[str, Any] = Field(
+    fixed: Annotated[dict[str, Any], OptionHelp(COMPUTE)] = Field(
         default_factory=dict,
         description="what every trial gets beside its hyperparameters: --fixed epochs=20 --fixed data=idx:/data/mnist",
     )
-    metric: list[str] = Field(
+    metric: Annotated[list[str], OptionHelp(COMPUTE, "NAME,...")] = Field(
         default_factory=list,
         description="which metric of the returned dict is the objective, or several of them",
     )
-    direction: list[Direction] = Field(
+    direction: Annotated[list[Direction], OptionHelp(COMPUTE)] = Field(
         default=["maximize"], description="maximize or minimize; with several metrics one for each"
     )
-    constraints: list[str] = Field(
+    constraints: Annotated[list[str], OptionHelp(COMPUTE, "NAME,...")] = Field(
         default_factory=list, description="metrics that must be <= 0 in a trial that counts as best"
     )
-    trials: PositiveInt = Field(default=100, description="trials of the study, all attempts together")
-    sampler: Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii"] = Field(
-        default="random", description="who proposes hyperparameters"
+    trials: Annotated[PositiveInt, OptionHelp(END)] = Field(
+        default=100, description="trials of the study, all attempts together"
     )
-    sampler_options: dict[str, Any] = Field(
+    sampler: Annotated[Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii"], OptionHelp(SEARCH, "NAME")] = (
+        Field(default="random", description="who proposes hyperparameters")
+    )
+    sampler_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
         default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 a dimension"
     )
-    pruner: Literal["asha", "median", "percentile", "hyperband", "patient", "threshold", "none"] | None = Field(
+    pruner: Annotated[
+        Literal["asha", "median", "percentile", "hyperband", "patient", "threshold", "none"] | None,
+        OptionHelp(SEARCH, "NAME"),
+    ] = Field(
         default=None,
         description="who stops trials by what they report (default: asha, with several metrics none)",
     )
-    pruner_options: dict[str, Any] = Field(
+    pruner_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
         default_factory=dict, description="arguments of Optuna's pruner: --pruner-options reduction_factor=3"
     )
-    seed: NonNegativeInt = Field(default=0, description="decides what is drawn, and each trial's own seed")
-    max_seconds: PositiveFloat | None = Field(
+    seed: Annotated[NonNegativeInt, OptionHelp(SEARCH)] = Field(
+        default=0, description="decides what is drawn, and each trial's own seed"
+    )
+    max_seconds: Annotated[PositiveFloat | None, OptionHelp(END, "SECONDS")] = Field(
         default=None, description="seconds after which the search ends with what it has, all attempts together"
     )
-    target: float | None = Field(default=None, description="score at which the search ends")
-    patience: PositiveInt | None = Field(
+    target: Annotated[float | None, OptionHelp(END, "SCORE")] = Field(
+        default=None, description="score at which the search ends"
+    )
+    patience: Annotated[PositiveInt | None, OptionHelp(END)] = Field(
         default=None, description="trials without a better score after which the search ends"
     )
-    trial_timeout: PositiveFloat | None = Field(
+    trial_timeout: Annotated[PositiveFloat | None, OptionHelp(RUNS, "SECONDS")] = Field(
         default=None, description="seconds after which a trial is stopped and counts as failed"
     )
-    max_failures: NonNegativeInt = Field(
+    max_failures: Annotated[NonNegativeInt, OptionHelp(END)] = Field(
         default=20, description="failed trials that an attempt may have; one more ends the job with exit code 1"
     )
-    max_losses: PositiveInt = Field(
+    max_losses: Annotated[PositiveInt, OptionHelp(END)] = Field(
         default=3, description="times that a trial may be lost with a worker where it ran alone, until it is failed"
     )
-    threads_per_trial: PositiveInt = Field(default=1, description="compute threads that a trial takes of its worker")
-    gpus_per_trial: NonNegativeFloat = Field(
+    threads_per_trial: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(
+        default=1, description="compute threads that a trial takes of its worker"
+    )
+    gpus_per_trial: Annotated[NonNegativeFloat, OptionHelp(RUNS, "GPUS")] = Field(
         default=0.0,
         description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU; workers that "
         "are started on this machine have so many each, and see no others",
     )
-    isolate: bool = Field(
+    isolate: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False, description="run each trial in a process of its own, so that all its memory comes back"
     )
-    accept_new_code: bool = Field(
+    accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
         description="go on though the objective's source has changed; the table then says which code ended each trial",
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from jobs import registry
 from jobs.errors import InputError, JobError
 from jobs.formatting import binary_bytes, plural
 from jobs.options import validated
+from jobs.release.api.client import Cluster
 from jobs.release.plan.capacity import PodRequest, Resources, free_nodes, place, quantity
 from jobs.release.plan.values import Values
 from jobs.release.plan.values_input import values_given
@@ -71,18 +71,20 @@ def _need(role: str, count: int, each: Resources, placement: Placement) -> PodRe
     return PodRequest(role, count, each, placement.nodeSelector, tolerations)
 
 
-def show_plan(options: argparse.Namespace) -> None:
-    """Print the plan that the command line asks for.
+def show_plan(
+    job: str, files: Sequence[str], sets: Sequence[str], set_files: Sequence[str], cluster: Callable[[], Cluster]
+) -> None:
+    """Print the plan of a job with the values that helm's options give.
 
     Raises:
         InputError: there is no such job, or a value is wrong.
     """
-    registry.find(options.job)
-    values = values_given(options.values, options.set, options.set_file)
+    registry.find(job)
+    values = values_given(files, sets, set_files)
     plan = plan_of(values)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text.assemble((options.job, "bold"), f": {headline(plan)}"))
-    rows = [*resource_rows(values, plan), *job_rows(options.job, values, plan), ("cluster", _room(options, plan))]
+    console.print(Text.assemble((job, "bold"), f": {headline(plan)}"))
+    rows = [*resource_rows(values, plan), *job_rows(job, values, plan), ("cluster", _room(cluster, plan))]
     for name, text in rows:
         console.print(Text.assemble((f"{name:<12}", "dim"), text))
 
@@ -161,12 +163,10 @@ def _code(values: Values) -> Iterator[str]:
             sys.path[:] = before
 
 
-def _room(options: argparse.Namespace, plan: Plan) -> str:
+def _room(connect: Callable[[], Cluster], plan: Plan) -> str:
     """Return whether the cluster has room now, or why that cannot be said."""
-    from jobs.release.arguments import cluster_of
-
     try:
-        cluster = cluster_of(options)
+        cluster = connect()
         nodes = free_nodes(cluster.nodes(), cluster.all_pods())
     except JobError as error:
         return f"not compared: {error}"

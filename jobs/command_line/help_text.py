@@ -1,0 +1,55 @@
+"""What `--help` shows of every command: usage, what it does, arguments, groups of options, examples, exit codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobs.command_line.option_help import OTHER
+from jobs.command_line.overview import folded
+
+if TYPE_CHECKING:
+    from jobs.command_line.command import Command
+
+HYPHEN = "\N{NON-BREAKING HYPHEN}"
+"""What stands for a hyphen until lines are broken."""
+LEFT = 28
+"""Columns of names and metavars at most; longer ones have a line of their own."""
+
+
+def write(command: Command, context: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write a command's help; its hyphens are such that no line breaks at them."""
+    formatter.write_usage(command.path, " ".join(command.collect_usage_pieces(context)), prefix="usage: ")
+    for paragraph in (command.help or "").split("\n\n"):
+        formatter.write_paragraph()
+        formatter.write_text(_whole(" ".join(paragraph.split())))
+    sections = _sections(command, context)
+    widest = max((len(name) for rows in sections.values() for name, _ in rows), default=0)
+    for name, rows in sections.items():
+        with formatter.section(name):
+            # All groups have one column for texts.
+            formatter.write_dl([(left.ljust(min(widest, LEFT)), _whole(right)) for left, right in rows], col_max=LEFT)
+    if command.examples:
+        with formatter.section("examples"):
+            for example in command.examples.splitlines():
+                formatter.write("".join(f"  {line}\n" for line in folded(example, formatter.width - 2)))
+    if command.exit_codes:
+        with formatter.section("exit codes"):
+            formatter.write_dl([(code, _whole(text)) for code, text in command.exit_codes.items()])
+
+
+def _sections(command: Command, context: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """Return the rows of arguments and of each group of options."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for param in command.get_params(context):
+        if isinstance(param, click.Argument):
+            text = getattr(param, "help", "")
+            sections.setdefault("arguments", []).append((param.metavar or "", text))
+        elif (record := param.get_help_record(context)) is not None:
+            sections.setdefault(getattr(param, "group", OTHER), []).append(record)
+    return sections
+
+
+def _whole(text: str) -> str:
+    return text.replace("-", HYPHEN)

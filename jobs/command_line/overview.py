@@ -1,0 +1,58 @@
+"""What `dask-jobs` alone shows, and what all help shares; without click, so that it comes at once."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+WIDTH = 110
+"""Columns at most: longer lines are hard to read."""
+EXIT_CODES = {
+    "0": "done",
+    "1": "the user's code failed",
+    "2": "bad options or data",
+    "3": "the cluster failed: try again",
+    "4": "stopped, all saved: the same command goes on",
+}
+"""A job's exit codes."""
+
+
+def overview(about: str, commands: Mapping[str, Mapping[str, str]], examples: Sequence[str], notes: str) -> str:
+    """Return the text.
+
+    Args:
+        about: what the program is.
+        commands: each group of them by its title, as name -> what it does.
+        examples: command lines.
+        notes: what else is to be known.
+    """
+    width = min(shutil.get_terminal_size().columns, WIDTH)
+    lines = ["usage: dask-jobs COMMAND [options]", "", about]
+    column = max(len(name) for rows in commands.values() for name in rows) + 2
+    for title, rows in commands.items():
+        lines += ["", *textwrap.wrap(f"{title}:", width), *_rows(rows, column, width)]
+    lines += ["", "examples:", *(f"  {line}" for example in examples for line in folded(example, width - 2))]
+    lines += ["", "exit codes:", *_rows(EXIT_CODES, 3, width), "", notes]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(rows: Mapping[str, str], column: int, width: int) -> list[str]:
+    lines = []
+    for name, text in rows.items():
+        first = f"  {name:<{column}}"
+        rest = " " * len(first)
+        lines += textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return lines
+
+
+def folded(example: str, width: int) -> Iterator[str]:
+    """Yield the lines of a command line that is too long for one, as a shell takes them: each begins with an option."""
+    line, *options = example.split(" --")
+    for option in options:
+        if len(f"{line} --{option} \\") > width:
+            yield f"{line} \\"
+            line = f"{'':6}--{option}"
+        else:
+            line += f" --{option}"
+    yield line
