@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobs import JOBS
 from jobs.errors import InputError
 from jobs.report.page import page
-from jobs.report.sections import given, head, how_to_go_on, options, versions
+from jobs.report.sections import head, how_to_go_on, non_defaults, options, versions
 from jobs.runs.folder import read_run, readable
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def write_report(storage: Storage) -> str:
     job: JobReport = importlib.import_module(f"jobs.{run.job}.report.content").REPORT
     with readable(storage.url, "result.json", "status.json"):
         content = job.content(run, storage)
-        changed = given(run, job.options)
+        changed = non_defaults(run, job.options)
         sections = [*content.sections, options(run, changed)]
         if run.result:
             sections.append(versions(run))
         sections.append(how_to_go_on(run, changed))
         top = head(run, content.title, content.summary, job.steps)
-        text = page(f"{content.title} · {run.state}", top, sections)
+        text = page(f"{content.title} · {run.state}", top, sections, job.package)
     storage.write("report.html", text.encode(errors="backslashreplace"))
     return storage.address("report.html")

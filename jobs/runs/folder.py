@@ -13,7 +13,6 @@ import numpy as np
 import yaml
 
 from jobs.errors import InputError
-from jobs.minimize.report.history import History, parse_history
 from jobs.runs.run import DAMAGED
 from jobs.usercode import line
 
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run: an empty dict, an empty history or None stands for a file that is not there."""
+    """The files of any job's run: an empty dict stands for a file that is not there."""
 
     url: str
     options: dict[str, Any]
     status: dict[str, Any]
     result: dict[str, Any]
-    history: History
-    x: NDArray[np.float64] | None
 
     @property
     def job(self) -> str:
@@ -66,14 +63,12 @@ def readable(url: str, *names: str) -> Iterator[None]:
 
 
 def read_run(storage: Storage) -> RunFolder:
-    """Read the run folder at `storage`.
+    """Read what every job's run folder at `storage` has; a job reads the rest itself.
 
     Raises:
         InputError: it is no run folder (neither options.yaml nor status.json is there), or a file cannot be read.
     """
-    files = {
-        name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json", "history.csv", "x.npy")
-    }
+    files = {name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json")}
     if files["options.yaml"] is None and files["status.json"] is None:
         raise InputError(
             f"{storage.url!r} is no run folder: it has no options.yaml; give the folder that the job had as --run"
@@ -83,9 +78,21 @@ def read_run(storage: Storage) -> RunFolder:
         options=_mapping("options.yaml", files["options.yaml"]),
         status=_mapping("status.json", files["status.json"]),
         result=_mapping("result.json", files["result.json"]),
-        history=parse_history((files["history.csv"] or b"").decode(errors="replace")),
-        x=_array("x.npy", files["x.npy"]),
     )
+
+
+def read_array(storage: Storage, name: str) -> NDArray[np.float64] | None:
+    """Read an array of the run folder at `storage`; None if the file is not there.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if (content := _read(storage, name)) is None:
+        return None
+    try:
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
+    except Exception as error:
+        raise InputError(f"{name} of the run folder cannot be read: {error}") from error
 
 
 def _read(storage: Storage, name: str) -> bytes | None:
@@ -105,12 +112,3 @@ def _mapping(name: str, content: bytes | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{name} of the run folder holds a {type(value).__name__}, but it must be a mapping")
     return value
-
-
-def _array(name: str, content: bytes | None) -> NDArray[np.float64] | None:
-    if content is None:
-        return None
-    try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except Exception as error:
-        raise InputError(f"{name} of the run folder cannot be read: {error}") from error

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.utils import format_bytes
-from markupsafe import Markup
 
 from jobs.minimize.options import Options
 from jobs.minimize.report.curves import progress
-from jobs.minimize.report.parameters import MOST, parameters
+from jobs.minimize.report.history import History, read_history
+from jobs.minimize.report.parameters import MAX_PARAMETERS, parameters
 from jobs.minimize.report.weights import weights
-from jobs.report.content import Content, JobReport
-from jobs.report.html import duration, number, paragraph, plural, table
+from jobs.report.content import Content, JobReport, Share
+from jobs.report.html import duration, number, plural
 from jobs.report.page import Section
+from jobs.runs.folder import read_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
@@ -49,9 +52,6 @@ WORK: dict[str, tuple[str, Callable[[Any], str]]] = {
     "bytes_sent": ("Sent to the workers", format_bytes),
     "bytes_received": ("Received from the workers", format_bytes),
 }
-SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
-BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
-SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
 VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
 
 
@@ -61,16 +61,16 @@ def title(run: RunFolder) -> str:
     return f"{run.job} · {_method(run)} · {subject}"
 
 
-def summary(run: RunFolder) -> str:
+def summary(run: RunFolder, history: History) -> str:
     """Return in one sentence how the run ended, or where it is."""
     if run.result:
         return _ended(run.result)
-    best = run.history.lowest
+    best = history.lowest
     sentence = f"{_method(run)} {VERBS.get(run.state, 'has not begun')}"
-    sentence += f" in attempt {run.status.get('attempt', 1)} after {plural(len(run.history), 'evaluation')}"
+    sentence += f" in attempt {run.status.get('attempt', 1)} after {plural(len(history), 'evaluation')}"
     if best is None:
         return sentence + "."
-    return f"{sentence}; the lowest so far is {_point(run.history.loss[best], run.history.gradient_norm[best])}."
+    return f"{sentence}; the lowest so far is {_point(history.loss[best], history.gradient_norm[best])}."
 
 
 def _method(run: RunFolder) -> str:
@@ -92,56 +92,66 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
     return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
 
 
-def sections(run: RunFolder) -> list[Section]:
-    """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [*(_parameters(run) if run.result else []), progress(run.history, finished=bool(run.result))]
+def sections(run: RunFolder, history: History, x: NDArray[np.float64] | None) -> list[Section]:
+    """Return the sections of a minimize job; what an unfinished run does not have yet is left out.
+
+    Args:
+        run: the run folder.
+        history: its evaluations.
+        x: theta (n,) of x.npy, if it is there.
+    """
+    found = [*(_parameters(run.result, x) if run.result else []), progress(history, finished=bool(run.result))]
     if run.result:
-        found += [_time(run.result), *_pictures(run), _numbers(run.result)]
+        found += [_time(run.result), *_pictures(run.result, x), _numbers(run.result)]
     return found
 
 
-def _parameters(run: RunFolder) -> list[Section]:
+def _parameters(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[Section]:
     """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
-    theta = np.array(run.result.get("x", ()), dtype=np.float64) if run.x is None else run.x
-    names = run.result.get("names") or [f"x[{index}]" for index in range(theta.size)]
-    return [parameters(names, theta)] if 0 < theta.size <= MOST and len(names) == theta.size else []
+    theta = np.array(result.get("x", ()), dtype=np.float64) if x is None else x
+    names = result.get("names") or [f"x[{index}]" for index in range(theta.size)]
+    return [parameters(names, theta)] if 0 < theta.size <= MAX_PARAMETERS and len(names) == theta.size else []
 
 
-def _pictures(run: RunFolder) -> list[Section]:
+def _pictures(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[Section]:
     """Return the weights of softmax regression on images, which come first in theta, class by class."""
-    shape, classes = run.result.get("image_shape"), run.result.get("classes")
-    if run.x is None or not shape or not classes:
+    shape, classes = result.get("image_shape"), result.get("classes")
+    if x is None or not shape or not classes:
         return []
-    return [weights(run.x[: classes * math.prod(shape)].reshape(classes, *shape))]
+    return [weights(x[: classes * math.prod(shape)].reshape(classes, *shape))]
 
 
 def _time(result: dict[str, Any]) -> Section:
     """Return where the seconds of the last attempt went: advice, a stacked bar, and the same as a table."""
     diagnostics = result["diagnostics"]
-    parts = [(name, colour, float(diagnostics[key]), what) for key, name, colour, what in PARTS]
-    total = sum(seconds for _, _, seconds, _ in parts) or math.inf
-    slices = [SLICE.format(100 * seconds / total, colour, name) for name, colour, seconds, _ in parts]
-    rows = [
-        (SWATCH.format(colour, name), duration(seconds), f"{seconds / total:.1%}", what)
-        for name, colour, seconds, what in parts
+    seconds = {key: float(diagnostics[key]) for key, *_ in PARTS}
+    total = sum(seconds.values()) or math.inf
+    parts = [
+        Share(name, colour, duration(seconds[key]), seconds[key] / total, meaning)
+        for key, name, colour, meaning in PARTS
     ]
-    body = BAR.format(Markup("").join(slices)) + table(("Part", "Time", "Share", "What it is"), rows)
-    if result["attempt"] > 1:
-        replayed = plural(diagnostics["replayed"], "evaluation")
-        body = paragraph(f"In the last attempt, which took {replayed} of earlier ones from the journal.", "note") + body
-    return Section("Where the time went", paragraph(diagnostics.get("hint", "")) + body)
+    replayed = f"In the last attempt, which took {plural(diagnostics['replayed'], 'evaluation')} of earlier ones"
+    note = f"{replayed} from the journal." if result["attempt"] > 1 else ""
+    head = ("Part", "Time", "Share", "What it is")
+    data = {"text": diagnostics.get("hint", ""), "note": note, "head": head, "parts": parts}
+    return Section("Where the time went", "report/shares.html", data)
 
 
 def _numbers(result: dict[str, Any]) -> Section:
     """Return the result with all its digits."""
     rows = [(name, result[key]) for key, name in NUMBERS.items() if result.get(key) is not None]
     rows += [(name, text(result["diagnostics"][key])) for key, (name, text) in WORK.items()]
-    return Section("Result in numbers", table(("Quantity", "Value"), rows))
+    return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})
 
 
-def content(run: RunFolder, storage: Storage) -> Content:  # noqa: ARG001  the folder's usual files say all
-    """Return what a report says about a minimize job."""
-    return Content(title(run), summary(run), sections(run))
+def content(run: RunFolder, storage: Storage) -> Content:
+    """Return what a report says about a minimize job.
+
+    Raises:
+        InputError: history.csv or x.npy is damaged.
+    """
+    history, x = read_history(storage), read_array(storage, "x.npy")
+    return Content(title(run), summary(run, history), sections(run, history, x))
 
 
-REPORT = JobReport(Options, "iterations", content)
+REPORT = JobReport(Options, "iterations", content, "jobs.minimize.report")
