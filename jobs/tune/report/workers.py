@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_LANES = 64
 """Lanes drawn at most."""
 SLACK = 0.05
-"""Seconds by which trials of one lane may overlap: a pruned one is told to end only by its next report."""
+"""Seconds by which trials of one lane may overlap: a pruned trial ends at its next report only."""
 
 
 @dataclass(frozen=True)
