@@ -43,6 +43,6 @@ def write_report(storage: Storage) -> str:
             sections.append(versions(run))
         sections.append(how_to_go_on(run, changed))
         top = head(run, content.title, content.summary, job.steps)
-        text = page(f"{content.title} · {run.state}", top, sections, job.package)
+        text = page(f"{content.title} · {run.state}", top, sections, content.package)
     storage.write("report.html", text.encode(errors="backslashreplace"))
     return storage.address("report.html")

@@ -35,26 +35,26 @@ class Share:
 
 @dataclass(frozen=True)
 class Content:
-    """A report's own part: what the run is, in one sentence how it ended or where it is, and the sections."""
+    """A report's own part.
+
+    Attributes:
+        title: what the run is.
+        summary: in one sentence how it ended, or where it is.
+        sections: what stands below.
+        package: the Python package whose folder `templates` has the templates `job/NAME.html` of these sections; a job
+            that uses shared templates alone needs none.
+    """
 
     title: str
     summary: str
     sections: Sequence[Section]
+    package: str = "jobs.report"
 
 
 @dataclass(frozen=True)
 class JobReport:
-    """How one job's runs are reported.
-
-    Attributes:
-        options: the job's options, for their defaults.
-        steps: what its progress counts, such as `iterations`.
-        content: makes its content from a run folder.
-        package: the Python package whose folder `templates` has the templates `job/NAME.html` of its sections; a job
-            that uses shared templates alone needs none.
-    """
+    """How one job's runs are reported: its options' defaults, what its progress counts, and its content."""
 
     options: type[JobOptions]
     steps: str
     content: Callable[[RunFolder, Storage], Content]
-    package: str = "jobs.report"

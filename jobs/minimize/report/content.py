@@ -151,7 +151,7 @@ def content(run: RunFolder, storage: Storage) -> Content:
         InputError: history.csv or x.npy is damaged.
     """
     history, x = read_history(storage), read_array(storage, "x.npy")
-    return Content(title(run), summary(run, history), sections(run, history, x))
+    return Content(title(run), summary(run, history), sections(run, history, x), __package__)
 
 
-REPORT = JobReport(Options, "iterations", content, "jobs.minimize.report")
+REPORT = JobReport(Options, "iterations", content)

@@ -50,10 +50,10 @@ def content(run: RunFolder, storage: Storage) -> Content:
         check_result(run.result, storage.address("result.json"))
     if run.result and (search is None or not search.trials):
         rest = f"The table of trials is not in this folder.{_by_code(run.result['codes'], run.result['identity'])}"
-        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result))
+        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result), __package__)
     if search is None or not search.trials:
         return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
-    return Content(title, _summary(run, search), _sections(search))
+    return Content(title, _summary(run, search), _sections(search), __package__)
 
 
 def _how(run: RunFolder) -> str:
@@ -151,4 +151,4 @@ def _counts(search: Search) -> Section:
     return Section("How the trials ended", "report/shares.html", data)
 
 
-REPORT = JobReport(Options, "trials", content, "jobs.tune.report")
+REPORT = JobReport(Options, "trials", content)
