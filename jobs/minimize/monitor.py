@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import time
 
@@ -15,6 +16,8 @@ from jobs.runs.eta import EtaEstimator
 from jobs.runs.run import Run
 
 Vector = NDArray[np.float64]
+COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
+"""Of history.csv."""
 SAVE_SECONDS = 30.0
 """How often the history, and past the journal's limit the best point, is saved while the run goes on."""
 
@@ -92,10 +95,11 @@ class Observer:
     def save(self, *, best: bool) -> None:
         """Save the history, and the best point as x.npy."""
         self._saved = time.monotonic()
-        table = io.StringIO()
-        table.write("evaluation,seconds,loss,gradient_norm\n")
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
         for number, (seconds, loss, norm) in enumerate(self._history, start=1):
-            table.write(f"{number},{seconds:.6f},{loss!r},{'' if np.isnan(norm) else repr(norm)}\n")
-        self._run.storage.write("history.csv", table.getvalue().encode())
+            table.writerow((number, f"{seconds:.6f}", loss, None if np.isnan(norm) else norm))
+        self._run.storage.write("history.csv", text.getvalue().encode())
         if best and self.best is not None:
             self._run.save_array("x.npy", self.best[1])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from jobs import registry
 from jobs.command_line.command import Argument, completer
 from jobs.errors import InputError
 from jobs.release import arguments as given

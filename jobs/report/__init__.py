@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.report.page import page
-from jobs.report.sections import given, head, how_to_go_on, options, versions
+from jobs.report.sections import head, how_to_go_on, non_defaults, options, versions
 from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
     """
     with readable(storage.url, "result.json", "status.json"):
         content = job.content(run, storage)
-        changed = given(run, job.options)
+        changed = non_defaults(run, job.options)
         sections = [*content.sections, options(run, changed)]
         if run.result:
             sections.append(versions(run))
         sections.append(how_to_go_on(run, changed))
         top = head(run, content.title, content.summary, job.steps)
-        return page(f"{content.title} · {run.state}", top, sections)
+        return page(f"{content.title} · {run.state}", top, sections, content.package)

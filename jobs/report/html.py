@@ -1,49 +1,19 @@
-"""Small pieces of HTML; everything that is not Markup is escaped."""
+"""How values become text in a report; templates use these as filters."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-from markupsafe import Markup
 
 from jobs import formatting
 
-TABLE = Markup('<table class="{}"><thead><tr>{}</tr></thead><tbody>\n{}\n</tbody></table>\n')
 
-
-def paragraph(text: str, css: str = "") -> Markup:
-    """Return one paragraph of class `css`, nothing for an empty text."""
-    return Markup('<p class="{}">{}</p>\n').format(css, text) if text else Markup("")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], css: str = "") -> Markup:
-    """Return a table of class `css` whose first column names its rows."""
-    columns = Markup("").join(Markup('<th scope="col">{}</th>').format(cell) for cell in head)
-    body = Markup("\n").join(Markup("<tr>{}</tr>").format(_cells(row)) for row in rows)
-    return TABLE.format(css, columns, body)
-
-
-def _cells(row: Sequence[Any]) -> Markup:
-    first, *rest = (value_text(cell) for cell in row)
-    return Markup('<th scope="row">{}</th>').format(first) + Markup("").join(
-        Markup("<td>{}</td>").format(cell) for cell in rest
-    )
-
-
-def details(summary: str, body: Markup) -> Markup:
-    """Return what a reader opens if wanted."""
-    return Markup("<details><summary>{}</summary>\n{}</details>\n").format(summary, body)
-
-
-def value_text(value: Any) -> str | Markup:
+def value_text(value: Any) -> str:
     """Return a value as a person reads it: floats with all digits, strings without quotes, what is nested as JSON."""
     if isinstance(value, str):
         return value
-    if value is None:
-        return Markup('<span class="unset">not set</span>')
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, Mapping | list | bool):

@@ -3,75 +3,74 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from bokeh.embed import components
 from bokeh.resources import Resources
-from markupsafe import Markup
 
-from jobs.report.theme import CSS, THEME
+from jobs.report.environment import new_environment
+from jobs.report.theme import THEME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bokeh.plotting import figure
 
-PAGE = Markup("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-<main>
-{head}{sections}</main>
-{scripts}</body>
-</html>
-""")
-SECTION = Markup("<section>\n<h2>{}</h2>\n{}</section>\n")
-FIGURE = Markup('<figure class="{}" role="group" aria-label="{}">\n<figcaption>{}</figcaption>\n{}\n</figure>\n')
-SCRIPT = Markup('<script nonce="{}">\n{}\n</script>\n')
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with the caption above it; a `wide` one has a row of its own and is made smaller in print."""
+
+    caption: str
+    figure: figure
+    wide: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what is below it, and the JavaScript that draws its figures."""
+    """A heading, and what is below it.
+
+    Attributes:
+        title: the heading.
+        template: the template of what is below it, such as `report/table.html`; see `new_environment`.
+        data: the template's variables by name. It also has `plots`, to be placed by the macro `figure`, and `nonce`,
+            without which no script runs.
+        plots: the section's figures.
+    """
 
     title: str
-    body: Markup
-    script: str = ""
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    plots: Sequence[Plot] = ()
 
 
-def draw(plots: Sequence[figure]) -> tuple[str, list[Markup]]:
-    """Return the script that draws the plots, and the element of each."""
-    script, elements = components(plots, wrap_script=False, theme=THEME)
-    return script, [Markup(element) for element in elements]  # noqa: S704  Bokeh's own <div>, nothing of a user's in it
-
-
-def page(title: str, head: Markup, sections: Sequence[Section]) -> str:
-    """Return the HTML of a report: `head` is what stands above the first section.
+def page(title: str, head: Mapping[str, Any], sections: Sequence[Section], package: str) -> str:
+    """Return the HTML of a report.
 
     Its content security policy lets no request leave the page and runs no script but those written here.
+
+    Args:
+        title: the page's title.
+        head: what stands above the first section: the variables of templates/head.html.
+        sections: what stands below.
+        package: the Python package with the templates of the job's own sections.
     """
-    nonce = secrets.token_urlsafe(16)
-    scripts = [section.script for section in sections if section.script]
-    if scripts:
-        scripts = [*Resources(mode="inline", components=["bokeh"]).js_raw, *scripts]
-    policy = f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src data: blob:"
-    return PAGE.format(
-        policy=policy,
-        title=title,
-        css=CSS,
-        head=head,
-        sections=Markup("").join(SECTION.format(section.title, section.body) for section in sections),
-        scripts=Markup("").join(SCRIPT.format(nonce, Markup(script)) for script in scripts),  # noqa: S704  Bokeh's
+    environment, nonce = new_environment(package), secrets.token_urlsafe(16)
+    scripts, elements = _draw([plot.figure for section in sections for plot in section.plots])
+    bodies = []
+    for section in sections:
+        plots = [{"caption": plot.caption, "wide": plot.wide, **elements[plot.figure.id]} for plot in section.plots]
+        body = environment.get_template(section.template).render(plots=plots, nonce=nonce, **section.data)
+        bodies.append({"title": section.title, "body": body})
+    return environment.get_template("report/page.html").render(
+        title=title, head=head, sections=bodies, scripts=scripts, nonce=nonce
     )
 
 
-def framed(caption: str, element: Markup, css: str = "") -> Markup:
-    """Return a plot with its caption above it; a `wide` one is made smaller in print."""
-    return FIGURE.format(css, caption, caption, element)
+def _draw(figures: Sequence[figure]) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Return the scripts that draw the figures, and each one's element, by the figure's id."""
+    if not figures:
+        return [], {}
+    script, roots = components(figures, wrap_script=False, wrap_plot_info=False, theme=THEME)
+    elements = {root.id: {"root": root.id, "element": root.elementid} for root in roots}
+    return [*Resources(mode="inline", components=["bokeh"]).js_raw, script], elements

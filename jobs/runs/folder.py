@@ -1,13 +1,15 @@
-"""What the run folder of any job holds, read at one moment; any file may still be missing."""
+"""What a run folder holds, read at one moment; any file may still be missing."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from jobs.errors import InputError
@@ -15,12 +17,14 @@ from jobs.formatting import error_line, one_line
 from jobs.runs.run import DAMAGED
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from jobs.storage import Storage
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run: an empty dict stands for a file that is not there."""
+    """The files of any job's run: an empty dict stands for a file that is not there."""
 
     url: str
     options: dict[str, Any]
@@ -59,7 +63,7 @@ def readable(url: str, *names: str) -> Iterator[None]:
 
 
 def read_run(storage: Storage) -> RunFolder:
-    """Read the run folder at `storage`.
+    """Read what every job's run folder at `storage` has; a job reads the rest itself.
 
     Raises:
         InputError: it is no run folder (neither options.yaml nor status.json is there), or a file cannot be read.
@@ -75,6 +79,20 @@ def read_run(storage: Storage) -> RunFolder:
         status=_mapping("status.json", files["status.json"]),
         result=_mapping("result.json", files["result.json"]),
     )
+
+
+def read_array(storage: Storage, name: str) -> NDArray[np.float64] | None:
+    """Read an array of the run folder at `storage`; None if the file is not there.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if (content := _read(storage, name)) is None:
+        return None
+    try:
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
+    except Exception as error:
+        raise InputError(f"{name} of the run folder cannot be read: {error}") from error
 
 
 def _read(storage: Storage, name: str) -> bytes | None:

@@ -17,7 +17,7 @@ from jobs.minimize import softmax
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 from jobs.minimize.report.curves import curves
-from jobs.minimize.report.history import lowest_so_far, parse_history, thin
+from jobs.minimize.report.history import downsample, lowest_so_far, parse_history
 from jobs.minimize.report.weights import _pictures
 from jobs.options import parse
 from jobs.storage import open_storage
@@ -161,11 +161,11 @@ def test_thinning_keeps_each_spike_and_the_minimum():
     """Few values are all kept; of many, at most the points asked for, in order, each stretch's extremes among them."""
     values = np.sin(np.arange(50_000) / 900.0)
     values[[777, 40_001]] = 9.0, -9.0
-    kept = thin(values, points=500)
+    kept = downsample(values, points=500)
     assert kept.size <= 500
     assert (np.diff(kept) > 0).all()
     assert {777, 40_001, 0} <= set(kept.tolist())
-    assert thin(values[:500], points=500).tolist() == list(range(500))
+    assert downsample(values[:500], points=500).tolist() == list(range(500))
 
 
 def test_the_lowest_so_far_passes_over_what_is_not_finite():

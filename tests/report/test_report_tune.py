@@ -193,11 +193,11 @@ def test_all_pruned(tmp_path):
     storage = recorded(tmp_path / "run", 25, pruned)
     search = read_search(storage)
     assert search.best is None
-    assert search.leader.intermediate_values[1] == max(search.scores[:, 0])
+    assert search.best_reported.intermediate_values[1] == max(search.scores[:, 0])
     text = text_of(storage)
-    last = f"{max(search.scores[:, 0]):.6g} at step 1, of trial {search.leader.number}."
+    last = f"{max(search.scores[:, 0]):.6g} at step 1, of trial {search.best_reported.number}."
     assert f"the best (largest) last report is {last}" in text
-    assert f"Best trial so far, not complete: {search.leader.number}" in text
+    assert f"Best trial so far, not complete: {search.best_reported.number}" in text
     assert "25 pruned trials count with their last report." in text
 
 
@@ -227,7 +227,7 @@ def test_several_objectives(metrics, tmp_path):
     storage = recorded(tmp_path / "run", 30, several, metric=metrics, direction=directions)
     search = read_search(storage)
     text = text_of(storage)
-    assert f"No other beats {len(search.front)} trials in all of {', '.join(metrics)}." in text
+    assert f"No other beats {len(search.pareto_front)} trials in all of {', '.join(metrics)}." in text
     assert text.count("b against a\n") == 1
     assert ("c against b\n" in text) == (len(metrics) == 3)
     assert "History" not in text

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.utils import format_bytes
-from markupsafe import Markup
-from numpy.typing import NDArray
 
-from jobs.errors import InputError
 from jobs.formatting import number, plural
 from jobs.minimize.report.curves import progress
-from jobs.minimize.report.history import History, parse_history
-from jobs.minimize.report.parameters import MOST, parameters
+from jobs.minimize.report.history import History, read_history
+from jobs.minimize.report.parameters import MAX_PARAMETERS, parameters
 from jobs.minimize.report.weights import weights
-from jobs.report.content import Content
-from jobs.report.html import duration, paragraph, table
+from jobs.report.content import Content, Share
+from jobs.report.html import duration
 from jobs.report.page import Section
+from jobs.runs.folder import read_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-Vector = NDArray[np.float64]
 PARTS = (
     ("compute_seconds", "Compute", "#2f6db3", "loss and gradient of the problem, on the workers"),
     ("communication_seconds", "Communication", "#e08a2b", "messages, and waiting for the slowest worker"),
@@ -54,9 +52,6 @@ WORK: dict[str, tuple[str, Callable[[Any], str]]] = {
     "bytes_sent": ("Sent to the workers", format_bytes),
     "bytes_received": ("Received from the workers", format_bytes),
 }
-SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
-BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
-SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
 VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
 
 
@@ -97,75 +92,63 @@ def _point(loss: float | str, gradient_norm: float | str | None) -> str:
     return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
 
 
-def sections(run: RunFolder, history: History, theta: Vector | None) -> list[Section]:
-    """Return the sections of a minimize job; what an unfinished run does not have yet is left out."""
-    found = [*(_parameters(run, theta) if run.result else []), progress(history, finished=bool(run.result))]
+def sections(run: RunFolder, history: History, x: NDArray[np.float64] | None) -> list[Section]:
+    """Return the sections of a minimize job; what an unfinished run does not have yet is left out.
+
+    Args:
+        run: the run folder.
+        history: its evaluations.
+        x: theta (n,) of x.npy, if it is there.
+    """
+    found = [*(_parameters(run.result, x) if run.result else []), progress(history, finished=bool(run.result))]
     if run.result:
-        found += [_time(run.result), *_pictures(run, theta), _numbers(run.result)]
+        found += [_time(run.result), *_pictures(run.result, x), _numbers(run.result)]
     return found
 
 
-def _parameters(run: RunFolder, theta: Vector | None) -> list[Section]:
+def _parameters(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[Section]:
     """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
-    theta = np.array(run.result.get("x", ()), dtype=np.float64) if theta is None else theta
-    names = run.result.get("names") or [f"x[{index}]" for index in range(theta.size)]
-    return [parameters(names, theta)] if 0 < theta.size <= MOST and len(names) == theta.size else []
+    theta = np.array(result.get("x", ()), dtype=np.float64) if x is None else x
+    names = result.get("names") or [f"x[{index}]" for index in range(theta.size)]
+    return [parameters(names, theta)] if 0 < theta.size <= MAX_PARAMETERS and len(names) == theta.size else []
 
 
-def _pictures(run: RunFolder, theta: Vector | None) -> list[Section]:
+def _pictures(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[Section]:
     """Return the weights of softmax regression on images, which come first in theta, class by class."""
-    shape, classes = run.result.get("image_shape"), run.result.get("classes")
-    if theta is None or not shape or not classes:
+    shape, classes = result.get("image_shape"), result.get("classes")
+    if x is None or not shape or not classes:
         return []
-    return [weights(theta[: classes * math.prod(shape)].reshape(classes, *shape))]
+    return [weights(x[: classes * math.prod(shape)].reshape(classes, *shape))]
 
 
 def _time(result: dict[str, Any]) -> Section:
     """Return where the seconds of the last attempt went: advice, a stacked bar, and the same as a table."""
     diagnostics = result["diagnostics"]
-    parts = [(name, colour, float(diagnostics[key]), what) for key, name, colour, what in PARTS]
-    total = sum(seconds for _, _, seconds, _ in parts) or math.inf
-    slices = [SLICE.format(100 * seconds / total, colour, name) for name, colour, seconds, _ in parts]
-    rows = [
-        (SWATCH.format(colour, name), duration(seconds), f"{seconds / total:.1%}", what)
-        for name, colour, seconds, what in parts
+    seconds = {key: float(diagnostics[key]) for key, *_ in PARTS}
+    total = sum(seconds.values()) or math.inf
+    parts = [
+        Share(name, colour, duration(seconds[key]), seconds[key] / total, meaning)
+        for key, name, colour, meaning in PARTS
     ]
-    body = BAR.format(Markup("").join(slices)) + table(("Part", "Time", "Share", "What it is"), rows)
-    if result["attempt"] > 1:
-        replayed = plural(diagnostics["replayed"], "evaluation")
-        body = paragraph(f"In the last attempt, which took {replayed} of earlier ones from the journal.", "note") + body
-    return Section("Where the time went", paragraph(diagnostics.get("hint", "")) + body)
+    replayed = f"In the last attempt, which took {plural(diagnostics['replayed'], 'evaluation')} of earlier ones"
+    note = f"{replayed} from the journal." if result["attempt"] > 1 else ""
+    head = ("Part", "Time", "Share", "What it is")
+    data = {"text": diagnostics.get("hint", ""), "note": note, "head": head, "parts": parts}
+    return Section("Where the time went", "report/shares.html", data)
 
 
 def _numbers(result: dict[str, Any]) -> Section:
     """Return the result with all its digits."""
     rows = [(name, result[key]) for key, name in NUMBERS.items() if result.get(key) is not None]
     rows += [(name, text(result["diagnostics"][key])) for key, (name, text) in WORK.items()]
-    return Section("Result in numbers", table(("Quantity", "Value"), rows))
+    return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
     """Return what a report says about a minimize job.
 
     Raises:
-        InputError: a file of the run folder cannot be read.
+        InputError: history.csv or x.npy is damaged.
     """
-    history = parse_history((_read(storage, "history.csv") or b"").decode(errors="replace"))
-    theta = _array("x.npy", _read(storage, "x.npy"))
-    return Content(title(run), summary(run, history), sections(run, history, theta))
-
-
-def _read(storage: Storage, name: str) -> bytes | None:
-    try:
-        return storage.read(name)
-    except FileNotFoundError:
-        return None
-
-
-def _array(name: str, content: bytes | None) -> Vector | None:
-    if content is None:
-        return None
-    try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except Exception as error:
-        raise InputError(f"{name} of the run folder cannot be read: {error}") from error
+    history, x = read_history(storage), read_array(storage, "x.npy")
+    return Content(title(run), summary(run, history), sections(run, history, x), __package__)

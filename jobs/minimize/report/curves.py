@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
 from bokeh.plotting import figure
-from markupsafe import Markup
 
 from jobs.formatting import plural
-from jobs.minimize.report.history import History, lowest_so_far, thin
-from jobs.report.html import details, paragraph, table
-from jobs.report.page import Section, draw, framed
+from jobs.minimize.report.history import History, downsample, lowest_so_far
+from jobs.report.page import Plot, Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +21,7 @@ EACH, LOWEST = "#7fa6cf", "#12355b"
 NOT_HERE = "The history of evaluations (history.csv) is not in this folder."
 AXES = {"evaluation": "evaluations", "seconds": "seconds"}
 TABLE_ROWS = 24
-LEGEND = Markup(
-    '<p class="legend"><span class="key" style="background:{}"></span>each evaluation'
-    '<span class="key line" style="border-color:{}"></span>lowest so far</p>\n',
-).format(EACH, LOWEST)
+KEY = {"dots": [(EACH, "each evaluation")], "line": (LOWEST, "lowest so far")}
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Curve:
     @cached_property
     def drawn(self) -> NDArray[np.intp]:
         """Which of them a plot needs: indices (k,), rising."""
-        return self.drawable[thin(self.values[self.drawable])]
+        return self.drawable[downsample(self.values[self.drawable])]
 
 
 def curves(history: History) -> list[Curve]:
@@ -83,19 +78,18 @@ def progress(history: History, *, finished: bool = False) -> Section:
     shown = curves(history)
     if not shown:
         recorded = "No evaluation with a finite loss has been recorded."
-        return Section("Progress", paragraph(NOT_HERE if finished and not len(history) else recorded))
+        return Section(
+            "Progress", "report/text.html", {"text": NOT_HERE if finished and not len(history) else recorded}
+        )
     ranges = {axis: DataRange1d(range_padding=0.03) for axis in AXES}  # plots of one axis zoom together
-    cells = [(curve, axis) for curve in shown for axis in AXES]
-    script, elements = draw([_plot(history, curve, axis, ranges[axis]) for curve, axis in cells])
-    captions = [f"{curve.name} against {AXES[axis]}" for curve, axis in cells]
-    plots = Markup("").join(framed(*pair) for pair in zip(captions, elements, strict=True))
-    body = (
-        paragraph(_omissions(history, shown), "note")
-        + LEGEND
-        + Markup('<div class="plots">\n{}</div>\n').format(plots)
-        + _evaluations(history)
-    )
-    return Section("Progress", body, script)
+    plots = [
+        Plot(f"{curve.name} against {AXES[axis]}", _plot(history, curve, axis, ranges[axis]))
+        for curve in shown
+        for axis in AXES
+    ]
+    rows = _evaluations(history)
+    data = {"notes": _omissions(history, shown), "key": KEY, "rows": rows, "count": len(history)}
+    return Section("Progress", "job/progress.html", data, plots)
 
 
 def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> figure:
@@ -124,8 +118,8 @@ def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> fi
     return plot
 
 
-def _omissions(history: History, shown: list[Curve]) -> str:
-    """Return what the plots do not show; `""` if they show all."""
+def _omissions(history: History, shown: list[Curve]) -> list[str]:
+    """Return what the plots do not show, in sentences."""
     notes = []
     if hidden := int(np.count_nonzero(~np.isfinite(history.loss))):
         notes.append(f"Not drawn: {plural(hidden, 'evaluation')} with a loss of inf or nan.")
@@ -135,14 +129,12 @@ def _omissions(history: History, shown: list[Curve]) -> str:
         )
     if not shown[0].log:
         notes.append("The plots of the loss show the range of its lowest value so far; higher losses lie outside.")
-    return " ".join(notes)
+    return notes
 
 
-def _evaluations(history: History) -> Markup:
-    """Return the first, the last and the lowest evaluation and some between as a table."""
+def _evaluations(history: History) -> list[tuple[float, ...]]:
+    """Return the first, the last and the lowest evaluation and some between as rows of a table."""
     spread = np.linspace(0, len(history) - 1, TABLE_ROWS).round().astype(int)
     chosen = np.unique(np.append(spread, history.lowest or 0))
     columns = (history.seconds, history.loss, history.gradient_norm)
-    rows = [(int(history.evaluation[at]), *(float(f"{column[at]:.8g}") for column in columns)) for at in chosen]
-    head = ("Evaluation", "Seconds", "Loss", "Gradient norm")
-    return details(f"{len(rows)} of {plural(len(history), 'evaluation')} as a table", table(head, rows, "numbers"))
+    return [(int(history.evaluation[at]), *(float(f"{column[at]:.8g}") for column in columns)) for at in chosen]

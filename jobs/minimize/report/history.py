@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.errors import InputError
+from jobs.minimize.monitor import COLUMNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
+    from jobs.storage import Storage
 
 
 @dataclass(frozen=True)
 class History:
-    """What history.csv holds, one entry an evaluation, all (n,) float64.
+    """What history.csv holds, one entry per evaluation, all (n,) float64.
 
     `seconds` count from the start of the run; `loss` may be inf or nan; `gradient_norm` is nan where none was computed.
     """
@@ -41,11 +42,25 @@ class History:
         return int(np.argmin(np.where(finite, self.loss, np.inf))) if finite.any() else None
 
 
+def read_history(storage: Storage) -> History:
+    """Read history.csv of a run folder; it is empty where there is none yet.
+
+    Raises:
+        InputError: the file is damaged.
+        ClusterError: the storage failed.
+    """
+    try:
+        content = storage.read("history.csv")
+    except FileNotFoundError:
+        content = b""
+    return parse_history(content.decode(errors="replace"))
+
+
 def parse_history(text: str) -> History:
     """Read the text of history.csv, `""` where there is none yet.
 
     Raises:
-        InputError: the columns are not those of a history, or a value is no number.
+        InputError: the columns are not those of a history, or a value is not a number.
     """
     reader = csv.DictReader(text.splitlines())
     if text and tuple(reader.fieldnames or ()) != COLUMNS:
@@ -62,7 +77,7 @@ def lowest_so_far(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.fmin.accumulate(np.where(np.isfinite(values), values, np.nan))
 
 
-def thin(values: NDArray[np.float64], points: int = 2000) -> NDArray[np.intp]:
+def downsample(values: NDArray[np.float64], points: int = 2000) -> NDArray[np.intp]:
     """Choose at most `points` of finite `values` (n,) so that a plot of them looks like a plot of all.
 
     Returns:

@@ -9,31 +9,27 @@ from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
 from jobs.formatting import number
-from jobs.report.html import details, paragraph, table
-from jobs.report.page import Section, draw, framed
+from jobs.report.page import Plot, Section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-MOST = 200
+MAX_PARAMETERS = 200
 """Parameters that are drawn and listed; more are in x.npy."""
 COLOUR = "#2f6db3"
-OPEN = 24
+MAX_ROWS = 24
 """A longer table is folded."""
 BAR, EDGE = 18, 60
 """Pixels of a bar and of what is around all of them."""
 
 
 def parameters(names: Sequence[str], theta: NDArray[np.float64]) -> Section:
-    """Return the section for theta (n,), n <= `MOST`, with the names of its entries."""
-    script, (element,) = draw([_bars(names, theta)])
-    listed = table(("Parameter", "Value"), [(name, float(value)) for name, value in zip(names, theta, strict=True)])
-    if len(names) > OPEN:
-        listed = details(f"All {len(names)} parameters in numbers", listed)
-    text = "The parameters at the end, in the order of x.npy."
-    return Section("Parameters found", paragraph(text) + framed("Value by parameter", element) + listed, script)
+    """Return the section for theta (n,), n <= `MAX_PARAMETERS`, with the names of its entries."""
+    rows = [(name, float(value)) for name, value in zip(names, theta, strict=True)]
+    data = {"rows": rows, "folded": len(rows) > MAX_ROWS}
+    return Section("Parameters found", "job/parameters.html", data, [Plot("Value by parameter", _bars(names, theta))])
 
 
 def _bars(names: Sequence[str], theta: NDArray[np.float64]) -> figure:

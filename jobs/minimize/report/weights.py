@@ -13,14 +13,13 @@ from bokeh.palettes import RdBu11, interp_palette
 from bokeh.plotting import figure
 
 from jobs.formatting import number
-from jobs.report.html import details, paragraph, table
-from jobs.report.page import Section, draw, framed
+from jobs.report.page import Plot, Section
 from jobs.report.theme import FONT, INK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PIXELS = 250_000  # of all pictures together: 1.3 MB of the file
+MAX_PIXELS = 250_000  # of all pictures together: 1.3 MB of the file
 SPACE_X, SPACE_Y = 1.08, 1.24  # from one picture to the next, in pictures; above each there is its label
 
 
@@ -32,20 +31,18 @@ def weights(images: NDArray[np.float64]) -> Section:
     classes, height, width = images.shape
     largest = float(np.abs(images).max())
     limit = float(np.percentile(np.abs(images), 99.5)) or 1.0
-    shown = images[: max(1, PIXELS // (height * width))]
-    script, (element,) = draw([_pictures(shown, limit)])
-    text = "The weights of each class: red pixels speak for it, blue ones against it, white ones do not matter."
+    shown = images[: max(1, MAX_PIXELS // (height * width))]
+    notes = []
     if limit < largest:
-        text += f" The colours end at ±{number(limit, 3)}; the largest 0.5 % of the weights reach {number(largest, 3)}."
+        notes.append(
+            f"The colours end at ±{number(limit, 3)}; the largest 0.5 % of the weights reach {number(largest, 3)}."
+        )
     if len(shown) < classes:
-        text += f" Shown are {len(shown):,} of {classes:,} classes."
-    caption = f"Weights by class, {height} by {width} pixels"
+        notes.append(f"Shown are {len(shown):,} of {classes:,} classes.")
+    plot = Plot(f"Weights by class, {height} by {width} pixels", _pictures(shown, limit), wide=True)
     measures = (np.min, np.max, np.linalg.norm)
     rows = [(label, *(float(f"{measure(image):.6g}") for measure in measures)) for label, image in enumerate(images)]
-    numbers = details(
-        "The weights of each class in numbers", table(("Class", "Smallest", "Largest", "Norm"), rows, "numbers")
-    )
-    return Section("Learned weights", paragraph(text) + framed(caption, element, "wide") + numbers, script)
+    return Section("Learned weights", "job/weights.html", {"notes": notes, "rows": rows}, [plot])
 
 
 def _pictures(images: NDArray[np.float64], limit: float) -> figure:

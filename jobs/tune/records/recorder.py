@@ -18,7 +18,7 @@ from jobs.errors import InputError
 from jobs.tune.records.identity import code_of, is_same
 from jobs.tune.records.journal import ATTEMPT, Journal, Recorded
 from jobs.tune.records.outcome import STATES, Outcome
-from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, front, rank, rows, state_of
+from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, pareto_front, rank, rows, state_of
 from jobs.tune.space.dimensions import Value
 from jobs.tune.space.space import Space, draw
 
@@ -257,7 +257,7 @@ class StudyRecorder:
 
     def front(self) -> list[FrozenTrial]:
         """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
-        return front(self.study)
+        return pareto_front(self.study)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each, by their numbers; see `row`."""

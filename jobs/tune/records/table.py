@@ -103,7 +103,7 @@ def rank(trial: FrozenTrial, *, maximize: bool) -> tuple[float, int]:
     return (-value if maximize else value), trial.number
 
 
-def front(study: optuna.Study) -> list[FrozenTrial]:
+def pareto_front(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
     return sorted(study.best_trials, key=lambda trial: trial.number) if len(study.directions) > 1 else []
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from jobs.formatting import number, plural
-from jobs.report.content import Content
-from jobs.report.html import duration, table
+from jobs.report.content import Content, Share
+from jobs.report.html import duration
 from jobs.report.page import Section
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
 from jobs.tune.records.table import IDENTITY
 from jobs.tune.report.curves import curves
-from jobs.tune.report.data import STATES, Search, read_search
-from jobs.tune.report.history import front, history
+from jobs.tune.report.data import Search, read_search
+from jobs.tune.report.history import history
 from jobs.tune.report.parallel import parallel
+from jobs.tune.report.pareto_front import pareto_front
 from jobs.tune.report.plots import COLOURS
-from jobs.tune.report.result import best_is, found, none_beats, sections, snippet
+from jobs.tune.report.result import best_is, best_trial, found, none_beats, sections
 from jobs.tune.report.space import importance, importances, slices
 from jobs.tune.report.table import trials
 from jobs.tune.report.workers import workers
@@ -37,9 +36,6 @@ MEANINGS = {
     "diverged": "reported or returned NaN or infinity",
     "running": "not ended yet",
 }
-SLICE = Markup('<div style="width: {:.3f}%; background: {}" title="{}"></div>')
-BAR = Markup('<div class="bar" aria-hidden="true">{}</div>\n')
-SWATCH = Markup('<span class="swatch" style="background: {}"></span>{}')
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
@@ -54,10 +50,10 @@ def content(run: RunFolder, storage: Storage) -> Content:
         check_result(run.result, storage.address("result.json"))
     if run.result and (search is None or not search.trials):
         rest = f"The table of trials is not in this folder.{_by_code(run.result['codes'], run.result['identity'])}"
-        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result))
+        return Content(title, f"{_ended(run.result)}. {found(run.result)} {rest}", sections(run.result), __package__)
     if search is None or not search.trials:
         return Content(title, f"The search {_verb(run)}; no trial has begun.", [])
-    return Content(title, _summary(run, search), _sections(search))
+    return Content(title, _summary(run, search), _sections(search), __package__)
 
 
 def _how(run: RunFolder) -> str:
@@ -92,13 +88,13 @@ def _ended(result: dict[str, Any]) -> str:
 
 def _found(search: Search) -> str:
     if len(search.metrics) > 1:
-        return none_beats(len(search.front), search.metrics)
+        return none_beats(len(search.pareto_front), search.metrics)
     if (best := search.best) is not None:
         return best_is(search.extreme(0), search.metrics[0], best.values[0], best.number)
-    if (leader := search.leader) is not None:
-        last = f"{number(leader.intermediate_values[leader.last_step or 0])} at step {leader.last_step}"
+    if (best := search.best_reported) is not None:
+        last = f"{number(best.intermediate_values[best.last_step or 0])} at step {best.last_step}"
         what = f"the best ({search.extreme(0)}) last report"
-        return f"No trial counts as best yet; {what} is {last}, of trial {leader.number}."
+        return f"No trial counts as best yet; {what} is {last}, of trial {best.number}."
     return "No trial has come to a value."
 
 
@@ -109,7 +105,7 @@ def _sections(search: Search) -> list[Section]:
     parts = [
         _best(search),
         _counts(search),
-        front(search) if several else history(search),
+        pareto_front(search) if several else history(search),
         None if several else curves(search),
         importance(search, shares),
         slices(search, shares),
@@ -122,36 +118,34 @@ def _sections(search: Search) -> list[Section]:
 
 def _best(search: Search) -> Section | None:
     """Return the best trial, its hyperparameters ready to be copied."""
-    trial = search.best or search.leader
+    trial = search.best or search.best_reported
     if trial is None:
         return None
     values = {name: trial.params[name] for name in search.space if name in trial.params}
     complete = trial is search.best
     which = f"{search.extreme(0)} {search.metrics[0]}"
     title = f"Best trial ({which}): {trial.number}" if complete else f"Best trial so far, not complete: {trial.number}"
-    return Section(title, snippet(values) + _facts(search, trial))
+    return best_trial(title, values, _facts(search, trial))
 
 
-def _facts(search: Search, trial: FrozenTrial) -> Markup:
+def _facts(search: Search, trial: FrozenTrial) -> list[tuple[str, Any]]:
+    """Return what is known of a trial beside its hyperparameters, as rows of a table."""
     row = search.rows[trial.number]
     facts: dict[str, Any] = {search.metrics[0]: row["last"] if row["value"] is None else row["value"]}
     facts |= {
         name: value for name, value in trial.user_attrs.get("run", {}).get("metrics", {}).items() if name not in facts
     }
     facts |= {name: row.get(name) for name in ("steps", "seconds", "worker", "code")}
-    return table(("Of this trial", ""), [(name, value) for name, value in facts.items() if value is not None])
+    return [(name, value) for name, value in facts.items() if value is not None]
 
 
 def _counts(search: Search) -> Section:
     """Return how trials ended, as a bar and a table."""
     total = len(search.trials)
-    counts = {state: search.counts[state] for state in STATES if search.counts[state]}
-    parts = [SLICE.format(100 * count / total, COLOURS[state], state) for state, count in counts.items()]
-    rows = [
-        (SWATCH.format(COLOURS[state], state), f"{count:,}", f"{count / total:.1%}", MEANINGS[state])
-        for state, count in counts.items()
+    parts = [
+        Share(state, COLOURS[state], f"{count:,}", count / total, MEANINGS[state])
+        for state, count in search.counts.items()
+        if count
     ]
-    return Section(
-        "How the trials ended",
-        BAR.format(Markup("").join(parts)) + table(("State", "Trials", "Share", ""), rows, "counts"),
-    )
+    data = {"text": "", "note": "", "head": ("State", "Trials", "Share", ""), "parts": parts}
+    return Section("How the trials ended", "report/shares.html", data)

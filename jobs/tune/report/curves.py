@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource
 
-from jobs.report.html import paragraph
-from jobs.report.page import Section, draw, framed
-from jobs.tune.report.plots import BEST, COLOURS, TOOLS, bounds, legend, new_figure
+from jobs.report.page import Plot, Section
+from jobs.tune.report.plots import BEST, COLOURS, TOOLS, bounds, key, new_figure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 
     from jobs.tune.report.data import Search
 
-CURVES = 400
+MAX_CURVES = 400
 """Curves drawn at most: the best, and of the others some, evenly spread over the search."""
-POINTS = 80
+MAX_POINTS = 80
 """Points of a curve at most."""
 ALPHA = {"complete": 0.75, "running": 0.75}
 
@@ -49,33 +48,32 @@ def curves(search: Search) -> Section | None:
         plot.multi_line("xs", "ys", source=source, color="colour", alpha="alpha", line_width=1.2),
         plot.scatter("x", "y", source=ColumnDataSource(_singles(search, trials)), color="colour", alpha=0.5, size=3),
     ]
-    if (best := search.best or search.leader) is not None and best.intermediate_values:
+    if (best := search.best or search.best_reported) is not None and best.intermediate_values:
         steps, values = _points(best)
         plot.line(steps, values, color=BEST, line_width=3)
-    script, (element,) = draw([plot])
     notes = []
     if len(shown) < reported.sum():
         notes.append(f"Shown are {len(shown):,} of {int(reported.sum()):,} trials that reported, the best among them.")
     notes += ["The worst values lie outside of the plot."] if cut else []
     line = "the best trial" if search.best is not None else "the trial with the best last report" * (best is not None)
-    body = paragraph(" ".join(notes), "note") + legend(states, line=line) + framed("Reports by step", element, "wide")
-    return Section("Learning curves", body, script)
+    data = {"notes": notes, "key": key(states, line=line)}
+    return Section("Learning curves", "report/plots.html", data, [Plot("Reports by step", plot, wide=True)])
 
 
 def _spread(order: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return at most `CURVES` of the trials in `order`, best first: a quarter the best; the worst come first."""
-    if order.size > CURVES:
-        best, others = order[: CURVES // 4], np.sort(order[CURVES // 4 :])
-        picked = np.linspace(0, others.size - 1, CURVES - CURVES // 4).round().astype(int)
+    """Return at most `MAX_CURVES` of the trials in `order`, best first: a quarter the best; the worst come first."""
+    if order.size > MAX_CURVES:
+        best, others = order[: MAX_CURVES // 4], np.sort(order[MAX_CURVES // 4 :])
+        picked = np.linspace(0, others.size - 1, MAX_CURVES - MAX_CURVES // 4).round().astype(int)
         order = np.concatenate([best, others[picked]])
     return order[::-1]
 
 
 def _points(trial: FrozenTrial) -> tuple[list[int], list[float]]:
-    """Return a trial's finite reports: steps and values, both (m,) with m <= POINTS, the first and last among them."""
+    """Return a trial's finite reports: steps and values, both (m,), m <= `MAX_POINTS`, with the first and last."""
     pairs = [(step, value) for step, value in sorted(trial.intermediate_values.items()) if np.isfinite(value)]
-    if len(pairs) > POINTS:
-        pairs = [pairs[at] for at in np.linspace(0, len(pairs) - 1, POINTS).round().astype(int)]
+    if len(pairs) > MAX_POINTS:
+        pairs = [pairs[at] for at in np.linspace(0, len(pairs) - 1, MAX_POINTS).round().astype(int)]
     return [step for step, _ in pairs], [float(f"{value:.6g}") for _, value in pairs]
 
 

@@ -11,7 +11,7 @@ import optuna
 
 from jobs.runs.console import EXTREMES
 from jobs.tune import space as spaces
-from jobs.tune.records.table import IDENTITY, codes, feasible, find_study, front, rows, state_of
+from jobs.tune.records.table import IDENTITY, codes, feasible, find_study, pareto_front, rows, state_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class Search:
         return self._best(np.where(counts, self.values[:, 0], np.nan)) if len(self.metrics) == 1 else None
 
     @cached_property
-    def leader(self) -> FrozenTrial | None:
+    def best_reported(self) -> FrozenTrial | None:
         """The trial whose last report is the best, for a single objective; complete or not."""
         alive = np.isin(self.states, ["complete", "pruned", "running"]) & self.feasible
         return self._best(np.where(alive, self.scores[:, 0], np.nan)) if len(self.metrics) == 1 else None
@@ -99,9 +99,9 @@ class Search:
         return self.trials[int(np.argmin(np.where(finite, sign * scores, np.inf)))]
 
     @cached_property
-    def front(self) -> list[FrozenTrial]:
+    def pareto_front(self) -> list[FrozenTrial]:
         """The trials that no other beats in all of several objectives, by their numbers."""
-        return front(self.study)
+        return pareto_front(self.study)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

@@ -8,11 +8,9 @@ import numpy as np
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, FixedTicker, LinearColorMapper, Range1d
 from bokeh.plotting import figure
-from markupsafe import Markup
 
 from jobs.formatting import number
-from jobs.report.html import paragraph
-from jobs.report.page import Section, draw, framed
+from jobs.report.page import Plot, Section
 from jobs.report.theme import FONT, FRAME, INK
 from jobs.tune.report.plots import bounds, coordinates, jitter, labels
 from jobs.tune.space.dimensions import Choice
@@ -23,29 +21,27 @@ if TYPE_CHECKING:
     from jobs.tune.report.data import Search
     from jobs.tune.space.dimensions import Dimension
 
-LINES = 400
+MAX_LINES = 400
 """Lines at most: the best trials."""
 SHADES = ["#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78"]
 """From the worst to the best of those that are drawn."""
-SWATCH = Markup('<span class="swatch" style="background:{}"></span>')
 
 
 def parallel(search: Search) -> Section | None:
-    """Return the section with one line a trial; None if none has a value, or there is only one axis."""
+    """Return the section with one line per trial; None if none has a value, or there is only one axis."""
     order = search.order()
     known = np.isin(search.states[order], ["complete", "pruned"]) & np.isfinite(search.scores[order]).all(axis=1)
-    shown = np.array([at for at in order[known] if search.space.keys() <= search.trials[at].params.keys()][:LINES])
+    shown = np.array([at for at in order[known] if search.space.keys() <= search.trials[at].params.keys()][:MAX_LINES])
     if not shown.size:
         return None
     axes = [_dimension(search, shown, name, dimension) for name, dimension in search.space.items()]
     axes += [_objective(search, shown, metric) for metric in range(len(search.metrics))]
     names = [*search.space, *search.metrics]
-    script, (element,) = draw([_plot(search, shown[::-1], names, axes)])
+    plot = Plot("Trials", _plot(search, shown[::-1], names, axes), wide=True)
     total = int(known.sum())
     what = f"the {shown.size:,} best of {total:,} trials" if shown.size < total else f"{shown.size:,} trials"
     text = f"Each line is one of {what}, complete or pruned; the darker, the better."
-    scale = Markup('<p class="legend">worse {} better</p>\n').format(Markup("").join(map(SWATCH.format, SHADES)))
-    return Section("Parallel coordinates", paragraph(text, "note") + scale + framed("Trials", element, "wide"), script)
+    return Section("Parallel coordinates", "job/parallel.html", {"text": text, "shades": SHADES}, [plot])
 
 
 class Axis:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker
 from bokeh.plotting import figure
-from markupsafe import Markup
 
 from jobs.tune.space.dimensions import Choice, Dimension
 
@@ -28,16 +27,12 @@ BEST = "#12355b"
 TOOLS = "pan,box_zoom,reset,save,hover"
 SPREAD = 5.0
 """A range of values this many times as wide as that of the better ones is cut."""
-_DOT = Markup('<span class="key" style="background:{}"></span>{} ')
-_LINE = Markup('<span class="key line" style="border-color:{}"></span>{}')
-_LEGEND = Markup('<p class="legend">{}</p>\n')
 _GOLDEN = 0.6180339887498949
 
 
-def legend(states: Iterable[str], *, line: str = "") -> Markup:
-    """Return what the colours of states mean, and of a line through the best if there is one."""
-    dots = Markup(" &nbsp; ").join(_DOT.format(COLOURS[state], state) for state in states)
-    return _LEGEND.format(dots + (_LINE.format(BEST, line) if line else Markup("")))
+def key(states: Iterable[str], *, line: str = "") -> dict[str, Any]:
+    """Return what the macro `legend` needs to explain the colours of states, and a line through the best."""
+    return {"dots": [(COLOURS[state], state) for state in states], "line": (BEST, line) if line else None}
 
 
 def coordinates(dimension: Dimension, values: Sequence[Any]) -> NDArray[np.float64]:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from markupsafe import Markup
 
 from jobs.formatting import number, plural
-from jobs.report.html import paragraph, table
 from jobs.report.page import Section
 from jobs.runs.console import EXTREMES
 
-SNIPPET = Markup('<pre class="snippet">{}</pre>\n')
-WIDE = Markup('<div class="wide">{}</div>\n')
-NOTE = "Its hyperparameters, as YAML; a click selects them all."
 
-
-def snippet(params: dict[str, Any]) -> Markup:
-    """Return hyperparameters ready to be copied."""
-    return paragraph(NOTE, "note") + SNIPPET.format(yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
+def best_trial(title: str, params: dict[str, Any], facts: list[tuple[str, Any]]) -> Section:
+    """Return the section of the best trial: hyperparameters ready to be copied, and what else is known of it."""
+    snippet = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
+    return Section(title, "job/best.html", {"snippet": snippet, "facts": facts})
 
 
 def found(result: dict[str, Any]) -> str:
@@ -48,12 +43,12 @@ def sections(result: dict[str, Any]) -> list[Section]:
         name = (result["identity"]["metric"] or ["value"])[0]
         facts = [(name, best["value"]), *([("code", best["code"])] if "code" in best else [])]
         title = f"Best trial ({EXTREMES[result['direction'][0]]} {name}): {best['number']}"
-        return [Section(title, snippet(best["params"]) + table(("Of this trial", ""), facts))]
+        return [best_trial(title, best["params"], facts)]
     if front := result.get("front"):
         head = ["Trial", *front[0]["values"], *front[0]["params"]]
         rows = [
             [str(trial["number"]), *map(number, trial["values"].values()), *map(str, trial["params"].values())]
             for trial in front
         ]
-        return [Section("Pareto front", WIDE.format(table(head, rows, "numbers")))]
+        return [Section("Pareto front", "report/table.html", {"head": head, "rows": rows, "css": "numbers"})]
     return []

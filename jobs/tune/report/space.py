@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import optuna
 from bokeh.models import ColumnDataSource
-from markupsafe import Markup
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
-from jobs.report.html import paragraph, table
-from jobs.report.page import Section, draw, framed
-from jobs.tune.report.history import PLOTS
-from jobs.tune.report.plots import TOOLS, bounds, colours, coordinates, dots, jitter, legend, new_figure, tick_choice
+from jobs.report.page import Plot, Section
+from jobs.tune.report.plots import TOOLS, bounds, colours, coordinates, dots, jitter, key, new_figure, tick_choice
 from jobs.tune.space.dimensions import Choice
 
 if TYPE_CHECKING:
@@ -24,11 +21,10 @@ if TYPE_CHECKING:
 
     from jobs.tune.report.data import Search
 
-LEAST = 20
+MIN_TRIALS = 20
 """Trials that importances need: of fewer, the best tenth is a single trial or two."""
-SLICES = 12
+MAX_SLICES = 12
 """Plots of single hyperparameters at most."""
-BAR = Markup('<div class="share" style="width: {:.1f}%" aria-hidden="true"></div>')
 
 
 def _scored(search: Search) -> NDArray[np.intp]:
@@ -41,10 +37,10 @@ def importances(search: Search) -> dict[str, float]:
     """Return each hyperparameter's share in what sets the best tenth of trials apart, largest first; sums to 1.
 
     Optuna's PED-ANOVA (arXiv 2304.10255). Pruned trials count with their last report: for it only the best tenth needs
-    exact values, and a pruned trial is not among them. Empty if there are fewer than `LEAST` trials with a value.
+    exact values, and a pruned trial is not among them. Empty if there are fewer than `MIN_TRIALS` trials with a value.
     """
     shown = _scored(search)
-    if shown.size < LEAST:
+    if shown.size < MIN_TRIALS:
         return {}
     copy = optuna.create_study(directions=search.study.directions)
     copy.add_trials(
@@ -65,18 +61,10 @@ def importance(search: Search, shares: dict[str, float]) -> Section:
     """Return the section with each hyperparameter's importance."""
     title = "Importance of hyperparameters"
     if not shares:
-        return Section(
-            title, paragraph(f"Not told: it needs {LEAST} trials that are complete, or pruned after a report.")
-        )
-    text = (
-        "Optuna's PED-ANOVA: how much the values of each hyperparameter in the best tenth of trials differ from those "
-        "in all trials. A small share means that the good trials have any value of it."
-    )
+        text = f"Not told: it needs {MIN_TRIALS} trials that are complete, or pruned after a report."
+        return Section(title, "report/text.html", {"text": text})
     pruned = int((search.states[_scored(search)] == "pruned").sum())
-    if pruned:
-        text += f" {pruned:,} pruned trials count with their last report."
-    rows = [(name, f"{share:.1%}", BAR.format(100 * share)) for name, share in shares.items()]
-    return Section(title, paragraph(text, "note") + table(("Hyperparameter", "Share", ""), rows, "shares"))
+    return Section(title, "job/importance.html", {"shares": shares, "pruned": pruned})
 
 
 def slices(search: Search, shares: dict[str, float]) -> Section | None:
@@ -92,18 +80,16 @@ def slices(search: Search, shares: dict[str, float]) -> Section | None:
         source.data[f"y{metric}"] = search.scores[shown, metric]
     cut = False
     plots = []
-    for metric, name in pairs[:SLICES]:
+    for metric, name in pairs[:MAX_SLICES]:
         low, high, cuts = bounds(search.scores[shown, metric], maximize=search.maximize[metric])
         cut |= cuts
-        plots.append(_slice(search, shown, source, (metric, name), (low, high)))
-    script, elements = draw(plots)
-    captions = [f"{search.metrics[metric]} against {name}" for metric, name in pairs[:SLICES]]
-    body = PLOTS.format(Markup("").join(framed(*pair) for pair in zip(captions, elements, strict=True)))
+        drawn = _slice(search, shown, source, (metric, name), (low, high))
+        plots.append(Plot(f"{search.metrics[metric]} against {name}", drawn))
     notes = ["The worst values lie outside of the plots."] if cut else []
-    if len(pairs) > SLICES:
-        notes.append(f"Shown are the first {SLICES} of {len(pairs)} plots.")
+    if len(pairs) > MAX_SLICES:
+        notes.append(f"Shown are the first {MAX_SLICES} of {len(pairs)} plots.")
     states = [state for state in ("complete", "pruned") if state in search.states[shown]]
-    return Section("Values by hyperparameter", paragraph(" ".join(notes), "note") + legend(states) + body, script)
+    return Section("Values by hyperparameter", "report/plots.html", {"notes": notes, "key": key(states)}, plots)
 
 
 def _slice(

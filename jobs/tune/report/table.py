@@ -2,72 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
-from jobs.formatting import number, plural, short
-from jobs.report.html import paragraph, table
+from jobs.formatting import number, short
 from jobs.report.page import Section
 from jobs.tune.records.table import finite
-from jobs.tune.report.history import TITLE
 
 if TYPE_CHECKING:
     from jobs.tune.report.data import Search
 
-BEST = 20
-FAILED = 50
-WIDE = Markup('<div class="wide">{}</div>\n')
-EXPORT = Markup(
-    '<p><button type="button" data-save="trials.csv">Save trials.csv</button> '
-    '<button type="button" data-save="trials.json">Save trials.json</button></p>\n'
-    '<script type="application/json" id="trials">{}</script>\n'
-)
-SAVE = """
-(function () {
-  const {columns, rows} = JSON.parse(document.getElementById("trials").textContent);
-  const quoted = (cell) => /[",\\n\\r]/.test(cell) ? '"' + cell.replaceAll('"', '""') + '"' : cell;
-  const line = (cells) => cells.map((cell) => cell === null ? "" : quoted(String(cell))).join(",") + "\\n";
-  const object = (row) => JSON.stringify(Object.fromEntries(columns.map((name, at) => [name, row[at]])));
-  const text = {
-    "trials.csv": () => [columns, ...rows].map(line).join(""),
-    "trials.json": () => "[\\n" + rows.map(object).join(",\\n") + "\\n]\\n",
-  };
-  for (const button of document.querySelectorAll("[data-save]")) button.addEventListener("click", () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text[button.dataset.save]()]));
-    link.download = button.dataset.save;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  });
-})();
-"""
+MAX_BEST = 20
+MAX_FAILED = 50
 
 
 def trials(search: Search) -> Section:
     """Return the section with the best trials, those that failed, and buttons that save all of them."""
     order = search.order()
-    useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:BEST]]
-    body = EXPORT.format(_data(search))
-    if useful:
-        body += TITLE.format(
-            f"The best {len(useful)} of {plural(len(search.trials), 'trial')}, {_order(search, useful)}"
-        )
-        if len(search.metrics) > 1:
-            body += paragraph(f"By {search.metrics[0]}; see the front above.", "note")
-        body += WIDE.format(_table(search, useful))
+    useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:MAX_BEST]]
     failed = [int(at) for at in np.flatnonzero(search.states == "failed")]
-    if failed:
-        body += TITLE.format(plural(len(failed), "failed trial")) + paragraph(
-            f"Their tracebacks are in failures/ of the run folder.{f' The last {FAILED}:' * (len(failed) > FAILED)}",
-            "note",
-        )
-        names = list(search.space)
-        rows = [(str(at), search.rows[at]["error"] or "", _params(search.rows[at], names)) for at in failed[-FAILED:]]
-        body += WIDE.format(table(("Trial", "Error", "Hyperparameters"), rows))
-    return Section("Trials", body, SAVE)
+    shown, names = failed[-MAX_FAILED:], list(search.space)
+    data = {
+        "all": {
+            "columns": list(search.rows[0]),
+            "rows": [[finite(cell) for cell in row.values()] for row in search.rows],
+        },
+        "order": _order(search, useful),
+        "metrics": search.metrics,
+        "head": _head(search),
+        "best": _best(search, useful),
+        "failed": [(str(at), search.rows[at]["error"] or "", _params(search.rows[at], names)) for at in shown],
+        "failures": len(failed),
+    }
+    return Section("Trials", "job/trials.html", data)
 
 
 def _order(search: Search, shown: list[int]) -> str:
@@ -84,13 +52,18 @@ def _order(search: Search, shown: list[int]) -> str:
 
 
 def _params(row: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {short(row[f'params_{name}'], 5)}" for name in names)
+    return ", ".join(f"{name} {short(row[f'params_{name}'])}" for name in names)
 
 
-def _table(search: Search, shown: list[int]) -> Markup:
+def _head(search: Search) -> list[str]:
+    """Return the names of the columns of the best trials; each has the code it ended by where there are several."""
+    code = ["Code"] if "code" in search.rows[0] else []
+    return ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker", *code]
+
+
+def _best(search: Search, shown: list[int]) -> list[list[str]]:
+    """Return the trials that are shown as rows of a table."""
     single, mixed = len(search.metrics) == 1, "code" in search.rows[0]
-    head = ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker"]
-    head += ["Code"] if mixed else []
     rows = []
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
@@ -101,12 +74,4 @@ def _table(search: Search, shown: list[int]) -> Markup:
         state = row["state"] if search.feasible[at] else "breaks a constraint"
         rows.append([str(at), *texts, state, *params, str(row["steps"] or ""), seconds, worker])
         rows[-1] += [row["code"] or ""] if mixed else []
-    return table(head, rows, "numbers")
-
-
-def _data(search: Search) -> Markup:
-    """Return all trials as JSON that cannot end its script element."""
-    columns = list(search.rows[0])
-    rows = [[finite(cell) for cell in row.values()] for row in search.rows]
-    text = json.dumps({"columns": columns, "rows": rows}, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c"))  # noqa: S704  no tag can be in it
+    return rows

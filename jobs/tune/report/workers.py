@@ -10,17 +10,19 @@ from bokeh.models import ColumnDataSource, FixedTicker, Range1d
 from bokeh.plotting import figure
 
 from jobs.formatting import plural
-from jobs.report.html import duration, paragraph
-from jobs.report.page import Section, draw, framed
-from jobs.tune.report.plots import COLOURS, legend
+from jobs.report.html import duration
+from jobs.report.page import Plot, Section
+from jobs.tune.report.plots import COLOURS, key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jobs.tune.report.data import Search
 
-LANES = 64
+MAX_LANES = 64
 """Lanes drawn at most."""
+SLACK = 0.05
+"""Seconds by which trials of one lane may overlap: a pruned trial ends at its next report only."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,6 @@ def lanes(search: Search) -> Lanes:
     return Lanes(number, begin, end, lane, names)
 
 
-SLACK = 0.05
-"""Seconds by which trials of one lane may overlap: a pruned one is told to end only by its next report."""
-
-
 def workers(search: Search) -> Section | None:
     """Return the section with the timeline; None if no trial has ended on a worker."""
     found = lanes(search)
@@ -90,16 +88,16 @@ def workers(search: Search) -> Section | None:
         f"{plural(found.number.size, 'trial')} on {plural(count, 'worker')} in {seconds}. A worker was busy "
         f"{found.busy():.1%} of the time from its first trial to the end of its last one."
     )
-    if len(found.names) > LANES:
-        text += f" Shown are the first {LANES} of {len(found.names):,} lanes."
+    if len(found.names) > MAX_LANES:
+        text += f" Shown are the first {MAX_LANES} of {len(found.names):,} lanes."
     states = [state for state in COLOURS if state in search.states[found.number]]
-    script, (element,) = draw([_plot(search, found)])
-    return Section("Workers", paragraph(text, "note") + legend(states) + framed("Timeline", element, "wide"), script)
+    data = {"notes": [text], "key": key(states)}
+    return Section("Workers", "report/plots.html", data, [Plot("Timeline", _plot(search, found), wide=True)])
 
 
 def _plot(search: Search, found: Lanes) -> figure:
-    shown = found.lane < LANES
-    count = min(len(found.names), LANES)
+    shown = found.lane < MAX_LANES
+    count = min(len(found.names), MAX_LANES)
     states = search.states[found.number[shown]]
     source = ColumnDataSource(
         {
