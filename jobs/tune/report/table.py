@@ -52,7 +52,7 @@ def _order(search: Search, shown: list[int]) -> str:
 
 
 def _params(row: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {short(row[f'params_{name}'])}" for name in names)
+    return ", ".join(f"{name} {short(row[f'params_{name}'], 5)}" for name in names)
 
 
 def _head(search: Search) -> list[str]:
