@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jobs.formatting import plural
 from jobs.runs.identity import another, difference, differences, is_code
 from jobs.sources import digest
 from jobs.tune import space as spaces
