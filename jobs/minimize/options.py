@@ -52,7 +52,7 @@ class Options(JobOptions):
     l1: NonNegativeFloat = Field(default=0.0, description="adds l1 * the sum of absolute weights (L-BFGS-B only)")
     bounds: list[float | Pair | None] | None = Field(
         default=None,
-        description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one a parameter, "
+        description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one per parameter, "
         "as in '[[0,1],[0,null]]'",
     )
     x0: str | None = Field(default=None, description=".npy file with the start (default: the problem's)")
@@ -77,7 +77,7 @@ class Options(JobOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
-        """Refuse options that nobody would read."""
+        """Refuse options that are not read."""
         if self.problem is not None:
             unread = {
                 "--data": self.data,

@@ -45,7 +45,7 @@ class StoredState:
 
     Raises:
         ClusterError: the run folder cannot be read.
-        InputError: the stored state is damaged, or of somebody who wants other files; none of these is read or written.
+        InputError: the stored state is damaged, or names files of others; none of these is read or written.
     """
 
     def __init__(self, storage: Storage, top: str, writer: str, owner: str) -> None:

@@ -1,4 +1,4 @@
-"""JSON for files of a run folder: NumPy's numbers as Python's, NaN and infinity as text, which JSON has no numbers for."""
+"""JSON for files of a run folder: NumPy's numbers as Python's; NaN and infinity, which JSON lacks, as text."""
 
 from __future__ import annotations
 

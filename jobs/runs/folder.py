@@ -69,7 +69,7 @@ def read_run(storage: Storage) -> RunFolder:
     """Read the run folder at `storage`.
 
     Raises:
-        InputError: it is no run folder (neither options.yaml nor status.json is there), or a file cannot be read.
+        InputError: it is not a run folder (neither options.yaml nor status.json is there), or a file cannot be read.
     """
     files = {
         name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json", "history.csv", "x.npy")

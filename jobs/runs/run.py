@@ -102,10 +102,10 @@ class Run:
         self._check_alone()
         self.attempt = len(self.storage.list("attempts/")) + 1
         process = psutil.Process()
-        who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
-        who["id"] = secrets.token_hex(8)  # one process may make several runs
-        # Before options.yaml: who has not got a number must not write what the driver that has it reads.
-        while not self.storage.create(_attempt(self.attempt), as_json(who)):
+        owner = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
+        owner["id"] = secrets.token_hex(8)  # one process may make several runs
+        # Before options.yaml: a driver without a number must not write what the driver that has one reads.
+        while not self.storage.create(_attempt(self.attempt), as_json(owner)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
         self.storage.delete("result.json")
@@ -147,7 +147,7 @@ class Run:
         return content
 
     def fail(self, error: BaseException) -> None:
-        """Say in status.json how this attempt ended; the storage itself may be what failed."""
+        """Write to status.json how this attempt ended; the storage itself may be what failed."""
         if self.superseded:
             return
         state = "stopped" if isinstance(error, Stopped) else "failed"
@@ -189,7 +189,7 @@ def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
 
 
 def run_id(first: bytes) -> str:
-    """Return what tells a run from all others: 16 hex digits of the file of its first attempt, `FIRST`."""
+    """Return the identifier of a run: 16 hex digits of the file of its first attempt, `FIRST`."""
     return digest(first)
 
 

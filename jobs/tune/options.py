@@ -62,14 +62,14 @@ class Options(JobOptions):
     )
     trials: PositiveInt = Field(default=100, description="trials of the study, all attempts together")
     sampler: Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii"] = Field(
-        default="random", description="who proposes hyperparameters"
+        default="random", description="the algorithm that proposes hyperparameters"
     )
     sampler_options: dict[str, Any] = Field(
         default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 a dimension"
     )
     pruner: Literal["asha", "median", "percentile", "hyperband", "patient", "threshold", "none"] | None = Field(
         default=None,
-        description="who stops trials by what they report (default: asha, with several metrics none)",
+        description="the algorithm that stops trials by what they report (default: asha, with several metrics none)",
     )
     pruner_options: dict[str, Any] = Field(
         default_factory=dict, description="arguments of Optuna's pruner: --pruner-options reduction_factor=3"
@@ -119,7 +119,7 @@ class Options(JobOptions):
 
     @field_validator("fixed", mode="after")
     @classmethod
-    def _plain(cls, fixed: dict[str, Any]) -> dict[str, Any]:
+    def _check_fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
         """Refuse what the journal, which is JSON, cannot hold, such as YAML's dates."""
         for name, value in fixed.items():
             try:

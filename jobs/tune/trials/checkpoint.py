@@ -26,8 +26,7 @@ class Checkpoint:
 
     Raises:
         ClusterError: the run folder cannot be read.
-        InputError: the stored state is damaged, or of somebody who wants other files; no file of these is read or
-            written.
+        InputError: the stored state is damaged, or names files of others; no file of these is read or written.
     """
 
     def __init__(self, storage: Storage, number: int, execution_id: str, scratch: str) -> None:
