@@ -172,10 +172,8 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         UserCodeError: all trials have failed.
     """
     if recorder.done and recorder.counts["failed"] == recorder.done:
-        raise UserCodeError(
-            f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}",
-            _first_traceback(folder, recorder),
-        )
+        text = f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}"
+        raise UserCodeError(text, _first_traceback(folder, recorder))
     front = [_result_of(checked, recorder, trial) for trial in recorder.front()]
     best = None if recorder.best is None else _result_of(checked, recorder, recorder.best)
     found = best is not None or bool(front)
