@@ -49,7 +49,7 @@ class UserCode:
         """What it is called: `module:name`, also that of an object or its class.
 
         Raises:
-            InputError: the object does not say what it is called.
+            InputError: the object has no name.
         """
         if self.spec is not None:
             return self.spec
@@ -73,7 +73,7 @@ class UserCode:
         """Pickle an object now, so that it travels as it is at this moment; return how many bytes that takes.
 
         Raises:
-            InputError: it cannot be pickled, or does not say what it is called.
+            InputError: it cannot be pickled, or has no name.
         """
         self._data = self._pickled()
         return len(self._data)
@@ -152,7 +152,7 @@ def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the user's code; what it raises becomes a UserCodeError that says where, with the traceback as details.
+    """Call the user's code; what it raises becomes a UserCodeError that names the place, with the traceback as details.
 
     Raises:
         UserCodeError: the function raised anything but a JobError, `SystemExit` and its like included.

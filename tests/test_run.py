@@ -13,7 +13,8 @@ import yaml
 
 from jobs.errors import ClusterError, InputError, Stopped, Superseded
 from jobs.options import JobOptions
-from jobs.runs.run import Run, as_json
+from jobs.runs.encoding import as_json
+from jobs.runs.run import Run
 from jobs.storage import Storage
 
 

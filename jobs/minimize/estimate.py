@@ -1,4 +1,4 @@
-"""What `dask-jobs plan` says of a minimize job: the problem's size, and what an evaluation moves."""
+"""What `dask-jobs plan` shows of a minimize job: the problem's size, and what an evaluation moves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
 
 
 def _evaluation(made: CheckedProblem, workers: int) -> str:
-    """Return how many bytes one evaluation moves: for each worker 8 a parameter, and 8 for the loss, each way."""
+    """Return how many bytes one evaluation moves: for each worker 8 per parameter, and 8 for the loss, each way."""
     one = 8 * (made.x0.size + 1)
     way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
     total, each = decimal_bytes(workers * one), decimal_bytes(one)

@@ -48,7 +48,7 @@ def run(options: Options) -> dict[str, Any]:
     problem and its data must then be those that it was computed from.
 
     Raises:
-        JobError: how it ended otherwise; the run folder says so too.
+        JobError: how it ended otherwise; it is in the run folder too.
     """
     methods.check_options(methods.find(options.method), options.options)
     with attempt_on("minimize", options) as attempt:
@@ -71,7 +71,7 @@ def _is_its(options: Options, folder: Run, problem: CheckedProblem) -> bool:
 
 
 def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
-    """Check that the result in the folder, if any, is of the run of this identity: starting anew would delete it.
+    """Check that the result in the folder, if any, is of the run of this identity: starting again would delete it.
 
     Raises:
         InputError: it is another run's.

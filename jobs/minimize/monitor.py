@@ -86,7 +86,7 @@ class Observer:
             self._run.storage.write(FULL, b"")
             self._reporter.log("journal", message="past --journal-limit: a restart will go on from the best point only")
 
-    def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own word
+    def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own name
         """Report that the optimizer has ended, after how many iterations."""
         progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
         self._run.status("running", progress=progress)

@@ -64,7 +64,7 @@ class Options(JobOptions):
     )
     bounds: Annotated[list[float | Pair | None] | None, OptionHelp(COMPUTE, "LOW,HIGH")] = Field(
         default=None,
-        description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one a parameter, "
+        description="low and high for all parameters, as in --bounds=-1,1, or a list of such pairs, one per parameter, "
         "as in '[[0,1],[0,null]]'",
     )
     x0: Annotated[str | None, OptionHelp(METHOD, "PATH", path=True)] = Field(
@@ -93,7 +93,7 @@ class Options(JobOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
-        """Refuse options that nobody would read."""
+        """Refuse options that are not read."""
         if self.problem is not None:
             unread = {
                 "--data": self.data,

@@ -55,7 +55,7 @@ class Attempt:
             is_its: returns whether a result is that of the run that is asked for.
 
         Raises:
-            InputError: its data have changed, or `is_its` says that it is another run's.
+            InputError: its data have changed, or `is_its` refuses it as another run's.
         """
         if (result := self.folder.result()) is None or not is_its(result):
             return None
@@ -101,7 +101,7 @@ class Attempt:
         )
 
     def start(self, **fields: Any) -> None:
-        """Claim the attempt's number, and begin to digest the data; from now on the run folder says how it ends.
+        """Claim the attempt's number, and begin to digest the data; from now on its end is written to the run folder.
 
         Args:
             fields: of the log line, beside the attempt's number and the run folder.
@@ -144,7 +144,7 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
 
     Raises:
         InputError: no write access, or the folder is another job's.
-        JobError: what the attempt raised; if it had a number, the run folder says so too.
+        JobError: what the attempt raised; if it had a number, the error is in the run folder too.
     """
     folder = Run(str(options.run), job, options)
     with folder.signals():

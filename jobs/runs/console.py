@@ -1,4 +1,4 @@
-"""What a person sees while a job runs: what is live on a terminal, such as one line; JSON log lines elsewhere."""
+"""The display of a job that runs: what is live on a terminal, such as one line; JSON log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.runs.log import log
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
 """Names as the terminal's one line has room for them."""
 DIRECTION = "direction"
-"""The metric that says which way a search goes; no number."""
+"""The metric that is the direction of a search; not a number."""
 EXTREMES = {"maximize": "largest", "minimize": "smallest"}
 """Which of all values is the best one, by direction."""
 UNKNOWN_ETA = "-:--:--"
@@ -80,7 +80,7 @@ class Bar(Display):
 def metrics_text(metrics: Mapping[str, Any]) -> str:
     """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON.
 
-    A search's `direction` is told with its `best`.
+    A search's `direction` is part of the name of its `best`.
     """
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
     return "  ".join(
@@ -104,7 +104,7 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
 
 
 class Log(Display):
-    """What a job says: a sentence above what is live on a terminal, a JSON line elsewhere.
+    """The log of a job: a sentence above what is live on a terminal, a JSON line elsewhere.
 
     Args:
         job: the job's name.
@@ -122,19 +122,19 @@ class Log(Display):
             self.log("progress", done=done, total=total, **rounded)
 
     def record(self, event: str, **fields: Any) -> None:
-        """Say that something happened where lines are read by programs; a person at a terminal need not know."""
+        """Log an event where lines are read by programs; on a terminal it is left out."""
         if not self._live:
             self.log(event, **fields)
 
     def log(self, event: str, **fields: Any) -> None:
-        """Say that something happened: a sentence above what is live, or a JSON line."""
+        """Log an event: a sentence above what is live, or a JSON line."""
         if self._live:
             self._live.console.print(Text(sentence(event, fields)))
             return
         log(self._job, event, **fields)
 
     def doing(self, what: str) -> None:
-        """Say what goes on before the first step."""
+        """Log what goes on before the first step."""
         self.log("doing", message=what)
 
 

@@ -35,7 +35,7 @@ class Note:
     digest: str = ""
 
     def same(self, other: Note) -> bool:
-        """Return whether nothing was written since, as far as size and stamp tell."""
+        """Return whether nothing was written since, as far as size and stamp show."""
         return (self.address, self.size, self.stamp) == (other.address, other.size, other.stamp)
 
 
@@ -60,23 +60,23 @@ class DataFiles:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._digest_all, name="dask-jobs-data", daemon=True)
 
-    def check(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def check(self, notify: Callable[[str], None] = lambda _: None) -> None:
         """Compare the files with what the run folder notes; nothing is noted before the first start.
 
         Args:
-            say: told in a sentence when a file is read to be compared.
+            notify: called with a sentence when a file is read to be compared.
 
         Raises:
             InputError: one has another content, or may have: it was written since, and there is no digest of before.
         """
         before = self._before()
-        if len(before) != len(self._notes):  # none yet, or other data, which the run's identity tells in words
+        if len(before) != len(self._notes):  # none yet, or other data, which the run's identity names
             return
         for index, (old, new) in enumerate(zip(before, self._notes, strict=True)):
             if old.same(new):
                 digest = old.digest
             else:
-                say(f"{new.address} was written, or moved, since the run began: its content is compared")
+                notify(f"{new.address} was written, or moved, since the run began: its content is compared")
                 digest = self._compared(old, new)
             self._notes[index] = replace(new, digest=digest)
 
@@ -98,7 +98,7 @@ class DataFiles:
         """Return the digest of a file's content, which is what it was.
 
         Raises:
-            InputError: it is not, or nobody knows.
+            InputError: it is not, or that is not known.
         """
         what = f"data {new.address}" if old.address == new.address else f"data {old.address}, now {new.address},"
         if old.digest and old.size == new.size and (digest := _digest(new, self._poll)) == old.digest:

@@ -66,7 +66,7 @@ def read_run(storage: Storage) -> RunFolder:
     """Read what every job's run folder at `storage` has; a job reads the rest itself.
 
     Raises:
-        InputError: it is no run folder (neither options.yaml nor status.json is there), or a file cannot be read.
+        InputError: it is not a run folder (neither options.yaml nor status.json is there), or a file cannot be read.
     """
     files = {name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json")}
     if files["options.yaml"] is None and files["status.json"] is None:

@@ -1,4 +1,4 @@
-"""Log lines for programs, one JSON object a line on standard error; and how a process starts anew."""
+"""Log lines for programs, one JSON object per line on standard error; and how a process replaces itself."""
 
 from __future__ import annotations
 

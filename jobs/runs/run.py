@@ -7,12 +7,10 @@ import io
 import json
 import os
 import secrets
-import signal
 import socket
 import time
-import traceback
-from collections.abc import Iterator, Mapping
-from types import FrameType
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -20,12 +18,13 @@ import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped, Superseded, UserCodeError
+from jobs.errors import InputError, JobError, Stopped, Superseded
 from jobs.formatting import error_line
 from jobs.options import JobOptions
+from jobs.runs.encoding import as_json, to_json
+from jobs.runs.stop import StopRequest
 from jobs.sources import digest
 from jobs.storage import open_storage
-from jobs.usercode import describe
 
 PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
 """Options that say where and how long a job runs, not what it computes: they may change between attempts."""
@@ -53,8 +52,7 @@ class Run:
         self._check_folder()
         self.attempt = 0
         self.superseded = False
-        self.began = time.monotonic()
-        self._signal: int | None = None
+        self._stop = StopRequest(options.deadline)
         self._written = -np.inf
         self._interval = STATUS_SECONDS["s3" if self.storage.url.startswith("s3://") else "local"]
         self._status: dict[str, Any] = {}
@@ -104,10 +102,10 @@ class Run:
         self._check_alone()
         self.attempt = len(self.storage.list("attempts/")) + 1
         process = psutil.Process()
-        who = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
-        who["id"] = secrets.token_hex(8)  # one process may make several runs
-        # Before options.yaml: who has not got a number must not write what the driver that has it reads.
-        while not self.storage.create(_attempt(self.attempt), as_json(who)):
+        owner = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
+        owner["id"] = secrets.token_hex(8)  # one process may make several runs
+        # Before options.yaml: a driver without a number must not write what the driver that has one reads.
+        while not self.storage.create(_attempt(self.attempt), as_json(owner)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
         self.storage.delete("result.json")
@@ -143,13 +141,13 @@ class Run:
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Write the result, last of all, and return what result.json holds."""
-        content: dict[str, Any] = plain({"job": self.job, "run_id": run_id(self.storage.read(FIRST)), **result})
+        content: dict[str, Any] = to_json({"job": self.job, "run_id": run_id(self.storage.read(FIRST)), **result})
         self.status("done", now=True)
         self.storage.write("result.json", as_json(content))
         return content
 
     def fail(self, error: BaseException) -> None:
-        """Say in status.json how this attempt ended; the storage itself may be what failed."""
+        """Write to status.json how this attempt ended; the storage itself may be what failed."""
         if self.superseded:
             return
         state = "stopped" if isinstance(error, Stopped) else "failed"
@@ -178,34 +176,11 @@ class Run:
 
     def poll(self) -> None:
         """Raise Stopped if a signal came or the deadline is over; called often while the job waits."""
-        if self._signal is not None:
-            raise Stopped(f"stopped by {signal.Signals(self._signal).name}; all is saved: the same command goes on")
-        deadline = self.options.deadline
-        if deadline is not None and time.monotonic() - self.began > deadline:
-            raise Stopped(f"stopped by the deadline of {deadline:g} s; all is saved: the same command goes on")
+        self._stop.poll()
 
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
+    def signals(self) -> AbstractContextManager[None]:
         """Let SIGTERM and SIGINT end the job: before its start at once, later at its next poll; the second as usual."""
-
-        def note(number: int, _frame: FrameType | None) -> None:
-            self._signal = number
-            signal.signal(number, old[number])
-            if not self.attempt:
-                raise Stopped(f"stopped by {signal.Signals(number).name} before work began; the same command starts it")
-
-        old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in old:
-            signal.signal(number, note)
-        try:
-            yield
-        except KeyboardInterrupt as error:
-            if self._signal is None:  # nobody has sent one
-                raise UserCodeError(describe(error), traceback.format_exc()) from error
-            raise
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+        return self._stop.signals(lambda: self.attempt > 0)
 
 
 def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
@@ -214,27 +189,9 @@ def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
 
 
 def run_id(first: bytes) -> str:
-    """Return what tells a run from all others: 16 hex digits of the file of its first attempt, `FIRST`."""
+    """Return the identifier of a run: 16 hex digits of the file of its first attempt, `FIRST`."""
     return digest(first)
 
 
 def _attempt(number: int) -> str:
     return f"attempts/{number:04d}"
-
-
-def as_json(content: Any) -> bytes:
-    """Return JSON for files: indented, NaN and infinity as text (JSON has no such numbers)."""
-    return (json.dumps(plain(content), indent=2, allow_nan=False) + "\n").encode()
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON can hold: NumPy's numbers as Python's, NaN and infinity as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value

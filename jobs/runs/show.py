@@ -1,4 +1,4 @@
-"""How a run stands, from its folder: its result as it was told at the end, or its status."""
+"""The state of a run, from its folder: its result as it was shown at the end, or its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `dask-jobs plan` says of a tune job: how many trials run at once, and what is searched."""
+"""What `dask-jobs plan` shows of a tune job: how many trials run at once, and what is searched."""
 
 from __future__ import annotations
 

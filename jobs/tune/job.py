@@ -45,11 +45,11 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
 
     Args:
         options: all options.
-        client: a cluster to use; one is made or met as the options say if there is none.
+        client: a cluster to use; one is started or connected to, by the options, if there is none.
         objective: a function in the place of `options.objective`, which is then its name.
 
     Raises:
-        JobError: how it ended otherwise; the run folder says so too.
+        JobError: how it ended otherwise; it is in the run folder too.
     """
     with attempt_on("tune", options) as attempt:
         checked = plan(options, objective)
@@ -180,10 +180,8 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         UserCodeError: all trials have failed.
     """
     if recorder.done and recorder.counts["failed"] == recorder.done:
-        raise UserCodeError(
-            f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}",
-            _first_traceback(folder, recorder),
-        )
+        text = f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}"
+        raise UserCodeError(text, _first_traceback(folder, recorder))
     front = [_result_of(checked, recorder, trial) for trial in recorder.front()]
     best = None if recorder.best is None else _result_of(checked, recorder, recorder.best)
     found = best is not None or bool(front)
@@ -206,7 +204,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
 
 
 def _first_traceback(folder: Run, recorder: StudyRecorder) -> str:
-    """Return the traceback of the first failed trial, for those who will not have the run folder."""
+    """Return the traceback of the first failed trial, for where there is no run folder any more."""
     number = next(row["number"] for row in recorder.rows() if row["state"] == "failed")
     with contextlib.suppress(JobError, FileNotFoundError):
         return f"trial {number}: {folder.storage.read(f'failures/{number:04d}.txt').decode(errors='replace')}"

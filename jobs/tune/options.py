@@ -66,7 +66,7 @@ class Options(JobOptions):
         default=100, description="trials of the study, all attempts together"
     )
     sampler: Annotated[Literal["random", "grid", "qmc", "tpe", "gp", "cmaes", "nsgaii"], OptionHelp(SEARCH, "NAME")] = (
-        Field(default="random", description="who proposes hyperparameters")
+        Field(default="random", description="the algorithm that proposes hyperparameters")
     )
     sampler_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
         default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 a dimension"
@@ -76,7 +76,7 @@ class Options(JobOptions):
         OptionHelp(SEARCH, "NAME"),
     ] = Field(
         default=None,
-        description="who stops trials by what they report (default: asha, with several metrics none)",
+        description="the algorithm that stops trials by what they report (default: asha, with several metrics none)",
     )
     pruner_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
         default_factory=dict, description="arguments of Optuna's pruner: --pruner-options reduction_factor=3"
@@ -132,7 +132,7 @@ class Options(JobOptions):
 
     @field_validator("fixed", mode="after")
     @classmethod
-    def _plain(cls, fixed: dict[str, Any]) -> dict[str, Any]:
+    def _check_fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
         """Refuse what the journal, which is JSON, cannot hold, such as YAML's dates."""
         for name, value in fixed.items():
             try:

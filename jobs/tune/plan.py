@@ -31,9 +31,9 @@ class Plan:
         space: the search space.
         identity: what makes the study this study, by name.
         trials: how many trials there can be; a grid has no more than it has.
-        files: paths or URLs of the files that trials read, as far as the objective's module tells.
+        files: paths or URLs of the files that trials read, as far as the objective's module names them.
         code: digests of the objective's source, as workers must have it; none of one that goes by value.
-        unseen: why it could not tell, if it could not: workers may have what the driver has not.
+        unseen: why it could not name them, if so: workers may have what the driver has not.
     """
 
     options: Options
@@ -69,10 +69,10 @@ def plan(options: Options, objective: Any = None) -> Plan:
 
 def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], str]:
     """Return the files that the module's `data_files(fixed)` names, or none and why."""
-    if (tell := getattr(module, "data_files", None)) is None:
+    if (data_files := getattr(module, "data_files", None)) is None:
         return (), ""
     try:
-        return usercode.call("data_files()", lambda: [str(file) for file in tell(dict(options.fixed))]), ""
+        return usercode.call("data_files()", lambda: [str(file) for file in data_files(dict(options.fixed))]), ""
     except (InputError, ClusterError) as error:
         return (), f"a change of the data would not be noticed: they cannot be looked at from here ({error})"
 

@@ -39,7 +39,7 @@ class Problem(Protocol):
         fingerprint() -> str: the identity of the data and the model, for resuming a run.
         files() -> paths or s3:// URLs of the files that `load` reads: a run is refused when one has changed.
         names() -> n texts: what the entries of theta are called, where the result is shown.
-        correct(theta, data) -> int: how many rows of `data` are predicted right; the result tells their share.
+        correct(theta, data) -> int: how many rows of `data` are predicted right; the result has their share.
         block_rows: rows of a block, a number that depends on the data alone; 1,024 if absent.
     """
 
@@ -169,7 +169,7 @@ def check_theta(name: str, theta: Any, size: int | None) -> Vector:
     """Return `theta` as a finite flat float64 vector.
 
     Raises:
-        InputError: it is no vector, of another size, or not finite.
+        InputError: it is not a vector, of another size, or not finite.
     """
     vector = converted(theta, name, f"{name} is {type(theta).__name__}, but must be a vector of numbers", InputError)
     if vector.ndim != 1 or vector.size == 0:
@@ -193,7 +193,7 @@ def block_rows(problem: Any) -> int:
 
 
 def names(problem: Any, n: int) -> list[str] | None:
-    """Return what the n entries of theta are called; None if the problem does not say.
+    """Return what the n entries of theta are called; None if the problem has no names.
 
     Raises:
         UserCodeError: it raised.
@@ -212,7 +212,7 @@ def names(problem: Any, n: int) -> list[str] | None:
 
 
 def files(problem: Any) -> Sequence[str]:
-    """Return the paths or URLs of the files that the problem's rows are read from, as far as it says.
+    """Return the paths or URLs of the files that the problem's rows are read from, as far as it names them.
 
     Raises:
         UserCodeError: it raised.

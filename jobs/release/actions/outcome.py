@@ -17,7 +17,7 @@ import yaml
 from jobs import registry
 from jobs.job import Job, Logged
 from jobs.release.actions.place import mapping
-from jobs.runs.run import as_json
+from jobs.runs.encoding import as_json
 
 DEPTH = 50
 """Results and options of ours are not nested so deep."""

@@ -1,4 +1,4 @@
-"""What is known of a search while it goes on, told to the terminal and the run folder; and its table of trials."""
+"""The state of a search while it goes on, for the terminal and the run folder; and its table of trials."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Observer:
         self._seconds = max_seconds
         self._began = self._saved = time.monotonic()
         self._before = recorder.seconds
-        self._told = -math.inf
+        self._reported = -math.inf
         self._pause = SAVE_SECONDS
         self._going: Collection[RunningTrial] = ()
         self._eta = EtaEstimator(self._began, recorder.done)
         self._latest: deque[int] = deque(maxlen=ROWS)
 
     def on_change(self, going: Collection[RunningTrial]) -> None:
-        """Tell how the search stands, a few times a second.
+        """Report the state of the search, a few times per second.
 
         Raises:
             Stopped: a signal came, the deadline is over, or a later attempt has taken over.
@@ -61,16 +61,16 @@ class Observer:
         self._run.poll()
         self._going = going
         now = time.monotonic()
-        if now - self._told > 1 / FRAMES:
-            self._told = now
-            self._tell(now)
+        if now - self._reported > 1 / FRAMES:
+            self._reported = now
+            self._report(now)
             if now - self._saved > self._pause:
                 self.save()
 
-    def _tell(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         recorder = self._recorder
         running = sum(not going.over for going in self._going)
-        left = self._left(running, now)
+        left = self._remaining(running, now)
         metrics: dict[str, Any] = {} if recorder.best is None else {"best": float(recorder.best.value or 0.0)}
         if len(recorder.directions) == 1:
             metrics[DIRECTION] = recorder.directions[0]
@@ -79,11 +79,11 @@ class Observer:
         progress = {"done": recorder.done, "total": self._total, "fraction": recorder.done / self._total}
         self._run.status("running", progress=progress if left is None else {**progress, "eta": left}, metrics=metrics)
         if self._reporter.live:
-            self._reporter.update(self._standing(running, left, now))
+            self._reporter.update(self._status(running, left, now))
         else:
             self._reporter.progress(recorder.done, self._total, metrics)
 
-    def _left(self, running: int, now: float) -> float | None:
+    def _remaining(self, running: int, now: float) -> float | None:
         """Return about how many seconds the search has left, if that is known: for its trials, or of --max-seconds."""
         left = self._eta.remaining(self._total - self._recorder.done, now, running)
         if self._seconds is None:
@@ -91,7 +91,7 @@ class Observer:
         limit = max(0.0, self._seconds - self._before - (now - self._began))
         return limit if left is None else min(left, limit)
 
-    def _standing(self, running: int, left: float | None, now: float) -> SearchStatus:
+    def _status(self, running: int, left: float | None, now: float) -> SearchStatus:
         recorder = self._recorder
         going = list(itertools.islice((going for going in self._going if not going.over), ROWS))
         lines = [
@@ -121,7 +121,7 @@ class Observer:
         return TrialRow(trial.number, state_of(trial), values, step, seconds, worker, trial.params)
 
     def on_end(self, number: int, outcome: Outcome) -> None:
-        """Keep a failed trial's traceback, and tell about failures."""
+        """Keep a failed trial's traceback, and log failures."""
         self._eta.note(self._recorder.done, time.monotonic())
         self._latest.append(number)
         if outcome.state == "failed":
@@ -130,13 +130,13 @@ class Observer:
             self.say("failed", f"trial {number}: {outcome.error}")
 
     def say(self, event: str, message: str) -> None:
-        """Tell that something happened."""
+        """Log an event."""
         self._reporter.log(event, message=message)
 
     def save(self) -> None:
-        """Write trials.csv and trials.json, and see to it that status.json says the same when it is written next."""
+        """Write trials.csv and trials.json, and the same numbers to status.json when that is written next."""
         began = time.monotonic()
-        self._tell(began)
+        self._report(began)
         rows = self._recorder.rows()
         self._run.storage.write("trials.csv", as_csv(rows))
         self._run.storage.write("trials.json", as_json(rows))

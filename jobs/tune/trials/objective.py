@@ -47,7 +47,7 @@ def function_of(code: UserCode) -> Function:
     """Return the function in this process.
 
     Raises:
-        InputError: it cannot be imported or unpickled here, or is no function.
+        InputError: it cannot be imported or unpickled here, or is not a function.
     """
     function = code.load()
     if not callable(function):
@@ -72,7 +72,7 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
-            return False  # a built-in that does not tell: one argument
+            return False  # a built-in without a signature: one argument
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in named if p.default is p.empty]
     rest = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -86,7 +86,7 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
 def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) -> tuple[list[float], dict[str, float]]:
     """Return the objectives' values, in the order of `metrics`, and all metrics that a function has returned.
 
-    What is named neither in `metrics` nor in `constraints` may be anything; it is left out if it is no finite number.
+    What is named neither in `metrics` nor in `constraints` may be anything; only finite numbers of it are returned.
 
     Args:
         returned: a number, or a dict name -> number.

@@ -1,0 +1,135 @@
+"""Files in a run folder that are always one complete state, whoever writes them and whenever that breaks off.
+
+`TOP.json`, the state, names the files and where their bytes lie (`TOP-...`); it is replaced last, atomically. Bytes
+that a state no longer names are deleted after that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from jobs.errors import ClusterError, InputError
+from jobs.storage import Storage, is_plain
+
+
+@contextlib.contextmanager
+def storage_faults() -> Iterator[None]:
+    """Make what the storage calls the user's mistake a fault: the folder could be used before work began.
+
+    So is a file that is gone: another writer, which took this one for lost, may have stored another state meanwhile.
+
+    Raises:
+        ClusterError: the storage raised.
+    """
+    try:
+        yield
+    except (InputError, FileNotFoundError) as error:
+        raise ClusterError(str(error)) from error
+
+
+class StoredState:
+    """One state of some files, as one writer reads it and replaces it.
+
+    Args:
+        storage: the run folder.
+        top: what the names of all its files in the run folder begin with, such as `checkpoints/0007`.
+        writer: a name unlike those of all others that write this state.
+        owner: whose state it is, for messages: `trial`.
+
+    Attributes:
+        places: name of a file -> where its bytes lie, as this writer has read or written it last.
+
+    Raises:
+        ClusterError: the run folder cannot be read.
+        InputError: the stored state is damaged, or names files of others; none of these is read or written.
+    """
+
+    def __init__(self, storage: Storage, top: str, writer: str, owner: str) -> None:
+        self._storage, self._top, self._writer, self._owner = storage, top, writer, owner
+        self._saves = 0
+        self.places = self._read_state()
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of one of its files.
+
+        Raises:
+            ClusterError: they are gone, or the run folder cannot be read.
+        """
+        self._storage.check_inside(self.places[name])
+        with storage_faults():
+            return self._storage.read(self.places[name])
+
+    @storage_faults()
+    def save(self, unchanged: Collection[str], changed: Collection[str], content: Callable[[str], bytes]) -> None:
+        """Replace the state.
+
+        Args:
+            unchanged: names of files whose bytes are as they were stored.
+            changed: names of the others.
+            content: returns the bytes of one of these; called once for each.
+
+        Raises:
+            ClusterError: the run folder cannot be written, or another writer has stored a state since.
+        """
+        self._saves += 1
+        state = {name: self.places[name] for name in unchanged}
+        self._check_alone()
+        for index, name in enumerate(sorted(changed)):
+            state[name] = f"{self._top}-{self._writer}-{self._saves}-{index}"
+            self._storage.write(state[name], content(name))
+        self._storage.write(f"{self._top}.json", json.dumps(state).encode())
+        old, self.places = self.places, state
+        for where in set(old.values()) - set(state.values()):
+            self._storage.delete(where)
+
+    def delete(self) -> None:
+        """Delete the state and all its bytes.
+
+        Raises:
+            ClusterError: another writer has stored a state since, or the run folder cannot be written.
+        """
+        self._check_alone()
+        self._storage.delete(f"{self._top}.json")
+        for name in self._storage.list(f"{self._top}-"):
+            self._storage.delete(name)
+
+    def damaged(self, why: str) -> InputError:
+        """Return the error that the state cannot be used."""
+        address = f"{self._storage.address(self._top)}.json"
+        return InputError(f"checkpoint {address} is damaged ({why}); remove it, and the {self._owner} begins anew")
+
+    def _read_state(self) -> dict[str, str]:
+        self._storage.check_inside(f"{self._top}.json")
+        with storage_faults():
+            try:
+                data = self._storage.read(f"{self._top}.json")
+            except FileNotFoundError:
+                return {}
+        try:
+            state = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(str(error)) from error
+        if not isinstance(state, dict):
+            raise self.damaged(f"it holds {type(state).__name__}, but must hold name: place")
+        for name, place in state.items():
+            if not is_plain(name):
+                raise self.damaged(f"{name!r} is no name of a file in the {self._owner}'s folder")
+            if not self._is_place(place):
+                raise self.damaged(f"{place!r} is no place of this {self._owner}'s files, {self._top}-...")
+        return state
+
+    def _is_place(self, place: Any) -> bool:
+        return isinstance(place, str) and bool(re.fullmatch(rf"{self._top}-[\w.-]{{1,200}}", place, re.ASCII))
+
+    def _check_alone(self) -> None:
+        """Refuse to write over what another writer has stored since: this one was taken for lost.
+
+        Raises:
+            ClusterError: there is another state.
+        """
+        if self._read_state() != self.places:
+            raise ClusterError(f"another try of the {self._owner} has stored {self._top}.json")

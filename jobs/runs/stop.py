@@ -1,0 +1,67 @@
+"""What ends a job from outside: a signal, or its deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from jobs.errors import Stopped, UserCodeError
+from jobs.usercode import describe
+
+
+class StopRequest:
+    """Notes a signal and watches the deadline; the job asks for them by `poll`.
+
+    Args:
+        deadline: seconds from now on, if limited.
+    """
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline, self._began = deadline, time.monotonic()
+        self._signal: int | None = None
+
+    def poll(self) -> None:
+        """Do nothing until a signal came or the deadline is over.
+
+        Raises:
+            Stopped: one of them has.
+        """
+        if self._signal is not None:
+            raise Stopped(f"stopped by {signal.Signals(self._signal).name}; all is saved: the same command goes on")
+        if self._deadline is not None and time.monotonic() - self._began > self._deadline:
+            raise Stopped(f"stopped by the deadline of {self._deadline:g} s; all is saved: the same command goes on")
+
+    @contextlib.contextmanager
+    def signals(self, started: Callable[[], bool]) -> Iterator[None]:
+        """Note SIGTERM and SIGINT within; the second one does what it did before.
+
+        Args:
+            started: whether there is something to save; if not, a signal ends the job at once.
+
+        Raises:
+            Stopped: a signal came before work began.
+            UserCodeError: the user's code raised KeyboardInterrupt, without a signal.
+        """
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signal = number
+            signal.signal(number, old[number])
+            if not started():
+                raise Stopped(f"stopped by {signal.Signals(number).name} before work began; the same command starts it")
+
+        old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in old:
+            signal.signal(number, note)
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if self._signal is None:  # the user's code raised it: there was no signal
+                raise UserCodeError(describe(error), traceback.format_exc()) from error
+            raise
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)

@@ -1,0 +1,68 @@
+"""Code of the user's travels as a name or as bytes, and is named by the argument that it came from."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import threading
+from typing import Any
+
+import pytest
+
+from jobs.errors import InputError
+from jobs.usercode import UserCode
+
+_loaded: list[str] = []
+
+
+class Noisy:
+    """An object of the user's that runs code when it is unpickled."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Leave a trace."""
+        _loaded.append("here")
+        self.__dict__.update(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Hold something, so that it is set again."""
+        return {"value": 7}
+
+
+def test_an_object_is_unpickled_where_it_is_loaded() -> None:
+    """Receiving it, as on a worker's event loop, runs none of the user's code; loading it does, once."""
+    _loaded.clear()
+    code = pickle.loads(pickle.dumps(UserCode("--loss", Noisy(), "my_model:loss")))
+    assert _loaded == []
+    assert code.load().value == 7
+    assert code.load() is code.load()
+    assert _loaded == ["here"]
+    assert pickle.loads(pickle.dumps(code)).load().value == 7
+
+
+def test_a_name_is_imported_where_it_is_loaded() -> None:
+    """It never travels as bytes, and leads to its module and to what it names."""
+    code = pickle.loads(pickle.dumps(UserCode("--loss", "math:sqrt", "my_model:loss")))
+    assert code.load() is math.sqrt
+    assert code.roots() == (math, math.sqrt)
+    assert code.name == code.spec == "math:sqrt"
+
+
+def test_frozen_code_stays_as_it_was() -> None:
+    """What is pickled once travels as it was then, whatever happens to the object later."""
+    data = [1]
+    code = UserCode("--loss", data, "my_model:loss")
+    assert pickle.loads(pickle.dumps(code)).load() == [1]
+    code.freeze()
+    data.append(2)
+    assert code.load() == [1, 2]
+    assert pickle.loads(pickle.dumps(code)).load() == [1]
+
+
+def test_errors_name_the_argument() -> None:
+    """What is wrong is refused in one line that begins with the argument."""
+    with pytest.raises(InputError, match=r"--loss is 'loss', but must be 'module:function', such as 'my_model:loss'"):
+        UserCode("--loss", "loss", "my_model:loss").load()
+    with pytest.raises(InputError, match=r"--loss nowhere:loss: cannot import it \(ModuleNotFoundError: "):
+        UserCode("--loss", "nowhere:loss", "my_model:loss").load()
+    with pytest.raises(InputError, match=r"loss _thread:lock cannot be pickled \(TypeError: .*\): make what it uses"):
+        UserCode("--loss", threading.Lock(), "my_model:loss").freeze()
