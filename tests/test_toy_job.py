@@ -85,4 +85,4 @@ def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
     assert dask_jobs("report", "run").stdout == f"{page}\n"
     text = page.read_text()
     assert "<h2>Points within the circle</h2>" in text
-    assert "dask-jobs pi --steps 2 --points 100 --workers 1 --run" in text
+    assert "dask-jobs pi --workers 1 --steps 2 --points 100 --run" in text
