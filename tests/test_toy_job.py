@@ -37,11 +37,7 @@ def dask_jobs(environment: dict[str, str], tmp_path: Path) -> Command:
 
 def test_help_lists_it(dask_jobs: Command) -> None:
     """The command line names it beside the built-in jobs, and its help has its options."""
-    lines = dask_jobs("--help").stdout.splitlines()
-    first, last = (
-        next(i for i, line in enumerate(lines) if line.startswith(f"  {job} ")) for job in ("minimize", "tune")
-    )
-    assert any(line.split() == ["pi", "estimate", "pi", "from", "random", "points"] for line in lines[first:last])
+    assert "\n  pi " in dask_jobs("--help").stdout.partition("\n  minimize ")[2].partition("\n  tune ")[0]
     told = dask_jobs("pi", "--help")
     assert (told.returncode, "--points" in told.stdout, "--scheduler" in told.stdout) == (0, True, True)
 
@@ -85,4 +81,4 @@ def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
     assert dask_jobs("report", "run").stdout == f"{page}\n"
     text = page.read_text()
     assert "<h2>Points within the circle</h2>" in text
-    assert "dask-jobs pi --steps 2 --points 100 --workers 1 --run" in text
+    assert "dask-jobs pi --workers 1 --steps 2 --points 100 --run" in text
