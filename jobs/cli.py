@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobs import JOBS
 from jobs.command_line.overview import overview
-from jobs.errors import InputError, JobError, Stopped, UserCodeError, nearest
+from jobs.errors import InputError, JobError, Stopped, UserCodeError, command_line, nearest
 
 if TYPE_CHECKING:
     from jobs.command_line.command import Command
@@ -57,6 +57,7 @@ STREAMS_SECONDS = 0.1
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors for people are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Stopped.exit_code
 
 
+@command_line()
 def command(arguments: Sequence[str], *, log_result: bool = False) -> int:
     """Run a command, as `main` does; errors are raised.
 
@@ -96,7 +98,9 @@ def tell(error: JobError) -> int:
     """Write an error as people read it, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:
         sys.stderr.write(error.details.rstrip() + "\n")
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(error).split()))
+    text = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(error.command_line_text.split())
+    )
     sys.stderr.write(f"dask-jobs: error: {text}\n")
     return error.exit_code
 

@@ -184,7 +184,8 @@ def test_what_is_refused(program: str, words: list[str], message: str) -> None:
     """Each wrong word is one line, which says what is right."""
     with pytest.raises(InputError) as told:
         _parsed(program, *words)
-    assert str(told.value).startswith(message) if message.endswith("; ") else str(told.value) == message
+    text = told.value.command_line_text
+    assert text.startswith(message) if message.endswith("; ") else text == message
 
 
 def test_the_options_of_a_worker() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import LocalCluster
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
 
@@ -33,7 +33,8 @@ def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[s
         wanted = f"{count} worker{'s' * (count > 1)} with {each} GPU{'s' * (each > 1)} each"
         raise InputError(
             f"{wanted} were asked for on this machine, but it has {len(devices)} (CUDA_VISIBLE_DEVICES); ask for fewer "
-            "(--workers, --gpus-per-trial), or use a cluster that has more (--scheduler)"
+            f"({argument('workers')}, {argument('gpus_per_trial')}), or use a cluster that has more "
+            f"({argument('scheduler')})"
         )
     return [list(devices[worker * each : (worker + 1) * each]) for worker in range(count)]
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from jobs.cli import tell
 from jobs.command_line.option_help import OptionHelp
-from jobs.errors import JobError
+from jobs.errors import JobError, command_line
 from jobs.options import parse
 from jobs.runs.log import log, log_start
 
@@ -42,6 +42,7 @@ class Options(BaseModel):
     )
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM (0), or until somebody shuts the scheduler down (1: Kubernetes starts it again)."""
     try:

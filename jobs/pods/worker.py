@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from jobs.cli import tell
 from jobs.command_line.option_help import OptionHelp
-from jobs.errors import JobError
+from jobs.errors import JobError, command_line
 from jobs.options import parse
 from jobs.runs.log import log, log_start, restart
 
@@ -89,6 +89,7 @@ class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is unty
             event.set()
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the work is over, SIGTERM, or the end of patience; return the exit code (bad options only)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)

@@ -20,7 +20,7 @@ import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped, Superseded, UserCodeError
+from jobs.errors import InputError, JobError, Stopped, Superseded, UserCodeError, argument
 from jobs.options import JobOptions
 from jobs.sources import digest
 from jobs.storage import open_storage
@@ -63,10 +63,10 @@ class Run:
         before = self._read_options()
         ours = (".", "attempts/")  # an attempt that ended before it had written its options
         if before is None and (names := [name for name in self.storage.list() if not name.startswith(ours)]):
-            raise InputError(f"--run {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one")
+            raise InputError(f"{argument('run')} {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one")
         if before is not None and before.get("job") != self.job:
             raise InputError(
-                f"--run {self.url} is a run of {before.get('job')!r}, not of {self.job!r}; choose another one"
+                f"{argument('run')} {self.url} is a run of {before.get('job')!r}, not of {self.job!r}; choose another one"
             )
 
     def _read_options(self) -> dict[str, Any] | None:
@@ -75,7 +75,7 @@ class Run:
         except FileNotFoundError:
             return None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InputError(f"--run {self.url}: its options.yaml is no YAML; choose another folder") from error
+            raise InputError(f"{argument('run')} {self.url}: its options.yaml is no YAML; choose another folder") from error
         return options if isinstance(options, dict) else {}
 
     def result(self) -> dict[str, Any] | None:
@@ -121,7 +121,7 @@ class Run:
                 lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
                 if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
                     raise InputError(
-                        f"--run {self.url}: another driver, process {other['process']}, is at work on it; "
+                        f"{argument('run')} {self.url}: another driver, process {other['process']}, is at work on it; "
                         "wait for it, or stop it"
                     )
 
@@ -135,7 +135,7 @@ class Run:
         if now or time.monotonic() - self._written > self._interval:
             if self.storage.exists(_attempt(self.attempt + 1)):
                 self.superseded = True
-                raise Superseded(f"attempt {self.attempt + 1} has taken over --run {self.url}; this one has stopped")
+                raise Superseded(f"attempt {self.attempt + 1} has taken over {argument('run')} {self.url}; this one has stopped")
             content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
             self.storage.write("status.json", as_json(content))
             self._written = time.monotonic()
@@ -171,7 +171,7 @@ class Run:
             return None
         except Exception as error:
             raise InputError(
-                f"{self.storage.address(name)} is damaged ({line(error)}); choose another --run"
+                f"{self.storage.address(name)} is damaged ({line(error)}); choose another {argument('run')}"
             ) from error
         return array
 

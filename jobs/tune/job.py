@@ -13,7 +13,7 @@ import dask
 
 from jobs.cluster.connect import connect, versions
 from jobs.datasets.changes import DataFiles
-from jobs.errors import InputError, JobError, UserCodeError
+from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.runs.log import log
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import LiveTable
@@ -85,8 +85,8 @@ def _check_threads(options: Options) -> None:
     here = not (options.scheduler or dask.config.get("scheduler-address", None))
     if here and options.threads_per_trial > options.threads:
         raise InputError(
-            f"--threads-per-trial is {options.threads_per_trial}, but workers on this machine have {options.threads} "
-            "(--threads); give them more"
+            f"{argument('threads_per_trial')} is {options.threads_per_trial}, but workers on this machine have "
+            f"{options.threads} ({argument('threads')}); give them more"
         )
 
 
@@ -99,10 +99,10 @@ def read(checked: Plan, folder: Run) -> Recorded:
     recorded = journals.read(folder.storage)
     done = check_recorded(recorded, checked.identity, accept_new_code=checked.options.accept_new_code)
     if done > checked.trials:
-        what, hint = f"--trials is {checked.trials}", "ask for more"
+        what, hint = f"{argument('trials')} is {checked.trials}", "ask for more"
         if checked.trials < checked.options.trials:
-            what, hint = f"the grid has {checked.trials} points", "take another --sampler, or more points"
-        raise InputError(f"{what}, but {done:,} trials are already done in --run {folder.url}; {hint}")
+            what, hint = f"the grid has {checked.trials} points", f"take another {argument('sampler')}, or more points"
+        raise InputError(f"{what}, but {done:,} trials are already done in {argument('run')} {folder.url}; {hint}")
     return recorded
 
 
@@ -208,7 +208,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
     """
     if recorder.done and recorder.counts["failed"] == recorder.done:
         raise UserCodeError(
-            f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}",
+            f"all {recorder.done:,} trials have failed; see failures/ in {argument('run')} {checked.options.run}",
             _first_traceback(folder, recorder),
         )
     front = [_told(checked, recorder, trial) for trial in recorder.front()]

@@ -14,7 +14,7 @@ from typing import Any
 
 from distributed import Client
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, argument
 from jobs.minimize.evaluate import tree
 from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.members import Members
@@ -110,7 +110,7 @@ class DaskEvaluator:
                 except concurrent.futures.TimeoutError:
                     if time.monotonic() > deadline:
                         raise ClusterError(
-                            f"an evaluation took longer than {self._timeout:g} s (--evaluation-timeout)"
+                            f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
                         ) from None
         finally:
             future.cancel()

@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import Client, fire_and_forget
 
-from jobs.errors import ClusterError, JobError
+from jobs.errors import ClusterError, JobError, argument
 from jobs.minimize.evaluate.worker import ShardPlugin, ask, has_plugin
 
 REFRESH_SECONDS = 1.0
@@ -60,7 +60,7 @@ class Members:
             if self._current:
                 break
             if time.monotonic() > deadline:
-                raise ClusterError(f"no worker for {self._timeout:g} s (--workers-timeout)")
+                raise ClusterError(f"no worker for {self._timeout:g} s ({argument('workers_timeout')})")
             await asyncio.sleep(0.1)
         return self._current
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs import usercode
-from jobs.errors import InputError, JobError, UserCodeError
+from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
@@ -72,7 +72,7 @@ class Imported:
             InputError: the module or the name in it cannot be found or imported.
             UserCodeError: the factory raised.
         """
-        return usercode.call(f"--problem {self.spec}", self.factory())
+        return usercode.call(f"{argument('problem')} {self.spec}", self.factory())
 
     @property
     def module(self) -> str:
@@ -85,7 +85,7 @@ class Imported:
         Raises:
             InputError: the module or the name in it cannot be found or imported.
         """
-        return usercode.load("--problem", self.spec, "my_model:problem")
+        return usercode.load(argument("problem"), self.spec, "my_model:problem")
 
 
 class Pickled:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.runs.identity import differences, is_code
 from jobs.sources import digest
 from jobs.tune import space as spaces
@@ -55,8 +55,8 @@ def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, acc
     only_code = all(is_code(name) for name in other)
     if not other or (accept_new_code and only_code):
         return not other
-    todo = "--accept-new-code goes on with the new code, another --run begins anew"
-    todo = todo if only_code else "choose another --run"
+    todo = f"{argument('accept_new_code')} goes on with the new code, another {argument('run')} begins anew"
+    todo = todo if only_code else f"choose another {argument('run')}"
     told = list(other.values())
     if any(is_code(name) for name in other):
         told.append(f"code was {code_of(before)}, and is now {code_of(now)}")

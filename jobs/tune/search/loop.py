@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from jobs.errors import ClusterError, InputError, UserCodeError
+from jobs.errors import ClusterError, InputError, UserCodeError, argument
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import PendingTrial, StudyRecorder
 from jobs.tune.search.executor import Event, Pool
@@ -117,7 +117,7 @@ class Search:
         elif self._slots.workers:
             raise InputError(self._slots.too_small())
         elif time.monotonic() - self._peopled > self._limits.no_workers:
-            raise ClusterError(f"no worker for {self._limits.no_workers:g} s (--workers-timeout)")
+            raise ClusterError(f"no worker for {self._limits.no_workers:g} s ({argument('workers_timeout')})")
 
     def _relieve(self) -> None:
         """Take trials that have not begun from paused workers; restart one that is paused though nothing runs there."""
@@ -220,8 +220,8 @@ class Search:
             self._failures += 1
             if self._failures > self._limits.failures:
                 raise UserCodeError(
-                    f"{self._failures:,} trials have failed (--max-failures {self._limits.failures}); the last, trial "
-                    f"{number}: {outcome.error}",
+                    f"{self._failures:,} trials have failed ({argument('max_failures')} {self._limits.failures}); the "
+                    f"last, trial {number}: {outcome.error}",
                     outcome.details,
                 )
         elif outcome.state == "complete" and not self._warned and not self._recorder.reported and self._recorder.prunes:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import cloudpickle
 
 from jobs import usercode
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.tune.trials.score import number, told
 
 Function: TypeAlias = Callable[..., Any]
@@ -36,7 +36,10 @@ class Imported:
         Raises:
             InputError: the module or the name in it cannot be found or imported, or is no function.
         """
-        return _callable(usercode.load("--objective", self.spec, "my_model:train"), f"--objective {self.spec}")
+        return _callable(
+            usercode.load(argument("objective"), self.spec, "my_model:train"),
+            f"{argument('objective')} {self.spec}",
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def user_code(objective: Any) -> UserCode:
     """
     if isinstance(objective, str):
         source: UserCode = Imported(objective)
-        wants_trial(source(), f"--objective {objective}")
+        wants_trial(source(), f"{argument('objective')} {objective}")
         return source
     wants_trial(_callable(objective, "objective"), f"objective {name_of(objective)}")
     rest = ": make what it uses inside it, or give 'module:function'"
