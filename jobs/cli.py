@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs import commands, registry
 from jobs.command_line.overview import overview
-from jobs.errors import InputError, JobError, Stopped, nearest, print_error
+from jobs.errors import InputError, JobError, Stopped, command_line, nearest, print_error
 
 if TYPE_CHECKING:
     from jobs.command_line.command import Command
@@ -50,6 +50,8 @@ kill -9.
 RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
+@command_line()
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; errors for people are one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)

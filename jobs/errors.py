@@ -9,15 +9,23 @@
     └── Stopped            4  a signal or a deadline ended the job; all is saved
         └── Superseded     4  a later attempt has taken over the run folder
 
-The text of an error names what was given, the rule, and what to do; the command line prints it as one line.
+The text of an error names what was given, the rule, and what to do; the command line prints it as one line. An argument
+is named by `argument("l1")`: who calls from Python reads `l1`, who types a command `--l1`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
+
+MARK = "\ue000"
+"""Stands before an argument's name in an error's text; of Unicode's private use, so no other text has it."""
+MARKED = re.compile(rf"{MARK}(\w+)")
+_command_line = False
 
 
 class JobError(Exception):
@@ -29,6 +37,20 @@ class JobError(Exception):
         """`message` is one line for people; `details` (a user's traceback, say) goes to the log and to status.json."""
         super().__init__(message)
         self.details = details
+
+    def __str__(self) -> str:
+        """Return the text with arguments spelled as this process spells them: `l1`, or on the command line `--l1`."""
+        return _spelled(self.text, as_options=_command_line)
+
+    @property
+    def text(self) -> str:
+        """The text as it travels between processes: what `argument` marks is still marked."""
+        return str(self.args[0])
+
+    @property
+    def command_line_text(self) -> str:
+        """The text with arguments spelled as options."""
+        return _spelled(self.text, as_options=True)
 
     def __reduce__(self) -> tuple[type[JobError], tuple[Any, ...]]:
         """Errors travel from workers to the driver: keep both texts."""
@@ -75,9 +97,31 @@ def print_error(error: JobError) -> int:
     """Write an error to standard error, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:
         sys.stderr.write(error.details.rstrip() + "\n")
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(str(error).split()))
+    text = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(error.command_line_text.split())
+    )
     sys.stderr.write(f"dask-jobs: error: {text}\n")
     return error.exit_code
+
+
+def argument(name: str) -> str:
+    """Return how the text of a JobError names an argument, such as `max_iterations`: marked, and spelled when shown."""
+    return MARK + name
+
+
+@contextlib.contextmanager
+def command_line() -> Iterator[None]:
+    """Spell arguments as options in here, `--max-iterations`: this process is a command's. A decorator, too."""
+    global _command_line  # noqa: PLW0603  one process has one spelling, in all its threads
+    before, _command_line = _command_line, True
+    try:
+        yield
+    finally:
+        _command_line = before
+
+
+def _spelled(text: str, *, as_options: bool) -> str:
+    return MARKED.sub(lambda match: f"--{match[1].replace('_', '-')}" if as_options else match[1], text)
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
-from jobs.errors import InputError, nearest
+from jobs.errors import InputError, argument, nearest
 
 
 class JobOptions(BaseModel):
@@ -89,7 +89,7 @@ def validated(options: type[AnyOptions], values: Mapping[str, Any]) -> AnyOption
 
 def _complaint(detail: Any) -> str:
     """Return one complaint of pydantic's as people read it: the option, the value, the rule."""
-    name = "--" + str(detail["loc"][0]).replace("_", "-") if detail["loc"] else "options"
+    name = argument(str(detail["loc"][0])) if detail["loc"] else "options"
     if detail["type"] == "missing":
         return f"{name} is missing"
     if not detail["loc"] or detail["type"] == "value_error":

@@ -42,7 +42,7 @@ def test_the_environment_names_the_scheduler(elsewhere: LocalCluster, monkeypatc
 
 def test_too_few_workers_in_time(elsewhere: LocalCluster) -> None:
     """Who asks for more workers than come is told how many came."""
-    with pytest.raises(ClusterError, match=r"only 1 of 4 workers came in 0.5 s \(--workers-timeout\); start more"):
+    with pytest.raises(ClusterError, match=r"only 1 of 4 workers came in 0.5 s \(workers_timeout\); start more"):
         with connect(elsewhere.scheduler_address, workers=4, workers_timeout=0.5):
             pass
 

@@ -101,7 +101,7 @@ def test_a_damaged_warm_start_is_one_line(content: bytes, ended: Path) -> None:
     (ended / "warm.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"warm.npy is damaged"):
         run(_options(ended))
-    with pytest.raises(InputError, match=r"--x0 .*warm.npy: cannot be read as .npy"):
+    with pytest.raises(InputError, match=r"x0 .*warm.npy: cannot be read as .npy"):
         run(_options(ended.parent / "new", x0=str(ended / "warm.npy")))
 
 

@@ -116,7 +116,7 @@ def test_no_access(tmp_path, name, folder):
 
 def test_check_writable_names_the_option():
     """The check of the run folder speaks of `--run`."""
-    with pytest.raises(InputError, match=r"--run /proc/run: no write access"):
+    with pytest.raises(InputError, match=r"^run /proc/run: no write access"):
         open_storage("/proc/run").check_writable()
 
 

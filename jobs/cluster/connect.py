@@ -17,7 +17,7 @@ from distributed.core import rpc
 from distributed.security import Security
 
 from jobs.cluster.resources import GpuCluster, share, visible
-from jobs.errors import ClusterError, InputError, TooFewWorkers
+from jobs.errors import ClusterError, InputError, TooFewWorkers, argument
 
 CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
 """Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
@@ -110,11 +110,11 @@ def _client(address: str | LocalCluster, timeout: float) -> Client:
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(
-            f"--scheduler is {address!r}, but must be an address like tcp://host:8786 ({error})"
+            f"{argument('scheduler')} is {address!r}, but must be an address like tcp://host:8786 ({error})"
         ) from error
     except (OSError, TimeoutError) as error:
         raise ClusterError(
-            f"--scheduler {address}: no answer in {timeout:g} s (--connect-timeout); "
+            f"{argument('scheduler')} {address}: no answer in {timeout:g} s ({argument('connect_timeout')}); "
             "is it running, and reachable from here?"
         ) from error
 
@@ -131,8 +131,8 @@ def _wait(client: Client, count: int, timeout: float, degraded_start_after: floa
         known = client.scheduler_info(n_workers=-1)["workers"].values()
         there = sum(worker["status"] == "running" for worker in known)
         raise TooFewWorkers(
-            f"only {there} of {count} workers came in {timeout:g} s (--workers-timeout); "
-            "start more, or ask for fewer (--workers)"
+            f"only {there} of {count} workers came in {timeout:g} s ({argument('workers_timeout')}); "
+            f"start more, or ask for fewer ({argument('workers')})"
         ) from error
 
 

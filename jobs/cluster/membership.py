@@ -12,7 +12,7 @@ from distributed import Client, fire_and_forget
 
 from jobs.cluster.client_loss import Registration
 from jobs.cluster.plugin import CallPlugin, is_set_up
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, argument
 
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
@@ -174,7 +174,7 @@ class Membership:
         """
         absent = time.monotonic() - max(since, self._absent_since)
         if not self._current and absent > self._timeout:
-            raise ClusterError(f"no worker for {self._timeout:g} s (--workers-timeout)")
+            raise ClusterError(f"no worker for {self._timeout:g} s ({argument('workers_timeout')})")
 
     def reregister(self) -> None:
         """Register the plugin once more at the next refresh: a worker has lost it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import LocalCluster
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.formatting import plural
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -34,7 +34,8 @@ def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[s
         wanted = f"{plural(count, 'worker')} with {plural(each, 'GPU')} each"
         raise InputError(
             f"{wanted} were asked for on this machine, but it has {len(devices)} (CUDA_VISIBLE_DEVICES); ask for fewer "
-            "(--workers, --gpus-per-trial), or use a cluster that has more (--scheduler)"
+            f"({argument('workers')}, {argument('gpus_per_trial')}), or use a cluster that has more "
+            f"({argument('scheduler')})"
         )
     return [list(devices[worker * each : (worker + 1) * each]) for worker in range(count)]
 

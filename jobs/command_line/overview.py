@@ -12,8 +12,8 @@ EXIT_CODES = {
     "0": "done",
     "1": "the user's code failed",
     "2": "bad options or data",
-    "3": "the cluster failed: try again",
-    "4": "stopped, all saved: the same command goes on",
+    "3": "the cluster failed (try again)",
+    "4": "stopped, all saved (the same command goes on)",
 }
 """A job's exit codes."""
 
@@ -33,7 +33,8 @@ def overview(about: str, commands: Mapping[str, Mapping[str, str]], examples: Se
     for title, rows in commands.items():
         lines += ["", *textwrap.wrap(f"{title}:", width), *_rows(rows, column, width)]
     lines += ["", "examples:", *(f"  {line}" for example in examples for line in folded(example, width - 2))]
-    lines += ["", "exit codes:", *_rows(EXIT_CODES, 3, width), "", notes]
+    codes = ", ".join(f"{code} {text}" for code, text in EXIT_CODES.items())
+    lines += ["", notes, *textwrap.wrap(f"exit codes: {codes}", width)]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
 from jobs.minimize import softmax
@@ -79,7 +79,7 @@ def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
     if result := folder.kept_result():
         before = result.get("identity")
         if not isinstance(before, dict):
-            raise InputError(f"the result in {folder.url} does not say of what it is; choose another --run")
+            raise InputError(f"the result in {folder.url} does not say of what it is; choose another {argument('run')}")
         if folder.storage.exists(WARM):  # a start that this run made itself
             before["start"] = identity["start"]
         journals.check_identity(f"the result in {folder.url}", before, identity)
@@ -132,7 +132,7 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
             raise
         text = one_line(error)
         raise InputError(
-            f"--method {method}: SciPy does not take these options: {text}", traceback.format_exc()
+            f"{argument('method')} {method}: SciPy does not take these options: {text}", traceback.format_exc()
         ) from error
 
 
@@ -175,7 +175,7 @@ def _start(options: Options, folder: Run) -> Vector | None:
     try:
         array: Vector = np.load(io.BytesIO(Path(options.x0).read_bytes()), allow_pickle=False)
     except Exception as error:
-        raise InputError(f"--x0 {options.x0}: cannot be read as .npy ({error_line(error)})") from error
+        raise InputError(f"{argument('x0')} {options.x0}: cannot be read as .npy ({error_line(error)})") from error
     return array
 
 

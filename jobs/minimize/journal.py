@@ -27,7 +27,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.runs.identity import another, differences, is_code
 from jobs.storage import Storage
 
@@ -83,7 +83,7 @@ class Journal:
         if record.key != key:
             raise InputError(
                 f"journal in {self._storage.url} belongs to another run: evaluation {self.replayed + 1} was "
-                "at another point (other method, options or software versions?); choose another --run, "
+                f"at another point (other method, options or software versions?); choose another {argument('run')}, "
                 "or delete this run folder"
             )
         self.replayed += 1
@@ -163,7 +163,9 @@ def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str])
     """Check that a log is of this run and return how many records come before; None if it is empty or torn here."""
     start = stream.read(len(MAGIC) + CHECKED.size)
     if not MAGIC.startswith(start[: len(MAGIC)]):
-        raise InputError(f"{where} is no journal: it starts with {start[:4]!r}; choose another --run, or delete it")
+        raise InputError(
+            f"{where} is no journal: it starts with {start[:4]!r}; choose another {argument('run')}, or delete it"
+        )
     size = CHECKED.unpack(start[len(MAGIC) :])[0] if len(start) == len(MAGIC) + CHECKED.size else 0
     text, check = stream.read(size), stream.read(CHECKED.size)
     if not size or len(check) < CHECKED.size:
@@ -182,7 +184,9 @@ def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str])
         InputError: it is of another one; says what differs first, by name, and what to do.
     """
     for name, text in differences(before, now).items():
-        raise another(what, "run", [text], f"choose another --run, or delete this run folder{_advice(name)}")
+        raise another(
+            what, "run", [text], f"choose another {argument('run')}, or delete this run folder{_advice(name)}"
+        )
 
 
 def _advice(name: str) -> str:

@@ -20,7 +20,7 @@ import yaml
 from distributed import Client
 
 from jobs.commands import run_job
-from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, print_error
+from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, command_line, print_error
 from jobs.pods.worker import OVER, ShutdownPlugin
 from jobs.runs.log import log, log_start, restart
 
@@ -35,6 +35,7 @@ NOBODY_SECONDS = 5.0
 """The same where workers were waited for in vain already."""
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job's command and return its exit code; does not return where it is tried again."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)

@@ -17,7 +17,7 @@ from distributed import Scheduler
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from jobs.command_line.option_help import OptionHelp
-from jobs.errors import JobError, print_error
+from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start
 
@@ -41,6 +41,7 @@ class Options(BaseModel):
     )
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM (0), or until somebody shuts the scheduler down (1: Kubernetes starts it again)."""
     try:

@@ -30,7 +30,7 @@ from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from jobs.command_line.option_help import OptionHelp
-from jobs.errors import JobError, print_error
+from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
 from jobs.runs.log import log, log_start, restart
 
@@ -88,6 +88,7 @@ class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is unty
             event.set()
 
 
+@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the work is over, SIGTERM, or the end of patience; return the exit code (bad options only)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)

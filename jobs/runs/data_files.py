@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from jobs.errors import InputError, JobError
+from jobs.errors import InputError, JobError, argument
 from jobs.storage import Storage, locate
 
 NAME = "data.json"
@@ -106,8 +106,8 @@ class DataFiles:
         known = "its content differs" if old.digest or old.size != new.size else "its old content was not noted in full"
         raise InputError(
             f"{what} changed since the run in {self._run.url} began ({known}; {new.size:,} bytes, {new.stamp}; it was "
-            f"{old.size:,} bytes, {old.stamp}): bring the old file back, choose another --run, or delete this run "
-            "folder"
+            f"{old.size:,} bytes, {old.stamp}): bring the old file back, choose another {argument('run')}, or delete "
+            "this run folder"
         )
 
     def _before(self) -> list[Note]:
@@ -120,7 +120,9 @@ class DataFiles:
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError, RecursionError) as error:
-                raise InputError(f"{self._run.address(name)} is damaged ({error}); choose another --run") from error
+                raise InputError(
+                    f"{self._run.address(name)} is damaged ({error}); choose another {argument('run')}"
+                ) from error
         return []
 
     def as_result(self) -> dict[str, Any]:

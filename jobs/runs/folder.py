@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.runs.run import DAMAGED
 
@@ -71,7 +71,8 @@ def read_run(storage: Storage) -> RunFolder:
     files = {name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json")}
     if files["options.yaml"] is None and files["status.json"] is None:
         raise InputError(
-            f"{storage.url!r} is no run folder: it has no options.yaml; give the folder that the job had as --run"
+            f"{storage.url!r} is no run folder: it has no options.yaml; give the folder that the job had as "
+            f"{argument('run')}"
         )
     return RunFolder(
         url=storage.url,

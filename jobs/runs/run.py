@@ -18,7 +18,7 @@ import psutil
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped, Superseded
+from jobs.errors import InputError, JobError, Stopped, Superseded, argument
 from jobs.formatting import error_line
 from jobs.options import JobOptions
 from jobs.runs.encoding import as_json, to_json
@@ -62,10 +62,13 @@ class Run:
         before = self._read_options()
         ours = (".", "attempts/")  # an attempt that ended before it had written its options
         if before is None and (names := [name for name in self.storage.list() if not name.startswith(ours)]):
-            raise InputError(f"--run {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one")
+            raise InputError(
+                f"{argument('run')} {self.url} is no run folder: it holds {names[0]!r}; choose a new or empty one"
+            )
         if before is not None and before.get("job") != self.job:
             raise InputError(
-                f"--run {self.url} is a run of {before.get('job')!r}, not of {self.job!r}; choose another one"
+                f"{argument('run')} {self.url} is a run of {before.get('job')!r}, not of {self.job!r}; "
+                "choose another one"
             )
 
     def _read_options(self) -> dict[str, Any] | None:
@@ -74,7 +77,9 @@ class Run:
         except FileNotFoundError:
             return None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InputError(f"--run {self.url}: its options.yaml is no YAML; choose another folder") from error
+            raise InputError(
+                f"{argument('run')} {self.url}: its options.yaml is no YAML; choose another folder"
+            ) from error
         return options if isinstance(options, dict) else {}
 
     def result(self) -> dict[str, Any] | None:
@@ -120,7 +125,7 @@ class Run:
                 lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
                 if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
                     raise InputError(
-                        f"--run {self.url}: another driver, process {other['process']}, is at work on it; "
+                        f"{argument('run')} {self.url}: another driver, process {other['process']}, is at work on it; "
                         "wait for it, or stop it"
                     )
 
@@ -134,7 +139,9 @@ class Run:
         if now or time.monotonic() - self._written > self._interval:
             if self.storage.exists(_attempt(self.attempt + 1)):
                 self.superseded = True
-                raise Superseded(f"attempt {self.attempt + 1} has taken over --run {self.url}; this one has stopped")
+                raise Superseded(
+                    f"attempt {self.attempt + 1} has taken over {argument('run')} {self.url}; this one has stopped"
+                )
             content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
             self.storage.write("status.json", as_json(content))
             self._written = time.monotonic()
@@ -170,7 +177,7 @@ class Run:
             return None
         except Exception as error:
             raise InputError(
-                f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another --run"
+                f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another {argument('run')}"
             ) from error
         return array
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self, TypeAlias
 
-from jobs.errors import InputError, JobError
+from jobs.errors import InputError, JobError, argument
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -167,7 +167,7 @@ class Storage(ABC):
             self.write(probe, b"probe")
             self.delete(probe)
         except InputError as error:
-            raise InputError(f"--run {self.url}: no write access ({error})") from error
+            raise InputError(f"{argument('run')} {self.url}: no write access ({error})") from error
 
 
 class LogWriter(ABC):

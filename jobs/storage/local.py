@@ -13,7 +13,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, InputError, argument
 from jobs.storage.base import TEMPORARY, LogWriter, Names, Storage
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -156,7 +156,7 @@ class LocalStorage(Storage):
         """See `Storage.check_writable`."""
         folder = Path(self.url)
         if folder.is_file():
-            raise InputError(f"--run {self.url} is a file, but must be a folder")
+            raise InputError(f"{argument('run')} {self.url} is a file, but must be a folder")
         made = [path for path in (folder, *folder.parents) if not path.exists()]
         super().check_writable()
         for path in made:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from jobs.cluster.connect import versions
-from jobs.errors import InputError, JobError, UserCodeError
+from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import LiveTable
@@ -76,8 +76,8 @@ def _check_threads(options: Options) -> None:
     here = not (options.scheduler or dask.config.get("scheduler-address", None))
     if here and options.threads_per_trial > options.threads:
         raise InputError(
-            f"--threads-per-trial is {options.threads_per_trial}, but workers on this machine have {options.threads} "
-            "(--threads); give them more"
+            f"{argument('threads_per_trial')} is {options.threads_per_trial}, but workers on this machine have "
+            f"{options.threads} ({argument('threads')}); give them more"
         )
 
 
@@ -90,10 +90,10 @@ def read(checked: Plan, folder: Run) -> Recorded:
     recorded = journals.read(folder.storage)
     done = check_recorded(recorded, checked.identity, accept_new_code=checked.options.accept_new_code)
     if done > checked.trials:
-        what, hint = f"--trials is {checked.trials}", "ask for more"
+        what, hint = f"{argument('trials')} is {checked.trials}", "ask for more"
         if checked.trials < checked.options.trials:
-            what, hint = f"the grid has {checked.trials} points", "take another --sampler, or more points"
-        raise InputError(f"{what}, but {done:,} trials are already done in --run {folder.url}; {hint}")
+            what, hint = f"the grid has {checked.trials} points", f"take another {argument('sampler')}, or more points"
+        raise InputError(f"{what}, but {done:,} trials are already done in {argument('run')} {folder.url}; {hint}")
     return recorded
 
 
@@ -180,7 +180,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         UserCodeError: all trials have failed.
     """
     if recorder.done and recorder.counts["failed"] == recorder.done:
-        text = f"all {recorder.done:,} trials have failed; see failures/ in --run {checked.options.run}"
+        text = f"all {recorder.done:,} trials have failed; see failures/ in {argument('run')} {checked.options.run}"
         raise UserCodeError(text, _first_traceback(folder, recorder))
     front = [_result_of(checked, recorder, trial) for trial in recorder.front()]
     best = None if recorder.best is None else _result_of(checked, recorder, recorder.best)

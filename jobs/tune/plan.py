@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from jobs import usercode
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, InputError, argument
 from jobs.tune import space as spaces
 from jobs.tune.options import Options
 from jobs.tune.records.identity import identity_of
@@ -81,7 +81,7 @@ def _parameters(options: Options, module: ModuleType | None) -> Space:
     """Return the space, after a look at what trials get."""
     space = _space(options, module)
     if twice := sorted(space.keys() & options.fixed.keys()):
-        raise InputError(f"--fixed {twice[0]} is in the --space too; remove one of them")
+        raise InputError(f"{argument('fixed')} {twice[0]} is in the {argument('space')} too; remove one of them")
     if check := getattr(module, "check_parameters", None):
         usercode.call("check_parameters()", check, {**options.fixed, **draw(space, options.seed, 0)})
     return space
@@ -94,6 +94,8 @@ def _space(options: Options, module: ModuleType | None) -> Space:
         return spaces.parse(options.space)
     if (found := getattr(module, "SPACE", None)) is None:
         name = options.objective.partition(":")[0]
-        raise InputError(f"--space is missing: give a YAML file, or write SPACE = {{...}} into the module {name}")
+        raise InputError(
+            f"{argument('space')} is missing: give a YAML file, or write SPACE = {{...}} into the module {name}"
+        )
     checked: Space = usercode.call("SPACE", spaces.check, found)
     return checked

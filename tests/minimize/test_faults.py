@@ -176,7 +176,7 @@ def test_an_evaluation_has_a_deadline(client: Client, tmp_path: Path) -> None:
         objective(objective.x0())
         (tmp_path / "slow").touch()  # 1.4 s from now on, at least
         objective.sum._timeout = 0.6  # not before: what comes first may take longer on a busy machine
-        with pytest.raises(ClusterError, match=r"longer than 0.6 s \(--evaluation-timeout\)"):
+        with pytest.raises(ClusterError, match=r"longer than 0.6 s \(evaluation_timeout\)"):
             objective(np.ones(3))
 
 
@@ -186,7 +186,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client, tmp_path:
         objective(objective.x0())
         cluster.scale(0)
         _wait_for(lambda: not client.scheduler_info()["workers"])
-        with pytest.raises(ClusterError, match=r"no worker for 1 s \(--workers-timeout\)"):
+        with pytest.raises(ClusterError, match=r"no worker for 1 s \(workers_timeout\)"):
             objective(np.ones(3))
 
 

@@ -146,7 +146,7 @@ def test_a_corrupt_file_header_is_refused(tmp_path: Path) -> None:
 def test_another_runs_journal_is_refused(storage: Storage) -> None:
     """The option that differs is named with both values, before anything is replayed."""
     _attempt(storage, 1, _records(2))
-    with pytest.raises(InputError, match=r"belongs to another run: l2 was 0.0, and is now 0.5; choose another --run"):
+    with pytest.raises(InputError, match=r"belongs to another run: l2 was 0.0, and is now 0.5; choose another run"):
         journals.check(storage, IDENTITY | {"l2": "0.5"})
     journals.check(storage, IDENTITY)
 

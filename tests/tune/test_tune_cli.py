@@ -263,4 +263,4 @@ def test_a_module_that_workers_lack(tmp_path: Path, space_file: str, monkeypatch
         [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False, timeout=100
     )
     assert "worker tcp://" in ended.stdout, ended.stderr
-    assert "--objective only_here:train: cannot import it (ImportError: not here)" in ended.stdout
+    assert ": objective only_here:train: cannot import it (ImportError: not here)" in ended.stdout

@@ -227,7 +227,7 @@ def test_wrong_parameters(change, told, tmp_path):
 def test_a_missing_parameter(tmp_path):
     """A space of one's own may leave out what --fixed gives; without either the name is told."""
     parameters = {"learning_rate": 0.1}
-    with pytest.raises(InputError, match="needs 'batch_size': put it into --space or --fixed"):
+    with pytest.raises(InputError, match="needs 'batch_size': put it into space or fixed"):
         cnn.train(parameters, Driver(tmp_path).trial(parameters))
 
 

@@ -162,7 +162,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, breakable: Client, traces
     """With all workers gone and none coming, the job ends in time and says so; the same study goes on later."""
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), workers_timeout=1)
     thread = _meanwhile(lambda: (trials.until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
-    with pytest.raises(ClusterError, match=r"no worker for 1 s \(--workers-timeout\)"):
+    with pytest.raises(ClusterError, match=r"no worker for 1 s \(workers_timeout\)"):
         study.run(trials=2)
     thread.join()
     cluster.scale(1)

@@ -29,7 +29,7 @@ def test_fewer_trials_than_there_are(studies: Any) -> None:
     """Asking for fewer trials than are done is refused before work begins."""
     study = studies(trials.quadratic)
     study.run(trials=5)
-    with pytest.raises(InputError, match=r"--trials is 4, but 5 trials are already done in --run .*; ask for more"):
+    with pytest.raises(InputError, match=r"^trials is 4, but 5 trials are already done in run .*; ask for more"):
         study.run(trials=4)
 
 
@@ -73,5 +73,5 @@ def test_options_that_a_study_does_not_have(studies: Any, client: Client) -> Non
         studies(trials.quadratic, connect_timeout=5)
     with pytest.raises(InputError, match="there is no limit 'seed'"):
         studies(trials.quadratic).run(seed=3)
-    with pytest.raises(InputError, match="--trials is 0"):
+    with pytest.raises(InputError, match="^trials is 0"):
         studies(trials.quadratic).run(trials=0)

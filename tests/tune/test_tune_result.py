@@ -149,7 +149,7 @@ def test_when_all_have_failed_the_first_traceback_is_told(studies: Any) -> None:
     from trials import mumbles
 
     study: Study = studies(mumbles)
-    with pytest.raises(UserCodeError, match="all 2 trials have failed; see failures/ in --run") as caught:
+    with pytest.raises(UserCodeError, match="all 2 trials have failed; see failures/ in run") as caught:
         study.run(trials=2)
     assert caught.value.details.startswith("trial 0: Mumbled\n\nTraceback")
     assert "in mumbles" in caught.value.details

@@ -97,7 +97,7 @@ def test_a_missing_package_is_told(name: str) -> None:
     if importlib.util.find_spec(NEEDED[name]):
         assert make_sampler(name, SPACE, 0, 0, {})
         return
-    with pytest.raises(InputError, match=f"--sampler {name} needs the package .*: pip install {NEEDED[name]}"):
+    with pytest.raises(InputError, match=f"^sampler {name} needs the package .*: pip install {NEEDED[name]}"):
         make_sampler(name, SPACE, 0, 0, {})
 
 
@@ -143,18 +143,18 @@ def test_the_patient_pruner_takes_another_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["medain", "patient", 3, [1]])
 def test_what_the_patient_pruner_does_not_take(name: Any) -> None:
     """All but the other pruners' names are refused, with those."""
-    with pytest.raises(InputError, match="--pruner-options wrapped_pruner is .*, but must be one of asha, median, "):
+    with pytest.raises(InputError, match="^pruner_options wrapped_pruner is .*, but must be one of asha, median, "):
         make_pruner("patient", {"wrapped_pruner": name})
 
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_wrong_options_of_a_pruner(name: str) -> None:
     """What Optuna's pruner does not take is told in one line."""
-    with pytest.raises(InputError, match=f"--pruner {name} does not take these --pruner-options: .*(wrong|no arg)"):
+    with pytest.raises(InputError, match=f"^pruner {name} does not take these pruner_options: .*(wrong|no arg)"):
         make_pruner(name, {"wrong": 3})
 
 
 def test_a_pruner_that_lacks_an_option() -> None:
     """A threshold needs a bound; Optuna's own words say so."""
-    with pytest.raises(InputError, match="--pruner threshold .*Either lower or upper must be specified"):
+    with pytest.raises(InputError, match="^pruner threshold .*Either lower or upper must be specified"):
         make_pruner("threshold", {})

@@ -130,7 +130,7 @@ def test_yaml_means_what_python_says(tmp_path: Path) -> None:
 def test_what_a_file_must_not_hold(text: str, told: str, tmp_path: Path) -> None:
     """A wrong entry is told in one line, with the file, its line and its name."""
     (tmp_path / "space.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"^--space .*space\.yaml") as caught:
+    with pytest.raises(InputError, match=r"^space .*space\.yaml") as caught:
         space.load(str(tmp_path / "space.yaml"))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -138,7 +138,7 @@ def test_what_a_file_must_not_hold(text: str, told: str, tmp_path: Path) -> None
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The path and the reason are told."""
-    with pytest.raises(InputError, match=r"--space .*nowhere: No such file or directory"):
+    with pytest.raises(InputError, match=r"^space .*nowhere: No such file or directory"):
         space.load(str(tmp_path / "nowhere"))
 
 

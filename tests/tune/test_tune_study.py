@@ -95,7 +95,7 @@ def test_another_study_in_the_run_folder(other: dict[str, Any], told: str, studi
     studies(trials.quadratic).run(trials=2)
     given = {"objective": trials.quadratic, "space": SPACE, **other}
     study = studies(given.pop("objective"), given.pop("space"), **given)
-    with pytest.raises(InputError, match=f"belongs to another study: {told}; choose another --run"):
+    with pytest.raises(InputError, match=f"belongs to another study: {told}; choose another run"):
         study.run(trials=4)
     again = studies(trials.quadratic)
     again.run(trials=3)
@@ -134,7 +134,7 @@ def test_failed_trials_keep_their_traceback_and_the_search_goes_on(studies: Any,
 def test_too_many_failures_end_the_job(studies: Any) -> None:
     """One failure more than --max-failures ends it as the user's error, with the last traceback."""
     study = studies(trials.fails, {"x": space.uniform(-2, -1)}, max_failures=2)
-    with pytest.raises(UserCodeError, match=r"3 trials have failed \(--max-failures 2\); .*x is negative") as caught:
+    with pytest.raises(UserCodeError, match=r"3 trials have failed \(max_failures 2\); .*x is negative") as caught:
         study.run(trials=50)
     assert "raise ValueError" in caught.value.details
     assert sum(row["state"] == "failed" for row in study.rows()) == 3

@@ -15,7 +15,7 @@ from distributed import Client
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling
-from jobs.errors import ClusterError, JobError
+from jobs.errors import ClusterError, JobError, argument
 from jobs.minimize.evaluate import tree
 from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.messages import Answer, lost_answer, request_message
@@ -110,7 +110,7 @@ class DaskEvaluator:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on the client's event loop, calling `poll` while it lasts."""
-        overdue = f"an evaluation took longer than {self._timeout:g} s (--evaluation-timeout)"
+        overdue = f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
         return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
 
     async def _prepare(self, address: str) -> None:

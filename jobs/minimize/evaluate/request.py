@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import UserCodeError
+from jobs.errors import UserCodeError, argument
 from jobs.minimize.problems.base import converted
 from jobs.usercode import call
 
@@ -104,7 +104,9 @@ def _not_finite(packed: Vector, where: str, on_nan: OnNan) -> None:
     if on_nan == "fail" and not np.isposinf(packed[0]):
         what = "the loss" if not np.isfinite(packed[0]) else "the gradient"
         bad = packed[0] if what == "the loss" else packed[1:][~np.isfinite(packed[1:])][0]
-        raise UserCodeError(f"{what} on {where} is {bad}; --on-nan inf lets a line search back off from such points")
+        raise UserCodeError(
+            f"{what} on {where} is {bad}; {argument('on_nan')} inf lets a line search back off from such points"
+        )
     packed[0], packed[1:] = np.inf, 0.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.errors import InputError, nearest
+from jobs.errors import InputError, argument, nearest
 from jobs.minimize.objective import Objective
 
 HESS_BYTES = 4 << 30
@@ -131,7 +131,7 @@ def find(name: str) -> Method:
     for method in METHODS.values():
         if method.name.lower() == name.lower():
             return method
-    raise InputError(f"--method is {name!r}{nearest(name, METHODS)} (methods: {', '.join(METHODS)})")
+    raise InputError(f"{argument('method')} is {name!r}{nearest(name, METHODS)} (methods: {', '.join(METHODS)})")
 
 
 def check_options(method: Method, options: Mapping[str, Any]) -> None:
@@ -143,7 +143,7 @@ def check_options(method: Method, options: Mapping[str, Any]) -> None:
     for key in options:
         if key not in method.options:
             hint = nearest(key, method.options) or f" (it takes {', '.join(method.options)})"
-            raise InputError(f"--options {key}: {method.name} takes no option {key!r}{hint}")
+            raise InputError(f"{argument('options')} {key}: {method.name} takes no option {key!r}{hint}")
 
 
 def check_needs(method: Method, objective: Objective) -> None:
@@ -155,13 +155,19 @@ def check_needs(method: Method, objective: Objective) -> None:
     has = {"value_and_grad": objective.has_gradient, "hess": objective.has_hess, "hessp": objective.has_hessp}
     name = type(objective.problem).__name__
     if method.gradient == "needed" and not has["value_and_grad"]:
-        raise InputError(f"--method {method.name} needs a gradient, but problem {name} has no value_and_grad")
+        raise InputError(
+            f"{argument('method')} {method.name} needs a gradient, but problem {name} has no value_and_grad"
+        )
     if method.hessian == "product" and not (has["hess"] or has["hessp"]):
-        raise InputError(f"--method {method.name} needs a Hessian, but problem {name} has neither hessp nor hess")
+        raise InputError(
+            f"{argument('method')} {method.name} needs a Hessian, but problem {name} has neither hessp nor hess"
+        )
     if method.hessian == "matrix" and not has["hess"]:
-        raise InputError(f"--method {method.name} needs hess, but problem {name} has none; trust-ncg needs only hessp")
+        raise InputError(
+            f"{argument('method')} {method.name} needs hess, but problem {name} has none; trust-ncg needs only hessp"
+        )
     if method.hessian == "matrix" and 8 * objective.n**2 > HESS_BYTES:
         raise InputError(
-            f"--method {method.name} needs a dense Hessian, which for {objective.n:,} parameters is "
+            f"{argument('method')} {method.name} needs a dense Hessian, which for {objective.n:,} parameters is "
             f"{8 * objective.n**2 / 1e9:,.0f} GB (limit {HESS_BYTES / 1e9:.0f} GB); trust-ncg and L-BFGS-B need none"
         )

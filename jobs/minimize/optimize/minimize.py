@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.minimize.objective import Objective, penalized
 from jobs.minimize.optimize.constraints import guarded
 from jobs.minimize.optimize.l1 import Split, stationarity
@@ -88,7 +88,7 @@ class Minimization:
         constraints = guarded(constraints or attribute_of(objective.problem, "constraints", ()))
         if constraints and not self._method.constraints:
             takers = ", ".join(method.name for method in METHODS.values() if method.constraints)
-            raise InputError(f"--method {self._method.name} takes no constraints; {takers} do")
+            raise InputError(f"{argument('method')} {self._method.name} takes no constraints; {takers} do")
         self._arguments = {"constraints": constraints, "tol": tol, "method": self._method.name}
         self.l1 = _l1(l1, self._method, self._bounds, objective)
 
@@ -143,14 +143,15 @@ def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Ob
         InputError: it is no finite number >= 0, or stands together with what it excludes.
     """
     if not (np.isfinite(l1) and l1 >= 0):
-        raise InputError(f"--l1 is {l1!r}, but must be a finite number >= 0")
+        raise InputError(f"{argument('l1')} is {l1!r}, but must be a finite number >= 0")
     if l1 and (method.name != "L-BFGS-B" or bounds is not None):
-        what = "bounds" if method.name == "L-BFGS-B" else f"--method {method.name}"
+        what = "bounds" if method.name == "L-BFGS-B" else f"{argument('method')} {method.name}"
         raise InputError(
-            f"--l1 is {l1!r} together with {what}, but it works by bounds of its own: use L-BFGS-B without bounds"
+            f"{argument('l1')} is {l1!r} together with {what}, but it works by bounds of its own: use L-BFGS-B without "
+            "bounds"
         )
     if l1 and not objective.has_gradient:
-        raise InputError(f"--l1 is {l1!r}, but needs a gradient, and the problem has no value_and_grad")
+        raise InputError(f"{argument('l1')} is {l1!r}, but needs a gradient, and the problem has no value_and_grad")
     return l1 * penalized(objective.problem, objective.n)
 
 
@@ -200,7 +201,9 @@ def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
     if bounds is None:
         return None
     if not method.bounds:
-        raise InputError(f"--method {method.name} takes no bounds; L-BFGS-B, TNC, Powell and trust-constr do")
+        raise InputError(
+            f"{argument('method')} {method.name} takes no bounds; L-BFGS-B, TNC, Powell and trust-constr do"
+        )
     try:
         if isinstance(bounds, optimize.Bounds):
             low, high = (np.broadcast_to(np.asarray(side, dtype=np.float64), (n,)) for side in (bounds.lb, bounds.ub))
@@ -209,12 +212,14 @@ def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
     except (TypeError, ValueError) as error:
         shown = repr(bounds) if len(repr(bounds)) < 80 else f"{len(bounds):,} entries"
         raise InputError(
-            f"--bounds is {shown}, but must be [low, high], or {n:,} such pairs, one a parameter"
+            f"{argument('bounds')} is {shown}, but must be [low, high], or {n:,} such pairs, one a parameter"
         ) from error
     crossed = np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))
     if crossed.size:
         i = int(crossed[0])
-        raise InputError(f"--bounds: pair {i} is [{low[i]}, {high[i]}], but low must be <= high, with a number between")
+        raise InputError(
+            f"{argument('bounds')}: pair {i} is [{low[i]}, {high[i]}], but low must be <= high, with a number between"
+        )
     return optimize.Bounds(low, high)
 
 

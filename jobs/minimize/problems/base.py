@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, UserCodeError
+from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.usercode import UserCode, call
 
 Vector = NDArray[np.float64]
@@ -63,7 +63,7 @@ def user_code(problem: Any) -> UserCode:
     Raises:
         InputError: the object holds so much data that it should load them in `load` instead.
     """
-    code = UserCode("--problem", problem, "my_model:problem")
+    code = UserCode(argument("problem"), problem, "my_model:problem")
     if code.spec is not None:
         return code
     try:
@@ -86,7 +86,7 @@ def instantiate(code: UserCode) -> Any:
         UserCodeError: the function raised.
     """
     loaded = code.load()
-    return loaded if code.spec is None else call(f"--problem {code.spec}", loaded)
+    return loaded if code.spec is None else call(f"{argument('problem')} {code.spec}", loaded)
 
 
 @dataclass(frozen=True)

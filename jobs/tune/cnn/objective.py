@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from jobs.errors import InputError, nearest
+from jobs.errors import InputError, argument, nearest
 from jobs.tune import space
 from jobs.tune.cnn.images import files_of, images_of
 from jobs.tune.cnn.training import State, step_of
@@ -74,7 +74,9 @@ def check_parameters(parameters: Mapping[str, Any]) -> Settings:
         detail = error.errors()[0]
         which, rule = detail["loc"][0], detail["msg"].removeprefix("Input ").replace("should", "must", 1)
         if detail["type"] == "missing":
-            raise InputError(f"the shipped network needs {which!r}: put it into --space or --fixed") from None
+            raise InputError(
+                f"the shipped network needs {which!r}: put it into {argument('space')} or {argument('fixed')}"
+            ) from None
         raise InputError(f"the shipped network's {which} is {detail['input']!r}, but {rule}") from None
 
 

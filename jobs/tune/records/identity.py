@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import argument
 from jobs.formatting import plural
 from jobs.runs.identity import another, difference, differences, is_code
 from jobs.sources import digest
@@ -55,11 +56,11 @@ def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, acc
     only_code = all(is_code(name) for name in other)
     if not other or (accept_new_code and only_code):
         return not other
-    remedy = "--accept-new-code goes on with the new code, another --run begins anew"
+    remedy = f"{argument('accept_new_code')} goes on with the new code, another {argument('run')} begins anew"
     changes = list(other.values())
     if any(is_code(name) for name in other):
         changes.append(difference("code", code_of(before), code_of(now)))
-    raise another(what, "study", changes, remedy if only_code else "choose another --run")
+    raise another(what, "study", changes, remedy if only_code else f"choose another {argument('run')}")
 
 
 def code_of(identity: Mapping[str, Any]) -> str:

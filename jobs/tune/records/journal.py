@@ -17,7 +17,7 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.storage import Storage
 
 LOG = re.compile(r"journal/(\d{4,})\.log(/\d{8})?")
@@ -72,7 +72,7 @@ def _read(storage: Storage, attempt: int) -> Recorded | None:
             if number == len(content):
                 break  # torn when the process was killed
             raise InputError(f"journal {address} is damaged: line {number} is no record of Optuna's; restore it, or "
-                             "choose another --run")  # fmt: skip
+                             f"choose another {argument('run')}")  # fmt: skip
         marked = marked or record.get("user_attr") == {ATTEMPT: attempt}
         lines.append(line)
     return Recorded(tuple(lines), address) if marked else None

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from jobs.errors import ClusterError, InputError, UserCodeError
+from jobs.errors import ClusterError, InputError, UserCodeError, argument
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import PendingTrial, StudyRecorder
 from jobs.tune.search.executor import Pool
@@ -233,8 +233,8 @@ class Search:
             self._failures += 1
             if self._failures > self._limits.failures:
                 raise UserCodeError(
-                    f"{self._failures:,} trials have failed (--max-failures {self._limits.failures}); the last, trial "
-                    f"{number}: {outcome.error}",
+                    f"{self._failures:,} trials have failed ({argument('max_failures')} {self._limits.failures}); the "
+                    f"last, trial {number}: {outcome.error}",
                     outcome.details,
                 )
         elif outcome.state == "complete" and not self._warned and not self._recorder.reported and self._recorder.prunes:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jobs.errors import argument
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -58,14 +60,17 @@ class Slots:
         return all(worker.ready for worker in self.workers.values())
 
     def too_small(self) -> str:
-        """Return why no worker takes a trial, as a person is told it."""
+        """Return why no worker takes a trial, as the text of an InputError."""
         threads = max(worker.threads for worker in self.workers.values())
         if threads < self._threads:
-            return f"--threads-per-trial is {self._threads}, but the largest worker has {threads} threads (--threads)"
+            return (
+                f"{argument('threads_per_trial')} is {self._threads}, but the largest worker has {threads} threads "
+                f"({argument('threads')})"
+            )
         gpus = max(worker.gpus for worker in self.workers.values())
         return (
-            f"--gpus-per-trial is {self._gpus:g}, but no worker declares more than {gpus:g} GPUs; start workers with "
-            "--gpus 1 (jobs.pods.worker) or --resources GPU=1 (dask worker)"
+            f"{argument('gpus_per_trial')} is {self._gpus:g}, but no worker declares more than {gpus:g} GPUs; start "
+            "workers with --gpus 1 (jobs.pods.worker) or --resources GPU=1 (dask worker)"
         )
 
     def update(self, workers: Mapping[str, Worker]) -> list[str]:

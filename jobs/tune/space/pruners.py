@@ -10,7 +10,7 @@ from optuna import pruners
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 
 PRUNERS: dict[str, tuple[Callable[..., BasePruner], dict[str, Any]]] = {
     "asha": (pruners.SuccessiveHalvingPruner, {"min_resource": 1}),
@@ -43,11 +43,15 @@ def make_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
             warnings.simplefilter("ignore", ExperimentalWarning)
             return kind(**{**defaults, **options})
     except (TypeError, ValueError) as error:
-        raise InputError(f"--pruner {name} does not take these --pruner-options: {error}") from error
+        raise InputError(
+            f"{argument('pruner')} {name} does not take these {argument('pruner_options')}: {error}"
+        ) from error
 
 
 def _wrapped(name: Any) -> BasePruner:
     names = [known for known in PRUNERS if known != "patient"]
     if name not in names:
-        raise InputError(f"--pruner-options wrapped_pruner is {name!r}, but must be one of {', '.join(names)}")
+        raise InputError(
+            f"{argument('pruner_options')} wrapped_pruner is {name!r}, but must be one of {', '.join(names)}"
+        )
     return make_pruner(name, {})

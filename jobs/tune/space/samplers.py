@@ -14,7 +14,7 @@ from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.formatting import one_line
 from jobs.tune.space.dimensions import Value
 from jobs.tune.space.space import Space, draw
@@ -77,7 +77,7 @@ def grid_size(space: Space, options: Mapping[str, Any]) -> int:
     """Return how many trials a grid has; raises InputError for a wrong number of points."""
     points = options.get("points", GRID_POINTS)
     if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-        raise InputError(f"--sampler-options points is {points!r}, but must be an integer >= 2")
+        raise InputError(f"{argument('sampler_options')} points is {points!r}, but must be an integer >= 2")
     return math.prod(map(len, grid(space, points).values()))
 
 
@@ -99,7 +99,9 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     """
     package = NEEDED.get(name)
     if package and importlib.util.find_spec(package) is None:
-        raise InputError(f"--sampler {name} needs the package {package}, which is not installed: pip install {package}")
+        raise InputError(
+            f"{argument('sampler')} {name} needs the package {package}, which is not installed: pip install {package}"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
@@ -110,7 +112,9 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
         raise
     except Exception as error:
         told = one_line(error) or type(error).__name__
-        raise InputError(f"--sampler {name} does not take these --sampler-options: {told}") from error
+        raise InputError(
+            f"{argument('sampler')} {name} does not take these {argument('sampler_options')}: {told}"
+        ) from error
 
 
 def _try(sampler: BaseSampler, trials: int, space: Space) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
-from jobs.errors import InputError, nearest
+from jobs.errors import InputError, argument, nearest
 from jobs.formatting import one_line
 from jobs.options import NOT_YAML
 from jobs.tune.space.dimensions import Choice, Dimension, Float, Integer, Value
@@ -91,21 +91,23 @@ def load(path: str) -> dict[str, Dimension]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--space {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{argument('space')} {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode) or not node.value:
-            raise InputError(f"--space {path}: holds no entries; write lines like 'dropout: {{uniform: [0, 1]}}'")
+            raise InputError(
+                f"{argument('space')} {path}: holds no entries; write lines like 'dropout: {{uniform: [0, 1]}}'"
+            )
         return _entries(loader, node, path)
     except NOT_YAML as error:
-        raise InputError(f"--space {path}: no YAML ({one_line(error)})") from error
+        raise InputError(f"{argument('space')} {path}: no YAML ({one_line(error)})") from error
 
 
 def _entries(loader: yaml.SafeLoader, node: yaml.MappingNode, path: str) -> dict[str, Dimension]:
     space: dict[str, Dimension] = {}
     for key, value in node.value:
-        where = f"--space {path}, line {key.start_mark.line + 1}"
+        where = f"{argument('space')} {path}, line {key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode):
             raise InputError(f"{where}: a name must be a text, and no list or mapping")
         name = loader.construct_object(key)
@@ -128,8 +130,11 @@ def parse(entries: Any) -> dict[str, Dimension]:
         InputError: an entry is wrong; names it.
     """
     if not isinstance(entries, Mapping) or not entries:
-        raise InputError("--space holds no entries; give a YAML file, or a mapping name: {kind: [...]}")
-    return {_name(name, "--space"): _dimension(value, f"--space: {name!r}") for name, value in entries.items()}
+        raise InputError(f"{argument('space')} holds no entries; give a YAML file, or a mapping name: {{kind: [...]}}")
+    return {
+        _name(name, argument("space")): _dimension(value, f"{argument('space')}: {name!r}")
+        for name, value in entries.items()
+    }
 
 
 def _name(name: Any, where: str) -> str:

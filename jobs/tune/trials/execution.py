@@ -106,7 +106,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     except ClusterError as error:
         return {"state": "fault", "error": str(error)}
     except InputError as error:  # bad for all trials: the shipped network's --fixed
-        return {"state": "broken", "error": str(error), "details": error.details}
+        return {"state": "broken", "error": error.text, "details": error.details}
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
         if trial.ended is None:
             return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from jobs import usercode
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.tune.trials.score import number, told
 from jobs.usercode import UserCode
 
@@ -24,7 +24,7 @@ RULE = "return a number"
 
 def objective_code(objective: Any) -> UserCode:
     """Return how a user's objective, a function or 'module:function', travels; nothing of it is checked."""
-    return UserCode("--objective", objective, "my_model:train")
+    return UserCode(argument("objective"), objective, "my_model:train")
 
 
 def user_code(objective: Any) -> UserCode:
@@ -57,7 +57,7 @@ def function_of(code: UserCode) -> Function:
 
 
 def _where(code: UserCode) -> str:
-    return f"objective {code.name}" if code.spec is None else f"--objective {code.spec}"
+    return f"objective {code.name}" if code.spec is None else f"{argument('objective')} {code.spec}"
 
 
 def wants_trial(function: Function, where: str = "objective") -> bool:

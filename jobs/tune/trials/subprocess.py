@@ -119,7 +119,7 @@ def main() -> None:
     try:
         end: ExecutionEnd = tasks.run(checked(task.settings.source, task.settings.code), task, link, signal)
     except JobError as error:
-        end = {"state": "broken", "error": tasks.clean(str(error)), "details": tasks.clean(error.details)}
+        end = {"state": "broken", "error": tasks.clean(error.text), "details": tasks.clean(error.details)}
     with contextlib.suppress(Exception):  # the user's code may have closed it
         sys.stdout.flush()
     link.put(("end", end))

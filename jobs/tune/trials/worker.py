@@ -176,7 +176,7 @@ class TrialPlugin(CallPlugin):
         try:
             function = self.function()
         except JobError as error:
-            return {"state": "broken", "error": clean(str(error)), "details": clean(error.details)}
+            return {"state": "broken", "error": clean(error.text), "details": clean(error.details)}
         return run(function, task, link, signal)
 
     def _scratch(self) -> str:

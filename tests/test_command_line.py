@@ -1,0 +1,412 @@
+"""The command line's grammar, option by option: what is read from which words, what is refused; help; completion."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cli import COMMANDS, main
+from jobs.errors import InputError
+from jobs.minimize.options import Options as Minimize
+from jobs.options import parse
+from jobs.pods.scheduler import Options as Scheduler
+from jobs.pods.worker import Options as Worker
+from jobs.release import commands
+from jobs.release.arguments import ClusterOptions
+from jobs.tune.options import Options as Tune
+
+PROGRAMS: dict[str, tuple[type[Any], str]] = {
+    "minimize": (Minimize, "dask-jobs minimize"),
+    "tune": (Tune, "dask-jobs tune"),
+    "worker": (Worker, "python -m jobs.pods.worker"),
+    "scheduler": (Scheduler, "python -m jobs.pods.scheduler"),
+}
+HINT = " (a value that starts with '-' is given as --option=-1)"
+ROLES = "(choose from 'driver', 'scheduler', 'workers')"
+PAIRS = "must be given as name=value, or as several of them: name=value,name=value"
+
+
+def _parsed(program: str, *words: str) -> dict[str, Any]:
+    """Return the options that the words give, without those that are defaults."""
+    return dict(parse(*PROGRAMS[program], words).model_dump(exclude_unset=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ([], {}),
+        (["--l2", "1", "--l2=2"], {"l2": 2.0}),
+        (["--method", "BFGS", "--max-iterations=7"], {"method": "BFGS", "max_iterations": 7}),
+        (["--x0", "-1"], {"x0": "-1"}),
+        (["--x0", "-.5"], {"x0": "-.5"}),
+        (["--x0", "-"], {"x0": "-"}),
+        (["--x0", "-a b"], {"x0": "-a b"}),
+        (["--x0=-x"], {"x0": "-x"}),
+        (["--x0=--l1"], {"x0": "--l1"}),
+        (["--x0=a=b"], {"x0": "a=b"}),
+        (["--x0="], {"x0": ""}),
+        (["--x0", "None"], {"x0": None}),
+        (["--x0", "null"], {"x0": "null"}),
+        (["--run=\udcff"], {"run": "\udcff"}),
+        (["--options", "a=1,b=1e-12"], {"options": {"a": 1, "b": 1e-12}}),
+        (["--options", "a=1", "--options", "b=2"], {"options": {"a": 1, "b": 2}}),
+        (["--options", "a=1,a=2"], {"options": {"a": 2}}),
+        (["--options", "a=1,,b=2,"], {"options": {"a": 1, "b": 2}}),
+        (["--options", " a=1, b=2"], {"options": {"a": 1, "b": 2}}),
+        (["--options", "a="], {"options": {"a": None}}),
+        (["--options", ""], {"options": {}}),
+        (["--options", "a=true"], {"options": {"a": True}}),
+        (["--options", '{"a": 1, "b": [1, 2]}'], {"options": {"a": 1, "b": [1, 2]}}),
+        (["--options", '{"a": {"b": 1}},c=2'], {"options": {"a": {"b": 1}, "c": 2}}),
+        (["--options", "[a=1,b=2]"], {"options": {"a": 1, "b": 2}}),
+        (["--options", "-a=1"], None),
+        (["--options=-a=1"], {"options": {"-a": 1}}),
+        (["--bounds", "0,1"], {"bounds": [0.0, 1.0]}),
+        (["--bounds", "[0,1]"], {"bounds": [0.0, 1.0]}),
+        (["--bounds", "0 , 1"], {"bounds": [0.0, 1.0]}),
+        (["--bounds=-1,1"], {"bounds": [-1.0, 1.0]}),
+        (["--bounds", "-1,1"], None),
+        (["--bounds", "0", "--bounds=1"], {"bounds": [0.0, 1.0]}),
+        (["--bounds", "[[0,1],[0,null]]"], {"bounds": [(0.0, 1.0), (0.0, None)]}),
+        (["--bounds", "null,1"], {"bounds": [None, 1.0]}),
+        (["--bounds", "None,1"], {"bounds": [None, 1.0]}),
+        (["--bounds", '"0","1"'], {"bounds": [0.0, 1.0]}),
+        (["--bounds", "[]"], {"bounds": []}),
+        (["--bounds=.5,inf"], {"bounds": [0.5, float("inf")]}),
+    ],
+)
+def test_what_minimize_reads(words: list[str], given: dict[str, Any] | None) -> None:
+    """Values are read from the next word or after '='; what looks like an option is no value."""
+    if given is None:
+        with pytest.raises(InputError, match="expected one argument"):
+            _parsed("minimize", *words)
+    else:
+        assert _parsed("minimize", *words) == given
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--metric", "a,b", "--direction=maximize,minimize"], {"metric": ["a", "b"]}),
+        (["--metric", "a", "--metric", "b", "--direction=maximize,minimize"], {"metric": ["a", "b"]}),
+        (["--metric", '"a,b"'], {"metric": ["a,b"]}),
+        (["--metric", "1e3"], {"metric": ["1e3"]}),
+        (["--metric", "a\\n"], {"metric": ["a\\n"]}),
+        (["--metric", "'a'"], {"metric": ["'a'"]}),
+        (["--metric", "a=b"], {"metric": ["a=b"]}),
+        (["--metric", "[]"], {"metric": []}),
+        (["--direction", "minimize"], {"direction": ["minimize"]}),
+        (["--fixed", "a=1", "--fixed", "data=idx:/d/m"], {"fixed": {"a": 1, "data": "idx:/d/m"}}),
+        (["--fixed", "a=b=c"], {"fixed": {"a": "b=c"}}),
+        (["--fixed", 'a="x,y",b=2'], {"fixed": {"a": "x,y", "b": 2}}),
+        (["--fixed", 'a="1"'], {"fixed": {"a": 1}}),
+        (["--fixed", "a=None"], {"fixed": {"a": "None"}}),
+        (["--fixed", "a=null"], {"fixed": {"a": None}}),
+        (["--fixed", "a=*.csv"], {"fixed": {"a": "*.csv"}}),
+        (["--fixed", "a={x: 1}"], {"fixed": {"a": {"x": 1}}}),
+        (["--fixed", 'a=\\"x'], {"fixed": {"a": '\\"x'}}),
+        (["--space", "a.yaml"], {"space": "a.yaml"}),
+        (["--space", "a,b.yaml"], {"space": "a,b.yaml"}),
+        (["--space", '{"x": {"uniform": [0, 1]}}'], {"space": {"x": {"uniform": [0, 1]}}}),
+        (["--space", "x=1"], {"space": {"x": "1"}}),
+        (["--target", "-1.5"], {"target": -1.5}),
+        (["--target=-1e-4"], {"target": -1e-4}),
+        (["--isolate"], {"isolate": True}),
+        (["--isolate", "--no-isolate"], {"isolate": False}),
+        (["--no-accept-new-code"], {"accept_new_code": False}),
+    ],
+)
+def test_what_tune_reads(words: list[str], given: dict[str, Any]) -> None:
+    """Lists and mappings come from commas, from JSON, and from options given several times; flags have a no."""
+    assert _parsed("tune", *words).items() >= given.items()
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "message"),
+    [
+        ("minimize", ["--help", "--bad"], "--bad: there is no such option (dask-jobs minimize --help lists them)"),
+        ("minimize", ["--he"], "--he: there is no such option (dask-jobs minimize --help lists them)"),
+        ("minimize", ["--"], "--: there is no such option (dask-jobs minimize --help lists them)"),
+        (
+            "minimize",
+            ["--tolx=1"],
+            "--tolx: there is no such option; did you mean '--tol'? (dask-jobs minimize --help lists them)",
+        ),
+        ("minimize", ["--l2", "--l1", "1"], f"argument --l2: expected one argument{HINT}"),
+        ("minimize", ["--l2"], f"argument --l2: expected one argument{HINT}"),
+        ("minimize", ["--l2", "-1e-4"], f"argument --l2: expected one argument{HINT}"),
+        ("minimize", ["--l2", "-1.5"], "--l2 is '-1.5', but must be greater than or equal to 0"),
+        ("minimize", ["--l2", ""], "--l2 is '', but must be a valid number, unable to parse string as a number"),
+        ("minimize", ["--l2", "None"], "--l2 is None, but must be a valid number"),
+        ("minimize", ["a", "--method", "BFGS", "-r", "b"], f"unrecognized arguments: a -r b{HINT}"),
+        ("minimize", ["--help=1"], f"argument -h/--help: ignored explicit argument '1'{HINT}"),
+        ("minimize", ["--options", "a"], f"--options {PAIRS}"),
+        ("minimize", ["--options", '"a=1"'], f"--options {PAIRS}"),
+        ("minimize", ["--options", 'a="'], f"--options {PAIRS}"),
+        ("minimize", ["--options", '{"a": 1'], f"--options {PAIRS}"),
+        ("minimize", ["--options", "a=x"], "--options a is 'x', but must be a number"),
+        ("minimize", ["--bounds", "[0,1"], f"--bounds {PAIRS}"),
+        ("minimize", ["--bounds", '{"a": 1},1'], "--bounds is {'a': 1}, but must be a valid number; "),
+        ("tune", ["--metric", 'a"b'], f"--metric {PAIRS}"),
+        ("tune", ["--metric=a,,b"], "--metric and --constraints must be names, and one of them is empty; remove it"),
+        ("tune", ["--metric="], "--metric and --constraints must be names, and one of them is empty; remove it"),
+        ("tune", ["--metric=true"], "--metric is True, but must be a valid string"),
+        ("tune", ["--isolate=1"], f"argument --isolate/--no-isolate: ignored explicit argument '1'{HINT}"),
+        ("tune", ["--isolate", "true"], f"unrecognized arguments: true{HINT}"),
+        (
+            "tune",
+            ["--no-isolat"],
+            "--no-isolat: there is no such option; did you mean '--isolate'? (dask-jobs tune --help lists them)",
+        ),
+        ("worker", [], "--scheduler is missing"),
+        ("worker", ["--port=-1"], "--scheduler is missing; --port is '-1', but must be greater than or equal to 0"),
+        ("worker", ["stray"], f"unrecognized arguments: stray{HINT}"),
+        (
+            "worker",
+            ["--config", "x"],
+            "--config: there is no such option (python -m jobs.pods.worker --help lists them)",
+        ),
+        ("scheduler", ["--port"], f"argument --port: expected one argument{HINT}"),
+        (
+            "scheduler",
+            ["--dashboard-port", "x"],
+            "--dashboard-port is 'x', but must be a valid integer, unable to parse string as an integer",
+        ),
+    ],
+)
+def test_what_is_refused(program: str, words: list[str], message: str) -> None:
+    """Each wrong word is one line, which says what is right."""
+    with pytest.raises(InputError) as told:
+        _parsed(program, *words)
+    text = told.value.command_line_text
+    assert text.startswith(message) if message.endswith("; ") else text == message
+
+
+def test_the_options_of_a_worker() -> None:
+    """The processes of a release read all their options in both spellings."""
+    words = ["--id", "a/b/c", "--scheduler=x", "--name", "n", "--gpus", "1", "--lost-timeout", "1e3", "--grace", ".5"]
+    assert _parsed("worker", *words) == {
+        "id": "a/b/c",
+        "scheduler": "x",
+        "name": "n",
+        "gpus": 1,
+        "lost_timeout": 1000.0,
+        "grace": 0.5,
+    }
+
+
+CONFIG = "isolate: true\nmetric: [a, b]\ndirection: [maximize, minimize]\nfixed: {a: 1}\ntrials: 7\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--trials", "8"], {"trials": 8, "fixed": {"a": 1}}),
+        (["--fixed", "b=1"], {"fixed": {"b": 1}, "trials": 7}),
+        (["--metric", "c,d"], {"metric": ["c", "d"], "isolate": True}),
+        (["--no-isolate"], {"isolate": False, "metric": ["a", "b"]}),
+    ],
+)
+def test_the_command_line_goes_before_the_file(words: list[str], given: dict[str, Any], tmp_path: Path) -> None:
+    """A whole option of the file is replaced by that of the command line, wherever --config stands; also a flag."""
+    (tmp_path / "job.yaml").write_text(CONFIG)
+    config = f"--config={tmp_path / 'job.yaml'}"
+    assert _parsed("tune", config, *words).items() >= given.items()
+    assert _parsed("tune", *words, config).items() >= given.items()
+
+
+class _Ran(Exception):
+    """What a release command was to do."""
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Release commands end where they would ask the cluster; tell which."""
+
+    def stop(self: ClusterOptions) -> None:
+        raise _Ran(tuple(self))
+
+    monkeypatch.setattr(ClusterOptions, "connect", stop)
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["fit"], (None, None, None)),
+        (["fit", "-n", "lab"], ("lab", None, None)),
+        (["-nlab", "fit"], ("lab", None, None)),
+        (["fit", "-n=lab"], ("lab", None, None)),
+        (["fit", "--namespace", "lab", "--context=c", "--kubeconfig", "/k"], ("lab", "c", "/k")),
+        (["-n", "a", "-n", "b", "fit"], ("b", None, None)),
+        (["fit", "-n", "-1"], ("-1", None, None)),
+        (["fit", "-n", "a b"], ("a b", None, None)),
+        (["fit", "--"], (None, None, None)),
+        (["--", "-fit"], (None, None, None)),
+    ],
+)
+@pytest.mark.usefixtures("ran")
+def test_where_a_release_is(words: list[str], where: tuple[str | None, ...]) -> None:
+    """A namespace is given in every spelling that kubectl takes, before or after the release."""
+    for command in (commands.status, commands.cancel, commands.logs, commands.fetch, commands.wait):
+        with pytest.raises(_Ran) as told:
+            command(words)
+        assert told.value.args[0] == where
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        ("status", ["fit", "-x"], "-x: there is no such option (dask-jobs status --help lists them)"),
+        ("status", ["fit", "-1"], "-1: there is no such option (dask-jobs status --help lists them)"),
+        (
+            "status",
+            ["fit", "--name", "x"],
+            "--name: there is no such option; did you mean '--namespace'? (dask-jobs status --help lists them)",
+        ),
+        ("status", ["fit", "a", "--jsn"], "unrecognized arguments: a --jsn (dask-jobs status --help)"),
+        ("status", ["--jsn"], "the following arguments are required: RELEASE (dask-jobs status --help)"),
+        ("status", ["fit", "-n"], "argument -n/--namespace: expected one argument (dask-jobs status --help)"),
+        ("status", ["fit", "-n", "--x"], "argument -n/--namespace: expected one argument (dask-jobs status --help)"),
+        ("status", ["fit", "--json=1"], "argument --json: ignored explicit argument '1' (dask-jobs status --help)"),
+        ("status", ["fit", "--json", "x"], "unrecognized arguments: x (dask-jobs status --help)"),
+        (
+            "wait",
+            ["fit", "--timeout", "inf"],
+            "argument --timeout: 'inf' must be a positive number of seconds (dask-jobs wait --help)",
+        ),
+        ("logs", ["fit", "-fx"], "argument -f/--follow: ignored explicit argument 'x' (dask-jobs logs --help)"),
+        ("logs", ["fit", "-f=1"], "argument -f/--follow: ignored explicit argument '1' (dask-jobs logs --help)"),
+        ("logs", ["fit", "-fn"], "argument -n/--namespace: expected one argument (dask-jobs logs --help)"),
+        (
+            "logs",
+            ["fit", "-fp"],
+            "--previous is for the log of an earlier driver or scheduler: without --follow and workers",
+        ),
+        (
+            "logs",
+            ["fit", "--role", "", "--worker", "y"],
+            f"argument --role: invalid choice: '' {ROLES} (dask-jobs logs --help)",
+        ),
+        ("logs", ["fit", "--tail=-1"], "argument --tail: '-1' must be a whole number (dask-jobs logs --help)"),
+        ("plan", ["tune", "x"], "unrecognized arguments: x (dask-jobs plan --help)"),
+        ("plan", ["--set", "-x"], "argument --set: expected one argument (dask-jobs plan --help)"),
+    ],
+)
+def test_what_release_commands_refuse(command: str, words: list[str], message: str) -> None:
+    """Each wrong word is one line, which names the command that helps."""
+    with pytest.raises(InputError) as told:
+        getattr(commands, command)(words)
+    assert str(told.value) == message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["minimise"], "'minimise' is no command; did you mean 'minimize'? (commands: minimize, tune, show, report, "),
+        (["--version", "x"], "'--version' is no command (commands: "),
+        (["help"], "'help' is no command (commands: "),
+        (["--", "show"], "'--' is no command (commands: "),
+    ],
+)
+def test_wrong_commands_name_the_right_ones(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A word that is no command is one line with all commands, and the nearest."""
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"dask-jobs: error: {message}")
+
+
+@pytest.mark.parametrize("words", [["show"], ["report"], ["show", "a", "b"], ["show", "--x"]])
+def test_a_run_is_to_be_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one run folder, `show` and `report` print their help, with exit code 2."""
+    assert main(words) == 2
+    assert capsys.readouterr().out.startswith(f"usage: dask-jobs {words[0]} RUN\n")
+
+
+def _help(words: list[str], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("command", ["", *(name for group in COMMANDS.values() for name in group)])
+def test_help_fits_the_terminal(
+    command: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Help has one form for all commands: usage, options, examples that can be typed; no line is longer than asked."""
+    text = _help([command] if command else [], columns, capsys, monkeypatch)
+    assert text.startswith(f"usage: dask-jobs {command or 'COMMAND'}")
+    assert "\nexamples:\n  " in text
+    assert text.isascii()
+    assert not text.endswith("\n\n")
+    notes = ("the run folder's own name", "goes on here", "only the summary", "the driver before")
+    assert not [line for line in text.splitlines() if len(line) > min(columns, 110) and not line.endswith(notes)]
+
+
+@pytest.mark.parametrize("job", ["minimize", "tune"])
+def test_options_stand_in_groups(job: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job's help says what is computed before where; no value is shown as a type of Python's."""
+    text = _help([job], 80, capsys, monkeypatch)
+    titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles[0] == "what to compute:"
+    assert titles[-5:] == ["where it runs:", "where results go:", "options:", "examples:", "exit codes:"]
+    for shown in ("--run FOLDER", "--deadline SECONDS", "--workers N ", "--threads N ", "(default: 60)"):
+        assert shown in text
+    for name in (" int", " str", " float", " list", " dict"):
+        assert f"--workers{name}" not in text
+
+
+EXPECTED = [
+    ("dask-jobs ''", {"minimize", "tune", "show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"}),
+    ("dask-jobs sta", {"status"}),
+    ("dask-jobs minimize --dt", {"--dtype"}),
+    ("dask-jobs minimize --l2 1 --method trust-n", {"trust-ncg"}),
+    ("dask-jobs minimize --on-nan ''", {"fail", "inf"}),
+    ("dask-jobs tune --sampler q", {"qmc"}),
+    ("dask-jobs tune --direction maximize,mi", {"maximize,minimize"}),
+    ("dask-jobs tune --no-i", {"--no-isolate"}),
+    ("dask-jobs logs fit --role ''", {"driver", "scheduler", "workers"}),
+    ("dask-jobs fetch --jo", {"--journal"}),
+    ("dask-jobs nothing --x", set()),
+]
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    """What bash is given by `_DASK_JOBS_COMPLETE=bash_source` completes commands, options and values."""
+    lines = ["source <(_DASK_JOBS_COMPLETE=bash_source dask-jobs)"]
+    for words, _ in EXPECTED:
+        lines += [f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=()"]
+        lines += ["_dask_jobs_completion dask-jobs", 'echo "${COMPREPLY[*]}"']
+    (tmp_path / "script").write_text("\n".join(lines))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(tmp_path / "script")],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    told = [set(line.split()) for line in done.stdout.splitlines()]
+    assert told == [expected for _, expected in EXPECTED], done.stderr
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_their_script(
+    shell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scripts of zsh and fish ask this program; what they get has each command's line of help."""
+    monkeypatch.setenv("_DASK_JOBS_COMPLETE", f"{shell}_source")
+    assert main([]) == 0
+    assert f"_DASK_JOBS_COMPLETE={shell}_complete" in capsys.readouterr().out
+    monkeypatch.setenv("_DASK_JOBS_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "dask-jobs mini")
+    monkeypatch.setenv("COMP_CWORD", "1" if shell == "zsh" else "mini")
+    assert main([]) == 0
+    assert "minimize a loss summed over much data" in capsys.readouterr().out
