@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DEGRADED_START_SECONDS = 30.0
 """How long a run that goes on waits for as many workers as it began with; then those that are there are enough."""
-SUMS = ("jobs.minimize.evaluate.distributed", "jobs.minimize.evaluate.evaluator")
+SUMS = tuple(f"jobs.minimize.evaluate.{name}" for name in ("distributed", "evaluator", "futures"))
 Vector = NDArray[np.float64]
 WARM = "warm.npy"
 LIMITS = ("maxiter", "maxfun", "maxfev")
@@ -179,7 +179,8 @@ def _cluster(options: Options, folder: Run) -> Iterator[Client | None]:
 
 def _objective(options: Options, folder: Run, client: Client | None, problem: CheckedProblem) -> Objective:
     limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
-    return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, poll=folder.poll, **limits)
+    how: dict[str, Any] = {"evaluator": options.evaluator, "poll": folder.poll, **limits}
+    return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, **how)
 
 
 def _minimization(options: Options, objective: Objective, start: Vector | None) -> Minimization:
