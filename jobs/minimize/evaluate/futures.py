@@ -147,6 +147,7 @@ class FuturesEvaluator:
             (total,) = await self._shards.until(work, {key: block for key, (_, block) in owners.items()})
         finally:
             future.release()
+        await self._shards.look()
         ((*_, vector),) = total.nodes
         self._slow = total.compute > SLOW_SECONDS
         self._count_up(total, vector)

@@ -60,6 +60,8 @@ class ShardFutures:
         self._numbers = itertools.count()
         self._admitted: dict[str, Future] = {}
         self._threads: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._current: dict[str, int] = {}
         self._listed = -REFRESH_SECONDS
         self.parts: dict[str, list[Part]] = {}
         self.losses = 0
@@ -106,18 +108,21 @@ class ShardFutures:
         raise ClusterError(f"no worker for {self._workers_timeout:g} s (--workers-timeout)")
 
     async def _list(self) -> dict[str, int]:
-        """Return address -> compute threads of the workers that tasks can run on.
+        """Return address -> compute threads of the workers that tasks can run on, and count those that were lost.
 
         Raises:
             ClusterError: the scheduler is gone.
         """
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
+            for address in self._known - identity["workers"].keys():
+                self.losses += await self._was_lost(address)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
-        self._listed = time.monotonic()
+        self._listed, self._known = time.monotonic(), set(identity["workers"])
         workers = sorted(identity["workers"].items())
-        return {address: worker["nthreads"] for address, worker in workers if worker["status"] == "running"}
+        self._current = {address: worker["nthreads"] for address, worker in workers if worker["status"] == "running"}
+        return self._current
 
     def _load(self, runs: Sequence[Run], address: str | None) -> Future:
         """Let blocks be loaded on a worker, or where Dask likes once that one is gone."""
@@ -130,14 +135,21 @@ class ShardFutures:
             allow_other_workers=bool(address),
         )
 
+    async def look(self) -> None:
+        """See which workers there are, if it is time to; `share` acts on it.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        if time.monotonic() - self._listed > REFRESH_SECONDS:
+            await self._list()
+
     async def share(self) -> None:
         """Share the blocks anew if workers came or went; those that stay load only what they do not have."""
-        if self._threads and time.monotonic() - self._listed < REFRESH_SECONDS:
+        await self.look()
+        if self._threads and self._current == self._threads:
             return
         threads = await self.admit()
-        if threads == self._threads:
-            return
-        await self._count_losses(self._threads.keys() - threads.keys())
         before = await self._located()
         held = {address: [run for part in parts for run in part.runs] for address, parts in before.items()}
         old = [part.future for parts in before.values() for part in parts]
@@ -175,12 +187,11 @@ class ShardFutures:
             parts.sort(key=lambda part: part.runs)
         return dict(sorted(located.items(), key=lambda item: item[1][0].runs))
 
-    async def _count_losses(self, gone: Iterable[str]) -> None:
-        """Count the workers that were lost; those that were sent away, as by a cluster that adapts, are none."""
-        for address in gone:
-            events = await self._client.scheduler.events(topic=address)
-            ends = [event for _, event in events if event.get("action") == "remove-worker"]
-            self.losses += not (ends and ends[-1]["expected"])
+    async def _was_lost(self, address: str) -> bool:
+        """Return whether a worker that is gone was lost: not if it was sent away, as by a cluster that adapts."""
+        events = await self._client.scheduler.events(topic=address)
+        ends = [event for _, event in events if event.get("action") == "remove-worker"]
+        return not (ends and ends[-1]["expected"])
 
     def _futures(self) -> list[Future]:
         return [part.future for parts in self.parts.values() for part in parts]
