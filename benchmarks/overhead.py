@@ -29,7 +29,9 @@ TEXT = f"""\
 Milliseconds from theta to loss and gradient, {PARAMETERS:,} float64 each, of a problem that returns at once. Up to
 {PROCESSES} workers are processes; more are threads of one other process, on their own connections, so that their times
 include what that one process needs to be all of them. Ours and its peers take turns of {CHUNK} evaluations on the same
-workers: tasks through the scheduler (submitted to each worker, gathered), and an actor on each worker."""
+workers: ours with `--evaluator futures`, tasks through the scheduler (submitted to each worker, gathered), and an actor
+on each worker."""
+PEERS = ("futures", "tasks", "actors")
 
 Evaluate = Callable[[np.ndarray], object]
 
@@ -38,12 +40,17 @@ def run(counts: Sequence[int], evaluations: int, patience: float) -> Table:
     """Measure at each number of workers, about `evaluations` evaluations each; `patience` as in `take_turns`."""
     rows, targets = [], []
     for workers in counts:
-        with _client(workers) as client, Objective(client, Nothing(workers, PARAMETERS)) as objective:
-            times = _turns({"ours": objective, **_peers(client)}, max(1, evaluations // CHUNK), patience)
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(_client(workers))
+            problem = Nothing(workers, PARAMETERS)
+            objective = stack.enter_context(Objective(client, problem))
+            futures = stack.enter_context(Objective(client, problem, evaluator="futures"))
+            contenders = {"ours": objective, "futures": futures, **_peers(client)}
+            times = _turns(contenders, max(1, evaluations // CHUNK), patience)
         row, target = _row(workers, times)
         rows.append(row)
         targets += [target] if workers == 2 else []
-    header = ("workers", "ours ms", "ours p90", "tasks ms", "tasks / ours", "actors ms", "actors / ours")
+    header = ("workers", "ours ms", "ours p90", *(cell for peer in PEERS for cell in (f"{peer} ms", f"{peer} / ours")))
     return Table("Overhead of an evaluation", TEXT, header, rows, targets)
 
 
@@ -111,7 +118,7 @@ def _row(workers: int, times: dict[str, list[list[float]]]) -> tuple[list[str], 
     ours = [1e3 * seconds for turn in times["ours"] for seconds in turn]
     cells = [f"{workers} {'processes' if workers <= PROCESSES else 'threads'}", f"{statistics.median(ours):.2f}"]
     cells.append(f"{np.percentile(ours, 90):.2f}")
-    for peer in ("tasks", "actors"):
+    for peer in PEERS:
         ratios = [theirs / mine for theirs, mine in zip(medians[peer], medians["ours"], strict=True)]
         cells += [f"{1e3 * statistics.median(medians[peer]):.2f}", spread(ratios, 1)]
     measured = spread([1e3 * median for median in medians["ours"]])

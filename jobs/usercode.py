@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudpickle
 
-from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError
+from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument
 from jobs.formatting import error_first_line, error_line
 
 
@@ -25,24 +25,20 @@ class UserCode:
     unpickles what it receives on the worker's event loop, where none of the user's code may run.
 
     Args:
-        argument: the argument that it came from, for messages, such as `--problem`.
+        noun: the name of the argument that it came from, such as `problem`, for messages.
         given: an object, or `module:name`.
         example: what `module:name` may look like.
 
     Attributes:
+        noun: as given.
         spec: `module:name`; None of an object.
     """
 
-    def __init__(self, argument: str, given: Any, example: str) -> None:
+    def __init__(self, noun: str, given: Any, example: str) -> None:
         self.spec = given if isinstance(given, str) else None
-        self._argument, self._example = argument, example
+        self.noun, self._example = noun, example
         self._object = None if isinstance(given, str) else given
         self._data = b""
-
-    @property
-    def noun(self) -> str:
-        """What it is, for messages: the argument's name without dashes."""
-        return self._argument.lstrip("-")
 
     @property
     def name(self) -> str:
@@ -64,7 +60,7 @@ class UserCode:
             InputError: it cannot be imported or unpickled here.
         """
         if self.spec is not None:
-            return load(self._argument, self.spec, self._example)
+            return load(argument(self.noun), self.spec, self._example)
         if self._object is None and self._data:
             self._object = unpickle(f"the {self.noun}", self._data)
         return self._object
@@ -92,11 +88,11 @@ class UserCode:
         return {**self.__dict__, "_object": None, "_data": data}
 
 
-def load(argument: str, spec: str, example: str) -> Any:
+def load(given_as: str, spec: str, example: str) -> Any:
     """Return what `module:name` names.
 
     Args:
-        argument: the option that it came from, for messages, such as `--problem`.
+        given_as: the argument that it came from, for messages, such as `create_model`.
         spec: `module:name`.
         example: what it may look like.
 
@@ -105,9 +101,9 @@ def load(argument: str, spec: str, example: str) -> Any:
     """
     module, _, name = spec.partition(":")
     if not (module and name):
-        raise InputError(f"{argument} is {spec!r}, but must be 'module:function', such as {example!r}")
+        raise InputError(f"{given_as} is {spec!r}, but must be 'module:function', such as {example!r}")
     rest = "; the module must be on the Python path of the driver and of every worker"
-    with refused(f"{argument} {spec}: cannot import it", rest):
+    with refused(f"{given_as} {spec}: cannot import it", rest):
         return getattr(importlib.import_module(module), name)
 
 

@@ -31,7 +31,7 @@ class Noisy:
 def test_an_object_is_unpickled_where_it_is_loaded() -> None:
     """Receiving it, as on a worker's event loop, runs none of the user's code; loading it does, once."""
     _loaded.clear()
-    code = pickle.loads(pickle.dumps(UserCode("--loss", Noisy(), "my_model:loss")))
+    code = pickle.loads(pickle.dumps(UserCode("loss", Noisy(), "my_model:loss")))
     assert _loaded == []
     assert code.load().value == 7
     assert code.load() is code.load()
@@ -41,7 +41,7 @@ def test_an_object_is_unpickled_where_it_is_loaded() -> None:
 
 def test_a_name_is_imported_where_it_is_loaded() -> None:
     """It never travels as bytes, and leads to its module and to what it names."""
-    code = pickle.loads(pickle.dumps(UserCode("--loss", "math:sqrt", "my_model:loss")))
+    code = pickle.loads(pickle.dumps(UserCode("loss", "math:sqrt", "my_model:loss")))
     assert code.load() is math.sqrt
     assert code.roots() == (math, math.sqrt)
     assert code.name == code.spec == "math:sqrt"
@@ -50,7 +50,7 @@ def test_a_name_is_imported_where_it_is_loaded() -> None:
 def test_frozen_code_stays_as_it_was() -> None:
     """What is pickled once travels as it was then, whatever happens to the object later."""
     data = [1]
-    code = UserCode("--loss", data, "my_model:loss")
+    code = UserCode("loss", data, "my_model:loss")
     assert pickle.loads(pickle.dumps(code)).load() == [1]
     code.freeze()
     data.append(2)
@@ -61,8 +61,8 @@ def test_frozen_code_stays_as_it_was() -> None:
 def test_errors_name_the_argument() -> None:
     """What is wrong is refused in one line that begins with the argument."""
     with pytest.raises(InputError, match=r"--loss is 'loss', but must be 'module:function', such as 'my_model:loss'"):
-        UserCode("--loss", "loss", "my_model:loss").load()
+        UserCode("loss", "loss", "my_model:loss").load()
     with pytest.raises(InputError, match=r"--loss nowhere:loss: cannot import it \(ModuleNotFoundError: "):
-        UserCode("--loss", "nowhere:loss", "my_model:loss").load()
+        UserCode("loss", "nowhere:loss", "my_model:loss").load()
     with pytest.raises(InputError, match=r"loss _thread:lock cannot be pickled \(TypeError: .*\): make what it uses"):
-        UserCode("--loss", threading.Lock(), "my_model:loss").freeze()
+        UserCode("loss", threading.Lock(), "my_model:loss").freeze()

@@ -120,6 +120,9 @@ def _client(address: str | LocalCluster, timeout: float) -> Client:
 
 
 def _wait(client: Client, count: int, timeout: float, degraded_start_after: float | None) -> None:
+    there = client.scheduler_info(n_workers=-1)["workers"]
+    # A task that waits, as long as this name: a cluster that adapts to its tasks has no worker before there is one.
+    waiting = None if there else client.submit(bool, pure=False)  # noqa: F841
     if degraded_start_after is not None and degraded_start_after < timeout:
         with contextlib.suppress(TimeoutError):
             client.wait_for_workers(count, timeout=degraded_start_after)

@@ -138,7 +138,8 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
 
 def _objective(options: Options, folder: Run, client: Client | None, problem: CheckedProblem) -> Objective:
     limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
-    return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, poll=folder.poll, **limits)
+    how: dict[str, Any] = {"evaluator": options.evaluator, "poll": folder.poll, **limits}
+    return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, **how)
 
 
 def _minimization(options: Options, objective: Objective, start: Vector | None) -> Minimization:

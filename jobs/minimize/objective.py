@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from distributed import Client
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from jobs.errors import InputError
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
+from jobs.minimize.evaluate.futures import FuturesEvaluator
 from jobs.minimize.evaluate.penalty import wall
 from jobs.minimize.evaluate.request import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
@@ -23,6 +24,7 @@ from jobs.sharding.blocks import Blocks
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
+EVALUATORS: dict[str, Callable[..., Evaluator]] = {"messages": DaskEvaluator, "futures": FuturesEvaluator}
 BATCH_BYTES = 32 << 20
 """Points of a finite difference that go out in one message hold at most this many bytes."""
 
@@ -59,7 +61,9 @@ class Objective:
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
             callable returns what makes a line search back off, see `jobs.minimize.evaluate.penalty`.
-        options: of `DaskEvaluator`: workers_timeout, timeout, poll.
+        evaluator: 'messages' or 'futures': how the workers of `client` are asked, see `DaskEvaluator` and
+        `FuturesEvaluator`; the bits are the same.
+        options: of the evaluator: workers_timeout, timeout, poll.
 
     Attributes:
         journal: where answers are replayed from and recorded; None for neither.
@@ -78,12 +82,15 @@ class Objective:
         *,
         l2: float = 0.0,
         on_nan: OnNan = "fail",
+        evaluator: Literal["messages", "futures"] = "messages",
         **options: Any,
     ) -> None:
         made = problem if isinstance(problem, problems.CheckedProblem) else problems.load_problem(problem)
         self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
             raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
+        if evaluator not in EVALUATORS:
+            raise InputError(f"evaluator is {evaluator!r}, but must be one of {', '.join(EVALUATORS)}")
         self.n = self._x0.size
         self.rows = problems.rows(self.problem)
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
@@ -91,7 +98,9 @@ class Objective:
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
         what = (made.code, here, blocks, on_nan)
-        self.sum: Evaluator = DaskEvaluator(client, *what, **options) if client else SerialEvaluator(*what, **options)
+        self.sum: Evaluator = (
+            EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
+        )
         self.identity = fingerprint(made, here)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0

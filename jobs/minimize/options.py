@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -26,6 +26,8 @@ class Options(JobOptions):
       dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
       DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
     """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("evaluator",)
 
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
@@ -73,6 +75,11 @@ class Options(JobOptions):
     on_nan: Annotated[Literal["fail", "inf"], OptionHelp(METHOD)] = Field(
         default="fail",
         description="what a NaN loss does: fail the job, or count as infinite, so that a line search backs off",
+    )
+    evaluator: Annotated[Literal["messages", "futures"], OptionHelp(RUNS, "NAME")] = Field(
+        default="messages",
+        description="how workers are asked: by messages, the fastest, or by Dask's futures, which its dashboard and "
+        "adaptive clusters see; the bits are the same",
     )
     evaluation_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
         default=3600.0, description="seconds that one evaluation may take"

@@ -36,6 +36,24 @@ def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[R
     return {address: runs for address, runs in plan.items() if runs}
 
 
+def cut(runs: Sequence[Run], count: int) -> list[list[Run]]:
+    """Cut a worker's runs into at most `count` parts of nearly equal length, none of them empty.
+
+    Like the workers' own boundaries these lie where they make few maximal nodes of the canonical tree.
+    """
+    share = length(runs) / count
+    parts: list[list[Run]] = [[]]
+    for start, stop in sorted(runs):
+        low = start
+        while (room := len(parts) * share - sum(map(length, parts))) < stop - low and len(parts) < count:
+            end = min(max(_round(low + room, share / 32), low), stop)
+            parts[-1] += [(low, end)] if low < end else []
+            parts.append([])
+            low = end
+        parts[-1] += [(low, stop)] if low < stop else []
+    return [part for part in parts if part]
+
+
 def _contiguous(count: int, threads: Mapping[str, int]) -> dict[str, list[Run]]:
     """Cut the blocks into one run a worker, at boundaries that make few maximal nodes of the canonical tree."""
     share = count / sum(threads.values())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,3 +77,46 @@ class Wide:
     def value_and_grad(self, theta, pull):
         difference = theta - pull
         return 0.5 * difference @ difference, difference
+
+
+class Data:
+    """Loaded rows, which can be counted as long as something holds them."""
+
+    def __init__(self, rows: tuple[np.ndarray, np.ndarray]) -> None:
+        self.rows = rows
+        _alive.add(self)
+
+
+_alive: weakref.WeakSet[Data] = weakref.WeakSet()
+
+
+def alive() -> int:
+    """Return how many blocks' data this process holds."""
+    return len(_alive)
+
+
+@dataclass(frozen=True)
+class Counted(LeastSquares):
+    """Least squares whose loaded data can be counted by `alive`."""
+
+    def load(self, start: int, stop: int):
+        return Data(super().load(start, stop))
+
+    def value_and_grad(self, theta, data):
+        return super().value_and_grad(theta, data.rows)
+
+
+class Travelling(LeastSquares):
+    """Least squares that notes in a folder the processes and threads that unpickle it, as `at-PROCESS-THREAD`."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.__dict__["folder"] = folder
+
+    def __reduce__(self):
+        return _arrived, (self.folder,)
+
+
+def _arrived(folder: str) -> Travelling:
+    Path(folder, f"at-{os.getpid()}-{threading.current_thread().name.replace('-', '_')}").touch()
+    return Travelling(folder)

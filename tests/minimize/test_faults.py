@@ -41,6 +41,12 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(params=["messages", "futures"])
+def evaluator(request: pytest.FixtureRequest) -> str:
+    """Return each way to ask workers."""
+    return str(request.param)
+
+
 def _serial(problem: Watched, theta: np.ndarray) -> tuple[float, bytes]:
     with Objective(None, problem) as objective:
         loss, grad = objective(theta)
@@ -61,12 +67,12 @@ def _wait_for(condition: object, seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("victims", [1, 3])
-def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path: Path) -> None:
+def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path: Path, evaluator: str) -> None:
     """kill -9 of one worker, or of all, while they compute: the evaluation ends with the serial bits."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
     expected = _serial(problem, theta)
-    with Objective(client, problem) as objective:
+    with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         for trace in tmp_path.glob("pass-*"):
             trace.unlink()
@@ -99,12 +105,14 @@ def test_only_a_lost_workers_blocks_are_loaded_again(client: Client, tmp_path: P
         assert len(list(tmp_path.glob("load-*"))) == before + lost
 
 
-def test_a_worker_that_joins_gets_a_share(cluster: LocalCluster, client: Client, tmp_path: Path) -> None:
+def test_a_worker_that_joins_gets_a_share(
+    cluster: LocalCluster, client: Client, tmp_path: Path, evaluator: str
+) -> None:
     """Blocks are spread again over workers that come later, and the bits stay."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
     expected = _serial(problem, theta)
-    with Objective(client, problem) as objective:
+    with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         cluster.scale(4)
         client.wait_for_workers(4)
@@ -114,12 +122,12 @@ def test_a_worker_that_joins_gets_a_share(cluster: LocalCluster, client: Client,
         assert len(_processes(tmp_path, "load")) == 4
 
 
-def test_a_worker_that_leaves_in_order(cluster: LocalCluster, client: Client, tmp_path: Path) -> None:
+def test_a_worker_that_leaves_in_order(cluster: LocalCluster, client: Client, tmp_path: Path, evaluator: str) -> None:
     """Retired workers' blocks move to the others between evaluations."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
     expected = _serial(problem, theta)
-    with Objective(client, problem) as objective:
+    with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         cluster.scale(1)
         _wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
@@ -128,12 +136,12 @@ def test_a_worker_that_leaves_in_order(cluster: LocalCluster, client: Client, tm
         assert objective.sum.workers == 1
 
 
-def test_a_worker_that_hangs(client: Client, tmp_path: Path) -> None:
+def test_a_worker_that_hangs(client: Client, tmp_path: Path, evaluator: str) -> None:
     """A stopped process keeps its connection but loses its place: the scheduler's worker-ttl ends the wait for it."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
     expected = _serial(problem, theta)
-    with Objective(client, problem) as objective:
+    with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         for trace in tmp_path.glob("pass-*"):
             trace.unlink()
@@ -148,9 +156,9 @@ def test_a_worker_that_hangs(client: Client, tmp_path: Path) -> None:
         assert objective.sum.timings.losses >= 1
 
 
-def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_path: Path) -> None:
+def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_path: Path, evaluator: str) -> None:
     """Data or code that kill workers, again and again, end the job with advice instead of for ever."""
-    with Objective(client, Watched(folder=str(tmp_path)), workers_timeout=60) as objective:
+    with Objective(client, Watched(folder=str(tmp_path)), evaluator=evaluator, workers_timeout=60) as objective:
         objective(objective.x0())
         (tmp_path / "kill").touch()
         with pytest.raises(ClusterError, match=r"block \d+ was lost with its worker 4 times.*memory"):
@@ -170,9 +178,9 @@ def test_a_scheduler_that_closes_when_idle_stays(tmp_path: Path, monkeypatch: py
             assert client.scheduler_info()["workers"]
 
 
-def test_an_evaluation_has_a_deadline(client: Client, tmp_path: Path) -> None:
+def test_an_evaluation_has_a_deadline(client: Client, tmp_path: Path, evaluator: str) -> None:
     """An evaluation that takes too long ends as a cluster failure."""
-    with Objective(client, Watched(folder=str(tmp_path))) as objective:
+    with Objective(client, Watched(folder=str(tmp_path)), evaluator=evaluator) as objective:
         objective(objective.x0())
         (tmp_path / "slow").touch()  # 1.4 s from now on, at least
         objective.sum._timeout = 0.6  # not before: what comes first may take longer on a busy machine
@@ -180,9 +188,9 @@ def test_an_evaluation_has_a_deadline(client: Client, tmp_path: Path) -> None:
             objective(np.ones(3))
 
 
-def test_no_worker_for_too_long(cluster: LocalCluster, client: Client, tmp_path: Path) -> None:
+def test_no_worker_for_too_long(cluster: LocalCluster, client: Client, tmp_path: Path, evaluator: str) -> None:
     """With all workers gone and none coming, the job ends in time and says so."""
-    with Objective(client, Watched(folder=str(tmp_path)), workers_timeout=1) as objective:
+    with Objective(client, Watched(folder=str(tmp_path)), evaluator=evaluator, workers_timeout=1) as objective:
         objective(objective.x0())
         cluster.scale(0)
         _wait_for(lambda: not client.scheduler_info()["workers"])
@@ -190,7 +198,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client, tmp_path:
             objective(np.ones(3))
 
 
-def test_a_poll_that_raises_ends_an_evaluation_under_way(client: Client, tmp_path: Path) -> None:
+def test_a_poll_that_raises_ends_an_evaluation_under_way(client: Client, tmp_path: Path, evaluator: str) -> None:
     """A signal or deadline does not wait for a long evaluation."""
     stop: list[bool] = []
 
@@ -198,7 +206,7 @@ def test_a_poll_that_raises_ends_an_evaluation_under_way(client: Client, tmp_pat
         if stop:
             raise Stopped("enough")
 
-    with Objective(client, Watched(folder=str(tmp_path)), poll=poll) as objective:
+    with Objective(client, Watched(folder=str(tmp_path)), evaluator=evaluator, poll=poll) as objective:
         objective(objective.x0())
         (tmp_path / "slow").touch()
         threading.Timer(0.1, lambda: stop.append(True)).start()

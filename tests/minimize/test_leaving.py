@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from distributed import Client
-from leaving import RAISED, Leaving
+from leaving import Leaving
 
-from jobs.errors import ClusterError, InputError, Stopped, UserCodeError
+from jobs.errors import InputError, Stopped, UserCodeError
 from jobs.minimize import Objective
 from jobs.minimize.job import run
 from jobs.minimize.optimize.minimize import minimize
@@ -62,26 +60,6 @@ def test_a_releases_driver_says_so(where: str, code: int, tmp_path: Path) -> Non
     assert '"event": "retry"' not in err
 
 
-@pytest.mark.parametrize("what", RAISED)
-@pytest.mark.parametrize("where", ["load", "value_and_grad"])
-def test_a_worker_tells_at_once(where: str, what: str, client: Client) -> None:
-    """Whatever a block's code raises on a worker is the user's error of that block, and the worker lives on."""
-    workers = set(client.scheduler_info()["workers"])
-    with pytest.raises(UserCodeError, match=rf"{where}.* block \d+ .*: the user's code raised {what}"):
-        with Objective(client, Leaving(where=where, what=what), timeout=60.0) as objective:
-            objective(objective.x0())
-    assert set(client.scheduler_info()["workers"]) == workers
-
-
-@pytest.mark.parametrize("what", RAISED)
-@pytest.mark.parametrize("where", ["value_and_grad", "load"])
-def test_one_process_tells_the_same(where: str, what: str) -> None:
-    """Without a cluster it is the same error."""
-    with pytest.raises(UserCodeError, match=f"{where}.*: the user's code raised {what}"):
-        with Objective(None, Leaving(where=where, what=what)) as objective:
-            objective(objective.x0())
-
-
 @pytest.mark.parametrize(
     ("where", "named"),
     [
@@ -97,43 +75,11 @@ def test_what_the_driver_asks_is_told(where: str, named: str) -> None:
             minimize(objective, method="SLSQP")
 
 
-def _unpicklable() -> None:
-    raise SystemExit(3)
-
-
-class Reduced(Leaving):
-    """A problem that cannot be unpickled: the code that does it leaves."""
-
-    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
-        return _unpicklable, ()
-
-
-def test_unpickling_that_leaves_is_told(client: Client) -> None:
-    """An object whose unpickling leaves is told as one that cannot be imported there, and the worker lives on."""
-    workers = set(client.scheduler_info()["workers"])
-    with pytest.raises(InputError, match=r"worker tcp.*: the problem cannot be unpickled here \(SystemExit: 3\): put"):
-        Objective(client, Reduced(), timeout=60.0)
-    assert set(client.scheduler_info()["workers"]) == workers
-
-
 def test_ctrl_c_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python's own handler raises KeyboardInterrupt it is the person's, in the midst of the user's code too."""
     monkeypatch.setattr(Leaving, "x0", lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         Objective(None, Leaving())
-
-
-def test_a_storage_that_fails_is_no_fault_of_the_users(client: Client) -> None:
-    """What a data set raises as a fault of the storage stays one, to be tried again."""
-
-    class Far(Leaving):
-        def load(self, start: int, stop: int):
-            raise ClusterError("the store failed")
-
-    for cluster in (None, client):
-        with pytest.raises(ClusterError, match="the store failed"):
-            with Objective(cluster, Far()) as objective:
-                objective(objective.x0())
 
 
 def test_a_signal_within_the_users_code_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

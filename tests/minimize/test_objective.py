@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client
-from faulty import Bad, Wide
+from faulty import Wide
 from problems import MATRIX, LeastSquares, Logistic, SmallSoftmax, ValueOnly
 from scipy.optimize import OptimizeResult, approx_fprime, fmin_l_bfgs_b, minimize
 
 import jobs.minimize
-from jobs.errors import DataError, InputError, UserCodeError
+from jobs.errors import DataError, InputError
 from jobs.minimize import Objective
 
 
@@ -93,36 +93,6 @@ def test_theta_goes_once_to_each_worker(client: Client) -> None:
     with Objective(client, LeastSquares(rows=500, block_rows=2)) as objective:
         objective(objective.x0())
         assert objective.sum.timings.bytes_sent == 2 * 8 * objective.n
-
-
-BLOCK = r"block 3 \(rows 24 to 31\) of the shard on tcp://"
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("nan", f"the loss on {BLOCK}.* is nan; --on-nan inf"),
-        ("gradient nan", f"the gradient on {BLOCK}.* is nan"),
-        ("raise", f"value_and_grad on {BLOCK}.*: the user's code raised ZeroDivisionError: a bug of mine"),
-        ("load", f"load of {BLOCK}.*: the user's code raised OSError: disk on fire"),
-        ("shape", rf"the gradient of value_and_grad on {BLOCK}.* has shape \(2,\), but must have \(3,\)"),
-        ("not a pair", f"value_and_grad on {BLOCK}.* returned float64, but must return"),
-        ("no number", f"the loss on {BLOCK}.* is str, but must be one number"),
-        ("text", f"the gradient of value_and_grad on {BLOCK}.* is str, but must be an array"),
-    ],
-)
-def test_a_bad_block_is_named(how: str, message: str, client: Client) -> None:
-    """What a problem does wrong on a worker is one line that names block, rows and worker."""
-    with Objective(client, Bad(how=how)) as objective, pytest.raises(UserCodeError, match=message) as caught:
-        objective(np.ones(objective.n))
-    assert "\n" not in str(caught.value)
-
-
-def test_the_users_traceback_comes_along(client: Client) -> None:
-    """The details of an error in the user's code are its traceback on the worker."""
-    with Objective(client, Bad(how="raise")) as objective, pytest.raises(UserCodeError) as caught:
-        objective(np.ones(objective.n))
-    assert "faulty.py" in caught.value.details
 
 
 @pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "CG", "trust-ncg", "Nelder-Mead", "TNC", "SLSQP"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.minimize.evaluate import tree
-from jobs.sharding.assignment import assign
+from jobs.sharding.assignment import assign, cut
 from jobs.sharding.blocks import length, numbers
 
 
@@ -68,3 +68,12 @@ def test_only_what_is_missing_is_asked_for() -> None:
     parts = tree.worker_tasks(shares, [(10, 20)], 8)
     assert [(part.address, part.compute) for part in parts] == [("a", ((10, 20),))]
     assert parts[0].keep == tuple(shares["a"])
+
+
+@pytest.mark.parametrize("runs", [[(0, 1)], [(0, 3), (9, 10)], [(0, 1000)], [(17, 420), (500, 501), (640, 999)]])
+def test_a_workers_blocks_are_cut_into_parts(runs: list[tuple[int, int]]) -> None:
+    """The parts are at most as many as asked for, cover the runs once and in order, and differ by little."""
+    parts = cut(runs, 4)
+    assert [block for part in parts for block in numbers(part)] == list(numbers(runs))
+    assert len(parts) == min(4, length(runs))
+    assert max(map(length, parts)) <= length(runs) / 4 * (1 + 1 / 8) + 1

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 from changing import TEXT
 
-from jobs import connect
 from jobs.errors import InputError
-from jobs.minimize import Objective
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 from jobs.storage import Storage, open_storage
@@ -143,18 +141,3 @@ def test_files_of_a_problem_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("2")
     code, _, err = _dask_jobs(tmp_path, *arguments)
     assert (code, f"data {tmp_path / 'own.txt'} changed since" in err) == (2, True), err
-
-
-def test_a_worker_that_imported_the_old_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that lives on keeps what it has imported: its sum would be that of the problem before the edit."""
-    module = tmp_path / "kept_module.py"
-    module.write_text(TEXT.format(more=""))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with connect(workers=1) as client:
-        with Objective(client, "kept_module:problem") as objective:
-            assert objective.loss(np.ones(2)) == 20
-        module.write_text(TEXT.format(more="+ 3"))
-        del sys.modules["kept_module"]
-        with pytest.raises(InputError, match=r"worker tcp.*: this worker has another kept_module.py than the driver"):
-            Objective(client, "kept_module:problem")
-    del sys.modules["kept_module"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,17 +50,38 @@ class Shard:
                 threadpool_limits(limits=1)
                 self._problem = problem
 
-    def sum(self, request: Request, keep: Sequence[Run], todo: Sequence[Run]) -> TreeSum:
-        """Return the sum of a request over the blocks of `todo`; afterwards only blocks of `keep` stay loaded.
+    def load(self, runs: Sequence[Run]) -> list[Any]:
+        """Load the blocks of `runs` that are not there yet, and return the data of all of them.
 
         Raises:
             DataError: rows could not be loaded.
             UserCodeError: the problem failed on a block.
         """
         self.prepare()
-        kept = set(numbers(keep))
-        for block in [block for block in list(self._data) if block not in kept]:
+        data = []
+        for block in numbers(runs):
+            with self._loading:
+                data.append(self._loaded(block))
+        return data
+
+    def forget(self, blocks: Iterable[int]) -> None:
+        """Let the data of blocks go."""
+        for block in blocks:
             self._data.pop(block, None)
+
+    def sum(self, request: Request, keep: Sequence[Run] | None, todo: Sequence[Run]) -> TreeSum:
+        """Return the sum of a request over the blocks of `todo`; afterwards only blocks of `keep` stay loaded.
+
+        With `keep` None nothing is let go: `forget` does that.
+
+        Raises:
+            DataError: rows could not be loaded.
+            UserCodeError: the problem failed on a block.
+        """
+        self.prepare()
+        if keep is not None:
+            kept = set(numbers(keep))
+            self.forget([block for block in list(self._data) if block not in kept])
         total = TreeSum(len(self._blocks))
         blocks, failed = numbers(todo), threading.Event()
         work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]

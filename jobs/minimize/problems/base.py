@@ -63,7 +63,7 @@ def user_code(problem: Any) -> UserCode:
     Raises:
         InputError: the object holds so much data that it should load them in `load` instead.
     """
-    code = UserCode(argument("problem"), problem, "my_model:problem")
+    code = UserCode("problem", problem, "my_model:problem")
     if code.spec is not None:
         return code
     try:

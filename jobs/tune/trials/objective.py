@@ -24,7 +24,7 @@ RULE = "return a number"
 
 def objective_code(objective: Any) -> UserCode:
     """Return how a user's objective, a function or 'module:function', travels; nothing of it is checked."""
-    return UserCode(argument("objective"), objective, "my_model:train")
+    return UserCode("objective", objective, "my_model:train")
 
 
 def user_code(objective: Any) -> UserCode:

@@ -1,0 +1,256 @@
+"""The shards of one objective as Dask's futures: where they are, and what happens as workers come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import time
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from distributed import Client, Future, KilledWorker, as_completed
+
+from jobs.errors import ClusterError, JobError
+from jobs.formatting import error_line
+from jobs.minimize.evaluate import tasks
+from jobs.sharding.assignment import assign, cut
+from jobs.sharding.blocks import Run
+
+T = TypeVar("T")
+PARTS = 4
+"""Futures per worker's blocks: a cluster that adapts grows only while there are more tasks than cores."""
+REFRESH_SECONDS = 1.0
+"""How old the list of workers may be before the scheduler is asked again."""
+WATCH_SECONDS = 5.0
+"""How often the scheduler is asked whether there is a worker, while tasks are waited for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some blocks of a worker, and the future that keeps them loaded."""
+
+    runs: tuple[Run, ...]
+    future: Future
+
+    @property
+    def first(self) -> int:
+        """The number of the first block."""
+        return self.runs[0][0]
+
+
+class ShardFutures:
+    """Futures that load blocks on the workers and keep them there; runs on the client's event loop.
+
+    Args:
+        client: a synchronous client.
+        recipe: what workers make the shard of.
+        count: the number of blocks.
+        workers_timeout: seconds to wait while there is no worker at all.
+
+    Attributes:
+        parts: address -> what the worker holds, in order of blocks.
+        losses: workers that were lost so far.
+    """
+
+    def __init__(self, client: Client, recipe: tasks.Recipe, count: int, workers_timeout: float) -> None:
+        self._client, self._recipe, self._count = client, recipe, count
+        self._workers_timeout = workers_timeout
+        self._numbers = itertools.count()
+        self._admitted: dict[str, Future] = {}
+        self._threads: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._current: dict[str, int] = {}
+        self._listed = -REFRESH_SECONDS
+        self.parts: dict[str, list[Part]] = {}
+        self.losses = 0
+
+    @property
+    def workers(self) -> int:
+        """How many workers take part."""
+        return len(self.parts) or len(self._admitted)
+
+    async def admit(self) -> dict[str, int]:
+        """Return address -> compute threads of the workers, after a look at the problem of those that are new.
+
+        Raises:
+            ClusterError: no worker in time, or the scheduler is gone.
+            InputError, UserCodeError: a new worker cannot make the problem.
+        """
+        threads = await self._some_worker()
+        for address in self._admitted.keys() - threads.keys():
+            self._admitted.pop(address).release()
+        new = {address: self._load((), address) for address in threads if address not in self._admitted}
+        try:
+            await self._finished(new.values())
+        except BaseException:
+            _release(new.values())
+            raise
+        self._admitted |= new
+        return threads
+
+    async def _some_worker(self) -> dict[str, int]:
+        """Return the workers; while there is none, a task waits for one, so that a cluster that adapts starts it."""
+        deadline, waiting = time.monotonic() + self._workers_timeout, None
+        try:
+            while not (threads := await self._list()):
+                waiting = waiting or self._load((), None)
+                if time.monotonic() > deadline:
+                    self._give_up()
+                await asyncio.sleep(0.1)
+        finally:
+            if waiting:
+                waiting.release()
+        return threads
+
+    def _give_up(self) -> NoReturn:
+        raise ClusterError(f"no worker for {self._workers_timeout:g} s (--workers-timeout)")
+
+    async def _list(self) -> dict[str, int]:
+        """Return address -> compute threads of the workers that tasks can run on, and count those that were lost.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        try:
+            identity = await self._client.scheduler.identity(n_workers=-1)
+            for address in self._known - identity["workers"].keys():
+                self.losses += await self._was_lost(address)
+        except OSError as error:
+            raise ClusterError(f"the scheduler is gone: {error}") from error
+        self._listed, self._known = time.monotonic(), set(identity["workers"])
+        workers = sorted(identity["workers"].items())
+        self._current = {address: worker["nthreads"] for address, worker in workers if worker["status"] == "running"}
+        return self._current
+
+    def _load(self, runs: Sequence[Run], address: str | None) -> Future:
+        """Let blocks be loaded on a worker, or where Dask likes once that one is gone."""
+        return self._client.submit(
+            tasks.load,
+            self._recipe,
+            tuple(runs),
+            key=f"load-blocks-{self._recipe.key}-{next(self._numbers)}",
+            workers=[address] if address else None,
+            allow_other_workers=bool(address),
+        )
+
+    async def look(self) -> None:
+        """See which workers there are, if it is time to; `share` acts on it.
+
+        Raises:
+            ClusterError: the scheduler is gone.
+        """
+        if time.monotonic() - self._listed > REFRESH_SECONDS:
+            await self._list()
+
+    async def share(self) -> None:
+        """Share the blocks anew if workers came or went; those that stay load only what they do not have."""
+        await self.look()
+        if self._threads and self._current == self._threads:
+            return
+        threads = await self.admit()
+        before = await self._located()
+        held = {address: [run for part in parts for run in part.runs] for address, parts in before.items()}
+        old = [part.future for parts in before.values() for part in parts]
+        self.parts = {
+            address: self._cut(runs, address, before.get(address, []))
+            for address, runs in assign(self._count, threads, held).items()
+        }
+        try:
+            await self._finished(self._futures())
+            self.parts = await self._located()  # not as planned, where a worker died or Dask moved what waited
+        except BaseException:
+            _release(old)
+            _release(self._futures())
+            self.parts, self._threads = {}, {}
+            raise
+        # Not before the new ones are loaded: a block that is in both stays.
+        kept = {future.key for future in self._futures()}
+        _release([future for future in old if future.key not in kept])
+        self._threads = threads
+
+    def _cut(self, runs: Sequence[Run], address: str, there: Sequence[Part]) -> list[Part]:
+        """Return a worker's blocks as parts, of those that are there already where they are the same."""
+        by_runs = {part.runs: part for part in there}
+        parts = map(tuple, cut(runs, PARTS))
+        return [by_runs.get(part) or Part(part, self._load(part, address)) for part in parts]
+
+    async def _located(self) -> dict[str, list[Part]]:
+        """Return the parts by the workers that hold them, in order of blocks; where none does, by its place so far."""
+        holders = await self._client.scheduler.who_has(keys=[future.key for future in self._futures()])
+        located: dict[str, list[Part]] = {}
+        for address, part in ((address, part) for address, parts in self.parts.items() for part in parts):
+            found = holders.get(part.future.key)
+            located.setdefault(address if not found or address in found else found[0], []).append(part)
+        for parts in located.values():
+            parts.sort(key=lambda part: part.runs)
+        return dict(sorted(located.items(), key=lambda item: item[1][0].runs))
+
+    async def _was_lost(self, address: str) -> bool:
+        """Return whether a worker that is gone was lost: not if it was sent away, as by a cluster that adapts."""
+        events = await self._client.scheduler.events(topic=address)
+        ends = [event for _, event in events if event.get("action") == "remove-worker"]
+        return not (ends and ends[-1]["expected"])
+
+    def _futures(self) -> list[Future]:
+        return [part.future for parts in self.parts.values() for part in parts]
+
+    def release(self) -> None:
+        """Let all futures go, and with them the workers' data."""
+        _release([*self._admitted.values(), *self._futures()])
+        self._admitted, self.parts, self._threads = {}, {}, {}
+
+    async def until(self, work: Coroutine[Any, Any, T], blocks: Mapping[str, int]) -> T:
+        """Wait for the cluster's work, but not for ever while there is no worker.
+
+        Args:
+            work: waits for futures.
+            blocks: key of a task -> the first of its blocks, for messages.
+
+        Raises:
+            JobError: a task raised it.
+            ClusterError: no worker, or they were lost over a task again and again.
+            CancelledError: the futures are gone, as with a scheduler that was restarted.
+        """
+        task, seen = asyncio.ensure_future(work), time.monotonic()
+        try:
+            while not (await asyncio.wait({task}, timeout=min(WATCH_SECONDS, self._workers_timeout)))[0]:
+                if await self._list():
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > self._workers_timeout:
+                    return self._give_up()
+            return task.result()
+        except (JobError, concurrent.futures.CancelledError):
+            raise
+        except KilledWorker as error:
+            raise _killed(error, blocks) from error
+        except Exception as error:
+            raise ClusterError(f"an evaluation failed on the cluster: {error_line(error)}") from error
+        finally:
+            task.cancel()
+
+    async def _finished(self, futures: Collection[Future]) -> None:
+        """Wait for futures that load, without fetching what they hold; the first that failed raises."""
+        blocks = {part.future.key: part.first for parts in self.parts.values() for part in parts}
+        if futures:
+            await self.until(self._all(futures), blocks)
+
+    async def _all(self, futures: Collection[Future]) -> None:
+        async for future in as_completed(futures, loop=self._client.loop):
+            if future.status != "finished":
+                await self._client.gather([future], asynchronous=True)
+
+
+def _killed(error: KilledWorker, blocks: Mapping[str, int]) -> ClusterError:
+    """Return the error for a task whose workers died, more often than Dask's setting `allowed-failures` says."""
+    what = f"block {blocks[error.task]}" if error.task in blocks else "a sum"
+    return ClusterError(
+        f"{what} was lost with its worker {error.allowed_failures + 1} times within one evaluation, the last was "
+        f"{error.last_worker.address}: if workers run out of memory, give them more of it, or use more workers"
+    )
+
+
+def _release(futures: Iterable[Future]) -> None:
+    for future in futures:
+        future.release()

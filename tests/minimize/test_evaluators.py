@@ -1,0 +1,413 @@
+"""What holds for every evaluator: in this process, by messages to the workers, and by Dask's futures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from changing import TEXT
+from distributed import Client, LocalCluster
+from faulty import Bad, Counted, Travelling, Watched, Wide, alive
+from leaving import RAISED, Leaving
+from problems import MATRIX, LeastSquares, Logistic, ValueOnly
+
+from jobs import connect
+from jobs.errors import ClusterError, InputError, Stopped, UserCodeError
+from jobs.minimize import Objective
+from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.request import Request, answer
+from jobs.minimize.job import run
+from jobs.minimize.options import Options
+from jobs.minimize.problems.base import block_rows
+from jobs.sharding.blocks import Blocks, TreeSum
+
+HERE = Path(__file__).parent
+DISTRIBUTED = ("messages", "futures")
+Make = Callable[..., Objective]
+
+
+@pytest.fixture(params=DISTRIBUTED)
+def evaluator(request: pytest.FixtureRequest) -> str:
+    """Return each way to ask workers."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["serial", *DISTRIBUTED])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Return what makes an `Objective` with each evaluator, on two workers where it has any."""
+    if request.param == "serial":
+        return lambda problem, **options: Objective(None, problem, **options)
+    client = request.getfixturevalue("client")
+    return lambda problem, **options: Objective(client, problem, evaluator=request.param, **options)
+
+
+def _wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _expected(problem: Any, request: Request) -> bytes:
+    """Return the canonical sum's bits, block after block, without any evaluator."""
+    blocks = Blocks(problem.rows, block_rows(problem))
+    total = TreeSum(len(blocks))
+    for block in range(len(blocks)):
+        data = problem.load(*blocks.rows_of(block))
+        total.add(0, block, answer(problem, request, data, f"block {block}", "fail"))
+    return total.total().tobytes()
+
+
+@pytest.mark.parametrize("kind", ["value_and_grad", "hessp", "hess"])
+@pytest.mark.parametrize("name", MATRIX)
+def test_the_bits_are_those_of_the_canonical_sum(name: str, kind: Any, make: Make) -> None:
+    """Each kind of request gives, to the bit, the sum of all blocks in the one tree over their numbers."""
+    problem = MATRIX[name].problem
+    theta, direction = np.random.default_rng(5).standard_normal((2, problem.x0().size))
+    request = Request(kind, theta[None], direction if kind == "hessp" else None)
+    with make(problem) as objective:
+        assert objective.sum(request).tobytes() == _expected(problem, request)
+
+
+@pytest.mark.parametrize("problem", [ValueOnly(), LeastSquares()])
+def test_many_points_are_one_evaluation(problem: Any, make: Make) -> None:
+    """The points of a finite difference are evaluated together, each with the bits it has alone."""
+    thetas = np.random.default_rng(6).standard_normal((7, 3))
+    with make(problem) as objective:
+        losses = objective.map(objective.loss, thetas)
+        assert objective.sum.timings.evaluations == 1
+        assert losses == [objective.loss(theta) for theta in thetas]
+
+
+def test_long_sums(make: Make) -> None:
+    """Sums of millions of numbers, which are added in other ways than short ones, have the same bits."""
+    problem = Wide()
+    theta = np.linspace(-1, 1, problem.n)
+    request = Request("value_and_grad", theta[None])
+    with make(problem) as objective:
+        assert objective.sum(request).tobytes() == _expected(problem, request)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_any_number_of_workers(workers: int, evaluator: str, client_of: Callable[[int], Client]) -> None:
+    """One, two or three workers give the bits of this process."""
+    theta = np.random.default_rng(7).standard_normal(3)
+    with (
+        Objective(client_of(workers), Logistic(), evaluator=evaluator) as objective,
+        Objective(None, Logistic()) as one,
+    ):
+        (loss, grad), (wanted, gradient) = objective(theta), one(theta)
+        assert (loss, grad.tobytes()) == (wanted, gradient.tobytes())
+        assert objective.sum.workers == workers
+
+
+BLOCK = r"block 3 \(rows 24 to 31\) of the shard on (tcp://|this process)"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("nan", f"the loss on {BLOCK}.* is nan; --on-nan inf"),
+        ("gradient nan", f"the gradient on {BLOCK}.* is nan"),
+        ("raise", f"value_and_grad on {BLOCK}.*: the user's code raised ZeroDivisionError: a bug of mine"),
+        ("load", f"load of {BLOCK}.*: the user's code raised OSError: disk on fire"),
+        ("shape", rf"the gradient of value_and_grad on {BLOCK}.* has shape \(2,\), but must have \(3,\)"),
+        ("not a pair", f"value_and_grad on {BLOCK}.* returned float64, but must return"),
+        ("no number", f"the loss on {BLOCK}.* is str, but must be one number"),
+        ("text", f"the gradient of value_and_grad on {BLOCK}.* is str, but must be an array"),
+    ],
+)
+def test_a_bad_block_is_named(how: str, message: str, make: Make) -> None:
+    """What a problem does wrong is one line that names block, rows and worker."""
+    with make(Bad(how=how)) as objective, pytest.raises(UserCodeError, match=message) as caught:
+        objective(np.ones(objective.n))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_users_traceback_comes_along(make: Make) -> None:
+    """The details of an error in the user's code are its traceback where it ran."""
+    with make(Bad(how="raise")) as objective, pytest.raises(UserCodeError) as caught:
+        objective(np.ones(objective.n))
+    assert "faulty.py" in caught.value.details
+
+
+def test_after_an_error_the_next_evaluation_is_right(make: Make) -> None:
+    """A point where the user's code fails does not spoil those that come after it."""
+    theta = np.full(3, 0.25)
+    request = Request("value_and_grad", theta[None])
+    with make(Bad(how="nan")) as objective:
+        with pytest.raises(UserCodeError):
+            objective(np.ones(3))
+        loss, grad = objective(theta)
+        assert np.array([loss, *grad]).tobytes() == _expected(LeastSquares(), request)
+
+
+def test_nan_may_count_as_infinite(make: Make) -> None:
+    """With `on_nan` 'inf' a block whose loss is NaN makes the sum infinite, with a finite gradient."""
+    with make(Bad(how="nan"), on_nan="inf") as objective:
+        packed = objective.sum(Request("value_and_grad", np.ones((1, 3))))
+        assert np.isposinf(packed[0])
+        assert np.isfinite(packed[1:]).all()
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("where", ["load", "value_and_grad"])
+def test_code_that_leaves_is_the_users_error_at_once(where: str, what: str, make: Make, client: Client) -> None:
+    """Whatever a block's code raises, `SystemExit` too, is the user's error of that block, and workers live on."""
+    workers = set(client.scheduler_info()["workers"])
+    with pytest.raises(UserCodeError, match=rf"{where}.* block \d+ .*: the user's code raised {what}"):
+        with make(Leaving(where=where, what=what)) as objective:
+            objective(objective.x0())
+    assert set(client.scheduler_info()["workers"]) == workers
+
+
+class Far(Leaving):
+    """A problem whose data cannot be had."""
+
+    def load(self, start: int, stop: int) -> Any:
+        raise ClusterError("the store failed")
+
+
+def test_a_storage_that_fails_is_no_fault_of_the_users(make: Make) -> None:
+    """What a data set raises as a fault of the storage stays one, to be tried again."""
+    with make(Far()) as objective, pytest.raises(ClusterError, match="the store failed"):
+        objective(objective.x0())
+
+
+def test_poll_ends_an_evaluation(make: Make) -> None:
+    """What `poll` raises, as for a signal or a deadline, ends the evaluation, and the next one may go on."""
+    stop: list[bool] = []
+
+    def poll() -> None:
+        if stop:
+            raise Stopped("enough")
+
+    with make(LeastSquares(), poll=poll) as objective:
+        expected = objective.loss(np.zeros(3))
+        stop.append(True)
+        with pytest.raises(Stopped):
+            objective(np.ones(3))
+        stop.clear()
+        objective(np.ones(3))
+        assert objective.loss(np.zeros(3)) == expected
+
+
+def test_poll_is_called_while_workers_compute(evaluator: str, client: Client, tmp_path: Path) -> None:
+    """At least twice a second while an evaluation runs."""
+    times: list[float] = []
+    (tmp_path / "slow").touch()
+    with Objective(
+        client, Watched(folder=str(tmp_path)), evaluator=evaluator, poll=lambda: times.append(time.monotonic())
+    ) as objective:
+        times.clear()
+        objective(np.ones(3))
+        assert len(times) >= 2 * objective.sum.timings.compute
+
+
+def test_timings(make: Make) -> None:
+    """Evaluations, seconds, computing, loading and bytes are counted, and are parts of the whole."""
+    with make(LeastSquares(rows=500, block_rows=2)) as objective:
+        for number in range(3):
+            objective(np.full(3, float(number)))
+        timings = objective.sum.timings
+        assert timings.evaluations == 3
+        assert 0 < timings.compute < timings.seconds
+        assert 0 < timings.load < timings.seconds
+        assert timings.losses == 0
+        loaded = timings.load
+        objective(np.ones(3) * 9)
+        assert objective.sum.timings.load == loaded  # once, and not again
+        if objective.sum.workers:
+            assert timings.bytes_sent >= 4 * 8 * 3
+            assert timings.bytes_received >= 4 * 8 * 4
+
+
+def test_close_lets_the_data_go(make: Make, client: Client) -> None:
+    """Data stay between evaluations, and go when the objective is closed, on workers as well."""
+
+    def held() -> int:
+        return alive() + sum(client.run(alive).values())
+
+    with make(Counted()) as objective:
+        assert held() == 0
+        for number in range(3):
+            objective(np.full(3, float(number)))
+            assert held() == len(Blocks(97, 8))
+    _wait_for(lambda: held() == 0)
+
+
+class Reduced(Leaving):
+    """A problem that cannot be unpickled: the code that does it leaves."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _unpicklable, ()
+
+
+def _unpicklable() -> None:
+    raise SystemExit(3)
+
+
+def test_unpickling_that_leaves_is_told(evaluator: str, client: Client) -> None:
+    """An object whose unpickling leaves is told as one that cannot be imported there, and the worker lives on."""
+    workers = set(client.scheduler_info()["workers"])
+    with pytest.raises(InputError, match=r"worker tcp.*: the problem cannot be unpickled here \(SystemExit: 3\): put"):
+        Objective(client, Reduced(), timeout=60.0, evaluator=evaluator)
+    assert set(client.scheduler_info()["workers"]) == workers
+
+
+def test_user_code_is_unpickled_beside_event_loops(evaluator: str, client: Client, tmp_path: Path) -> None:
+    """The problem is unpickled on the workers alone, not by the scheduler, and not in the thread of an event loop."""
+    with Objective(client, Travelling(str(tmp_path)), evaluator=evaluator) as objective:
+        objective(objective.x0())
+    places = [path.name.split("-")[1:] for path in tmp_path.glob("at-*")]
+    assert {int(process) for process, _ in places} == set(client.run(os.getpid).values())
+    assert not {thread for _, thread in places} & {"MainThread", "IO_loop"}
+
+
+def test_a_worker_that_imported_the_old_code_is_refused(
+    evaluator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that lives on keeps what it has imported: its sum would be that of the problem before the edit."""
+    name = f"kept_{evaluator}"
+    module = tmp_path / f"{name}.py"
+    module.write_text(TEXT.format(more=""))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with connect(workers=1) as client:
+        with Objective(client, f"{name}:problem", evaluator=evaluator) as objective:
+            assert objective.loss(np.ones(2)) == 20
+        module.write_text(TEXT.format(more="+ 3"))
+        del sys.modules[name]
+        with pytest.raises(InputError, match=rf"worker tcp.*: this worker has another {name}.py than the driver"):
+            Objective(client, f"{name}:problem", evaluator=evaluator)
+    del sys.modules[name]
+
+
+def test_another_name_is_refused(client: Client) -> None:
+    """An evaluator that there is not is named, with those that there are."""
+    with pytest.raises(InputError, match="evaluator is 'actors', but must be one of messages, futures"):
+        Objective(client, LeastSquares(), evaluator="actors")  # type: ignore[arg-type]
+
+
+def test_a_run_goes_on_with_the_other_evaluator(tmp_path: Path) -> None:
+    """Its journal is replayed, its bits are those of a run of one process, and once ended it is recognized."""
+
+    def options(folder: str, **more: Any) -> Options:
+        return Options(**{"problem": "problems:Logistic", "workers": 2, "run": str(tmp_path / folder), **more})
+
+    whole = run(options("whole", workers=0))
+    first = run(options("cut", evaluator="futures", max_iterations=2))
+    second = run(options("cut", max_iterations=4))
+    third = run(options("cut", evaluator="futures"))
+    assert second["diagnostics"]["replayed"] == first["nfev"]
+    assert third["diagnostics"]["replayed"] == second["nfev"]
+    assert (third["fun"], third["x"], third["nfev"]) == (whole["fun"], whole["x"], whole["nfev"])
+    assert run(options("cut"))["already"]
+
+
+def _tasks(dask_scheduler: Any) -> list[str]:
+    return sorted(dask_scheduler.tasks)
+
+
+def test_futures_leave_nothing_on_the_scheduler(client: Client) -> None:
+    """After an evaluation there are the loaded blocks alone, and after the end nothing."""
+    with Objective(client, LeastSquares(), evaluator="futures") as objective:
+        for number in range(3):
+            objective(np.full(3, float(number)))
+        _wait_for(lambda: all(key.startswith("load-blocks-") for key in client.run_on_scheduler(_tasks)))
+        assert client.run_on_scheduler(_tasks)
+    _wait_for(lambda: not client.run_on_scheduler(_tasks))
+
+
+KILLED = """
+import sys, time, numpy
+from distributed import Client
+from faulty import Counted
+from jobs.minimize import Objective
+if __name__ == "__main__":
+    objective = Objective(Client(sys.argv[1]), Counted(), evaluator="futures")
+    objective(numpy.ones(3))
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_driver_leaves_nothing(client: Client) -> None:
+    """kill -9 of a driver on a shared scheduler: its futures go, and with them the data on the workers."""
+    command = [sys.executable, "-c", KILLED, client.scheduler.address]
+    environment = os.environ | {"PYTHONPATH": str(HERE)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert sum(client.run(alive).values()) == len(Blocks(97, 8))
+        process.send_signal(signal.SIGKILL)
+    _wait_for(lambda: not client.run_on_scheduler(_tasks) and not sum(client.run(alive).values()))
+
+
+def test_a_slow_worker_has_a_task_for_each_part(client: Client, tmp_path: Path) -> None:
+    """Where computing takes long an evaluation has more tasks than workers, for clusters that adapt; equal bits."""
+    problem, theta = Watched(folder=str(tmp_path)), np.ones(3)
+    (tmp_path / "slow").touch()
+    with Objective(client, problem, evaluator="futures") as objective, Objective(None, LeastSquares()) as serial:
+        objective(objective.x0())
+        before = client.run_on_scheduler(_evaluated)
+        loss, grad = objective(theta)
+        assert client.run_on_scheduler(_evaluated) - before == 8
+        assert (loss, grad.tobytes()) == (serial(theta)[0], serial(theta)[1].tobytes())
+
+
+def _evaluated(dask_scheduler: Any) -> int:
+    """Return how many tasks of that name the scheduler has seen end."""
+    prefix = dask_scheduler.task_prefixes.get("evaluate")
+    return int(prefix.state_counts["memory"]) if prefix else 0
+
+
+@pytest.fixture
+def adaptive() -> Iterator[Client]:
+    """Yield a client of a cluster that starts and ends workers by the tasks there are, from none up to two."""
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}
+    ) as cluster:
+        cluster.adapt(minimum=0, maximum=2, interval="100ms", target_duration="500ms")
+        with connect(cluster.scheduler_address) as client:
+            yield client
+
+
+def test_a_cluster_that_adapts(adaptive: Client, tmp_path: Path) -> None:
+    """Workers come because there are tasks, get their share while the run goes on, and leave after it; equal bits."""
+    problem, theta = Watched(folder=str(tmp_path)), np.ones(3)
+    with Objective(None, LeastSquares()) as serial:
+        wanted, gradient = serial(theta)
+    (tmp_path / "slow").touch()
+    with Objective(adaptive, problem, evaluator="futures") as objective:
+        points = iter(range(1, 1000))
+        _wait_for(lambda: objective.loss(theta * next(points) / 2) and objective.sum.workers == 2, 120)
+        loss, grad = objective(theta)
+        assert (loss, grad.tobytes()) == (wanted, gradient.tobytes())
+        assert objective.sum.timings.losses == 0
+    _wait_for(lambda: not adaptive.scheduler_info()["workers"])
+
+
+def test_sums_do_not_change_what_they_add() -> None:
+    """Dask may need a task's arguments again, when its result was lost with a worker."""
+    parts = [tasks.PartialSum(((0, block, np.full(3, float(block))),), 0.0, 0.0) for block in range(5)]
+    (node,) = tasks.add(5, *parts).nodes
+    assert node[2].tolist() == [10.0] * 3
+    assert [part.nodes[0][2].tolist() for part in parts] == [[float(block)] * 3 for block in range(5)]
+
+
+def test_futures_that_a_scheduler_lost_are_made_again(client: Client) -> None:
+    """An evaluation whose futures were cancelled begins anew, as after a scheduler's restart."""
+    theta = np.full(3, 0.5)
+    with Objective(client, LeastSquares(), evaluator="futures") as objective:
+        expected = objective(np.zeros(3)), objective(theta)
+        client.cancel([part.future for parts in objective.sum._shards.parts.values() for part in parts])
+        assert objective.loss(np.zeros(3)) == expected[0][0]
+        assert objective(theta)[1].tobytes() == expected[1][1].tobytes()
