@@ -201,7 +201,8 @@ def plan(arguments: Sequence[str]) -> int:
     parser = Parser(
         "plan",
         "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
-        "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install.",
+        "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install, "
+        "and needs helm.",
         """examples:
   dask-jobs plan -f values.yaml
   dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
@@ -210,15 +211,25 @@ def plan(arguments: Sequence[str]) -> int:
 
 exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
     )
-    parser.add_argument("job", metavar="JOB", nargs="?", default="minimize", help="minimize or tune; default: minimize")
+    parser.add_argument(
+        "job",
+        metavar="JOB",
+        nargs="?",
+        default="minimize",
+        help="minimize or tune, by its chart in ./charts, or a chart's path; default: minimize",
+    )
     parser.add_argument("-f", "--values", metavar="FILE", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="as helm takes it")
+    parser.add_argument("--set-string", metavar="A.B=C", action="append", default=[], help="as helm takes it")
     parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")
     add_cluster(parser)
     options = parsed(parser, arguments)
     from jobs.release.plan.plan import show_plan
 
-    show_plan(options)
+    given = {"-f": options.values, "--set": options.set, "--set-string": options.set_string}
+    given["--set-file"] = options.set_file
+    values = [text for name, texts in given.items() for one in texts for text in (name, one)]
+    show_plan(options.job, values, lambda: cluster_of(options))
     return 0
 
 
