@@ -22,7 +22,7 @@ from distributed import Client
 from jobs import cli
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers
 from jobs.pods.worker import OVER, ShutdownPlugin
-from jobs.runs.log import log, log_start, restart
+from jobs.runs.log import collect_logs, log, log_start, restart
 
 RETRIES = "DASK_JOBS_RETRIES"
 """Environment variable: how often a cluster failure (code 3) is tried again."""
@@ -38,6 +38,7 @@ NOBODY_SECONDS = 5.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job's command and return its exit code; does not return where it is tried again."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    collect_logs("driver")
     log_start("driver")
     patience = HEARD_SECONDS
     try:

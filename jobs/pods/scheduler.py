@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from jobs.cli import tell
 from jobs.errors import JobError
 from jobs.options import parse
-from jobs.runs.log import log, log_start
+from jobs.runs.log import collect_logs, log, log_start
 
 DASHBOARD_AFTER = 10.0
 """Seconds until the dashboard's pages are made: importing Bokeh at once would delay the first workers by as much."""
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(Options, "python -m jobs.pods.scheduler", sys.argv[1:] if arguments is None else arguments)
     except JobError as error:
         return tell(error)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    collect_logs("scheduler")
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     log_start("scheduler")
     return asyncio.run(_serve(options))
 

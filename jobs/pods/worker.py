@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from jobs.cli import tell
 from jobs.errors import JobError
 from jobs.options import parse
-from jobs.runs.log import log, log_start, restart
+from jobs.runs.log import collect_logs, log, log_start, restart
 
 GAVE_UP = 5
 RETIRED = 128 + signal.SIGTERM
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(Options, "python -m jobs.pods.worker", arguments)
     except JobError as error:
         return tell(error)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    collect_logs("worker")
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     log_start("worker")
     return asyncio.run(_live(options, arguments))
 
