@@ -74,11 +74,11 @@ start in deadlines.start, after which the release is stopped; 2 also when there 
     parser.add_argument("--no-fetch", action="store_true", help="do not bring the result to this machine")
     options = parsed(parser, arguments)
     from jobs.release.actions.wait import Wait
-    from jobs.release.actions.wait_view import Screen
+    from jobs.release.actions.wait_view import WaitView
 
     try:
-        with Screen(options.release) as screen:
-            wait_for = Wait(cluster_of(options), options.release, screen, fetch=not options.no_fetch)
+        with WaitView(options.release) as view:
+            wait_for = Wait(cluster_of(options), options.release, view, fetch=not options.no_fetch)
             return wait_for.run(options.timeout)
     except KeyboardInterrupt:
         target = _target(options.release, options.namespace)

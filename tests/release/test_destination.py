@@ -11,7 +11,7 @@ import pytest
 from drivers import MINIMIZE, TUNE, driver_of
 
 from jobs.errors import InputError
-from jobs.release.actions.place import beside, check, put, target_of
+from jobs.release.actions.destination import beside, check, put, target_of
 from jobs.report import write_report
 from jobs.storage import open_storage
 

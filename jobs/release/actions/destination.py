@@ -53,7 +53,7 @@ def target_of(folder: str, *, force: bool) -> Path:
     if not target.name or ".." in target.parts:
         raise InputError(f"FOLDER is {folder!r}, but must be the name of a folder of its own, without '..'")
     target = target.absolute()
-    with told(target):
+    with translate_errors(target):
         check(target, target=target, new=None, force=force)
     return target
 
@@ -124,18 +124,18 @@ def beside(target: Path) -> Iterator[Path]:
     Raises:
         InputError: this machine cannot write there.
     """
-    with told(target):
+    with translate_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-", dir=target.parent))
     try:
-        with told(target):
+        with translate_errors(target):
             yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def told(target: Path) -> Iterator[None]:
+def translate_errors(target: Path) -> Iterator[None]:
     """Turn what the file system refuses into one line.
 
     Raises:

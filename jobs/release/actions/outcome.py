@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from jobs import JOBS
-from jobs.release.actions.place import mapping
+from jobs.release.actions.destination import mapping
 from jobs.runs.run import as_json
 
 DEPTH = 50

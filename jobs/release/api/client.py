@@ -93,7 +93,7 @@ class Cluster:
 
     def log(self, pod: str, container: str, **options: Any) -> str | None:
         """Return a container's log (options: tail_lines, limit_bytes, previous, timestamps); None if it has none."""
-        with self._told():
+        with self._translate_errors():
             try:
                 reply = self._core.read_namespaced_pod_log(
                     pod,
@@ -114,7 +114,7 @@ class Cluster:
 
         What comes last may be without an end: the caller knows whether more of that line is to come.
         """
-        with self._told():
+        with self._translate_errors():
             reply = self._core.read_namespaced_pod_log(
                 pod, self.namespace, container=container, follow=True, _preload_content=False,
                 _request_timeout=(TIMEOUT[0], SILENCE_SECONDS), **options,
@@ -129,7 +129,7 @@ class Cluster:
 
     def change_job(self, name: str, change: Mapping[str, Any]) -> None:
         """Merge a change into a Job; nothing happens if it is gone."""
-        with self._told():
+        with self._translate_errors():
             try:
                 self._batch.patch_namespaced_job(
                     name, self.namespace, dict(change), field_manager=MANAGER, _request_timeout=TIMEOUT
@@ -148,7 +148,7 @@ class Cluster:
                 continue
             for workload in found["items"]:
                 change = {"spec": {"active": False}}
-                with self._told():
+                with self._translate_errors():
                     self._custom.patch_namespaced_custom_object(
                         *place, workload["metadata"]["name"], change, _request_timeout=TIMEOUT
                     )
@@ -156,7 +156,7 @@ class Cluster:
 
     def create_pod(self, pod: Mapping[str, Any]) -> str:
         """Make a pod and return its name."""
-        with self._told():
+        with self._translate_errors():
             reply = self._core.create_namespaced_pod(
                 self.namespace, dict(pod), field_manager=MANAGER, _preload_content=False, _request_timeout=TIMEOUT
             )
@@ -164,7 +164,7 @@ class Cluster:
 
     def delete_pod(self, name: str) -> None:
         """Delete a pod at once; nothing happens if it is gone."""
-        with self._told():
+        with self._translate_errors():
             try:
                 self._core.delete_namespaced_pod(
                     name, self.namespace, grace_period_seconds=0, _preload_content=False, _request_timeout=TIMEOUT
@@ -175,7 +175,7 @@ class Cluster:
 
     def execute(self, pod: str, container: str, command: list[str]) -> Any:
         """Start a command in a container; returns the websocket of its channels, see `jobs.release.api.exec`."""
-        with self._told():
+        with self._translate_errors():
             return stream(
                 self._core.connect_get_namespaced_pod_exec, pod, self.namespace, container=container, command=command,
                 stdin=False, stdout=True, stderr=True, tty=False, _preload_content=False, binary=True,
@@ -183,7 +183,7 @@ class Cluster:
 
     def _list(self, method: Any, *arguments: Any, **options: Any) -> tuple[Object, ...]:
         items: list[Object] = []
-        with self._told():
+        with self._translate_errors():
             while True:
                 reply = method(*arguments, limit=500, _preload_content=False, _request_timeout=TIMEOUT, **options)
                 page = json.loads(reply.data)
@@ -194,7 +194,7 @@ class Cluster:
                     return tuple(items)
 
     def _read(self, method: Any, *arguments: Any, **options: Any) -> Object | None:
-        with self._told():
+        with self._translate_errors():
             try:
                 reply = method(*arguments, _preload_content=False, _request_timeout=TIMEOUT, **options)
             except ApiException as error:
@@ -204,7 +204,7 @@ class Cluster:
             return dict(json.loads(reply.data))
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn the client's errors into one line each."""
         try:
             yield

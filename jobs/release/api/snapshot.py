@@ -58,7 +58,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedLog:
     """A log that tells of a release's state."""
 
     pod: str
@@ -92,7 +92,7 @@ def _claims(cluster: Cluster, jobs: tuple[Object, ...], pods: tuple[Object, ...]
             yield found
 
 
-def _log(cluster: Cluster, one: Wanted) -> str:
+def _log(cluster: Cluster, one: WantedLog) -> str:
     """Return the end of a log, and of a driver's the head too if the end does not name its attempt."""
     text = cluster.log(one.pod, one.container, tail_lines=one.lines, previous=one.previous) or ""
     if one.lines == DRIVER_LINES and text.count("\n") >= DRIVER_LINES and '"event": "attempt"' not in text:
@@ -101,18 +101,18 @@ def _log(cluster: Cluster, one: Wanted) -> str:
     return text
 
 
-def wanted_logs(run: Run) -> list[Wanted]:
+def wanted_logs(run: Run) -> list[WantedLog]:
     """Return which logs tell of the state: the newest driver's, the last failed pods', those of crashing sidecars."""
     wanted = [
-        Wanted(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
+        WantedLog(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
         for pod in run.driver_pods[-1:]
         if started(pod, "driver")
     ]
     for role, pods in (("driver", run.driver_pods[:-1]), ("worker", run.worker_pods)):
         failed = [pod for pod in pods if phase(pod) == "Failed" and started(pod, role)]
-        wanted += [Wanted(name(pod), role, CRASH_LINES) for pod in failed[-1:]]
+        wanted += [WantedLog(name(pod), role, CRASH_LINES) for pod in failed[-1:]]
     for pod in (*run.driver_pods, *run.worker_pods):
         for status in containers(pod) if live(pod) else ():
             if status.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff":
-                wanted.append(Wanted(name(pod), status["name"], CRASH_LINES, previous=True))
+                wanted.append(WantedLog(name(pod), status["name"], CRASH_LINES, previous=True))
     return wanted

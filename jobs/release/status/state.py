@@ -31,8 +31,8 @@ from jobs.release.api.objects import (
     suspended,
     terminated,
 )
-from jobs.release.diagnosis.pod import Finding
-from jobs.release.diagnosis.release import troubles
+from jobs.release.diagnosis.diagnose import diagnose
+from jobs.release.diagnosis.finding import Finding
 from jobs.release.status import driver_log
 from jobs.release.status.driver_log import Progress
 
@@ -90,7 +90,7 @@ class Release:
     began: float
     finished: float | None
     others: tuple[str, ...]
-    troubles: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
 
 def release_state(objects: Objects, run: Run) -> Release:
@@ -121,7 +121,7 @@ def release_state(objects: Objects, run: Run) -> Release:
         began=began(run),
         finished=_finished(run),
         others=run.others,
-        troubles=troubles(objects, run),
+        findings=diagnose(objects, run),
     )
 
 
