@@ -298,7 +298,7 @@ def test_of_two_addresses_the_living_one_is_joined(pods: Pods, monkeypatch: pyte
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", two_hosts)
     monkeypatch.setattr(jobs.pods.worker, "_ask", partial(_only, "127.0.0.1", jobs.pods.worker._ask))
     options = jobs.pods.worker.Options(scheduler=f"tcp://fit-driver:{pods.port}", id="space/fit/1")
-    assert asyncio.run(jobs.pods.worker._look(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
+    assert asyncio.run(jobs.pods.worker._resolve(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
 
 
 async def _only(living: str, ask: Callable[..., Any], address: str, identity: str) -> str | None:

@@ -35,7 +35,7 @@ class Options(BaseModel):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM (0), or until somebody shuts the scheduler down (1: Kubernetes starts it again)."""
+    """Run until SIGTERM (0), or until a client shuts the scheduler down (1: Kubernetes restarts the container)."""
     try:
         options = parse(Options, "python -m jobs.pods.scheduler", sys.argv[1:] if arguments is None else arguments)
     except JobError as error:
@@ -49,29 +49,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _serve(options: Options) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
+        # Process 1 of a container has no default action for signals, and a handler by signal.signal would only run when
+        # the event loop wakes up.
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     secure = dask.config.get("distributed.comm.require-encryption", None)
     scheduler = Scheduler(
         port=options.port,
         protocol="tls" if secure else "tcp",
-        dashboard=False,
+        dashboard=False,  # its pages come later; the HTTP server with /metrics and /health is started all the same
         dashboard_address=f":{options.dashboard_port}",
     )
+    # Before it listens: workers join only a scheduler whose identity is that of their own run.
     scheduler.id = options.id or scheduler.id
     async with scheduler:
         log("scheduler", "listening", address=scheduler.address, dashboard=scheduler.http_server.port, id=scheduler.id)
         pages = asyncio.ensure_future(_dashboard(scheduler))
         ends = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(scheduler.finished())}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        pages.cancel()
+        pages.cancel()  # the import in its thread cannot be cancelled; nothing waits for it
         why = "SIGTERM: this attempt's driver has ended" if stop.is_set() else "a client has shut it down"
         log("scheduler", "closing", message=why)
+    # A sidecar (restartPolicy: Always) is restarted after either code; 1 shows in its status that this was a failure.
     return 0 if stop.is_set() else 1
 
 
 async def _dashboard(scheduler: Scheduler) -> None:
     """Add Dask's dashboard to the scheduler's HTTP server."""
     await asyncio.sleep(DASHBOARD_AFTER)
+    # In a thread: importing Bokeh takes seconds, in which the scheduler would not answer.
     await asyncio.to_thread(__import__, "distributed.dashboard.scheduler")
     from distributed.dashboard.scheduler import connect
 

@@ -78,7 +78,7 @@ class LineHandler(logging.Handler):
 
 # Not from logging.getLogger: a user's logging.config.dictConfig disables all loggers that it does not name, and the
 # events, the result's among them, must get through.
-_EVENTS = logging.Logger("dask-jobs")
+_EVENTS = logging.Logger("dask-jobs")  # noqa: LOG001
 _EVENTS.addHandler(LineHandler(JsonFormatter()))
 
 

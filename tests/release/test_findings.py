@@ -41,7 +41,7 @@ def test_cause(recorded: str, cause: tuple[str, str, str]) -> None:
     """The first finding of each situation names its cause and what to do, and holds the release up now."""
     kind, what, todo = cause
     first = state(recorded).findings[0]
-    assert (first.kind, first.now) == (kind, True)
+    assert (first.kind, first.active) == (kind, True)
     assert what in first.cause
     assert todo in first.remedy
 
