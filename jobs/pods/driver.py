@@ -100,7 +100,7 @@ def announce_completion(address: str | None, patience: float) -> None:
     try:
         with Client(address, timeout=10) as client:
             client.register_plugin(ShutdownPlugin())
-            # Workers answer by an event, not by the plugin's result: their processes end before a call could return.
+            # Workers answer by an event, not by the plugin's result: their processes may end before the call returns.
             while not client.get_events(OVER) and time.monotonic() < end:
                 time.sleep(0.2)
             log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")

@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _serve(options: Options) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Process 1 of a container has no default action for signals, and a handler by signal.signal would only run when
-        # the event loop wakes up.
+        # Not signal.signal, whose handler would set the event without waking the event loop.
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     secure = dask.config.get("distributed.comm.require-encryption", None)
     scheduler = Scheduler(

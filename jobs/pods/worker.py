@@ -94,8 +94,8 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     code = await _work(options, stop, arguments)
     if code is None:
-        # setdefault: a loss lasts over all restarts until a scheduler is joined. Monotonic time is the machine's, so that
-        # it holds in the fresh process too.
+        # setdefault: a loss lasts over all restarts until a scheduler is joined. Monotonic time is the machine's, so
+        # that it holds in the fresh process too.
         os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
         restart("jobs.pods.worker", arguments)
     sys.stdout.flush()

@@ -73,15 +73,16 @@ def _already(cluster: Cluster, release: str, run: Run) -> int:
 
 @dataclass(frozen=True)
 class _DriverEnd:
-    """What the driver said at its end; `ran` tells whether there was one (None: it may be gone already)."""
+    """The driver's log at its end; `ran`: whether there was a driver (None: it may be gone already)."""
 
     ran: bool | None
     log: driver_log.Log
 
 
 def _stop_driver(cluster: Cluster, release: str, objects: Objects, run: Run) -> _DriverEnd:
-    """Suspend the driver's Job and return what its pod says until it is gone: its log goes with it."""
+    """Suspend the driver's Job and return what its pod logs until it is gone: the log goes with the pod."""
     pods = [pod for pod in run.driver_pods if live(pod)]
+    # Followed before the Job is suspended: Kubernetes deletes the pods of a suspended Job, and their logs with them.
     tails = Tails(cluster)
     running = [pod for pod in pods if started(pod, "driver")]
     for pod in running:
@@ -92,9 +93,9 @@ def _stop_driver(cluster: Cluster, release: str, objects: Objects, run: Run) -> 
     else:
         suspend_driver(cluster, run, WHY)
         _print("the driver is asked to save and to end" if running else "the driver does not run yet; it is removed")
-    said = [line for _, line in tails.rest(grace(run) + MORE_SECONDS)]
+    lines = [line for _, line in tails.rest(grace(run) + MORE_SECONDS)]
     until(cluster, release, "the end of the driver's pod", _driver_gone, grace(run) + MORE_SECONDS)
-    return _DriverEnd(ran, driver_log.read(said))
+    return _DriverEnd(ran, driver_log.read(lines))
 
 
 def is_stopping(run: Run) -> bool:
@@ -136,6 +137,7 @@ def _print(text: str) -> None:
 def suspend_driver(cluster: Cluster, run: Run, why: str, code: int = Stopped.exit_code) -> None:
     """Suspend the driver's Job, and note on it that we did, why, and with which exit code."""
     note = why if code == Stopped.exit_code else f"exit code {code}: {why}"
+    # Kueue first: it sets suspend back to false on a Job whose workload it has admitted.
     if label(run.driver, QUEUE):
         cluster.release_from_queue(run.driver)
     cluster.change_job(name(run.driver), {"metadata": {"annotations": {STOPPED: note}}, "spec": {"suspend": True}})
@@ -159,7 +161,7 @@ def until(cluster: Cluster, release: str, what: str, holds: Callable[[Run], bool
     """Read the release until something holds of its run, and return the run.
 
     Raises:
-        ClusterError: it did not hold within `seconds`; `what` says it in words.
+        ClusterError: it did not hold within `seconds`; the message begins with `what`.
     """
     end = time.monotonic() + seconds
     while True:
@@ -174,12 +176,13 @@ def until(cluster: Cluster, release: str, what: str, holds: Callable[[Run], bool
 def end_workers(cluster: Cluster, release: str, run: Run) -> bool:
     """See to it that no worker outlives an ended driver Job; return whether their Job had to be suspended.
 
-    Workers that run are told by the driver that the work is over. Pods that wait for a place hear nothing and would be
-    there for ever, as would those whose driver was killed too often to say so, until their own timeout.
+    The driver announces its completion to workers that run. Pending pods do not get it and would stay for ever;
+    workers whose driver was killed too often to announce it would stay until their own timeout.
     """
     end = time.monotonic() + WORKERS_END_SECONDS
     while run.workers is not None and not ended(run.workers) and not suspended(run.workers):
         left = [pod for pod in run.worker_pods if live(pod)]
+        # Suspended, not deleted: the Job is Helm's, and `status` still reads it.
         if any(phase(pod) == "Pending" for pod in left) or time.monotonic() > end:
             suspend_workers(cluster, run)
             return True

@@ -35,7 +35,7 @@ def default_name(url: str) -> str:
     """Return the folder that a run is fetched to if none is named: the last part of its URL.
 
     Raises:
-        InputError: that is no plain name; who may change the release's Jobs has chosen it.
+        InputError: that is not a plain name. Whatever may change the release's Jobs has chosen it: it is not trusted.
     """
     name = url.rpartition("/")[2]
     if not PLAIN.fullmatch(name):
@@ -103,7 +103,7 @@ def holds_files(folder: Path) -> bool:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Return whether a file in it says that it is the run folder of one of the jobs."""
+    """Return whether a file in it names one of the jobs, so that it is a run folder."""
     return any(str(content.get("job")) in JOBS for content in (mapping(folder / name) for name in FILES))
 
 
@@ -126,6 +126,7 @@ def beside(target: Path) -> Iterator[Path]:
     """
     with translate_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside it, so that the move at the end is a rename within one file system: complete or not at all.
         part = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-", dir=target.parent))
     try:
         with translate_errors(target):
@@ -162,7 +163,7 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
         InputError: what is there may not be replaced; it is there still.
         OSError: it cannot be moved, as where `target` is a mount point; what was there is there still.
     """
-    part.chmod(0o755)
+    part.chmod(0o755)  # mkdtemp makes it 0700
     may_replace(target)
     if not holds_files(target):
         part.replace(target)  # fails if anything has come there meanwhile
@@ -170,10 +171,10 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-old-", dir=target.parent))
     try:
         target.replace(aside)
-        # Once more: what came between the first look and the move is in `aside` now, where nobody writes.
+        # Once more: what came between the first check and the move is in `aside` now, where no other program writes.
         may_replace(aside)
         part.replace(target)
-    except BaseException:
+    except BaseException:  # Ctrl-C too must not leave the old folder aside
         _move_back(aside, target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
@@ -230,12 +231,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def run_id(folder: Path) -> str | None:
-    """Return which run a folder holds, as result.json names it; None if it does not say so."""
+    """Return the id of the run in a folder; None if no file names it."""
     try:
         return run.run_id((folder / run.FIRST).read_bytes())
     except OSError:
-        told = mapping(folder / "result.json").get("run_id")
-    return told if isinstance(told, str) else None
+        named = mapping(folder / "result.json").get("run_id")
+    return named if isinstance(named, str) else None
 
 
 def _move_back(aside: Path, target: Path) -> None:

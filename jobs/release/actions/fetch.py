@@ -90,6 +90,8 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
     Raises:
         InputError: the run folder went with the driver's pod.
     """
+    # A running driver before a helper: a claim with ReadWriteOnce is mounted on one node only, where a second pod may
+    # not fit, and scratch space can be read from within the pod alone.
     for pod in reversed(run.driver_pods):
         if live(pod) and started(pod, "driver") and terminated(pod, "driver") is None:
             yield name(pod), "driver"
@@ -110,7 +112,7 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
 
 def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
     end = time.monotonic() + START_SECONDS
-    told: set[str] = set()
+    shown: set[str] = set()
     while True:
         pod = cluster.pod(helper)
         if pod is None or phase(pod) in ("Failed", "Succeeded"):
@@ -120,9 +122,9 @@ def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
         seen = replace(objects, pods=(pod,), events=cluster.warnings())
         causes = [finding.cause for finding in pending_pod("driver", pod, seen)]
         for cause in causes:
-            if cause not in told:
+            if cause not in shown:
                 sys.stderr.write(f"dask-jobs: the helper pod waits: {cause}\n")
-                told.add(cause)
+                shown.add(cause)
         if time.monotonic() > end:
             why = "; ".join(causes) or "the cluster does not say why"
             raise ClusterError(f"the helper pod {helper} did not start within {START_SECONDS:g} s: {why}")
@@ -144,13 +146,14 @@ def helper_pod(driver: Object) -> dict[str, Any]:
         "metadata": {
             "generateName": f"{name(driver)[:50]}-fetch-",
             "labels": labels | {COMPONENT: "fetch"},
+            # Garbage collection removes the pod with the Job where this process could not, as after kill -9.
             "ownerReferences": [_owner(driver)],
         },
         "spec": {
             **{key: value for key, value in template["spec"].items() if key not in DROPPED},
             "restartPolicy": "Never",
             "activeDeadlineSeconds": LIFE_SECONDS,
-            "terminationGracePeriodSeconds": 1,
+            "terminationGracePeriodSeconds": 1,  # it has nothing to save
             "containers": [
                 {"name": CONTAINER, "args": SLEEP, **{key: container[key] for key in KEPT if key in container}}
             ],
@@ -164,6 +167,6 @@ def _owner(driver: Object) -> dict[str, Any]:
         "kind": "Job",
         "name": name(driver),
         "uid": driver["metadata"].get("uid", ""),
-        "controller": False,
+        "controller": False,  # True would make the Job's controller count the pod as one of its own
         "blockOwnerDeletion": False,
     }

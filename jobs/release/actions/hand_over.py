@@ -1,4 +1,4 @@
-"""What `dask-jobs wait` does when a release has ended: it brings the result here, shows it, and says what is next."""
+"""What `dask-jobs wait` does when a release has ended: it brings the result, shows it, and names the next command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEEPING = "run.claim or run.s3 in the values keeps it"
 
 @dataclass(frozen=True)
 class Where:
-    """Where a result is: `place` is a local folder or a URL, None if it is not here; `lines` tell people."""
+    """Where a result is: `place` is a local folder or a URL, None if it is not here; `lines` are shown."""
 
     place: str | None
     lines: tuple[str, ...]
@@ -102,7 +102,7 @@ class HandOver:
         return Where(str(folder), (here, *self._removal(), lost))
 
     def _nothing(self) -> tuple[str, ...]:
-        """Return what to say where neither the log nor a run folder has a result."""
+        """Return the lines to show where neither the log nor a run folder has a result."""
         if self._release.exit_code == Stopped.exit_code:
             return (f"{SCRATCH}: what was saved there does not go on; {KEEPING}",)
         if not self._done:
@@ -139,7 +139,7 @@ class HandOver:
         return Where(str(folder), (f"{here} {folder}", *self._stale(folder), *self._removal()))
 
     def _stale(self, folder: Path) -> tuple[str, ...]:
-        """Return what to say of a result in the folder of a run that failed: an attempt deletes it when it begins."""
+        """Return the line on a result in the folder of a run that failed: an attempt deletes it when it begins."""
         if self._done or not (folder / "result.json").exists():
             return ()
         return (f"{folder}/result.json is the result of an earlier run in that folder, not of this one",)
@@ -165,7 +165,7 @@ class HandOver:
     def _end_workers(self) -> None:
         if self._workers_ended:
             return
-        self._workers_ended = True
+        self._workers_ended = True  # before the try: what fails once is not repeated at the end
         try:
             end_workers(self._cluster, self._release.name, self._run)
         except JobError as error:

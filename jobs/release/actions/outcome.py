@@ -42,7 +42,7 @@ class Outcome:
 
 
 def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
-    """Return what a log line of the event `result` tells; None if it is no such line, or not one of a job of ours."""
+    """Return the outcome in a log line of the event `result`; None if it is not such a line of one of our jobs."""
     run, options, result = ((fields or {}).get(name) for name in ("run", "options", "result"))
     if not (isinstance(run, str) and run and isinstance(options, dict) and isinstance(result, dict)):
         return None
@@ -52,7 +52,7 @@ def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
 
 
 def outcome_in(folder: Path) -> Outcome | None:
-    """Return what a run folder here tells as the line does; None if it has no result, or not one of a job of ours."""
+    """Return the outcome in a run folder here; None if it has no result of one of our jobs."""
     files = {"options": mapping(folder / "options.yaml"), "result": mapping(folder / "result.json")}
     return outcome_of({"run": str(folder), **files})
 
@@ -68,7 +68,7 @@ def _is_text(value: Any, depth: int = DEPTH) -> bool:
 
 
 def _is_theta(result: Mapping[str, Any]) -> bool:
-    """Return whether theta is as minimize tells it: how many numbers it has and, unless it is long, these."""
+    """Return whether theta is as minimize writes it: how many numbers it has and, unless it is long, these."""
     if "x" not in result and result["job"] != "minimize":
         return "parameters" not in result
     count, theta = result.get("parameters"), result.get("x", [])
@@ -83,7 +83,7 @@ def _is_number(value: Any) -> bool:
 
 
 def rebuild(outcome: Outcome, folder: Path) -> list[str]:
-    """Write the files of the run folder that the line tells, with the bits they had, and return their names.
+    """Write the files of the run folder that the line holds, with the bits they had, and return their names.
 
     Raises:
         OSError: they cannot be written.

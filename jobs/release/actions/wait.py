@@ -65,7 +65,7 @@ class Wait:
             self._view.passed()
 
     def _refresh(self) -> tuple[Objects, Run] | None:
-        """Read the release and say what is new; None if the API does not answer."""
+        """Read the release and show what is new; None if the API does not answer."""
         try:
             objects, run = read(self._cluster, self._release, follows=True)
         except InputError as error:
@@ -125,6 +125,7 @@ class Wait:
     def _code(self, objects: Objects, run: Run) -> int | None:
         """Return the job's exit code if it has ended and its driver is gone; end it if it cannot start."""
         code = exit_code(run)
+        # A suspended driver has a code before its pod is gone: it still saves, and what it logs belongs to this run.
         if code is not None and (ended(run.driver) or not any(live(pod) for pod in run.driver_pods)):
             return code
         held = held_up_for(objects, run, self._driver_seen, self._begun)

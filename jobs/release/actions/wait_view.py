@@ -16,7 +16,7 @@ from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
 QUIET = ("started", "run", "done", "over")
-"""Events that the bar and the summary tell as well."""
+"""Events that the bar and the summary show as well."""
 LAST = ("done", "result")
 """A job's last events, after which its summary is text."""
 

@@ -52,6 +52,7 @@ class Cluster:
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         configuration: Any = client.Configuration()
         self.namespace = _configure(configuration, namespace, context, kubeconfig)
+        # Only GET: a PATCH or POST whose answer was lost may have been done. No redirect takes the credentials along.
         configuration.retries = urllib3.Retry(total=2, backoff_factor=0.3, allowed_methods=["GET"], redirect=0)
         self.host = str(configuration.host)
         self.now = 0.0
@@ -105,7 +106,7 @@ class Cluster:
                 )
                 return bytes(reply.data).decode(errors="replace")
             except ApiException as error:
-                if error.status in (400, 404):  # not started yet; gone
+                if error.status in (400, 404):  # 400: the container has not started; 404: its pod is gone
                     return None
                 raise
 
@@ -139,7 +140,7 @@ class Cluster:
                     raise
 
     def release_from_queue(self, job: Object) -> None:
-        """Tell Kueue, if it is there, not to start a Job: it would undo a suspension that is not its own."""
+        """Deactivate a Job's workload in Kueue, if it is there: Kueue would undo a suspension that is not its own."""
         selector = f"{KUEUE}/job-uid={job['metadata'].get('uid', '')}"
         for version in KUEUE_VERSIONS:
             place = (KUEUE, version, self.namespace, "workloads")
@@ -186,7 +187,8 @@ class Cluster:
         with self._translate_errors():
             while True:
                 reply = method(*arguments, limit=500, _preload_content=False, _request_timeout=TIMEOUT, **options)
-                page = json.loads(reply.data)
+                page = json.loads(reply.data)  # as JSON: the client's models refuse values that are newer than they are
+                # The server's clock: ages of events and pods are its own, and this machine's clock may be minutes off.
                 self.now = parsedate_to_datetime(reply.headers["Date"]).timestamp()
                 items += page["items"]
                 options["_continue"] = page["metadata"].get("continue")

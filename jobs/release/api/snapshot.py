@@ -30,7 +30,7 @@ HEAD_BYTES = 65536
 
 
 def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Objects, Run]:
-    """Return a release's objects, with the ends of the logs that tell of its state, and its present run.
+    """Return a release's objects, with the ends of the logs that show its state, and its present run.
 
     Args:
         cluster: where it is.
@@ -38,7 +38,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
         follows: the caller follows the log of the driver that runs, so that need not be read.
 
     Raises:
-        InputError: there is no such release in the namespace; says which name is near.
+        InputError: there is no such release in the namespace; names one that is near.
         JobError: the cluster did not answer or refused.
     """
     selector = f"{INSTANCE}={release},{PART_OF}"
@@ -46,6 +46,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
     found = Objects(release, cluster.namespace, jobs, cluster.now)
     if present_run(found) is None:
         raise InputError(_missing(cluster, release))
+    # Several requests are no transaction: the pods may be younger than the Jobs, and a log may be gone with its pod.
     pods = cluster.pods(selector)
     ours = {name(item) for item in (*jobs, *pods)}
     events = tuple(event for event in cluster.warnings() if event["involvedObject"].get("name") in ours)
@@ -59,7 +60,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
 
 @dataclass(frozen=True)
 class WantedLog:
-    """A log that tells of a release's state."""
+    """A log that shows a part of a release's state."""
 
     pod: str
     container: str
@@ -102,7 +103,7 @@ def _log(cluster: Cluster, one: WantedLog) -> str:
 
 
 def wanted_logs(run: Run) -> list[WantedLog]:
-    """Return which logs tell of the state: the newest driver's, the last failed pods', those of crashing sidecars."""
+    """Return which logs show the state: the newest driver's, the last failed pods', those of crashing sidecars."""
     wanted = [
         WantedLog(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
         for pod in run.driver_pods[-1:]

@@ -22,7 +22,7 @@ LAST_LINES = 5
 def failed_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
     """Yield why a pod of a role failed; nothing for those that left as asked.
 
-    A driver saves (4), a worker hands its tasks over (143); of one that gave up (5) its Job tells.
+    A driver saves (4), a worker hands its tasks over (143); that one gave up (5) is a finding of its Job.
     """
     where, status = f"{role} pod {name(pod)}", pod.get("status", {})
     if status.get("reason") == "Evicted":

@@ -18,7 +18,7 @@ def out_of_memory(status: Object) -> bool:
 def restarts(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
     """Yield what ended each restarted container of a pod, unless it ended well; `active` if it does not run again yet.
 
-    A container that waits in CrashLoopBackOff is told by `pending_pod`.
+    A container that waits in CrashLoopBackOff is a finding of `pending_pod`.
     """
     where = f"{role} pod {name(pod)}"
     for status in containers(pod):

@@ -116,7 +116,7 @@ def _with_rate(seen: list[Progress]) -> Progress | None:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: 48 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """Return seconds as people write them: 48 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     whole = max(0, round(seconds))
     for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:

@@ -74,7 +74,7 @@ class Release:
     doing: str
     error: str
     retry: str
-    """What the driver says of its next attempt, while it waits for that."""
+    """What the driver logged of its next attempt, while it waits for that."""
     reason: str
     """Why it was stopped, if it was."""
     progress: Progress | None
@@ -117,7 +117,7 @@ def release_state(objects: Objects, run: Run) -> Release:
         run_url=annotation(run.driver, RUN_URL),
         helm=by_helm(run.driver),
         scratch=is_scratch(run.driver),
-        has_log=any(_tells_result(pod) for pod in run.driver_pods),
+        has_log=any(_has_result(pod) for pod in run.driver_pods),
         began=began(run),
         finished=_finished(run),
         others=run.others,
@@ -187,7 +187,7 @@ def _workers(run: Run) -> Workers:
     )
 
 
-def _tells_result(pod: Object) -> bool:
+def _has_result(pod: Object) -> bool:
     end = terminated(pod, "driver")
     return started(pod, "driver") and (end is None or end["exitCode"] == 0)
 
