@@ -224,11 +224,10 @@ exit codes: 0 (also when it does not fit now), 2 a value is wrong""",
     parser.add_argument("--set-file", metavar="A.B=FILE", action="append", default=[], help="as helm takes it")
     add_cluster(parser)
     options = parsed(parser, arguments)
+    from jobs.release.plan.chart import helm_arguments
     from jobs.release.plan.plan import show_plan
 
-    given = {"-f": options.values, "--set": options.set, "--set-string": options.set_string}
-    given["--set-file"] = options.set_file
-    values = [text for name, texts in given.items() for one in texts for text in (name, one)]
+    values = helm_arguments(options.values, options.set, options.set_string, options.set_file)
     show_plan(options.job, values, lambda: cluster_of(options))
     return 0
 

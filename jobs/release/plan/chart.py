@@ -51,12 +51,20 @@ def chart_of(job: str, known: Sequence[str]) -> str:
     )
 
 
+def helm_arguments(
+    files: Sequence[str], sets: Sequence[str], set_strings: Sequence[str], set_files: Sequence[str]
+) -> list[str]:
+    """Return helm's arguments for values as the command line gives them; the order of the kinds is of no effect."""
+    given = {"-f": files, "--set": sets, "--set-string": set_strings, "--set-file": set_files}
+    return [argument for option, values in given.items() for value in values for argument in (option, value)]
+
+
 def render(chart: str, values: Sequence[str]) -> Rendered:
     """Return the release that `helm template` makes of a chart.
 
     Args:
         chart: the chart as helm takes it.
-        values: helm's arguments that give values: -f, --set, --set-string and --set-file, each followed by its value.
+        values: helm's arguments that give values, as of `helm_arguments`.
 
     Raises:
         InputError: helm is not here or refuses the values, in its own words on one line; or the chart is another's.
