@@ -15,9 +15,9 @@ import yaml
 
 import jobs
 from jobs.errors import InputError, nearest
+from jobs.options import PLACEMENT_OPTIONS
 from jobs.release.api.objects import COMPONENT, RUN_URL, WORKERS, Object, annotation, label, name
 from jobs.release.plan.capacity import PodRequest, Resources, requests
-from jobs.release.plan.values import SET_BY_CHART
 
 RELEASE = "release"
 """The name under which a chart is rendered; `dask-jobs plan` is not given the one that it will have."""
@@ -125,7 +125,7 @@ class Rendered:
     def options(self) -> dict[str, Any]:
         """The job's options as its driver reads them, with the `job`'s name, without those that the chart sets."""
         options = yaml.safe_load(self._data("job")["job.yaml"])
-        return {key: value for key, value in options.items() if key not in SET_BY_CHART}
+        return {key: value for key, value in options.items() if key not in PLACEMENT_OPTIONS}
 
     @cached_property
     def code(self) -> dict[str, str]:

@@ -26,11 +26,6 @@ from jobs.release.plan.values_parts import (
     VolumeMount,
 )
 
-SET_BY_CHART = frozenset(
-    {"run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline"}
-)
-"""Options of every job that follow from other values, so that `job` does not have them."""
-
 Grace = Annotated[int, Field(ge=10)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$")]
 
