@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.release.plan.values import SET_BY_CHART, Values
+from jobs.options import PLACEMENT_OPTIONS
+from jobs.release.plan.values import Values
 from jobs.release.plan.values_parts import Section
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -47,7 +48,7 @@ def values_schema(options: Options, about: dict[str, Any]) -> str:
     """Return values.schema.json: draft 7, without references, so that all of Helm's versions read it."""
     schema = Values.model_json_schema()
     job = options.model_json_schema()
-    job["properties"] = {name: value for name, value in job["properties"].items() if name not in SET_BY_CHART}
+    job["properties"] = {name: value for name, value in job["properties"].items() if name not in PLACEMENT_OPTIONS}
     job["description"] = "the job's options, as on the command line"
     schema["properties"]["job"] = job
     schema = _inlined(schema, schema["$defs"] | job.pop("$defs", {}))
@@ -74,7 +75,7 @@ def _entries(
         default = _default(field)
         if here == ("job",):
             yield here, "The job's options, as on the command line.", Section
-            yield from (entry for entry in _entries(options, options, here) if entry[0][1] not in SET_BY_CHART)
+            yield from (entry for entry in _entries(options, options, here) if entry[0][1] not in PLACEMENT_OPTIONS)
         elif isinstance(default, Section) and default.model_dump(exclude_none=True):
             yield here, str(type(default).__doc__), Section
             yield from _entries(type(default), options, here)

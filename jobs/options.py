@@ -57,6 +57,10 @@ class JobOptions(BaseModel):
     )
 
 
+PLACEMENT_OPTIONS = frozenset(JobOptions.model_fields)
+"""Options of every job: where and how long it runs, not what it computes, so that they may change between attempts. A
+chart sets them from its other values."""
+
 AnyOptions = TypeVar("AnyOptions", bound=BaseModel)
 
 

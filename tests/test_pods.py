@@ -75,6 +75,26 @@ def test_all_end_with_0(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(_optimum(pods.folder / "run"), _expected(pods, monkeypatch))
 
 
+def test_warnings_in_a_pod_are_json_lines(pods: Pods) -> None:
+    """What a worker's libraries log and warn of is in its JSON lines; what user code prints is as it is."""
+    noisy = "logging.getLogger('distributed.worker').warning('short of memory'); warnings.warn('careful')\n        "
+    noisy += "print('a print'); sys.stderr.write('an error\\n')\n        return np.random"
+    code = PROBLEM.replace("import os, time", "import logging, os, sys, time, warnings")
+    (pods.folder / "slow.py").write_text(code.replace("return np.random", noisy))
+    pods.scheduler()
+    worker, driver = pods.worker(), pods.driver(SLOW)
+    assert driver.wait(60) == 0, pods.log("driver")
+    assert worker.wait(20) == 0
+    lines = pods.log("worker").splitlines()
+    records = [fields for line in lines if line.startswith("{") and "logger" in (fields := json.loads(line))]
+    assert {(one["job"], one["event"], one["logger"]) for one in records} == {
+        ("worker", "warning", "distributed.worker"),
+        ("worker", "warning", "py.warnings"),
+    }
+    assert {"short of memory"} < {one["message"] for one in records}
+    assert {line for line in lines if not line.startswith("{")} == {"a print", "an error"}
+
+
 def test_a_lost_scheduler_is_followed(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 of scheduler and driver in mid-run: the worker joins the next ones as a fresh process, bits as ever."""
     scheduler, worker = pods.scheduler(), pods.worker()
@@ -278,7 +298,7 @@ def test_of_two_addresses_the_living_one_is_joined(pods: Pods, monkeypatch: pyte
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", two_hosts)
     monkeypatch.setattr(jobs.pods.worker, "_ask", partial(_only, "127.0.0.1", jobs.pods.worker._ask))
     options = jobs.pods.worker.Options(scheduler=f"tcp://fit-driver:{pods.port}", id="space/fit/1")
-    assert asyncio.run(jobs.pods.worker._look(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
+    assert asyncio.run(jobs.pods.worker._resolve(options)) == (f"tcp://127.0.0.1:{pods.port}", "")
 
 
 async def _only(living: str, ask: Callable[..., Any], address: str, identity: str) -> str | None:

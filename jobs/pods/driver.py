@@ -1,9 +1,9 @@
-"""The driver process on Kubernetes: a job's command, tried again after a lost cluster, with a last word to the workers.
+"""The driver process on Kubernetes: a job's command, retried after a lost cluster; announces its end to the workers.
 
     python -m jobs.pods.driver minimize --config /etc/dask-jobs/job.yaml
 
-exit codes: the job's. Code 3 means that trying again did not help: the caller need not. After code 4 (SIGTERM, all
-saved) the same command goes on, so the workers are not told that the work is over; after all others they are.
+exit codes: the job's. Code 3 means that retries did not help: the caller need not retry. After code 4 (SIGTERM, all
+saved) the same command resumes the run, so completion is not announced to the workers; after all others it is.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from distributed import Client
 from jobs.commands import run_job
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, command_line, print_error
 from jobs.pods.worker import OVER, ShutdownPlugin
-from jobs.runs.log import log, log_start, restart
+from jobs.runs.log import collect_logs, log, log_start, restart
 
 RETRIES = "DASK_JOBS_RETRIES"
-"""Environment variable: how often a cluster failure (code 3) is tried again."""
+"""Environment variable: how often a cluster failure (code 3) is retried."""
 RETRIED = "DASK_JOBS_RETRIED"
 """Environment variable that carries, over a restart of the process, how often that was done."""
-LONGEST_WAIT = 60.0
-HEARD_SECONDS = 60.0
-"""How long the last word waits for a worker to hear it; one that hears it is enough to end a worker Job."""
-NOBODY_SECONDS = 5.0
+MAX_BACKOFF_SECONDS = 60.0
+ANNOUNCE_SECONDS = 60.0
+"""How long an announced completion waits for a worker's answer; one worker that ends with 0 completes their Job."""
+ANNOUNCE_SECONDS_WITHOUT_WORKERS = 5.0
 """The same where workers were waited for in vain already."""
 
 
 @command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job's command and return its exit code; does not return where it is tried again."""
+    """Run the job's command and return its exit code; does not return where it is retried."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    collect_logs("driver")
     log_start("driver")
-    patience = HEARD_SECONDS
+    patience = ANNOUNCE_SECONDS
     try:
         code = run_job(arguments[0], arguments[1:], log_result=True)
     except TooFewWorkers as error:
         print_error(TooFewWorkers(f"{error}; in a chart's values: deadlines.start, workers.min"))
-        code, patience = error.exit_code, NOBODY_SECONDS
+        code, patience = error.exit_code, ANNOUNCE_SECONDS_WITHOUT_WORKERS
     except (ClusterError, OSError) as error:
         code = print_error(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
-        _again(arguments)
+        _retry(arguments)
     except JobError as error:
         code = print_error(error)
-    except BaseException as error:  # a bug of ours must not leave workers waiting
+    except BaseException as error:  # a bug of ours must not leave workers waiting, nor must sys.exit in user code
         if isinstance(error, SystemExit) and not error.code and "--help" in arguments:
             raise
         traceback.print_exc()
@@ -61,16 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _again(arguments: Sequence[str]) -> None:
-    """Start this process anew, in the same pod, unless it was done often enough."""
+def _retry(arguments: Sequence[str]) -> None:
+    """Restart this process, in the same pod, unless all retries are used up."""
     retried, retries = int(os.environ.get(RETRIED, "0")), int(os.environ.get(RETRIES, "0"))
     if retried >= retries:
         return
-    seconds = min(LONGEST_WAIT, 2.0**retried)
+    seconds = min(MAX_BACKOFF_SECONDS, 2.0**retried)
     log("driver", "retry", message=f"trying again in {seconds:g} s: retry {retried + 1} of {retries}")
+    # No run is open that would have to be saved: SIGTERM ends the sleep at once, with "stopped", which the Job ignores.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Stopped.exit_code))
     time.sleep(seconds)
     os.environ[RETRIED] = str(retried + 1)
+    # A fresh process: Dask's client, its threads and the user's modules keep state of the attempt that has failed.
     restart("jobs.pods.driver", arguments)
 
 
@@ -86,13 +89,19 @@ def _scheduler(arguments: Sequence[str]) -> str | None:
 
 
 def announce_completion(address: str | None, patience: float) -> None:
-    """Tell all workers, and those that come in the next moment, that the work is over; best effort, in bounded time."""
+    """Announce to all workers, and to those that join meanwhile, that the work is over; best effort, in bounded time.
+
+    Args:
+        address: the scheduler's; None if it is not known.
+        patience: seconds to wait for the first worker's answer.
+    """
     if address is None:
         return
     end = time.monotonic() + patience
     try:
         with Client(address, timeout=10) as client:
             client.register_plugin(ShutdownPlugin())
+            # Workers answer by an event, not by the plugin's result: their processes may end before the call returns.
             while not client.get_events(OVER) and time.monotonic() < end:
                 time.sleep(0.2)
             log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")

@@ -32,17 +32,17 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
-from jobs.runs.log import log, log_start, restart
+from jobs.runs.log import collect_logs, log, log_start, restart
 
 GAVE_UP = 5
 RETIRED = 128 + signal.SIGTERM
 OVER = "dask-jobs-over"
-"""Name of the plugin that tells workers that the work is over, and of the topic in which they answer."""
+"""Name of the plugin by which completion is announced to workers, and of the topic of their answers."""
 LOST_SINCE = "DASK_JOBS_LOST_SINCE"
 """Environment variable that carries over a restart of the process when the scheduler was lost, monotonic seconds."""
 ASK_SECONDS = 2.0
 RETRY_SECONDS = 0.3
-TELL_SECONDS = 10.0
+WAITING_LOG_SECONDS = 10.0
 CLOSE_SECONDS = 3.0
 
 
@@ -77,26 +77,28 @@ class Options(BaseModel):
 
 
 class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
-    """Tells workers that have it, now or later, that the work is over: their processes end with code 0."""
+    """Announces to all workers, present and future, that the work is over: their processes end with code 0."""
 
     name = OVER
 
     def setup(self, worker: Worker) -> None:
-        """Called by Dask on the worker's event loop; workers that this module did not start take no notice."""
+        """Called by Dask on the worker's event loop; workers that this module did not start ignore it."""
         if isinstance(event := getattr(worker, "over", None), asyncio.Event):
+            # The event first: once `over` is set the worker closes its connection to the scheduler.
             worker.log_event(OVER, worker.address)
             event.set()
 
 
 @command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until the work is over, SIGTERM, or the end of patience; return the exit code (bad options only)."""
+    """Run until the work is over, SIGTERM, or --lost-timeout; returns only for bad options, with their exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = parse(Options, "python -m jobs.pods.worker", arguments)
     except JobError as error:
         return print_error(error)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    collect_logs("worker")
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     log_start("worker")
     return asyncio.run(_live(options, arguments))
 
@@ -107,6 +109,8 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     code = await _work(options, stop, arguments)
     if code is None:
+        # setdefault: a loss lasts over all restarts until a scheduler is joined. Monotonic time is the machine's, so
+        # that it holds in the fresh process too.
         os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
         restart("jobs.pods.worker", arguments)
     sys.stdout.flush()
@@ -127,17 +131,19 @@ async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str])
         port=options.port,
         dashboard=False,
     )
+    # On the worker itself, before it registers: a plugin of an earlier announcement is set up while it does.
     worker.over = asyncio.Event()
     worker.replace = functools.partial(restart, "jobs.pods.worker", arguments)  # for jobs whose code does not end
     started, stopped = asyncio.ensure_future(_start(worker)), asyncio.ensure_future(stop.wait())
     await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    # Both may be done: a worker that has joined leaves in good order, by _serve.
     if not started.done():
         return RETIRED
     if not started.result():
         await asyncio.sleep(RETRY_SECONDS)
         return None
     os.environ.pop(LOST_SINCE, None)
-    _say("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
+    _log("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
     return await _serve(worker, options, stop)
 
 
@@ -146,7 +152,7 @@ async def _start(worker: Worker) -> bool:
     try:
         await worker
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-        _say("not accepted", message=f"{type(error).__name__}: {error}")
+        _log("not accepted", message=f"{type(error).__name__}: {error}")
         return False
     return True
 
@@ -154,24 +160,24 @@ async def _start(worker: Worker) -> bool:
 async def _find(options: Options, stop: asyncio.Event) -> str | int:
     """Wait for the scheduler; return the address at which it answers, or the exit code."""
     lost = float(os.environ.get(LOST_SINCE) or time.monotonic())
-    told = -TELL_SECONDS
+    logged = -WAITING_LOG_SECONDS
     while not stop.is_set():
-        found, problem = await _look(options)
+        found, problem = await _resolve(options)
         if found:
             return found
         now = time.monotonic()
         if now - lost > options.lost_timeout:
-            _say("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
+            _log("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
             return GAVE_UP
-        if now - told > TELL_SECONDS:
-            _say("waiting", message=f"for the scheduler: {problem}")
-            told = now
+        if now - logged > WAITING_LOG_SECONDS:
+            _log("waiting", message=f"for the scheduler: {problem}")
+            logged = now
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
     return RETIRED
 
 
-async def _look(options: Options) -> tuple[str | None, str]:
+async def _resolve(options: Options) -> tuple[str | None, str]:
     """Return the address at which the scheduler answers, if any, and else what is in the way.
 
     For a while after a driver's end its name has two addresses, and the dead one may come first: all are asked.
@@ -183,6 +189,8 @@ async def _look(options: Options) -> tuple[str | None, str]:
     except OSError as error:
         return None, f"{options.scheduler}: {error.strerror or error}"
     hosts = sorted({f"[{where[0]}]" if ":" in str(where[0]) else str(where[0]) for *_, where in found})
+    # All addresses of the headless Service, each asked on its own: after a driver's replacement the old pod's address
+    # stays in the DNS until its TTL has passed, and connecting to it takes as long as its timeout.
     addresses = [f"{scheme or 'tcp'}://{host}:{port}" for host in hosts]
     problems = await asyncio.gather(*(_ask(address, options.id) for address in addresses))
     right = [address for address, problem in zip(addresses, problems, strict=True) if problem is None]
@@ -192,7 +200,7 @@ async def _look(options: Options) -> tuple[str | None, str]:
 async def _ask(address: str, identity: str | None) -> str | None:
     """Return why the scheduler at an address cannot be joined now, or None if it can.
 
-    A pod's address may be another release's a moment later, so the scheduler has to say whose it is.
+    A pod's address may be another release's a moment later, so the scheduler's identity is compared.
     """
     scheduler: Any = rpc(address, connection_args=Security().get_connection_args("worker"))
     try:
@@ -214,24 +222,26 @@ async def _serve(worker: Worker, options: Options, stop: asyncio.Event) -> int |
     ends = {asyncio.ensure_future(wait()) for wait in (worker.over.wait, stop.wait, worker.finished)}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if worker.over.is_set():
-        _say("over", message="the driver said that the work is over")
+        _log("over", message="the driver said that the work is over")
+        # executor_wait=False: a task that still computes is not needed any more, and may not end for minutes.
         await _within(CLOSE_SECONDS, worker.close(executor_wait=False))
         return 0
     if stop.is_set():
-        _say("leaving", message="SIGTERM: tasks and data go to other workers")
+        _log("leaving", message="SIGTERM: tasks and data go to other workers")
         await _within(options.grace, worker.close_gracefully(reason="SIGTERM"))
         return RETIRED
-    _say("lost", message="the scheduler is gone; waiting for the next attempt's")
+    # worker.finished without a reason of ours: Dask closes a worker whose scheduler's connection is lost.
+    _log("lost", message="the scheduler is gone; waiting for the next attempt's")
     return None
 
 
 async def _within(seconds: float, closing: Any) -> None:
-    """Close in time or not at all: the process ends either way."""
+    """Close within `seconds` or not at all: the process ends either way."""
     with contextlib.suppress(OSError, TimeoutError, RuntimeError):
         await asyncio.wait_for(closing, seconds)
 
 
-def _say(event: str, **fields: Any) -> None:
+def _log(event: str, **fields: Any) -> None:
     log("worker", event, **fields)
 
 

@@ -79,11 +79,11 @@ def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fet
         JobError: no such release, its driver could not start in time, or the cluster does not answer any more.
     """
     from jobs.release.actions.wait import Wait
-    from jobs.release.actions.wait_view import Screen
+    from jobs.release.actions.wait_view import WaitView
 
     try:
-        with Screen(release) as screen:
-            return Wait(cluster.connect(), release, screen, fetch=not no_fetch).run(timeout)
+        with WaitView(release) as view:
+            return Wait(cluster.connect(), release, view, fetch=not no_fetch).run(timeout)
     except KeyboardInterrupt:
         target = f"{release} -n {cluster.namespace}" if cluster.namespace else release
         _tell(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
@@ -227,7 +227,8 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
 
 @command(
     "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
-    "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install.",
+    "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install, "
+    "and needs helm.",
     examples="""dask-jobs plan -f values.yaml
 dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
 dask-jobs plan tune --set workers.count=20,job.trials=200
@@ -240,22 +241,30 @@ dask-jobs plan -f values.yaml --set-file code.my_model\\\\.py=my_model.py""",
     metavar="[JOB]",
     required=False,
     default="minimize",
-    help=f"{' or '.join(registry.names())}; default: minimize",
+    help=f"{' or '.join(registry.names())}, by its chart in ./charts, or a chart's path; default: minimize",
 )
 @click.option("-f", "--values", multiple=True, metavar="FILE", help="as helm takes it")
 @click.option("--set", "sets", multiple=True, metavar="A.B=C", help="as helm takes it")
+@click.option("--set-string", "set_strings", multiple=True, metavar="A.B=C", help="as helm takes it")
 @click.option("--set-file", "set_files", multiple=True, metavar="A.B=FILE", help="as helm takes it")
 def plan(
-    job: str, values: Sequence[str], sets: Sequence[str], set_files: Sequence[str], cluster: ClusterOptions
+    job: str,
+    *,
+    values: Sequence[str],
+    sets: Sequence[str],
+    set_strings: Sequence[str],
+    set_files: Sequence[str],
+    cluster: ClusterOptions,
 ) -> int:
     """Print what a release would ask for, and whether the cluster has it.
 
     Raises:
         JobError: a value is wrong, or a file cannot be read.
     """
+    from jobs.release.plan.chart import helm_arguments
     from jobs.release.plan.plan import show_plan
 
-    show_plan(job, values, sets, set_files, cluster.connect)
+    show_plan(job, helm_arguments(values, sets, set_strings, set_files), cluster.connect)
     return 0
 
 

@@ -1,8 +1,13 @@
-"""Log lines for programs, one JSON object per line on standard error; and how a process replaces itself."""
+"""Log lines for programs, one JSON object per line on standard error; and how a process replaces itself.
+
+`log` writes the events of this package. In a pod, `collect_logs` brings the records of all libraries, and Python's
+warnings, into the same lines.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
@@ -14,17 +19,98 @@ import psutil
 
 RESTARTED = "DASK_JOBS_RESTARTED"
 """Environment variable: when a process replaced itself by this one, in seconds since 1970."""
+ROLE = "DASK_JOBS_ROLE"
+"""Environment variable: the role of a pod's process, for the processes that it starts."""
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON: `{"time": seconds since 1970, "job": ..., "event": ..., ...}`.
+
+    An event of this package is followed by its fields. Any other record has its level as `event`, then `logger`,
+    `message` and, if it has an exception or a stack, `traceback`.
+
+    Args:
+        role: `job` in the lines of other records than events.
+    """
+
+    def __init__(self, role: str = "") -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; NaN and infinity become text, since JSON has no such numbers."""
+        fields: dict[str, Any] | None = getattr(record, "fields", None)
+        if fields is None:
+            fields = {"job": self._role, "event": record.levelname.lower(), **self._library(record)}
+        line = {"time": round(record.created, 3), **fields}
+        # default: an event with a value that JSON cannot take must not be lost.
+        return json.dumps({key: _finite(value) for key, value in line.items()}, default=str)
+
+    def _library(self, record: logging.LogRecord) -> dict[str, str]:
+        """Return the fields of a record that is not an event."""
+        traces = (self.formatException(record.exc_info) if record.exc_info else "", record.stack_info or "")
+        traceback = "\n".join(filter(None, traces))
+        fields = {"logger": record.name, "message": record.getMessage().strip()}
+        return {**fields, "traceback": traceback} if traceback else fields
+
+
+class LineHandler(logging.Handler):
+    """Writes each record as one line to standard error.
+
+    Args:
+        formatter: makes the line.
+    """
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; called with the handler's lock held, so that lines of several threads do not mix."""
+        try:
+            # One write, end of line included: other processes may write to the same pipe. sys.stderr is looked up each
+            # time, since it is replaced while a user's output is redirected.
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001  as in logging's own handlers: a log line must not end the program
+            self.handleError(record)
+
+
+# Not from logging.getLogger: a user's logging.config.dictConfig disables all loggers that it does not name, and the
+# events, the result's among them, must get through.
+_EVENTS = logging.Logger("dask-jobs")  # noqa: LOG001
+_EVENTS.addHandler(LineHandler(JsonFormatter()))
 
 
 def log(job: str, event: str, **fields: Any) -> None:
-    """Write `{"time": seconds since 1970, "job": ..., "event": ..., **fields}`; NaN and infinity become text."""
-    line = {"time": round(time.time(), 3), "job": job, "event": event, **fields}
-    finite = {
-        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in line.items()
-    }
-    sys.stderr.write(json.dumps(finite) + "\n")
-    sys.stderr.flush()
+    """Write the event of a job or of a pod's process; NaN and infinity become text."""
+    line = {"job": job, "event": event, **fields}
+    record = _EVENTS.makeRecord(
+        _EVENTS.name, logging.INFO, __file__, 0, event, args=(), exc_info=None, extra={"fields": line}
+    )
+    # Not _EVENTS.info, which does nothing after a user's logging.disable().
+    _EVENTS.handle(record)
+
+
+def collect_logs(role: str) -> None:
+    """Let the records of all libraries and Python's warnings come as the same JSON lines, from now on.
+
+    Levels stay as they are. Handlers that write text to standard error or output are removed, such as those of Dask;
+    user code's own files, and what it prints, are not touched.
+
+    Args:
+        role: the process: driver, scheduler or worker.
+    """
+    os.environ[ROLE] = role
+    root = logging.getLogger()
+    loggers = [item for item in root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    for logger in (root, *loggers):
+        for handler in [one for one in logger.handlers if _is_console(one)]:
+            logger.removeHandler(handler)
+            logger.propagate = True
+    # TensorFlow makes a handler of its own when it is imported, unless the root logger has one.
+    root.addHandler(LineHandler(JsonFormatter(role)))
+    logging.captureWarnings(capture=True)
 
 
 def log_start(job: str) -> None:
@@ -37,3 +123,15 @@ def restart(module: str, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by a fresh `python -m MODULE ARGUMENTS`, with the same environment and process id."""
     os.environ[RESTARTED] = str(time.time())
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  no shell is wanted
+
+
+def _is_console(handler: logging.Handler) -> bool:
+    """Return whether a handler writes to this process's standard error or output."""
+    consoles = (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__)
+    return isinstance(handler, LineHandler) or (
+        isinstance(handler, logging.StreamHandler) and handler.stream in consoles
+    )
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded, argument
 from jobs.formatting import error_line
-from jobs.options import JobOptions
+from jobs.options import PLACEMENT_OPTIONS, JobOptions
 from jobs.runs.encoding import as_json, to_json
 from jobs.runs.stop import StopRequest
 from jobs.sources import digest
 from jobs.storage import open_storage
 
-PLACE = ("run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline")
-"""Options that say where and how long a job runs, not what it computes: they may change between attempts."""
 FIRST = "attempts/0001"
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged file, or one of another version, leads to."""
@@ -96,7 +94,9 @@ class Run:
         return result if isinstance(result, dict) and result else None
 
     def _computes(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in options.items() if name not in (*PLACE, *self.options.MAY_CHANGE)}
+        return {
+            name: value for name, value in options.items() if name not in (*PLACEMENT_OPTIONS, *self.options.MAY_CHANGE)
+        }
 
     def start(self) -> None:
         """Claim the next attempt's number and write the options.

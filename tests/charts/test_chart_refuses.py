@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 from chart_tools import CHART, helm, merged, nested, refused
-from pydantic import ValidationError
-
-from jobs.release.plan.values import Values
 
 MISTYPED = [
     "workerz",
@@ -117,20 +114,14 @@ def test_wrong_value_is_named(path: str, value: Any, named: str) -> None:
 
 @pytest.mark.parametrize(("values", "complaint"), COMBINED, ids=[complaint for _, complaint in COMBINED])
 def test_values_that_do_not_fit_together_are_one_clear_line(values: dict[str, Any], complaint: str) -> None:
-    """What was given and the rule stand in one line, the same in Python as in the charts."""
+    """What was given and the rule stand in one line."""
     assert complaint in refused(values)
-    with pytest.raises(ValidationError) as error:
-        Values.model_validate(values)
-    assert complaint.replace('"', "'") in str(error.value)
 
 
 @pytest.mark.parametrize(("values", "complaint"), TUNE, ids=[complaint for _, complaint in TUNE])
 def test_trials_that_could_not_start_are_one_clear_line(values: dict[str, Any], complaint: str) -> None:
-    """What no worker could run, or no pod could read, is refused before anything is installed, here and in Python."""
+    """What no worker could run, or no pod could read, is refused before anything is installed."""
     assert complaint in refused(values, chart="tune")
-    with pytest.raises(ValidationError) as error:
-        Values.model_validate(values)
-    assert complaint.replace('"', "'") in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from situation import objects
 
 from jobs.errors import JobError
 from jobs.release.actions.wait import Wait
-from jobs.release.actions.wait_view import Screen
+from jobs.release.actions.wait_view import WaitView
 from jobs.release.api.client import Forbidden
 from jobs.release.api.exec import Output
 from jobs.release.api.objects import COMPONENT, Object, label
@@ -100,5 +100,5 @@ class Fake:
 
 def waited(cluster: Fake, *, fetch: bool = True) -> int:
     """Run `dask-jobs wait fit` and return its exit code."""
-    with Screen("fit") as screen:
-        return Wait(cluster, "fit", screen, fetch=fetch).run(None)  # type: ignore[arg-type]
+    with WaitView("fit") as view:
+        return Wait(cluster, "fit", view, fetch=fetch).run(None)  # type: ignore[arg-type]

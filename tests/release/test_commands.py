@@ -28,7 +28,6 @@ from jobs.release.api.objects import name
         ("logs", ["fit", "--previous", "--follow"], "--previous is for the log of an earlier driver"),
         ("fetch", ["fit", "--force=1"], "argument --force: ignored explicit argument '1'"),
         ("plan", ["tunes"], "'tunes' is no job; did you mean 'tune'?"),
-        ("plan", ["--set", "workers.count"], "--set 'workers.count' must be NAME=VALUE"),
     ],
 )
 def test_wrong_command_lines(command: str, arguments: list[str], message: str) -> None:

@@ -14,8 +14,7 @@ from situation import run
 from streams import SUCCESS, of, output, packed, sent, tar, trailer
 
 from jobs.errors import ClusterError, InputError
-from jobs.release.actions.fetch import fetch
-from jobs.release.actions.helper import helper_pod
+from jobs.release.actions.fetch import fetch, helper_pod
 from jobs.release.api.exec import Output
 from jobs.release.api.objects import RUN_URL
 from jobs.storage import Storage, open_storage

@@ -16,7 +16,7 @@ from streams import of, packed
 
 from jobs.commands import show, write_report
 from jobs.errors import ClusterError
-from jobs.release.actions import stop
+from jobs.release.actions import cancel
 from jobs.release.api.client import Forbidden
 from jobs.release.api.exec import Output
 from jobs.release.api.objects import RUN_URL
@@ -26,7 +26,7 @@ from jobs.storage import open_storage
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stop, "LAST_WORD_SECONDS", 0.0)
+    monkeypatch.setattr(cancel, "WORKERS_END_SECONDS", 0.0)
 
 
 def _sent(driver: Driver) -> Output:

@@ -55,11 +55,11 @@ def test_a_driver_that_is_refused_after_it_ran() -> None:
 def test_a_cause_is_told_once() -> None:
     """The error names the driver's own causes, each once; that the workers have the same one adds nothing."""
     release = state("image-never")
-    (cause,) = (one for one in release.troubles if one.role == "driver")
+    (cause,) = (one for one in release.findings if one.role == "driver")
     worker = replace(cause, where="worker pod fit-workers-0123abcd-0")
-    told = not_started(replace(release, troubles=(cause, cause, worker)), 36, 20)
+    told = not_started(replace(release, findings=(cause, cause, worker)), 36, 20)
     assert told.startswith("the driver could not start for 36 s (deadlines.start is 20 s): ")
-    assert told.count(cause.what) == 1
+    assert told.count(cause.cause) == 1
 
 
 def _ended(found: Run, code: int) -> Run:

@@ -35,6 +35,16 @@ PHASES = {
 }
 
 
+def test_a_librarys_record_is_text_of_the_log() -> None:
+    """A warning or an error that a library logs changes no state, and is among the last lines with its traceback."""
+    event = {"time": 1.0, "job": "driver"}
+    retry = {**event, "event": "retry", "message": "trying again in 1 s"}
+    record = {**event, "event": "error", "logger": "asyncio", "message": "never retrieved", "traceback": "Traceback\nB"}
+    log = lines.read(["before", json.dumps(retry), json.dumps(record)])
+    assert log.retry == "trying again in 1 s"
+    assert log.text == ("before", "error: never retrieved", "Traceback", "B")
+
+
 @pytest.mark.parametrize(("recorded", "expected"), PHASES.items())
 def test_phase_and_exit_code(recorded: str, expected: tuple[str, int | None]) -> None:
     """Each situation has its phase, and once the job has ended its exit code, as the driver's codes are."""
@@ -61,15 +71,15 @@ def test_progress_and_workers_of_a_running_release() -> None:
     assert (release.workers.ready, release.workers.wanted, release.workers.least) == (2, 2, 2)
     assert release.run_url == "/runs/fit-1"
     assert release.scratch
-    assert not release.troubles
+    assert not release.findings
 
 
 def test_a_replaced_driver_is_a_loss_that_was_got_over() -> None:
     """The newest driver pod counts; the one before is told as a loss that does not hold the release up."""
     release = state("driver-replaced")
     assert release.drivers_failed == 1
-    assert [(trouble.kind, trouble.now) for trouble in release.troubles] == [("crash", False)]
-    assert "exit code 139" in release.troubles[0].what
+    assert [(finding.kind, finding.active) for finding in release.findings] == [("crash", False)]
+    assert "exit code 139" in release.findings[0].cause
 
 
 def _with_run(found: Objects, key: str, moment: str) -> Objects:
@@ -160,7 +170,7 @@ def test_every_situation_can_be_shown(recorded: str) -> None:
     """Each situation makes rows, texts and JSON, whatever is missing in it."""
     release = state(recorded)
     assert dict(rows(release, objects(recorded).now))["run folder"].startswith("/runs/fit-1")
-    assert all(describe(trouble) for trouble in release.troubles)
+    assert all(describe(finding) for finding in release.findings)
     assert f'"phase": "{release.phase}"' in as_json(release)
 
 

@@ -10,16 +10,16 @@ from drivers import Driver
 from fake import Fake, waited
 from situation import objects, run
 
-from jobs.release.actions import stop, wait
+from jobs.release.actions import cancel, wait
 from jobs.release.actions.wait import Wait
-from jobs.release.actions.wait_view import Screen
+from jobs.release.actions.wait_view import WaitView
 from jobs.release.api.objects import Object, Objects
 
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stop, "LAST_WORD_SECONDS", 0.0)
+    monkeypatch.setattr(cancel, "WORKERS_END_SECONDS", 0.0)
 
 
 class Going(Fake):
@@ -48,8 +48,8 @@ def test_another_driver_begins_anew_on_scratch(
     both, older = objects("driver-replaced"), run("driver-replaced").driver_pods[0]
     workers = tuple(pod for pod in both.pods if "workers" in pod["metadata"]["name"])
     stages = (replace(both, pods=(older, *workers)), replace(both, pods=workers), both, objects("done"))
-    with Screen("fit") as screen:
-        Wait(Going(*stages, claim=claim), "fit", screen, fetch=False).run(None)  # type: ignore[arg-type]
+    with WaitView("fit") as view:
+        Wait(Going(*stages, claim=claim), "fit", view, fetch=False).run(None)  # type: ignore[arg-type]
     told = capsys.readouterr().err.splitlines()
     anew = "its run folder was scratch space of the last driver's pod, so the run begins anew (run.claim or run.s3"
     for text in ("has ended: a new driver is awaited", "the driver was replaced: following "):

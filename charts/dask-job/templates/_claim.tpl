@@ -14,6 +14,7 @@ metadata:
   {{- end }}
 spec:
   accessModes: {{ toJson .accessModes }}
+  {{- /* null leaves the field out: the default class. An empty text is written, and means no class at all. */}}
   {{- if not (kindIs "invalid" .storageClass) }}
   storageClassName: {{ .storageClass | quote }}
   {{- end }}

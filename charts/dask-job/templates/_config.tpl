@@ -3,6 +3,7 @@
 {{- $job := include "dask-job.options" . | fromJson -}}
 {{- $_ := set $job "job" .Chart.Name -}}
 {{- $_ := set $job "run" .url -}}
+{{- /* By the loopback address: the scheduler is in the same pod. */ -}}
 {{- $_ := set $job "scheduler" (printf "%s://127.0.0.1:8786" (ternary "tls" "tcp" .Values.tls.enabled)) -}}
 {{- $_ := set $job "workers" (include "dask-job.least" . | int) -}}
 {{- $_ := set $job "workers_timeout" (int .Values.deadlines.start) -}}

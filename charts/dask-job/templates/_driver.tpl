@@ -14,6 +14,7 @@ spec:
   completionMode: NonIndexed
   completions: 1
   parallelism: 1
+  {{- /* A replacement only once the old pod has ended: two drivers would write to one run folder. */}}
   podReplacementPolicy: Failed
   backoffLimit: {{ .Values.driver.backoffLimit }}
   activeDeadlineSeconds: {{ .Values.deadlines.job }}
@@ -58,6 +59,8 @@ spec:
     - name: scheduler
       restartPolicy: Always
       {{- include "dask-job.container" . | nindent 6 }}
+      {{- /* An init container with this restartPolicy is a sidecar: it starts before the driver, is restarted on its own,
+      and gets SIGTERM when the driver has ended, so that the pod, and with it the Job, can complete. */}}
       args: [python, -m, jobs.pods.scheduler, --id, {{ include "dask-job.id" . | quote }}]
       ports:
         - {name: scheduler, containerPort: 8786}
@@ -73,6 +76,7 @@ spec:
       {{- include "dask-job.container" . | nindent 6 }}
       args: [python, -m, jobs.pods.driver, {{ .Chart.Name }}, --config, /etc/dask-jobs/job.yaml]
       env:
+        {{- /* The driver retries within its pod: a replaced pod would lose scratch space, and wait for its place anew. */}}
         {{- $retries := printf "- {name: DASK_JOBS_RETRIES, value: %q}" (toString $role.backoffLimit) }}
         {{- include "dask-job.env" (list . (printf "%s\n%s" $retries (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}
       resources:

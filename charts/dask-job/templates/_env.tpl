@@ -19,8 +19,10 @@
 - {name: {{ . }}, value: "1"}
 {{- end }}
 - {name: TF_CPP_MIN_LOG_LEVEL, value: "2"}
+{{- /* The root file system is read-only; what libraries keep in the home folder goes where they may write. */}}
 - {name: HOME, value: /tmp}
 - {name: DASK_TEMPORARY_DIRECTORY, value: /tmp}
+{{- /* Part of the scheduler's identity. Not .Release.Namespace: `kubectl apply -n` decides on it later. */}}
 - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
 {{- if .Values.code }}
 - {name: PYTHONPATH, value: /code}

@@ -41,6 +41,7 @@ names, if there is one. More memory, or more trials, go on in the same run folde
 {{/* What a running Job cannot take over: all of its fields that Kubernetes does not let change, the run folder, options
 and code. The number of workers, deadlines and what stands on the Jobs themselves are no part of it. */}}
 {{- define "dask-job.hash" -}}
+{{- /* The pods name ConfigMaps by the hash: `hash` in the scope is still empty while it is computed. */ -}}
 {{- $immutable := list (include "dask-job.driver.pod" .) (include "dask-job.workers.pod" .) (include "dask-job.workers.immutable" .) -}}
 {{- printf "%s %s %s" (join "\n" $immutable) .url (include "dask-job.content" .) | sha256sum | trunc 8 -}}
 {{- end }}

@@ -31,10 +31,12 @@ spec:
   egress:
     - to:
         {{- $own | nindent 8 }}
+    {{- /* To any address: cluster DNS may be a cache on the node, which no podSelector selects. */}}
     - ports:
         - {protocol: UDP, port: 53}
         - {protocol: TCP, port: 53}
     {{- with include "dask-job.s3-port" . }}
+    {{- /* To any address: a policy knows no host names, and S3's addresses change. */}}
     - ports:
         - {protocol: TCP, port: {{ . }}}
     {{- end }}

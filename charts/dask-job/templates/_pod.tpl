@@ -5,6 +5,7 @@ runAsNonRoot: true
 runAsUser: 1000
 runAsGroup: 1000
 fsGroup: 1000
+{{- /* Else the kubelet changes the group of every file of a volume at each start: minutes for a large data set. */}}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
@@ -21,6 +22,7 @@ capabilities:
 {{- define "dask-job.container" -}}
 image: {{ include "dask-job.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- /* The last lines of a failed container stand in its status too. */}}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "dask-job.container-security" . | nindent 2 }}
@@ -44,9 +46,11 @@ annotations:
 
 {{/* A pod's fields that no role changes. */}}
 {{- define "dask-job.pod-common" -}}
+{{- /* Never: a podFailurePolicy demands it, and the failed pod stays, with its log. */ -}}
 restartPolicy: Never
 serviceAccountName: {{ include "dask-job.account-name" . | quote }}
 automountServiceAccountToken: false
+{{- /* Else each Service of the namespace puts variables into every container, thousands in a busy one. */}}
 enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
@@ -77,6 +81,7 @@ affinity:
 topologySpreadConstraints:
   {{- range $role.topologySpreadConstraints }}
   {{- $own := dict "matchLabels" (include "dask-job.role" $ | fromYaml) }}
+  {{- /* The run's label too: pods of an earlier run that still end must not count. */}}
   - {{ merge dict . (hasKey . "labelSelector" | ternary dict (dict "labelSelector" $own)) | toYaml | nindent 4 | trim }}
   {{- end }}
 {{- end }}
@@ -87,6 +92,8 @@ priorityClassName: {{ . | quote }}
 
 {{/* cpu reserved (limited if cpuLimit is given), memory reserved and limited: values of a role or of the scheduler. */}}
 {{- define "dask-job.resources" -}}
+{{- /* No limit on cpu unless it is given: all workers wait for the slowest, and throttling makes one slow. Memory is
+limited to what is reserved, so that a node that runs short evicts others first. */ -}}
 requests:
   cpu: {{ .cpu | quote }}
   memory: {{ .memory | quote }}
@@ -115,6 +122,7 @@ limits:
 - name: tls
   secret:
     secretName: {{ $scope.Values.tls.secret | quote }}
+    {{- /* The group, fsGroup, reads the key; the files' owner is root. */}}
     defaultMode: 0440
 {{- end }}
 {{- with $scope.Values.volumes }}

@@ -8,6 +8,7 @@ metadata:
     {{- include "dask-job.labels" . | nindent 4 }}
     dask-jobs/run: {{ .hash | quote }}
 spec:
+  {{- /* Headless: the name leads to the pods themselves. There is one, and nothing to balance. */}}
   clusterIP: None
   publishNotReadyAddresses: true
   selector:

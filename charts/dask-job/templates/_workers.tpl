@@ -14,6 +14,7 @@ metadata:
     kueue.x-k8s.io/job-completions-equal-parallelism: "true"
   {{- end }}
 spec:
+  {{- /* Both, and equal: only so may completions be changed later (elastic Indexed Jobs). */}}
   completions: {{ $most }}
   parallelism: {{ $most }}
   # Longer than the driver's, which ends the job first and then lets the workers go.
@@ -31,6 +32,7 @@ spec:
 {{/* Fields that Kubernetes does not let change, beside the pod template. */}}
 {{- define "dask-job.workers.immutable" -}}
 completionMode: Indexed
+{{- /* A replacement once the old pod has ended: both would hold the resources of one worker. */}}
 podReplacementPolicy: Failed
 {{- if semverCompare ">=1.31.0-0" .Capabilities.KubeVersion.Version }}
 # The first worker that is told that the work is over ends the Job; one that came too late is removed.
@@ -84,6 +86,7 @@ spec:
         - --lost-timeout
         - {{ .Values.deadlines.schedulerLost | quote }}
         - --grace
+        {{- /* Less than the pod's: after that Kubernetes kills, and the exit code would be 137 instead of 143. */}}
         - {{ sub $role.gracePeriod 5 | quote }}
       ports:
         - {name: worker, containerPort: 8788}
@@ -105,6 +108,7 @@ spec:
 
 {{- define "dask-job.env.worker" -}}
 - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+{{- /* By the downward API: Kubernetes turns 1Gi into bytes. */}}
 - {name: MEMORY_LIMIT, valueFrom: {resourceFieldRef: {containerName: worker, resource: limits.memory}}}
 {{- end }}
 

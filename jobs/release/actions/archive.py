@@ -26,7 +26,7 @@ JOURNAL = "journal/"
 """Logs, which grow while they are read."""
 PART = re.compile(r"^(journal/\d+(\.log)?)/\d{8}$")
 TRIES = 3
-"""How often a file that changes while it is read is written again; whoever unpacks keeps the last."""
+"""How often a file that changes while it is read is written at most; `unpack` keeps the last."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
 
 
 def _resume_only(storage: Storage) -> tuple[str, ...]:
-    """Return the files that only serve to go on; none if the folder does not say whose it is (yet)."""
+    """Return the files that only serve to resume; none if no file names the job (yet)."""
     try:
         options = yaml.safe_load(storage.read("options.yaml"))
     except (FileNotFoundError, yaml.YAMLError):
@@ -102,6 +102,7 @@ def _members(names: Sequence[str], left_out: tuple[str, ...]) -> dict[str, list[
 def _add(tar: tarfile.TarFile, storage: Storage, name: str, parts: Sequence[str]) -> bool:
     """Add one file; return whether it was the same from its first byte to its last, or is gone."""
     try:
+        # A journal is only appended to: its first `size` bytes stay as they are.
         before = None if name.startswith(JOURNAL) else [storage.fingerprint(part) for part in parts]
         entry = tarfile.TarInfo(name)
         entry.mtime = int(time.time())
@@ -109,7 +110,7 @@ def _add(tar: tarfile.TarFile, storage: Storage, name: str, parts: Sequence[str]
         tar.addfile(entry, as_file(_exactly(storage, parts, entry.size)))
         return before is None or [storage.fingerprint(part) for part in parts] == before
     except FileNotFoundError:
-        return True
+        return True  # deleted since it was listed, as a checkpoint may be: the tar is one of a moment later
 
 
 def _exactly(storage: Storage, parts: Sequence[str], size: int) -> Generator[bytes]:

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jobs.errors import ClusterError, InputError
-from jobs.release.actions.helper import CONTAINER, helper_pod
-from jobs.release.actions.place import beside, check, check_run, default_name, put, target_of
+from jobs.release.actions.destination import beside, check, check_run, default_name, put, target_of
 from jobs.release.actions.unpack import unpack
 from jobs.release.api.client import Cluster
 from jobs.release.api.exec import Output
 from jobs.release.api.objects import (
+    COMPONENT,
     RUN_URL,
+    Object,
     Objects,
     Run,
     annotation,
@@ -29,11 +31,17 @@ from jobs.release.api.objects import (
     terminated,
 )
 from jobs.release.api.snapshot import read
-from jobs.release.diagnosis.pod import pending_pod
+from jobs.release.diagnosis.pending_pod import pending_pod
 from jobs.release.status.state import is_scratch
 
 START_SECONDS = 300.0
 POLL_SECONDS = 0.5
+LIFE_SECONDS = 3600
+CONTAINER = "fetch"
+OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+SLEEP = ["python", "-c", f"import time; time.sleep({LIFE_SECONDS})"]
+KEPT = ("image", "imagePullPolicy", "env", "envFrom", "volumeMounts", "resources", "securityContext", "workingDir")
+DROPPED = ("initContainers", "containers", "restartPolicy", "priorityClassName", "topologySpreadConstraints")
 
 
 def fetch(cluster: Cluster, release: str, folder: str | None, *, journal: bool, force: bool) -> Path:
@@ -82,6 +90,8 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
     Raises:
         InputError: the run folder went with the driver's pod.
     """
+    # A running driver before a helper: a claim with ReadWriteOnce is mounted on one node only, where a second pod may
+    # not fit, and scratch space can be read from within the pod alone.
     for pod in reversed(run.driver_pods):
         if live(pod) and started(pod, "driver") and terminated(pod, "driver") is None:
             yield name(pod), "driver"
@@ -102,7 +112,7 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
 
 def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
     end = time.monotonic() + START_SECONDS
-    told: set[str] = set()
+    shown: set[str] = set()
     while True:
         pod = cluster.pod(helper)
         if pod is None or phase(pod) in ("Failed", "Succeeded"):
@@ -110,12 +120,53 @@ def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
         if any("running" in status.get("state", {}) for status in containers(pod)):
             return
         seen = replace(objects, pods=(pod,), events=cluster.warnings())
-        causes = [trouble.what for trouble in pending_pod("driver", pod, seen)]
+        causes = [finding.cause for finding in pending_pod("driver", pod, seen)]
         for cause in causes:
-            if cause not in told:
+            if cause not in shown:
                 sys.stderr.write(f"dask-jobs: the helper pod waits: {cause}\n")
-                told.add(cause)
+                shown.add(cause)
         if time.monotonic() > end:
             why = "; ".join(causes) or "the cluster does not say why"
             raise ClusterError(f"the helper pod {helper} did not start within {START_SECONDS:g} s: {why}")
         time.sleep(POLL_SECONDS)
+
+
+def helper_pod(driver: Object) -> dict[str, Any]:
+    """Return the manifest of a pod with the driver's image, environment, volumes and security, that only waits.
+
+    It ends by itself after an hour, and goes when the driver's Job goes; no Job, Service or disruption budget of the
+    release counts it, and the release's NetworkPolicy lets it out as any of the release's pods.
+    """
+    template = driver["spec"]["template"]
+    labels = {key: text for key, text in template["metadata"].get("labels", {}).items() if key not in OWN_LABELS}
+    container = next(one for one in template["spec"]["containers"] if one["name"] == "driver")
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": f"{name(driver)[:50]}-fetch-",
+            "labels": labels | {COMPONENT: "fetch"},
+            # Garbage collection removes the pod with the Job where this process could not, as after kill -9.
+            "ownerReferences": [_owner(driver)],
+        },
+        "spec": {
+            **{key: value for key, value in template["spec"].items() if key not in DROPPED},
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": LIFE_SECONDS,
+            "terminationGracePeriodSeconds": 1,  # it has nothing to save
+            "containers": [
+                {"name": CONTAINER, "args": SLEEP, **{key: container[key] for key in KEPT if key in container}}
+            ],
+        },
+    }
+
+
+def _owner(driver: Object) -> dict[str, Any]:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": name(driver),
+        "uid": driver["metadata"].get("uid", ""),
+        "controller": False,  # True would make the Job's controller count the pod as one of its own
+        "blockOwnerDeletion": False,
+    }

@@ -1,4 +1,4 @@
-"""What `dask-jobs wait` does when a release has ended: it brings the result here, shows it, and says what is next."""
+"""What `dask-jobs wait` does when a release has ended: it brings the result, shows it, and names the next command."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from jobs.errors import InputError, JobError, Stopped
+from jobs.release.actions.cancel import MORE_SECONDS, end_workers, grace, until
+from jobs.release.actions.destination import beside, is_run_folder, put_result
 from jobs.release.actions.fetch import received
 from jobs.release.actions.outcome import Outcome, outcome_in, outcome_of, printed, rebuild, summary
-from jobs.release.actions.place import beside, is_run_folder, put_result
-from jobs.release.actions.stop import MORE_SECONDS, end_workers, grace, until
-from jobs.release.actions.wait_view import Screen
+from jobs.release.actions.wait_view import WaitView
 from jobs.release.api.client import Cluster
 from jobs.release.api.objects import Objects, Run, live, started, terminated
 from jobs.release.status.show import next_command, remove_command
@@ -24,7 +24,7 @@ KEEPING = "run.claim or run.s3 in the values keeps it"
 
 @dataclass(frozen=True)
 class Where:
-    """Where a result is: `place` is a local folder or a URL, None if it is not here; `lines` tell people."""
+    """Where a result is: `place` is a local folder or a URL, None if it is not here; `lines` are shown."""
 
     place: str | None
     lines: tuple[str, ...]
@@ -36,52 +36,52 @@ class HandOver:
     Args:
         cluster: where the release is.
         objects: its objects; `run`, the next argument, is its run.
-        screen: what has shown its log.
+        view: what has shown its log.
         fetch: bring the result to this machine.
     """
 
-    def __init__(self, cluster: Cluster, objects: Objects, run: Run, screen: Screen, *, fetch: bool) -> None:
+    def __init__(self, cluster: Cluster, objects: Objects, run: Run, view: WaitView, *, fetch: bool) -> None:
         self._cluster, self._objects, self._run = cluster, objects, run
-        self._screen, self._fetch = screen, fetch
+        self._view, self._fetch = view, fetch
         self._release: Release = release_state(objects, run)
         self._done = self._release.exit_code == 0
-        self._outcome: Outcome | None = outcome_of(screen.result) if self._done else None
+        self._outcome: Outcome | None = outcome_of(view.result) if self._done else None
         self._target = f"{self._release.name} -n {self._release.namespace}"
         self._place = Path(f"{self._release.name}-result")
         self._workers_ended = False
 
     def run(self) -> None:
         """Bring and show the result; what fails on the way is said in one line."""
-        self._screen.stop()
+        self._view.stop()
         if not self._done:
-            self._screen.end(success=False)
+            self._view.end(success=False)
         where = self._where()
         if self._done:
             self._show(where)
         for line in where.lines:
-            self._screen.say(f"dask-jobs: {line}")
+            self._view.notify(f"dask-jobs: {line}")
         if not self._done:
-            self._screen.say(f"next: {next_command(self._release)}")
+            self._view.notify(f"next: {next_command(self._release)}")
         self._end_workers()
 
     def _show(self, where: Where) -> None:
         here = where.place is not None and "://" not in where.place
         outcome = self._outcome or (outcome_in(Path(str(where.place))) if here else None)
         text = summary(outcome, where.place) if outcome else None
-        self._screen.end(success=True, shown=None if outcome is None or text is None else partial(printed, outcome))
+        self._view.end(success=True, shown=None if outcome is None or text is None else partial(printed, outcome))
         sys.stdout.write(text or "")
         sys.stdout.flush()
 
     def _where(self) -> Where:
         if self._release.run_url.startswith("s3://"):
             return Where(self._release.run_url, (f"the run folder is {self._release.run_url}", *self._removal()))
-        return self._of_scratch() if self._release.scratch else self._of_claim()
+        return self._from_log() if self._release.scratch else self._from_claim()
 
     def _removal(self, when: str = "") -> tuple[str, ...]:
         """Return what removes the release, for one that has ended well: its result is safe."""
         return (f"to remove the release{when}: {remove_command(self._release)}",) if self._done else ()
 
-    def _of_scratch(self) -> Where:
+    def _from_log(self) -> Where:
         if self._outcome is None:
             return Where(None, self._nothing())
         lost = f"{self._lost()}; {KEEPING}"
@@ -100,7 +100,7 @@ class HandOver:
         return Where(str(folder), (here, *self._removal(), lost))
 
     def _nothing(self) -> tuple[str, ...]:
-        """Return what to say where neither the log nor a run folder has a result."""
+        """Return the lines to show where neither the log nor a run folder has a result."""
         if self._release.exit_code == Stopped.exit_code:
             return (f"{SCRATCH}: what was saved there does not go on; {KEEPING}",)
         if not self._done:
@@ -120,14 +120,14 @@ class HandOver:
         files = [f"{name} is lost: {why}; so is " for name, why in self._outcome.logged.missing.items()]
         return "".join(files) + f"the rest of the run folder{rest} was scratch space and is lost"
 
-    def _of_claim(self) -> Where:
+    def _from_claim(self) -> Where:
         if not self._done and not self._left_something():
             return Where(None, ())
         get = f"dask-jobs fetch {self._target}"
         if not self._fetch:
             return Where(None, (f"to get the run folder: {get}", *self._removal(", once you have it")))
         try:
-            folder = self._brought()
+            folder = self._fetched()
         except (JobError, KeyboardInterrupt) as error:
             again = f"the run folder was not brought here ({_why(error)}); this tries again: {get}"
             return Where(None, (again, *self._removal(", once you have it")))
@@ -135,7 +135,7 @@ class HandOver:
         return Where(str(folder), (f"{here} {folder}", *self._stale(folder), *self._removal()))
 
     def _stale(self, folder: Path) -> tuple[str, ...]:
-        """Return what to say of a result in the folder of a run that failed: an attempt deletes it when it begins."""
+        """Return the line on a result in the folder of a run that failed: an attempt deletes it when it begins."""
         if self._done or not (folder / "result.json").exists():
             return ()
         return (f"{folder}/result.json is the result of an earlier run in that folder, not of this one",)
@@ -146,7 +146,7 @@ class HandOver:
             started(pod, "driver") for pod in self._run.driver_pods
         )
 
-    def _brought(self) -> Path:
+    def _fetched(self) -> Path:
         """Bring the run folder from its claim; workers that are left could take the place of the pod that reads it.
 
         Raises:
@@ -161,11 +161,11 @@ class HandOver:
     def _end_workers(self) -> None:
         if self._workers_ended:
             return
-        self._workers_ended = True
+        self._workers_ended = True  # before the try: what fails once is not repeated at the end
         try:
             end_workers(self._cluster, self._release.name, self._run)
         except JobError as error:
-            self._screen.say(f"dask-jobs: workers may be left ({error})")
+            self._view.notify(f"dask-jobs: workers may be left ({error})")
 
 
 def _driver_over(run: Run) -> bool:

@@ -16,7 +16,7 @@ import yaml
 
 from jobs import registry
 from jobs.job import Job, Logged
-from jobs.release.actions.place import mapping
+from jobs.release.actions.destination import mapping
 from jobs.runs.encoding import as_json
 
 DEPTH = 50
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
-    """Return what a log line of the event `result` tells; None if it is no such line, or not one of a job of ours."""
+    """Return the outcome in a log line of the event `result`; None if it is not such a line of one of our jobs."""
     run, options, result = ((fields or {}).get(name) for name in ("run", "options", "result"))
     if not (isinstance(run, str) and run and isinstance(options, dict) and isinstance(result, dict)):
         return None
@@ -55,7 +55,7 @@ def outcome_of(fields: Mapping[str, Any] | None) -> Outcome | None:
 
 
 def outcome_in(folder: Path) -> Outcome | None:
-    """Return what a run folder here tells as the line does; None if it has no result, or not one of a job of ours."""
+    """Return the outcome in a run folder here; None if it has no result of one of our jobs."""
     files = {"options": mapping(folder / "options.yaml"), "result": mapping(folder / "result.json")}
     return outcome_of({"run": str(folder), **files})
 
@@ -79,7 +79,7 @@ def _logged(job: Job, result: Mapping[str, Any]) -> Logged | None:
 
 
 def rebuild(outcome: Outcome, folder: Path) -> list[str]:
-    """Write the files of the run folder that the line tells, with the bits they had, and return their names.
+    """Write the files of the run folder that the line holds, with the bits they had, and return their names.
 
     Raises:
         OSError: they cannot be written.

@@ -28,7 +28,7 @@ INCOMPLETE = "not all of the run folder came; the same command tries again"
 
 
 class _Refused(Exception):
-    """The stream is no tar of plain files; the text says what is not."""
+    """The stream is not a tar of plain files; the text names what is not."""
 
 
 def unpack(output: Output, folder: Path) -> None:
@@ -44,6 +44,8 @@ def unpack(output: Output, folder: Path) -> None:
         _write_all(io.BufferedReader(output, PIECE_BYTES), folder)
     except _Refused as error:
         refused = error
+    # Only now: the exit code and the digest come after all of the output. A pod that failed is the better explanation
+    # of a tar that cannot be read.
     code, text = output.finish()
     lines = text.strip().splitlines() or [""]
     if code:
@@ -55,7 +57,7 @@ def unpack(output: Output, folder: Path) -> None:
 
 
 def _trailer(lines: list[str]) -> tuple[Any, Any] | None:
-    """Return the bytes and the digest that the pod says it has sent; Python may say more at its exit."""
+    """Return the bytes and the digest that the pod has sent, by its own count; Python may write more at its exit."""
     for line in reversed(lines):
         try:
             fields = json.loads(line)
@@ -92,6 +94,7 @@ def _place(folder: Path, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(name)
+    # The folder is this process's own and starts empty, so no link can be in the way.
     path.unlink(missing_ok=True)
     return path
 

@@ -6,9 +6,9 @@ import time
 
 from jobs.errors import ClusterError, InputError, Stopped
 from jobs.formatting import duration
+from jobs.release.actions.cancel import suspend_driver, suspend_workers
 from jobs.release.actions.hand_over import KEEPING, HandOver
-from jobs.release.actions.stop import suspend_driver, suspend_workers
-from jobs.release.actions.wait_view import Screen
+from jobs.release.actions.wait_view import WaitView
 from jobs.release.api.client import Cluster
 from jobs.release.api.follow import Tails
 from jobs.release.api.objects import Objects, Run, ended, live, name, started, suspended, terminated
@@ -21,7 +21,7 @@ POLL_SECONDS = 2.0
 UNREACHABLE_SECONDS = 900.0
 """How long the API may fail to answer until the wait is given up."""
 REST_SECONDS = 15.0
-ANEW = f"its run folder was scratch space of the last driver's pod, so the run begins anew ({KEEPING})"
+BEGINS_ANEW = f"its run folder was scratch space of the last driver's pod, so the run begins anew ({KEEPING})"
 TIMED_OUT = 124
 """Exit code for --timeout, as `timeout(1)` has it: the job goes on."""
 
@@ -32,14 +32,14 @@ class Wait:
     Args:
         cluster: where it is.
         release: its name.
-        screen: where its lines are shown.
+        view: where its lines are shown.
         fetch: bring the result to this machine.
     """
 
-    def __init__(self, cluster: Cluster, release: str, screen: Screen, *, fetch: bool) -> None:
-        self._cluster, self._release, self._screen, self._fetch = cluster, release, screen, fetch
+    def __init__(self, cluster: Cluster, release: str, view: WaitView, *, fetch: bool) -> None:
+        self._cluster, self._release, self._view, self._fetch = cluster, release, view, fetch
         self._tails = Tails(cluster)
-        self._said: set[tuple[str, str, str]] = set()
+        self._notified: set[tuple[str, str, str]] = set()
         self._driver = ""
         self._seen = False
         self._begun = self._driver_seen = 0.0
@@ -54,18 +54,18 @@ class Wait:
         """
         end = time.monotonic() + timeout if timeout else float("inf")
         while True:
-            now = self._look()
+            now = self._refresh()
             if now is not None and (code := self._code(*now)) is not None:
                 return self._finish(*now, code)
             if time.monotonic() > end:
-                self._screen.say(f"dask-jobs: the wait has timed out; {self._release} goes on")
+                self._view.notify(f"dask-jobs: the wait has timed out; {self._release} goes on")
                 return TIMED_OUT
             for _, line in self._tails.lines(min(POLL_SECONDS, max(0.1, end - time.monotonic()))):
-                self._screen.line(line)
-            self._screen.passed()
+                self._view.line(line)
+            self._view.passed()
 
-    def _look(self) -> tuple[Objects, Run] | None:
-        """Read the release and say what is new; None if the API does not answer."""
+    def _refresh(self) -> tuple[Objects, Run] | None:
+        """Read the release and show what is new; None if the API does not answer."""
         try:
             objects, run = read(self._cluster, self._release, follows=True)
         except InputError as error:
@@ -73,40 +73,41 @@ class Wait:
                 raise InputError(f"release {self._release} was removed while it was waited for") from error
             raise
         except ClusterError as error:
-            self._blip(error)
+            self._on_no_answer(error)
             return None
         self._seen, self._unreachable = True, None
         self._begun = self._begun or objects.now
         if driver_seen(run):
             self._driver_seen = objects.now
-        self._say(release_state(objects, run))
+        self._report(release_state(objects, run))
         self._follow(run)
         if awaits_driver(run, self._driver):
-            text = f"dask-jobs: {self._driver} has ended: a new driver is awaited{anew(run)}"
-            self._once(("", self._driver, "awaited"), text)
+            text = f"dask-jobs: {self._driver} has ended: a new driver is awaited{begins_anew(run)}"
+            self._notify_once(("", self._driver, "awaited"), text)
         return objects, run
 
-    def _blip(self, error: ClusterError) -> None:
+    def _on_no_answer(self, error: ClusterError) -> None:
         now = time.monotonic()
         if self._unreachable is None:
             self._unreachable = now
-            self._screen.say(f"dask-jobs: {error}; trying on")
+            self._view.notify(f"dask-jobs: {error}; trying on")
         if not self._seen or now - self._unreachable > UNREACHABLE_SECONDS:
             raise error
 
-    def _say(self, release: Release) -> None:
+    def _report(self, release: Release) -> None:
         if release.others:
-            self._once(("", "", release.run), f"an upgrade is in progress: run {release.run} is followed")
+            self._notify_once(("", "", release.run), f"an upgrade is in progress: run {release.run} is followed")
         if release.phase == "suspended":
             text = f"dask-jobs: {release.name} is suspended; it is waited on, and goes on by: {resume_command(release)}"
-            self._once(("", "", "suspended"), text)
-        for trouble in release.troubles:
-            self._once((trouble.kind, trouble.role, trouble.what), describe(trouble, ended=release.phase == "failed"))
+            self._notify_once(("", "", "suspended"), text)
+        for finding in release.findings:
+            text = describe(finding, ended=release.phase == "failed")
+            self._notify_once((finding.kind, finding.role, finding.cause), text)
 
-    def _once(self, key: tuple[str, str, str], text: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
-            self._screen.say(text, "yellow")
+    def _notify_once(self, key: tuple[str, str, str], text: str) -> None:
+        if key not in self._notified:
+            self._notified.add(key)
+            self._view.notify(text, "yellow")
 
     def _follow(self, run: Run) -> None:
         """Follow the newest driver once it has started; what is left of the one before comes first."""
@@ -115,15 +116,16 @@ class Wait:
             return
         if self._driver:
             for _, line in self._tails.rest(REST_SECONDS):
-                self._screen.line(line)
-            self._screen.begin_attempt()
-            self._screen.say(f"dask-jobs: the driver was replaced: following {name(pod)}{anew(run)}")
+                self._view.line(line)
+            self._view.begin_attempt()
+            self._view.notify(f"dask-jobs: the driver was replaced: following {name(pod)}{begins_anew(run)}")
         self._driver = name(pod)
         self._tails.add(self._driver, "driver")
 
     def _code(self, objects: Objects, run: Run) -> int | None:
         """Return the job's exit code if it has ended and its driver is gone; end it if it cannot start."""
         code = exit_code(run)
+        # A suspended driver has a code before its pod is gone: it still saves, and what it logs belongs to this run.
         if code is not None and (ended(run.driver) or not any(live(pod) for pod in run.driver_pods)):
             return code
         held = held_up_for(objects, run, self._driver_seen, self._begun)
@@ -136,27 +138,27 @@ class Wait:
 
     def _finish(self, objects: Objects, run: Run, code: int) -> int:
         for _, line in self._tails.rest(REST_SECONDS):
-            self._screen.line(line)
+            self._view.line(line)
         if ended(run.driver):
-            HandOver(self._cluster, objects, run, self._screen, fetch=self._fetch).run()
+            HandOver(self._cluster, objects, run, self._view, fetch=self._fetch).run()
             return code
-        self._screen.end(success=False)
+        self._view.end(success=False)
         release = release_state(objects, run)
-        self._screen.say(
+        self._view.notify(
             f"dask-jobs: {self._release} is stopped ({release.reason}); it goes on by: {resume_command(release)}"
-            f"{anew(run)}"
+            f"{begins_anew(run)}"
         )
         return code
 
 
-def anew(run: Run) -> str:
+def begins_anew(run: Run) -> str:
     """Return what to add where another driver goes on: what the last one has saved may be lost with its pod."""
-    return f"; {ANEW}" if is_scratch(run.driver) else ""
+    return f"; {BEGINS_ANEW}" if is_scratch(run.driver) else ""
 
 
 def not_started(release: Release, held: float, limit: float) -> str:
     """Return why a release is stopped whose driver is held up for longer than `limit`; both are seconds."""
-    causes = dict.fromkeys(one.what for one in release.troubles if one.now and one.role == "driver")
+    causes = dict.fromkeys(one.cause for one in release.findings if one.active and one.role == "driver")
     why = "; ".join(causes) or "the cluster does not say why"
     return f"the driver could not start for {duration(held)} (deadlines.start is {limit:g} s): {why}"
 

@@ -10,19 +10,19 @@ from typing import Any
 from rich.text import Text
 
 from jobs.release.status import driver_log
-from jobs.release.status.driver_log import progress_of, steps_of
+from jobs.release.status.driver_log import is_record, progress_of, record_text, steps_of
 from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
 from jobs.runs.eta import EtaEstimator
 
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
 QUIET = ("started", "run", "done", "over")
-"""Events that the bar and the summary tell as well."""
+"""Events that the bar and the summary show as well."""
 LAST = ("done", "result")
 """A job's last events, after which its summary is text."""
 
 
-class Screen(Bar):
+class WaitView(Bar):
     """Shows log lines; the text after a job's end, its summary, is kept for standard output.
 
     Text is held back for a moment in mid-run too: the runtime, which reads stdout and stderr on their own, may give the
@@ -56,6 +56,10 @@ class Screen(Bar):
         if fields is None:
             self._held.append(text)
             return
+        if is_record(fields):
+            # A library may log at any time, also between a job's last event and its summary: what is held stays held.
+            self.notify(text if self._live is None else record_text(fields))
+            return
         if fields.get("job") not in OWN:
             self._ending = fields["event"] in LAST
             if not self._ending:
@@ -88,10 +92,10 @@ class Screen(Bar):
             self._eta = None
             where = f" on {fields['workers']} workers" if "workers" in fields else ""
             run = str(fields.get("run"))
-            self.say(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
+            self.notify(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
         elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
-            self.say(sentence(fields["event"], rest))
+            self.notify(sentence(fields["event"], rest))
 
     def _show_end(self, steps: Any) -> None:
         """Show the steps made, if they are known, and no metrics: those of the last progress are not the result's."""
@@ -105,7 +109,7 @@ class Screen(Bar):
             self._release_held(self._passed)
         self._passed = len(self._held)
 
-    def say(self, text: str, style: str = "") -> None:
+    def notify(self, text: str, style: str = "") -> None:
         """Show a line on standard error, above the bar."""
         if self._live is None:
             sys.stderr.write(text + "\n")
@@ -123,7 +127,7 @@ class Screen(Bar):
         self._held = self._held[len(shown) :]
         self._after, self._passed = None, 0
         for text in shown:
-            self.say(text)
+            self.notify(text)
 
     def stop(self) -> None:
         """Take the bar away; lines are shown as before."""

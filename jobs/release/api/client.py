@@ -53,6 +53,7 @@ class Cluster:
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         configuration: Any = client.Configuration()
         self.namespace = _configure(configuration, namespace, context, kubeconfig)
+        # Only GET: a PATCH or POST whose answer was lost may have been done. No redirect takes the credentials along.
         configuration.retries = urllib3.Retry(total=2, backoff_factor=0.3, allowed_methods=["GET"], redirect=0)
         self.host = str(configuration.host)
         self.now = 0.0
@@ -94,7 +95,7 @@ class Cluster:
 
     def log(self, pod: str, container: str, **options: Any) -> str | None:
         """Return a container's log (options: tail_lines, limit_bytes, previous, timestamps); None if it has none."""
-        with self._told():
+        with self._translate_errors():
             try:
                 reply = self._core.read_namespaced_pod_log(
                     pod,
@@ -106,7 +107,7 @@ class Cluster:
                 )
                 return bytes(reply.data).decode(errors="replace")
             except ApiException as error:
-                if error.status in (400, 404):  # not started yet; gone
+                if error.status in (400, 404):  # 400: the container has not started; 404: its pod is gone
                     return None
                 raise
 
@@ -115,7 +116,7 @@ class Cluster:
 
         What comes last may be without an end: the caller knows whether more of that line is to come.
         """
-        with self._told():
+        with self._translate_errors():
             reply = self._core.read_namespaced_pod_log(
                 pod, self.namespace, container=container, follow=True, _preload_content=False,
                 _request_timeout=(TIMEOUT[0], SILENCE_SECONDS), **options,
@@ -130,7 +131,7 @@ class Cluster:
 
     def change_job(self, name: str, change: Mapping[str, Any]) -> None:
         """Merge a change into a Job; nothing happens if it is gone."""
-        with self._told():
+        with self._translate_errors():
             try:
                 self._batch.patch_namespaced_job(
                     name, self.namespace, dict(change), field_manager=MANAGER, _request_timeout=TIMEOUT
@@ -140,7 +141,7 @@ class Cluster:
                     raise
 
     def release_from_queue(self, job: Object) -> None:
-        """Tell Kueue, if it is there, not to start a Job: it would undo a suspension that is not its own."""
+        """Deactivate a Job's workload in Kueue, if it is there: Kueue would undo a suspension that is not its own."""
         selector = f"{KUEUE}/job-uid={job['metadata'].get('uid', '')}"
         for version in KUEUE_VERSIONS:
             place = (KUEUE, version, self.namespace, "workloads")
@@ -149,7 +150,7 @@ class Cluster:
                 continue
             for workload in found["items"]:
                 change = {"spec": {"active": False}}
-                with self._told():
+                with self._translate_errors():
                     self._custom.patch_namespaced_custom_object(
                         *place, workload["metadata"]["name"], change, _request_timeout=TIMEOUT
                     )
@@ -157,7 +158,7 @@ class Cluster:
 
     def create_pod(self, pod: Mapping[str, Any]) -> str:
         """Make a pod and return its name."""
-        with self._told():
+        with self._translate_errors():
             reply = self._core.create_namespaced_pod(
                 self.namespace, dict(pod), field_manager=MANAGER, _preload_content=False, _request_timeout=TIMEOUT
             )
@@ -165,7 +166,7 @@ class Cluster:
 
     def delete_pod(self, name: str) -> None:
         """Delete a pod at once; nothing happens if it is gone."""
-        with self._told():
+        with self._translate_errors():
             try:
                 self._core.delete_namespaced_pod(
                     name, self.namespace, grace_period_seconds=0, _preload_content=False, _request_timeout=TIMEOUT
@@ -176,7 +177,7 @@ class Cluster:
 
     def execute(self, pod: str, container: str, command: list[str]) -> Any:
         """Start a command in a container; returns the websocket of its channels, see `jobs.release.api.exec`."""
-        with self._told():
+        with self._translate_errors():
             return stream(
                 self._core.connect_get_namespaced_pod_exec, pod, self.namespace, container=container, command=command,
                 stdin=False, stdout=True, stderr=True, tty=False, _preload_content=False, binary=True,
@@ -184,10 +185,11 @@ class Cluster:
 
     def _list(self, method: Any, *arguments: Any, **options: Any) -> tuple[Object, ...]:
         items: list[Object] = []
-        with self._told():
+        with self._translate_errors():
             while True:
                 reply = method(*arguments, limit=500, _preload_content=False, _request_timeout=TIMEOUT, **options)
-                page = json.loads(reply.data)
+                page = json.loads(reply.data)  # as JSON: the client's models refuse values that are newer than they are
+                # The server's clock: ages of events and pods are its own, and this machine's clock may be minutes off.
                 self.now = parsedate_to_datetime(reply.headers["Date"]).timestamp()
                 items += page["items"]
                 options["_continue"] = page["metadata"].get("continue")
@@ -195,7 +197,7 @@ class Cluster:
                     return tuple(items)
 
     def _read(self, method: Any, *arguments: Any, **options: Any) -> Object | None:
-        with self._told():
+        with self._translate_errors():
             try:
                 reply = method(*arguments, _preload_content=False, _request_timeout=TIMEOUT, **options)
             except ApiException as error:
@@ -205,7 +207,7 @@ class Cluster:
             return dict(json.loads(reply.data))
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn the client's errors into one line each."""
         try:
             yield

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 120.0
 STDOUT, STDERR, STATUS = 1, 2, 3
 KEPT_BYTES = 1 << 16
-"""So much of the end of standard error is kept; a status, the API's word on how the command ended, is shorter."""
+"""So much of the end of standard error is kept; a status, the API's object on how the command ended, is shorter."""
 LOST = "the connection to the pod was lost; the same command tries again"
 
 
@@ -60,12 +60,15 @@ class Output(io.RawIOBase):
 
     def _next(self) -> None:
         try:
+            # Frame by frame on the socket: the client's own update() would keep all that has come. True: control frames
+            # too, of which a close is the only sign that the command's output has ended.
             kind, frame = self._socket.recv_data_frame(True)
         except (WebSocketException, OSError) as error:
             raise ClusterError(f"the connection to the pod was lost ({error}); the same command tries again") from error
         if kind == ABNF.OPCODE_CLOSE:
             self._ended = True
         elif kind in (ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT) and frame.data:
+            # v4.channel.k8s.io: the first byte of each frame is the channel.
             channel, data = frame.data[0], frame.data[1:]
             if channel == STDOUT:
                 self._rest = data
@@ -85,7 +88,7 @@ class Output(io.RawIOBase):
         """Read to the end; return the command's exit code and its standard error.
 
         Raises:
-            ClusterError: the connection was lost before the command's end was told.
+            ClusterError: the connection was lost before the command's status came.
         """
         while self.read(1 << 20):
             pass
@@ -103,10 +106,10 @@ class Output(io.RawIOBase):
 
 
 def _exit_code(details: Any) -> int:
-    """Return the exit code in the details of a failure, where the API has told one; else 1."""
+    """Return the exit code in the details of a failure; 1 if there is none."""
     causes = details.get("causes") if isinstance(details, dict) else None
     for cause in causes if isinstance(causes, list) else ():
         if isinstance(cause, dict) and cause.get("reason") == "ExitCode":
-            told = str(cause.get("message"))
-            return int(told) if told in map(str, range(1, 256)) else 1
+            text = str(cause.get("message"))
+            return int(text) if text in map(str, range(1, 256)) else 1
     return 1

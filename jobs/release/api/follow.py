@@ -64,6 +64,8 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
         found = _found(logs, pod)
         if found is None:
             return
+        # Kubernetes closes a stream for its own reasons too, such as a rotated log file or a restarted kubelet: the
+        # container's status shows its end.
         over = terminated(found, container) is not None
         if lost or not over:
             time.sleep(AGAIN_SECONDS)
@@ -81,7 +83,7 @@ def _found(logs: Logs, pod: str) -> Object | None:
 class _Seen:
     """The lines that were yielded last, known by moment and text.
 
-    Their order does not tell: the runtime reads stdout and stderr on their own, so a line may come after a younger one.
+    Their order is of no use: the runtime reads stdout and stderr on their own, so a line may come after a younger one.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ HEAD_BYTES = 65536
 
 
 def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Objects, Run]:
-    """Return a release's objects, with the ends of the logs that tell of its state, and its present run.
+    """Return a release's objects, with the ends of the logs that show its state, and its present run.
 
     Args:
         cluster: where it is.
@@ -38,7 +38,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
         follows: the caller follows the log of the driver that runs, so that need not be read.
 
     Raises:
-        InputError: there is no such release in the namespace; says which name is near.
+        InputError: there is no such release in the namespace; names one that is near.
         JobError: the cluster did not answer or refused.
     """
     selector = f"{INSTANCE}={release},{PART_OF}"
@@ -46,6 +46,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
     found = Objects(release, cluster.namespace, jobs, cluster.now)
     if present_run(found) is None:
         raise InputError(_missing(cluster, release))
+    # Several requests are no transaction: the pods may be younger than the Jobs, and a log may be gone with its pod.
     pods = cluster.pods(selector)
     ours = {name(item) for item in (*jobs, *pods)}
     events = tuple(event for event in cluster.warnings() if event["involvedObject"].get("name") in ours)
@@ -58,8 +59,8 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A log that tells of a release's state."""
+class WantedLog:
+    """A log that shows a part of a release's state."""
 
     pod: str
     container: str
@@ -92,7 +93,7 @@ def _claims(cluster: Cluster, jobs: tuple[Object, ...], pods: tuple[Object, ...]
             yield found
 
 
-def _log(cluster: Cluster, one: Wanted) -> str:
+def _log(cluster: Cluster, one: WantedLog) -> str:
     """Return the end of a log, and of a driver's the head too if the end does not name its attempt."""
     text = cluster.log(one.pod, one.container, tail_lines=one.lines, previous=one.previous) or ""
     if one.lines == DRIVER_LINES and text.count("\n") >= DRIVER_LINES and '"event": "attempt"' not in text:
@@ -101,18 +102,18 @@ def _log(cluster: Cluster, one: Wanted) -> str:
     return text
 
 
-def wanted_logs(run: Run) -> list[Wanted]:
-    """Return which logs tell of the state: the newest driver's, the last failed pods', those of crashing sidecars."""
+def wanted_logs(run: Run) -> list[WantedLog]:
+    """Return which logs show the state: the newest driver's, the last failed pods', those of crashing sidecars."""
     wanted = [
-        Wanted(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
+        WantedLog(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
         for pod in run.driver_pods[-1:]
         if started(pod, "driver")
     ]
     for role, pods in (("driver", run.driver_pods[:-1]), ("worker", run.worker_pods)):
         failed = [pod for pod in pods if phase(pod) == "Failed" and started(pod, role)]
-        wanted += [Wanted(name(pod), role, CRASH_LINES) for pod in failed[-1:]]
+        wanted += [WantedLog(name(pod), role, CRASH_LINES) for pod in failed[-1:]]
     for pod in (*run.driver_pods, *run.worker_pods):
         for status in containers(pod) if live(pod) else ():
             if status.get("state", {}).get("waiting", {}).get("reason") == "CrashLoopBackOff":
-                wanted.append(Wanted(name(pod), status["name"], CRASH_LINES, previous=True))
+                wanted.append(WantedLog(name(pod), status["name"], CRASH_LINES, previous=True))
     return wanted

@@ -1,1 +1,1 @@
-"""What a values file asks of a cluster, before it is installed."""
+"""What a release requests of a cluster, before it is installed; and the values of the charts."""

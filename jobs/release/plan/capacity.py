@@ -1,4 +1,4 @@
-"""Whether pods find a place on a cluster's nodes: what is free, and how many fit. Pure."""
+"""Whether pods fit on a cluster's nodes: what is free, and how many of them there is room for. Pure."""
 
 from __future__ import annotations
 
@@ -81,31 +81,31 @@ def _of(container: Object) -> dict[str, Decimal]:
     return {key: quantity(text) for key, text in amounts.items()}
 
 
-def place(needs: Iterable[PodRequest], nodes: Sequence[Node]) -> dict[str, int]:
-    """Return role -> how many of its pods find a place, each put on the first node that has room for it."""
+def fit(wanted: Iterable[PodRequest], nodes: Sequence[Node]) -> dict[str, int]:
+    """Return role -> how many of its pods fit, each on the first node that has room for it."""
     free = {node.name: dict(node.free) for node in nodes}
     placed = {}
-    for need in needs:
-        placed[need.role] = 0
+    for pods in wanted:
+        placed[pods.role] = 0
         for node in nodes:
-            if not takes(node, need):
+            if not takes(node, pods):
                 continue
             room = free[node.name]
-            while placed[need.role] < need.count and all(
-                room.get(key, Decimal(0)) >= amount for key, amount in need.each.items()
+            while placed[pods.role] < pods.count and all(
+                room.get(key, Decimal(0)) >= amount for key, amount in pods.each.items()
             ):
-                placed[need.role] += 1
-                for key, amount in need.each.items():
+                placed[pods.role] += 1
+                for key, amount in pods.each.items():
                     room[key] = room.get(key, Decimal(0)) - amount
     return placed
 
 
-def takes(node: Node, need: PodRequest) -> bool:
+def takes(node: Node, pods: PodRequest) -> bool:
     """Return whether a node has the labels that pods select, and no taint that they do not tolerate."""
-    if any(node.labels.get(key) != text for key, text in need.selector.items()):
+    if any(node.labels.get(key) != text for key, text in pods.selector.items()):
         return False
     hard = [taint for taint in node.taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return all(any(_tolerates(one, taint) for one in need.tolerations) for taint in hard)
+    return all(any(_tolerates(one, taint) for one in pods.tolerations) for taint in hard)
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Object) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,15 +19,13 @@ from jobs.errors import InputError, JobError
 from jobs.formatting import binary_bytes, plural
 from jobs.options import validated
 from jobs.release.api.client import Cluster
-from jobs.release.plan.capacity import PodRequest, Resources, free_nodes, place, quantity
-from jobs.release.plan.values import Values
-from jobs.release.plan.values_input import values_given
-from jobs.release.plan.values_parts import Placement
+from jobs.release.plan.capacity import PodRequest, Resources, fit, free_nodes
+from jobs.release.plan.chart import Rendered, chart_of, gpu_resource, render
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release asks for."""
+    """What a release requests."""
 
     driver: PodRequest
     workers: PodRequest
@@ -36,7 +34,7 @@ class Plan:
     threads: int
     """Compute threads of each worker."""
     gpu: str
-    """What the cluster calls a GPU."""
+    """What the cluster calls a GPU; empty if no worker has one."""
 
     def total(self, resource: str) -> Decimal:
         """Return how much of a resource all pods request together."""
@@ -45,48 +43,35 @@ class Plan:
         )
 
 
-def plan_of(values: Values) -> Plan:
-    """Return what a release of these values asks for; Kubernetes requests, not limits."""
-    workers, driver = values.workers, values.driver
-    count = workers.max or workers.count
-    each = {"cpu": quantity(workers.cpu), "memory": quantity(workers.memory), "pods": Decimal(1)}
-    if workers.gpu:
-        each[workers.gpuResource] = Decimal(workers.gpu)
-    pod = {
-        "cpu": quantity(driver.cpu) + quantity(driver.scheduler.cpu),
-        "memory": quantity(driver.memory) + quantity(driver.scheduler.memory),
-        "pods": Decimal(1),
-    }
+def plan_of(rendered: Rendered) -> Plan:
+    """Return what a rendered release requests; Kubernetes requests, not limits."""
+    workers = rendered.pods("workers", rendered.workers)
     return Plan(
-        driver=_need("driver", 1, pod, driver),
-        workers=_need("workers", count, each, workers),
-        least=workers.min or workers.count,
-        threads=workers.compute_threads,
-        gpu=workers.gpuResource,
+        driver=rendered.pods("driver", rendered.driver),
+        workers=workers,
+        least=rendered.least,
+        threads=rendered.threads,
+        gpu=gpu_resource(workers.each),
     )
 
 
-def _need(role: str, count: int, each: Resources, placement: Placement) -> PodRequest:
-    tolerations = [toleration.model_dump(exclude_none=True) for toleration in placement.tolerations]
-    return PodRequest(role, count, each, placement.nodeSelector, tolerations)
+def show_plan(job: str, values: Sequence[str], cluster: Callable[[], Cluster]) -> None:
+    """Print what a release would request, and whether a cluster has room for it.
 
-
-def show_plan(
-    job: str, files: Sequence[str], sets: Sequence[str], set_files: Sequence[str], cluster: Callable[[], Cluster]
-) -> None:
-    """Print the plan of a job with the values that helm's options give.
+    Args:
+        job: the job's name, or its chart as helm takes it.
+        values: helm's arguments that give values.
+        cluster: returns the cluster; raises a JobError if there is none.
 
     Raises:
-        InputError: there is no such job, or a value is wrong.
+        InputError: there is no such job, helm is not here, or a value is wrong.
     """
-    registry.find(job)
-    values = values_given(files, sets, set_files)
-    plan = plan_of(values)
+    rendered = render(chart_of(job, registry.names()), values)
+    plan, name = plan_of(rendered), str(rendered.options["job"])
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text.assemble((job, "bold"), f": {headline(plan)}"))
-    rows = [*resource_rows(values, plan), *job_rows(job, values, plan), ("cluster", _room(cluster, plan))]
-    for name, text in rows:
-        console.print(Text.assemble((f"{name:<12}", "dim"), text))
+    console.print(Text.assemble((name, "bold"), f": {headline(plan)}"))
+    for label, text in (*resource_rows(rendered, plan), *job_rows(rendered, plan), ("cluster", _room(cluster, plan))):
+        console.print(Text.assemble((f"{label:<12}", "dim"), text))
 
 
 def headline(plan: Plan) -> str:
@@ -95,48 +80,31 @@ def headline(plan: Plan) -> str:
     return f"{plan.total('pods')} pods, {_cores(plan.total('cpu'))}, {_memory(plan.total('memory'))} memory{gpus}"
 
 
-def resource_rows(values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
+def resource_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what each pod requests, and where the run folder is, as (name, text)."""
-    driver, scheduler = values.driver, values.driver.scheduler
-    own = f"{_cores(quantity(driver.cpu))}, {_memory(quantity(driver.memory))}"
-    yield (
-        "driver",
-        f"1 pod: {own}; its scheduler: {_cores(quantity(scheduler.cpu))}, {_memory(quantity(scheduler.memory))}",
-    )
+    driver, scheduler = (_amounts(rendered.container(container)) for container in ("driver", "scheduler"))
+    yield "driver", f"1 pod: {driver}; its scheduler: {scheduler}"
     each = plan.workers.each
-    gpus = f", {each[plan.gpu]} {plan.gpu}" if plan.gpu in each else ""
+    gpus = f", {each[plan.gpu]} {plan.gpu}" if plan.gpu else ""
     threads = plural(plan.threads, "thread")
     start = f"; starts with {plan.least}" if plan.least != plan.workers.count else ""
-    yield (
-        "workers",
-        f"{plan.workers.count} pods, each: {_cores(each['cpu'])}, {_memory(each['memory'])}{gpus}, {threads}{start}",
-    )
+    yield "workers", f"{plan.workers.count} pods, each: {_amounts(each)}{gpus}, {threads}{start}"
     if plan.threads > each["cpu"]:
         yield "", f"{threads} on {_cores(each['cpu'])}: more is used only while the node has it free"
-    yield "run folder", _folder(values)
+    yield "run folder", rendered.run_folder()
 
 
-def _folder(values: Values) -> str:
-    run, name = values.run, values.run.name or "RELEASE-HASH"
-    if run.s3:
-        return f"{run.s3.rstrip('/')}/{name}"
-    if run.claim.create:
-        return f"/runs/{name} on a new claim of {run.claim.size}"
-    if run.claim.name:
-        return f"/runs/{name} on claim {run.claim.name}"
-    return "scratch space, lost with the driver's pod (run.s3 or run.claim keep it)"
-
-
-def job_rows(name: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
+def job_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what the job will do with that, as (name, text), as far as it is known here.
 
     Raises:
         InputError: an option in `job` is wrong.
     """
-    job = registry.find(name)
+    job = registry.find(rendered.options["job"])
     gpus = float(plan.workers.each.get(plan.gpu, 0))
-    with _code(values) as folder:
-        given = {name: folder + value[5:] if _is_code(value) else value for name, value in values.job.items()}
+    with _code(rendered.code) as folder:
+        given = {key: folder + value[5:] if _is_code(value) else value for key, value in rendered.options.items()}
+        del given["job"]
         try:
             options = validated(job.load_options(), given)
         except InputError as error:
@@ -150,10 +118,10 @@ def _is_code(value: object) -> bool:
 
 
 @contextlib.contextmanager
-def _code(values: Values) -> Iterator[str]:
+def _code(code: Mapping[str, str]) -> Iterator[str]:
     """Let the modules in `code`, and those of the current folder, be imported; yields the folder with `code`."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in values.code.items():
+        for name, text in code.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         before = list(sys.path)
         sys.path[:0] = [folder, os.getcwd()]  # noqa: PTH109
@@ -163,15 +131,14 @@ def _code(values: Values) -> Iterator[str]:
             sys.path[:] = before
 
 
-def _room(connect: Callable[[], Cluster], plan: Plan) -> str:
+def _room(cluster: Callable[[], Cluster], plan: Plan) -> str:
     """Return whether the cluster has room now, or why that cannot be said."""
     try:
-        cluster = connect()
-        nodes = free_nodes(cluster.nodes(), cluster.all_pods())
+        found = cluster()
+        nodes = free_nodes(found.nodes(), found.all_pods())
     except JobError as error:
         return f"not compared: {error}"
-    placed = place((plan.driver, plan.workers), nodes)
-    return verdict(plan, placed, len(nodes))
+    return verdict(plan, fit((plan.driver, plan.workers), nodes), len(nodes))
 
 
 def verdict(plan: Plan, placed: dict[str, int], nodes: int) -> str:
@@ -185,6 +152,10 @@ def verdict(plan: Plan, placed: dict[str, int], nodes: int) -> str:
     if workers < plan.workers.count:
         return f"can start now with {workers} of {plan.workers.count} workers; the others wait for room ({seen})"
     return f"fits now ({seen})"
+
+
+def _amounts(each: Resources) -> str:
+    return f"{_cores(each['cpu'])}, {_memory(each['memory'])}"
 
 
 def _cores(amount: Decimal) -> str:

@@ -1,4 +1,4 @@
-"""The charts' values: one model with all defaults, descriptions and checks.
+"""The charts' values: one model with all defaults, descriptions and types.
 
 values.yaml, values.schema.json and README.md of each chart are written from it by charts/generate.py; `job`, the job's
 own options, is described by the job's `Options`.
@@ -6,12 +6,10 @@ own options, is described by the job's `Options`.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints
 
-from jobs.release.plan.values_checks import check_space, check_trial
 from jobs.release.plan.values_parts import (
     Bytes,
     Cpu,
@@ -27,11 +25,6 @@ from jobs.release.plan.values_parts import (
     Volume,
     VolumeMount,
 )
-
-SET_BY_CHART = frozenset(
-    {"run", "config", "scheduler", "workers", "threads", "connect_timeout", "workers_timeout", "deadline"}
-)
-"""Options of every job that follow from other values, so that `job` does not have them."""
 
 Grace = Annotated[int, Field(ge=10)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$")]
@@ -76,13 +69,6 @@ class Workers(Placement):
     gracePeriod: Grace = Field(  # noqa: N815
         default=30, description="seconds that a worker has to hand over its tasks when it is asked to leave"
     )
-
-    @property
-    def compute_threads(self) -> int:
-        """Compute threads of one worker."""
-        text = str(self.cpu)
-        cores = float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
-        return self.threads or max(1, math.floor(cores))
 
 
 class Scheduler(Section):
@@ -130,19 +116,6 @@ class Claim(Section):
     )
     keep: bool = Field(default=False, description="leave the claim there when the release is uninstalled")
 
-    @model_validator(mode="after")
-    def _is_one(self) -> Claim:
-        if self.create and self.name:
-            raise ValueError(
-                f"run.claim.create is true and run.claim.name is {self.name!r}, but a claim is either made or there "
-                "already: leave one out"
-            )
-        if self.keep and not self.create:
-            raise ValueError(
-                "run.claim.keep is true, but the release makes no claim: set run.claim.create, or leave keep out"
-            )
-        return self
-
 
 class Run(Section):
     """The run folder: S3, a claim, or else scratch space that is lost with the driver's pod."""
@@ -179,34 +152,12 @@ class ServiceAccount(Section):
     name: Name = Field(default="", description="its name; empty: the release's name, or default if none is made")
     annotations: Texts = Field(default={}, description="its annotations, such as a cloud role to be")
 
-    @model_validator(mode="after")
-    def _is_made(self) -> ServiceAccount:
-        if self.annotations and not self.create:
-            raise ValueError(
-                "serviceAccount.annotations are given, but serviceAccount.create is false: annotate the account that "
-                "is there"
-            )
-        return self
-
 
 class Tls(Section):
     """Encryption of all Dask traffic."""
 
     enabled: bool = Field(default=False, description="encrypt, and refuse whoever has no certificate of the same CA")
     secret: Name = Field(default="", description="secret with ca.crt, tls.crt and tls.key, as cert-manager makes it")
-
-    @model_validator(mode="after")
-    def _has_secret(self) -> Tls:
-        if self.enabled and not self.secret:
-            raise ValueError(
-                "tls.enabled is true, but tls.secret names no secret: it must be one with ca.crt, tls.crt and tls.key"
-            )
-        if self.secret and not self.enabled:
-            raise ValueError(
-                f"tls.secret is {self.secret!r}, but tls.enabled is false: set tls.enabled=true, or leave "
-                "tls.secret out"
-            )
-        return self
 
 
 class NetworkPolicy(Section):
@@ -274,25 +225,3 @@ class Values(Section):
     podAnnotations: Metadata = Field(default={}, description="more annotations of all pods")  # noqa: N815
     podLabels: Metadata = Field(default={}, description="more labels of all pods")  # noqa: N815
     metrics: Metrics = Metrics()
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> Values:
-        """Refuse what charts/dask-job/templates/_checks.tpl refuses, in the same words."""
-        least, most = self.workers.min or self.workers.count, self.workers.max or self.workers.count
-        if least > most:
-            raise ValueError(
-                f"workers.min is {least} and workers.max is {most} (null: workers.count), "
-                "but min must not be more than max"
-            )
-        check_trial(self.job, self.workers.compute_threads, self.workers.gpu)
-        check_space(self.job, self.code)
-        if self.run.s3 and (self.run.claim.create or self.run.claim.name):
-            raise ValueError(
-                f"run.s3 is {self.run.s3!r} and run.claim is given, but a run has one folder: leave one out"
-            )
-        if self.metrics.podMonitor and self.networkPolicy.enabled and not self.networkPolicy.dashboardFrom:
-            raise ValueError(
-                "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach the metrics: "
-                "name Prometheus's pods in networkPolicy.dashboardFrom"
-            )
-        return self

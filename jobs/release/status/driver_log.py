@@ -1,4 +1,4 @@
-"""What a driver's log says: JSON lines of progress, the last error, and the text for people between them."""
+"""What a driver's log holds: JSON lines of progress, the last error, records of libraries, and text between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Log:
-    """The state of a driver as its log tells it."""
+    """The state of a driver as its log shows it."""
 
     attempt: int | None = None
     progress: Progress | None = None
@@ -42,9 +42,9 @@ class Log:
     error: str = ""
     done: bool = False
     retry: str = ""
-    """What the driver says of its next attempt, if that is the last it has said."""
+    """What the driver logged of its next attempt, if no event has followed."""
     text: tuple[str, ...] = field(default=())
-    """The lines that are not JSON."""
+    """The lines that are not JSON, and what libraries have logged."""
 
 
 def parse(line: str) -> dict[str, Any] | None:
@@ -58,15 +58,26 @@ def parse(line: str) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) and "event" in fields else None
 
 
+def is_record(fields: Mapping[str, Any]) -> bool:
+    """Return whether a JSON line is a library's log record or a warning, not an event of a job or its driver."""
+    return "logger" in fields
+
+
+def record_text(fields: Mapping[str, Any]) -> str:
+    """Return a library's log record as people read it, with its traceback."""
+    parts = (f"{fields['event']}: {fields.get('message', '')}", str(fields.get("traceback", "")))
+    return "\n".join(filter(None, parts))
+
+
 def read(lines: Iterable[str]) -> Log:
-    """Return what a driver's log, or its end, says."""
+    """Return the state that a driver's log, or its end, shows."""
     state: dict[str, Any] = {}
     text: list[str] = []
     seen: list[Progress] = []
     for line in lines:
         fields = parse(line)
-        if fields is None:
-            text.append(line)
+        if fields is None or is_record(fields):
+            text += [line] if fields is None else record_text(fields).splitlines()
             if line.startswith(ERROR):
                 state["error"] = line.removeprefix(ERROR)
             continue
@@ -85,7 +96,7 @@ def read(lines: Iterable[str]) -> Log:
 
 
 def progress_of(fields: Mapping[str, Any]) -> Progress | None:
-    """Return the progress that a JSON line tells; None if it lacks its numbers."""
+    """Return the progress in a JSON line; None if it lacks its numbers."""
     try:
         done, total, time = int(fields["done"]), int(fields["total"]), float(fields["time"])
     except (KeyError, TypeError, ValueError):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from jobs.formatting import duration
-from jobs.release.diagnosis.pod import Finding
+from jobs.release.diagnosis.finding import Finding
 from jobs.release.status.driver_log import Progress
 from jobs.release.status.state import Release
 from jobs.runs.console import metrics_text
@@ -24,6 +25,8 @@ STYLES = {
     "suspended": "yellow",
     "stopping": "yellow",
 }
+JSON_KEYS = {"cause": "what", "remedy": "todo", "active": "now"}
+"""Keys of a finding in the JSON of `status` that are not called as here; programs read them."""
 PLAIN_WIDTH = 500
 NAMES = 3
 """So many pods are named; the rest is counted."""
@@ -41,9 +44,9 @@ def show(release: Release, now: float) -> None:
     console.print(head)
     for name, text in rows(release, now):
         console.print(Text.assemble((f"{name:<12}", "dim"), text))
-    for trouble in release.troubles:
-        text = describe(trouble, ended=release.phase in ("done", "failed"))
-        console.print(Text(text, style="red" if trouble.now else "yellow"))
+    for finding in release.findings:
+        text = describe(finding, ended=release.phase in ("done", "failed"))
+        console.print(Text(text, style="red" if finding.active else "yellow"))
 
 
 def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
@@ -152,12 +155,12 @@ def progress_text(progress: Progress, *, running: bool = True) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def describe(trouble: Finding, *, ended: bool = False) -> str:
-    """Return what holds a release up as people read it: where, what, what to do, and the log's end."""
-    others = f" (and {trouble.count - 1} more)" if trouble.count > 1 else ""
-    word = ("cause" if ended else "stuck") if trouble.now else "before"
-    text = f"{word}: {trouble.where}{others}: {trouble.what}\n  -> {trouble.todo}"
-    return text + "".join(f"\n  | {line}" for line in trouble.log.splitlines())
+def describe(finding: Finding, *, ended: bool = False) -> str:
+    """Return a finding as people read it: where, its cause, its remedy, and the log's end."""
+    others = f" (and {finding.count - 1} more)" if finding.count > 1 else ""
+    kind = ("cause" if ended else "stuck") if finding.active else "before"
+    text = f"{kind}: {finding.where}{others}: {finding.cause}\n  -> {finding.remedy}"
+    return text + "".join(f"\n  | {line}" for line in finding.log.splitlines())
 
 
 def as_json(release: Release) -> str:
@@ -165,4 +168,10 @@ def as_json(release: Release) -> str:
     fraction = {"fraction": release.progress.fraction} if release.progress else {}
     content = asdict(release)
     content["progress"] = {**content["progress"], **fraction} if release.progress else None
+    content["troubles"] = [_finding_json(finding) for finding in content.pop("findings")]
     return json.dumps(content, indent=2)
+
+
+def _finding_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a finding's fields under the keys that `status --json` has for them."""
+    return {JSON_KEYS.get(name, name): value for name, value in fields.items()}

@@ -31,8 +31,8 @@ from jobs.release.api.objects import (
     suspended,
     terminated,
 )
-from jobs.release.diagnosis.pod import Finding
-from jobs.release.diagnosis.release import troubles
+from jobs.release.diagnosis.diagnose import diagnose
+from jobs.release.diagnosis.finding import Finding
 from jobs.release.status import driver_log
 from jobs.release.status.driver_log import Progress
 
@@ -74,7 +74,7 @@ class Release:
     doing: str
     error: str
     retry: str
-    """What the driver says of its next attempt, while it waits for that."""
+    """What the driver logged of its next attempt, while it waits for that."""
     reason: str
     """Why it was stopped, if it was."""
     progress: Progress | None
@@ -90,7 +90,7 @@ class Release:
     began: float
     finished: float | None
     others: tuple[str, ...]
-    troubles: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
 
 def release_state(objects: Objects, run: Run) -> Release:
@@ -117,11 +117,11 @@ def release_state(objects: Objects, run: Run) -> Release:
         run_url=annotation(run.driver, RUN_URL),
         helm=by_helm(run.driver),
         scratch=is_scratch(run.driver),
-        has_log=any(_tells_result(pod) for pod in run.driver_pods),
+        has_log=any(_has_result(pod) for pod in run.driver_pods),
         began=began(run),
         finished=_finished(run),
         others=run.others,
-        troubles=troubles(objects, run),
+        findings=diagnose(objects, run),
     )
 
 
@@ -187,7 +187,7 @@ def _workers(run: Run) -> Workers:
     )
 
 
-def _tells_result(pod: Object) -> bool:
+def _has_result(pod: Object) -> bool:
     end = terminated(pod, "driver")
     return started(pod, "driver") and (end is None or end["exitCode"] == 0)
 

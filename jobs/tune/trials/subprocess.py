@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias, Unpack
 import cloudpickle
 
 from jobs.errors import JobError
+from jobs.runs.log import ROLE, collect_logs
 from jobs.tune.trials import execution as tasks
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Task
@@ -111,6 +112,8 @@ def main() -> None:
     Nobody sends this process SIGINT, so a KeyboardInterrupt is one that the user's code has raised.
     """
     signals.signal(signals.SIGINT, lambda *_: None)
+    if role := os.environ.get(ROLE):
+        collect_logs(role)
     pipe = Connection(int(sys.argv[1]))
     sys.path[:] = pipe.recv()
     task: Task = pickle.loads(pipe.recv_bytes())  # noqa: S301  from the worker

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from situation import NAMES, objects, run, state
 
-from jobs.release.diagnosis.release import troubles
+from jobs.release.diagnosis.diagnose import diagnose
 
 CAUSES = {
     "image-missing": ("image", "image localhost:1/nothing:1 cannot be pulled (failed to resolve", "image.pullSecrets"),
@@ -38,50 +38,50 @@ CAUSES = {
 
 @pytest.mark.parametrize(("recorded", "cause"), CAUSES.items())
 def test_cause(recorded: str, cause: tuple[str, str, str]) -> None:
-    """The first trouble of each situation names its cause and what to do, and holds the release up now."""
+    """The first finding of each situation names its cause and what to do, and holds the release up now."""
     kind, what, todo = cause
-    first = state(recorded).troubles[0]
-    assert (first.kind, first.now) == (kind, True)
-    assert what in first.what
-    assert todo in first.todo
+    first = state(recorded).findings[0]
+    assert (first.kind, first.active) == (kind, True)
+    assert what in first.cause
+    assert todo in first.remedy
 
 
 @pytest.mark.parametrize("recorded", sorted(set(NAMES) - set(CAUSES)))
 def test_no_false_alarm(recorded: str) -> None:
     """Situations in which nothing is wrong have nothing that holds them up."""
-    assert not [trouble for trouble in state(recorded).troubles if trouble.now]
+    assert not [finding for finding in state(recorded).findings if finding.active]
 
 
 def test_two_pods_with_one_cause_are_told_once() -> None:
-    """The same cause of several pods is one trouble with their number."""
-    (trouble,) = state("no-gpu").troubles
-    assert trouble.count == 2
+    """The same cause of several pods is one finding with their number."""
+    (finding,) = state("no-gpu").findings
+    assert finding.count == 2
 
 
 def test_the_cause_of_a_driver_that_failed_too_often_follows() -> None:
     """Behind the Job's own verdict stands what made its pod fail."""
-    assert [trouble.kind for trouble in state("driver-oom").troubles] == ["backoff", "oom"]
-    assert [trouble.kind for trouble in state("backoff").troubles] == ["backoff", "killed"]
+    assert [finding.kind for finding in state("driver-oom").findings] == ["backoff", "oom"]
+    assert [finding.kind for finding in state("backoff").findings] == ["backoff", "killed"]
 
 
 def test_a_crash_shows_the_last_lines() -> None:
     """A sidecar that ends again and again is told with its log's end."""
-    assert state("scheduler-crashes").troubles[0].log == "no port"
+    assert state("scheduler-crashes").findings[0].log == "no port"
 
 
 def test_a_failed_worker_that_was_replaced_holds_nothing_up() -> None:
     """Once a new pod lives in its place, a failed one is told as past."""
     found, other = run("worker-oom"), run("running")
     failed = [pod for pod in found.worker_pods if pod["status"]["phase"] == "Failed"]
-    told = troubles(objects("worker-oom"), replace(other, worker_pods=(*failed, *other.worker_pods)))
-    assert {(trouble.kind, trouble.now) for trouble in told} == {("oom", False)}
+    told = diagnose(objects("worker-oom"), replace(other, worker_pods=(*failed, *other.worker_pods)))
+    assert {(finding.kind, finding.active) for finding in told} == {("oom", False)}
 
 
 def test_an_event_of_the_past_is_no_trouble() -> None:
     """A refusal to make pods does not count any more once all pods are there."""
     found, other = objects("quota"), run("running")
     events = tuple({**event, "involvedObject": {"name": "fit-workers-0123abcd"}} for event in found.events)
-    assert not troubles(replace(objects("running"), events=events), other)
+    assert not diagnose(replace(objects("running"), events=events), other)
 
 
 OOM = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
@@ -106,17 +106,17 @@ BAD = {"terminated": {"exitCode": 2, "reason": "Error"}}
 def test_a_scheduler_that_was_started_again(
     phase: str, state: object, last: object, expected: tuple[str, object] | None
 ) -> None:
-    """What ended a restarted sidecar is told, also after the pod's end; its end with the pod is no trouble."""
+    """What ended a restarted sidecar is told, also after the pod's end; its end with the pod is no finding."""
     found = run("running")
     (pod,) = found.driver_pods
     scheduler = {"name": "scheduler", "restartCount": 4, "state": state, "lastState": last}
     (driver,) = (one for one in pod["status"]["containerStatuses"] if one["name"] == "driver")
     ended = driver if phase == "Running" else {**driver, "state": {"terminated": {"exitCode": 4}}}
     status = {"phase": phase, "initContainerStatuses": [scheduler], "containerStatuses": [ended]}
-    told = troubles(objects("running"), replace(found, driver_pods=({**pod, "status": status},), worker_pods=()))
-    ours = [(one.kind, one.now) for one in told if "container scheduler" in one.what]
+    told = diagnose(objects("running"), replace(found, driver_pods=({**pod, "status": status},), worker_pods=()))
+    ours = [(one.kind, one.active) for one in told if "container scheduler" in one.cause]
     assert ours == ([expected] if expected else [])
-    assert all("driver.scheduler.memory" in one.todo for one in told if one.kind == "oom")
+    assert all("driver.scheduler.memory" in one.remedy for one in told if one.kind == "oom")
 
 
 EVICTED = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
@@ -127,5 +127,5 @@ def test_eviction_by_full_scratch_space() -> None:
     found = run("worker-oom")
     failed = next(pod for pod in found.worker_pods if pod["status"]["phase"] == "Failed")
     evicted = {**failed, "status": {"phase": "Failed", "reason": "Evicted", "message": EVICTED}}
-    first, *_ = troubles(objects("worker-oom"), replace(found, worker_pods=(evicted,)))
-    assert (first.kind, first.todo) == ("evicted", "raise workers.scratch")
+    first, *_ = diagnose(objects("worker-oom"), replace(found, worker_pods=(evicted,)))
+    assert (first.kind, first.remedy) == ("evicted", "raise workers.scratch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.release.api.objects import Object, Objects, containers, live, name
-from jobs.release.diagnosis.pod import Finding, oom
+from jobs.release.diagnosis.finding import Finding, oom
 
 OOM = "OOMKilled"
 
@@ -16,22 +16,22 @@ def out_of_memory(status: Object) -> bool:
 
 
 def restarts(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
-    """Yield what ended each restarted container of a pod, unless it ended well; `now` if it does not run again yet.
+    """Yield what ended each restarted container of a pod, unless it ended well; `active` if it does not run again yet.
 
-    A container that waits in CrashLoopBackOff is told by `pending_pod`.
+    A container that waits in CrashLoopBackOff is a finding of `pending_pod`.
     """
     where = f"{role} pod {name(pod)}"
     for status in containers(pod):
         state = status.get("state", {})
         if not status.get("restartCount") or state.get("waiting", {}).get("reason") == "CrashLoopBackOff":
             continue
-        now = live(pod) and "running" not in state
+        active = live(pod) and "running" not in state
         if out_of_memory(status):
-            yield Finding("oom", where, *oom(role, status["name"], objects, where), now=now)
+            yield Finding("oom", where, *oom(role, status["name"], objects, where), active=active)
         elif end := _bad_end(pod, status):
-            what = f"container {status['name']} ended with exit code {end['exitCode']} and was started again"
-            todo = f"kubectl logs {name(pod)} -c {status['name']} --previous shows its last lines"
-            yield Finding("crash", where, what, todo, now=now)
+            cause = f"container {status['name']} ended with exit code {end['exitCode']} and was started again"
+            remedy = f"kubectl logs {name(pod)} -c {status['name']} --previous shows its last lines"
+            yield Finding("crash", where, cause, remedy, active=active)
 
 
 def _ends(status: Object) -> list[Object]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.release.actions.wait_view import Screen
+from jobs.release.actions.wait_view import WaitView
 
 
 def _line(event: str, job: str = "minimize", **fields: object) -> str:
@@ -19,10 +19,10 @@ def _line(event: str, job: str = "minimize", **fields: object) -> str:
 
 
 def _shown(lines: list[str], *, success: bool, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    with Screen("fit") as screen:
+    with WaitView("fit") as view:
         for line in lines:
-            screen.line(line)
-        screen.end(success=success)
+            view.line(line)
+        view.end(success=success)
     told = capsys.readouterr()
     return told.out, told.err
 
@@ -54,13 +54,13 @@ def test_a_failure_has_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_text_of_a_lost_attempt_is_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
     """Text that was held back when a driver was lost comes out on standard error; the next driver's summary counts."""
-    with Screen("fit") as screen:
+    with WaitView("fit") as view:
         for line in (_line("done"), "half a summ"):
-            screen.line(line)
-        screen.begin_attempt()
+            view.line(line)
+        view.begin_attempt()
         for line in (_line("done"), "converged"):
-            screen.line(line)
-        screen.end(success=True)
+            view.line(line)
+        view.end(success=True)
     told = capsys.readouterr()
     assert told.out == "converged\n"
     assert "half a summ" in told.err
@@ -69,15 +69,24 @@ def test_the_text_of_a_lost_attempt_is_no_summary(capsys: pytest.CaptureFixture[
 def test_the_result_line_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """The line of the result is kept, not shown, and the summary after it is held as before, also of an ended run."""
     for before in ([_line("run"), _line("done")], [_line("started", "driver"), _line("doing"), "a user's print"]):
-        with Screen("fit") as screen:
+        with WaitView("fit") as view:
             for line in (*before, _line("result", run="/runs/a"), "converged", _line("over", "driver")):
-                screen.line(line)
-            screen.end(success=True)
-        assert screen.result is not None
-        assert screen.result["run"] == "/runs/a"
+                view.line(line)
+            view.end(success=True)
+        assert view.result is not None
+        assert view.result["run"] == "/runs/a"
         told = capsys.readouterr()
         assert told.out == "converged\n"
         assert '"result"' not in told.err
+
+
+def test_a_librarys_record_is_no_event(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning that a library logs between a job's end and its summary is shown, and the summary is whole."""
+    record = _line("warning", "driver", logger="distributed.client", message="late", traceback="Traceback")
+    lines = [_line("run"), _line("done"), record, "converged", record, "loss 1"]
+    out, err = _shown(lines, success=True, capsys=capsys)
+    assert out == "converged\nloss 1\n"
+    assert err.splitlines() == [*lines[:2], record, record]
 
 
 SUMMARY = ["converged", "loss 1"]
@@ -93,10 +102,10 @@ def test_a_summary_before_its_event_is_no_stray_text(place: int, capsys: pytest.
     lines[place:] = [*SUMMARY, *lines[place:-2], _line("over", "driver")]
     lines.insert(1, "a user's print")
     for shown, expected in ((None, "converged\nloss 1\n"), (lambda: SUMMARY, "")):
-        with Screen("fit") as screen:
+        with WaitView("fit") as view:
             for line in lines:
-                screen.line(line)
-            screen.end(success=True, shown=shown)
+                view.line(line)
+            view.end(success=True, shown=shown)
         told = capsys.readouterr()
         text = [line for line in told.err.splitlines() if not line.startswith("{")]
         if shown is None and place == 1:  # nothing tells a summary before all its events from a print
@@ -107,23 +116,23 @@ def test_a_summary_before_its_event_is_no_stray_text(place: int, capsys: pytest.
 
 def test_a_print_is_shown_soon(capsys: pytest.CaptureFixture[str]) -> None:
     """Text from the middle of a run is shown when a while has passed without the run's end, and nothing is lost."""
-    with Screen("fit") as screen:
-        screen.line(_line("progress", done=1, total=2))
-        screen.line("a print")
-        screen.passed()
+    with WaitView("fit") as view:
+        view.line(_line("progress", done=1, total=2))
+        view.line("a print")
+        view.passed()
         assert "a print" not in capsys.readouterr().err
-        screen.line("another")
-        screen.passed()
+        view.line("another")
+        view.passed()
         assert capsys.readouterr().err == "a print\n"
     assert capsys.readouterr().err == "another\n"
 
 
 def test_a_lost_attempts_result_does_not_count() -> None:
     """A driver that was lost after its result is followed by another, whose result counts."""
-    with Screen("fit") as screen:
-        screen.line(_line("result", run="/runs/a"))
-        screen.begin_attempt()
-        assert screen.result is None
+    with WaitView("fit") as view:
+        view.line(_line("result", run="/runs/a"))
+        view.begin_attempt()
+        assert view.result is None
 
 
 def test_a_line_of_many_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,16 +143,16 @@ def test_a_line_of_many_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> 
 
 ON_A_TERMINAL = """
 import json, sys
-from jobs.release.actions.wait_view import Screen
-with Screen("fit") as screen:
+from jobs.release.view import WaitView
+with WaitView("fit") as view:
     metrics = {"best": 0.5, "direction": "minimize"}
     for fields in ({"event": "progress", "done": 20, "total": 1000, **metrics}, json.loads(sys.argv[1])):
-        screen.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
-        screen._live.refresh()
-        screen.say("look here")
-    screen.line("converged")
-    screen.say("stuck: no node for it", "yellow")
-    screen.end(success=True)
+        view.line(json.dumps({"time": 1.0, "job": "minimize", **fields}))
+        view._live.refresh()
+        view.notify("look here")
+    view.line("converged")
+    view.notify("stuck: no node for it", "yellow")
+    view.end(success=True)
 """
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from jobs.formatting import one_line
 from jobs.release.api.objects import Object, Objects, containers, name
+from jobs.release.diagnosis.finding import Finding, oom, role_values
 
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
             "RegistryUnavailable", "SignatureValidationFailed")  # fmt: skip
@@ -16,27 +16,6 @@ NO_START = ("CreateContainerError", "RunContainerError", "StartError", "Containe
 PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate|not found$|not found[.,] preemption|preemption:)")
 """Where the scheduler's message goes over from why a pod has no node to what preemption would bring."""
 MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that holds a release up, or went wrong in it."""
-
-    kind: str
-    where: str
-    what: str
-    todo: str
-    now: bool = True
-    """Whether it holds the release up now; otherwise it was got over, or the release ended by it."""
-    count: int = 1
-    """Of how many pods it is true."""
-    log: str = ""
-    """The last lines of the container's log."""
-
-    @property
-    def role(self) -> str:
-        """Of which pods: driver or worker."""
-        return self.where.partition(" ")[0]
 
 
 def pending_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
@@ -57,11 +36,11 @@ def _unscheduled(role: str, where: str, item: Object, objects: Objects) -> Findi
     reason = PREEMPTION.split(str(item.get("message", "")))[0].strip()
     if item.get("reason") == "SchedulingGated":
         return Finding("gated", where, "a scheduling gate holds it back", "what has set the gate must remove it")
-    for sign, todo in _place(role).items():
+    for sign, remedy in _place(role).items():
         if sign in reason:
-            return Finding("unschedulable", where, f"no node for it: {reason}{_claims(sign, objects)}", todo)
-    todo = f"give the cluster such a node, or change {role_values(role)}.nodeSelector, .tolerations or .affinity"
-    return Finding("unschedulable", where, f"no node for it: {reason}", todo)
+            return Finding("unschedulable", where, f"no node for it: {reason}{_claims(sign, objects)}", remedy)
+    remedy = f"give the cluster such a node, or change {role_values(role)}.nodeSelector, .tolerations or .affinity"
+    return Finding("unschedulable", where, f"no node for it: {reason}", remedy)
 
 
 def _place(role: str) -> dict[str, str]:
@@ -100,23 +79,23 @@ def _waiting(role: str, where: str, status: Object, waiting: Object, objects: Ob
     reason, message = str(waiting.get("reason", "")), one_line(waiting.get("message", ""))
     called = f"container {status['name']}"
     if reason in NO_IMAGE:
-        yield Finding("image", where, _image(reason, str(status["image"]), message), _image_todo(reason))
+        yield Finding("image", where, _image(reason, str(status["image"]), message), _image_remedy(reason))
     elif reason in NO_CONFIG:
-        todo = "make what is missing in this namespace, or correct its name in the values"
-        yield Finding("config", where, f"{called} cannot be made: {message}", todo)
+        remedy = "make what is missing in this namespace, or correct its name in the values"
+        yield Finding("config", where, f"{called} cannot be made: {message}", remedy)
     elif reason in NO_START:
-        todo = f"is the image the right one? ({status['image']})"
-        yield Finding("start", where, f"{called} cannot be started: {message}", todo)
+        remedy = f"is the image the right one? ({status['image']})"
+        yield Finding("start", where, f"{called} cannot be started: {message}", remedy)
     elif reason == "CrashLoopBackOff":
         last = status.get("lastState", {}).get("terminated", {})
         code, count = last.get("exitCode"), status.get("restartCount", 0)
         if last.get("reason") == "OOMKilled":
-            what, todo = oom(role, status["name"], objects, where)
-            yield Finding("oom", where, what, todo)
+            cause, remedy = oom(role, status["name"], objects, where)
+            yield Finding("oom", where, cause, remedy)
             return
-        what = f"{called} ends again and again (exit code {code}, {count} restarts)"
+        cause = f"{called} ends again and again (exit code {code}, {count} restarts)"
         text = objects.logs.get((where.rpartition(" ")[2], status["name"]), "")
-        yield Finding("crash", where, what, "its last lines say why", log="\n".join(text.splitlines()[-5:]))
+        yield Finding("crash", where, cause, "its last lines say why", log="\n".join(text.splitlines()[-5:]))
 
 
 def _image(reason: str, image: str, message: str) -> str:
@@ -129,7 +108,7 @@ def _image(reason: str, image: str, message: str) -> str:
     return f"image {image} cannot be pulled ({cause or reason})"
 
 
-def _image_todo(reason: str) -> str:
+def _image_remedy(reason: str) -> str:
     if reason == "InvalidImageName":
         return "correct image.registry, image.repository and image.tag"
     if reason == "ErrImageNeverPull":
@@ -141,30 +120,6 @@ def _not_mounted(where: str, pod: Object, objects: Objects) -> Iterator[Finding]
     for event in reversed(objects.events):
         if event["involvedObject"].get("name") == name(pod) and event["reason"] in MOUNTS:
             text = one_line(event["message"])
-            todo = "make the volume, secret or ConfigMap that it names in this namespace, or correct the values"
-            yield Finding("mount", where, text, todo)
+            remedy = "make the volume, secret or ConfigMap that it names in this namespace, or correct the values"
+            yield Finding("mount", where, text, remedy)
             return
-
-
-def oom(role: str, called: str, objects: Objects, where: str) -> tuple[str, str]:
-    """Return what to say, and what to do, about a container that used more memory than it may."""
-    value = "driver.scheduler.memory" if called == "scheduler" else f"{role_values(role)}.memory"
-    pod = next((pod for pod in objects.pods if name(pod) == where.rpartition(" ")[2]), None)
-    limit = memory_limit(pod, called) if pod else ""
-    used = f"container {called} used more memory than its limit{f' of {limit}' if limit else ''} and was killed"
-    more = ", or use more workers, so that each holds less" if role == "worker" else ""
-    return f"{used} (OOMKilled)", f"raise {value}{more}"
-
-
-def memory_limit(pod: Object, called: str) -> str:
-    """Return a container's memory limit as Kubernetes writes it; empty if it has none."""
-    spec = pod["spec"]
-    for container in (*spec.get("initContainers", ()), *spec["containers"]):
-        if container["name"] == called:
-            return str(container.get("resources", {}).get("limits", {}).get("memory", ""))
-    return ""
-
-
-def role_values(role: str) -> str:
-    """Return the key of a role in values.yaml."""
-    return "workers" if role == "worker" else role

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from jobs.release.api.objects import Object, Objects, condition, containers, label, name
-from jobs.release.diagnosis.pod import Finding, oom, role_values
-from jobs.release.diagnosis.restart import out_of_memory
+from jobs.release.diagnosis.finding import Finding, oom, role_values
+from jobs.release.diagnosis.restarted_container import out_of_memory
 from jobs.release.status import driver_log
 
 DRIVER_CODES = {1: "the job's own code failed", 2: "bad options or data", 3: "the cluster failed"}
-DRIVER_TODO = {
+DRIVER_REMEDIES = {
     1: "correct the code; helm upgrade with it begins a new run",
     2: "correct what the error names; helm upgrade with it begins a new run",
     3: "helm upgrade with deadlines.start or more resources goes on in the same run folder",
@@ -22,7 +22,7 @@ LAST_LINES = 5
 def failed_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
     """Yield why a pod of a role failed; nothing for those that left as asked.
 
-    A driver saves (4), a worker hands its tasks over (143); of one that gave up (5) its Job tells.
+    A driver saves (4), a worker hands its tasks over (143); that one gave up (5) is a finding of its Job.
     """
     where, status = f"{role} pod {name(pod)}", pod.get("status", {})
     if status.get("reason") == "Evicted":
@@ -30,8 +30,8 @@ def failed_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
         return
     killed = [one for one in containers(pod) if out_of_memory(one)]
     for one in killed:
-        what, todo = oom(role, one["name"], objects, where)
-        yield Finding("oom", where, what, todo)
+        cause, remedy = oom(role, one["name"], objects, where)
+        yield Finding("oom", where, cause, remedy)
     own = next((one for one in containers(pod) if one["name"] == role), {})
     end = own.get("state", {}).get("terminated")
     if end and own not in killed:
@@ -51,16 +51,16 @@ def _by_code(role: str, where: str, code: int, pod: Object, logs: Mapping[tuple[
         )
     elif role == "driver" and code in DRIVER_CODES:
         text = log.error or "\n".join(log.text[-LAST_LINES:])
-        yield Finding("driver", where, f"{DRIVER_CODES[code]} (exit code {code}): {text}", DRIVER_TODO[code])
+        yield Finding("driver", where, f"{DRIVER_CODES[code]} (exit code {code}): {text}", DRIVER_REMEDIES[code])
     elif code in (137, 143):
         sign = {137: "killed (SIGKILL)", 143: "stopped (SIGTERM)"}[code]
-        todo = "if neither a person nor a node did that, kubectl describe pod says more"
-        yield Finding("killed", where, f"container {role} was {sign} from outside (exit code {code})", todo)
+        remedy = "if neither a person nor a node did that, kubectl describe pod says more"
+        yield Finding("killed", where, f"container {role} was {sign} from outside (exit code {code})", remedy)
     else:
         text = log.error or "\n".join(log.text[-LAST_LINES:])
-        what = f"container {role} failed with exit code {code}" + (f": {text}" if log.error else "")
-        todo = f"dask-jobs logs {_release(pod)} --role {role_values(role)} shows more"
-        one = Finding("crash", where, what, todo)
+        cause = f"container {role} failed with exit code {code}" + (f": {text}" if log.error else "")
+        remedy = f"dask-jobs logs {_release(pod)} --role {role_values(role)} shows more"
+        one = Finding("crash", where, cause, remedy)
         yield one if log.error else replace(one, log=text)
 
 

@@ -12,7 +12,7 @@ from drivers import MINIMIZE, TUNE, driver_of
 
 from jobs.commands import write_report
 from jobs.errors import InputError
-from jobs.release.actions.place import beside, check, put, target_of
+from jobs.release.actions.destination import beside, check, put, target_of
 from jobs.storage import open_storage
 
 

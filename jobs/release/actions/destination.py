@@ -32,7 +32,7 @@ def default_name(url: str) -> str:
     """Return the folder that a run is fetched to if none is named: the last part of its URL.
 
     Raises:
-        InputError: that is no plain name; who may change the release's Jobs has chosen it.
+        InputError: that is not a plain name. Whatever may change the release's Jobs has chosen it: it is not trusted.
     """
     name = url.rpartition("/")[2]
     if not PLAIN.fullmatch(name):
@@ -50,7 +50,7 @@ def target_of(folder: str, *, force: bool) -> Path:
     if not target.name or ".." in target.parts:
         raise InputError(f"FOLDER is {folder!r}, but must be the name of a folder of its own, without '..'")
     target = target.absolute()
-    with told(target):
+    with translate_errors(target):
         check(target, target=target, new=None, force=force)
     return target
 
@@ -104,7 +104,7 @@ def holds_files(folder: Path) -> bool:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Return whether a file in it says that it is the run folder of one of the jobs."""
+    """Return whether a file in it names one of the jobs, so that it is a run folder."""
     return any(str(content.get("job")) in registry.names() for content in (mapping(folder / name) for name in FILES))
 
 
@@ -125,18 +125,19 @@ def beside(target: Path) -> Iterator[Path]:
     Raises:
         InputError: this machine cannot write there.
     """
-    with told(target):
+    with translate_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside it, so that the move at the end is a rename within one file system: complete or not at all.
         part = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-", dir=target.parent))
     try:
-        with told(target):
+        with translate_errors(target):
             yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def told(target: Path) -> Iterator[None]:
+def translate_errors(target: Path) -> Iterator[None]:
     """Turn what the file system refuses into one line.
 
     Raises:
@@ -163,7 +164,7 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
         InputError: what is there may not be replaced; it is there still.
         OSError: it cannot be moved, as where `target` is a mount point; what was there is there still.
     """
-    part.chmod(0o755)
+    part.chmod(0o755)  # mkdtemp makes it 0700
     may_replace(target)
     if not holds_files(target):
         part.replace(target)  # fails if anything has come there meanwhile
@@ -171,10 +172,10 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}-old-", dir=target.parent))
     try:
         target.replace(aside)
-        # Once more: what came between the first look and the move is in `aside` now, where nobody writes.
+        # Once more: what came between the first check and the move is in `aside` now, where no other program writes.
         may_replace(aside)
         part.replace(target)
-    except BaseException:
+    except BaseException:  # Ctrl-C too must not leave the old folder aside
         _move_back(aside, target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
@@ -231,12 +232,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def run_id(folder: Path) -> str | None:
-    """Return which run a folder holds, as result.json names it; None if it does not say so."""
+    """Return the id of the run in a folder; None if no file names it."""
     try:
         return run.run_id((folder / run.FIRST).read_bytes())
     except OSError:
-        told = mapping(folder / "result.json").get("run_id")
-    return told if isinstance(told, str) else None
+        named = mapping(folder / "result.json").get("run_id")
+    return named if isinstance(named, str) else None
 
 
 def _move_back(aside: Path, target: Path) -> None:
