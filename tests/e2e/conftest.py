@@ -5,6 +5,7 @@ They need KUBECONFIG and DASK_JOBS_IMAGE, the image's name on the cluster's node
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -24,13 +25,16 @@ from watched import Watched
 ROOT = Path(__file__).parents[2]
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "e2e", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+SMALL = {"workers": {"cpu": "100m"}, "driver": {"cpu": "100m", "scheduler": {"cpu": "50m"}}}
+"""What pods reserve where a test does not say it: the releases of several tests find room on a node of two cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test of this folder ten minutes."""
+    """Give each test of this folder ten minutes; those that need the whole node come first, while it is empty."""
     for item in items:
         if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
+    items.sort(key=lambda item: item.get_closest_marker("whole_node") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,7 +72,21 @@ def pull_policy() -> str:
 
 
 @pytest.fixture
-def namespace(image: str) -> Iterator[str]:
+def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold the node: alone for a test that is marked `whole_node`, together with the processes of pytest-xdist else."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # each process has a folder of its own in that of the session
+    alone = request.node.get_closest_marker("whole_node")
+    with (folder / "next").open("w") as turn, (folder / "node").open("w") as held:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # who waits for the others to end is not overtaken by their next tests
+        fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture
+def namespace(image: str, node: None) -> Iterator[str]:
     """Yield a new namespace that enforces the restricted Pod Security profile; it is deleted with all in it."""
     name = f"e2e-{secrets.token_hex(4)}"
     tools.command("kubectl", "create", "namespace", name)
@@ -97,7 +115,7 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
     A release that is there is upgraded. All end with the namespace.
     """
     repository, _, tag = image.rpartition(":")
-    ours = {"image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": pull_policy}}
+    ours = {"image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": pull_policy}} | SMALL
 
     def run(name: str, *arguments: str, values: dict[str, Any] | None = None, chart: str = "minimize") -> str:
         files = [tmp_path / f"{name}-image.json", tmp_path / f"{name}-values.json"]

@@ -18,7 +18,7 @@ COMMAND = "import sys; from jobs.cli import main; sys.exit(main())"
 ALIVE = ("Pending", "Running")
 
 
-def slow_values(problem: str = "Slow", cpu: str = "200m", **environment: str) -> dict[str, Any]:
+def slow_values(problem: str = "Slow", cpu: str = "100m", **environment: str) -> dict[str, Any]:
     """Return values for a job of slow.py; SLOW_SECONDS is how long each of its 8 blocks takes."""
     env = [{"name": name, "value": value} for name, value in environment.items()]
     return {
