@@ -30,10 +30,7 @@ SMALL = {"workers": {"cpu": "100m"}, "driver": {"cpu": "100m", "scheduler": {"cp
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test of this folder ten minutes; those that need the whole node come first, while it is empty."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(600))
+    """Put the tests that need the whole node first, while it is empty."""
     items.sort(key=lambda item: item.get_closest_marker("whole_node") is None)
 
 
@@ -47,9 +44,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
-@pytest.fixture(scope="session", autouse=True)
-def image() -> str:
-    """Return the image's name; end the session if the cluster, the image or a program is not there."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the session if the cluster, the image or a program is not there; once, and not in each process of it."""
+    if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+        return
     for name in ("kubectl", "helm"):
         if not shutil.which(name):
             pytest.exit(f"the end-to-end tests need {name} on PATH", returncode=2)
@@ -62,6 +60,11 @@ def image() -> str:
         tools.command("kubectl", "get", "--raw", "/readyz", timeout=20)
     except (CommandError, subprocess.TimeoutExpired) as error:
         pytest.exit(f"the cluster of KUBECONFIG={os.environ['KUBECONFIG']!r} does not answer: {error}", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """Return the image's name."""
     return os.environ["DASK_JOBS_IMAGE"]
 
 

@@ -53,7 +53,7 @@ def _processes(folder: Path, kind: str) -> set[int]:
     return {int(path.name.split("-")[-1]) for path in folder.glob(f"{kind}-*")}
 
 
-def _wait_for(condition: object, seconds: float = 30) -> None:
+def _wait_for(condition: object, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
