@@ -25,7 +25,12 @@ from watched import Watched
 ROOT = Path(__file__).parents[2]
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "e2e", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
-SMALL = {"workers": {"cpu": "100m"}, "driver": {"cpu": "100m", "scheduler": {"cpu": "50m"}}}
+SESSION = "dask-jobs-e2e"
+"""The label of the session's namespaces; the environment has its value, also in the processes of pytest-xdist."""
+SMALL = {
+    "workers": {"cpu": "100m", "memory": "512Mi"},
+    "driver": {"cpu": "100m", "memory": "512Mi", "scheduler": {"cpu": "50m"}},
+}
 """What pods reserve where a test does not say it: the releases of several tests find room on a node of two cores."""
 
 
@@ -60,6 +65,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         tools.command("kubectl", "get", "--raw", "/readyz", timeout=20)
     except (CommandError, subprocess.TimeoutExpired) as error:
         pytest.exit(f"the cluster of KUBECONFIG={os.environ['KUBECONFIG']!r} does not answer: {error}", returncode=2)
+    os.environ[SESSION] = secrets.token_hex(4)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete what is left of the session: processes of pytest-xdist that are interrupted do not end their fixtures."""
+    if SESSION in os.environ and not hasattr(session.config, "workerinput"):
+        tools.command("kubectl", "delete", "namespaces", "--selector", _label(), "--wait=false")
+
+
+def _label() -> str:
+    return f"{SESSION}={os.environ[SESSION]}"
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +109,7 @@ def namespace(image: str, node: None) -> Iterator[str]:
     """Yield a new namespace that enforces the restricted Pod Security profile; it is deleted with all in it."""
     name = f"e2e-{secrets.token_hex(4)}"
     tools.command("kubectl", "create", "namespace", name)
-    tools.command("kubectl", "label", "namespace", name, RESTRICTED)
+    tools.command("kubectl", "label", "namespace", name, RESTRICTED, _label())
     yield name
     delete_namespace(name)
 
@@ -161,6 +177,7 @@ def host(image: str, pull_policy: str) -> Iterator[Host]:
     name = f"e2e-host-{secrets.token_hex(4)}"
     run = partial(tools.command, "kubectl", "--namespace", name)
     tools.command("kubectl", "create", "namespace", name)
+    tools.command("kubectl", "label", "namespace", name, _label())
     run("apply", "--filename=-", input=json.dumps(tools.host_pod(image, pull_policy)))
     run("wait", "pod/host", "--for=condition=Ready", "--timeout=60s", timeout=70)
     yield Host(name, run("get", "pod", "host", "--output=jsonpath={.spec.nodeName}"))

@@ -31,6 +31,7 @@ def optimum(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     return np.load(folder / "x.npy")
 
 
+@pytest.mark.xdist_group("chaos")  # one at a time has pods enough
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_pods_lose_nothing(
     watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray, seed: int
