@@ -28,7 +28,7 @@ demo: .venv/demo ## fit softmax regression to the shipped digits on this machine
 	$(BIN)/dask-jobs report runs/demo
 
 test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
-	@command -v chromium >/dev/null || ./tests/install-chromium
+	@./tests/install-chromium
 	$(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=25
 
 lint: .venv/dev ## check style and types
