@@ -46,7 +46,7 @@ images: ## build the image with docker, podman or buildah; TARGETS=base for the 
 	./images/build $(TARGETS)
 
 e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
-	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadgroup --no-loadscope-reorder --durations=25
+	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
 bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md and TUNE.md
 	$(BIN)/python -m benchmarks

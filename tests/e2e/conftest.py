@@ -21,17 +21,36 @@ import pytest
 import release as tools
 from release import Bucket, Claim, CommandError, Host, Outcome
 from watched import Watched
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "e2e", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 SESSION = "dask-jobs-e2e"
 """The label of the session's namespaces; the environment has its value, also in the processes of pytest-xdist."""
+GROUPS = {
+    "test_killed_pods_lose_nothing": "nine pods each",
+    "test_manifest": "two thirds of the node each",
+    "test_manifest_of_tune": "two thirds of the node each",
+}
+"""Of the tests of a group one runs at a time: together they would take each other's room on a node of two cores."""
 SMALL = {
     "workers": {"cpu": "100m", "memory": "512Mi"},
     "driver": {"cpu": "100m", "memory": "512Mi", "scheduler": {"cpu": "50m"}},
 }
 """What pods reserve where a test does not say it: the releases of several tests find room on a node of two cores."""
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process of pytest-xdist a further test when it is free, and the tests of a group to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUPS.get(nodeid.partition("[")[0].rpartition("::")[2], nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Schedule by groups; pytest-xdist's own `loadgroup` does not know the groups with pytest 9.2."""
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

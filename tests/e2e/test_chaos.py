@@ -31,7 +31,6 @@ def optimum(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     return np.load(folder / "x.npy")
 
 
-@pytest.mark.xdist_group("chaos")  # one at a time has pods enough
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_pods_lose_nothing(
     watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray, seed: int
@@ -42,7 +41,7 @@ def test_killed_pods_lose_nothing(
     """
     chance = random.Random(seed)
     for name in VICTIMS:
-        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="50m"))
+        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="50m", SLOW_SECONDS="0.08"))
     for name in VICTIMS:
         watched.until_pods_run(name, 3)
     for name in chance.sample(list(VICTIMS), len(VICTIMS)):

@@ -122,7 +122,6 @@ def test_deadline(watched: Watched) -> None:
     watched.no_pods_in(90)
 
 
-@pytest.mark.xdist_group("manifests")  # they ask for two thirds of the node each, and would share it for ever
 def test_manifest(watched: Watched, kubectl: Kubectl, image: str) -> None:
     """`kubectl apply -f k8s/minimize.yaml` runs the job to its end; only the image's name is the test's."""
     text = (ROOT / "k8s/minimize.yaml").read_text()

@@ -164,7 +164,6 @@ def test_objective_that_fails(watched: Watched, search: Callable[..., str]) -> N
     assert len(watched.pods("fit", "driver", ("Failed",))) == 1
 
 
-@pytest.mark.xdist_group("manifests")
 def test_manifest_of_tune(watched: Watched, kubectl: Kubectl, image: str) -> None:
     """`kubectl apply -f k8s/tune.yaml` runs the study to its end; only the image's name is the test's."""
     text = (ROOT / "k8s/tune.yaml").read_text()
