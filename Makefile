@@ -28,8 +28,8 @@ demo: .venv/demo ## fit softmax regression to the shipped digits on this machine
 	$(BIN)/dask-jobs report runs/demo
 
 test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
-	@command -v chromium >/dev/null || ./tests/install-chromium
-	$(BIN)/pytest
+	@./tests/install-chromium
+	$(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=25
 
 lint: .venv/dev ## check style and types
 	$(BIN)/ruff check .
@@ -37,7 +37,7 @@ lint: .venv/dev ## check style and types
 	$(BIN)/mypy
 
 test-charts: .venv/dev ## lint and render the charts, check what is generated from them (needs helm)
-	$(BIN)/pytest tests/charts
+	$(BIN)/pytest tests/charts --numprocesses=2 --dist=loadfile
 
 manifests: .venv/dev ## generate the charts' values, schemas and READMEs, and the manifests in k8s/ (needs helm)
 	$(BIN)/python charts/generate.py
@@ -46,7 +46,7 @@ images: ## build the image with docker, podman or buildah; TARGETS=base for the 
 	./images/build $(TARGETS)
 
 e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
 bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md and TUNE.md
 	$(BIN)/python -m benchmarks

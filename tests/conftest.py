@@ -14,6 +14,33 @@ import pytest
 from jobs.storage import Storage, open_storage
 
 _numbers = itertools.count(1)
+LONG = (
+    "minimize/test_matrix.py",
+    "minimize/test_resume.py",
+    "test_docs.py",
+    "tune/test_tune_cli.py",
+    "tune/test_tune_cnn.py",
+    "tune/test_tune_losses.py",
+    "minimize/test_faults.py",
+    "minimize/test_leaving.py",
+    "test_cli.py",
+    "test_pods.py",
+    "minimize/test_keras.py",
+    "tune/test_tune_study.py",
+    "tune/test_tune_faults.py",
+    "tune/test_tune_leaving.py",
+    "test_ci.py",
+    "e2e/test_chaos.py",
+    "e2e/test_release_commands.py",
+    "e2e/test_tune.py",
+)
+"""The files that take longest, which begin first: side by side, the last file to end decides."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -13,12 +15,17 @@ from pathlib import Path
 
 import yaml
 
+_ports = itertools.count(10_000 + os.getpid() % 200 * 100)
+"""Below those that the kernel gives to anybody, and others in each process of pytest-xdist."""
+
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on, and that no other test gets."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 class Pods:
@@ -67,7 +74,7 @@ class Pods:
         """Return what a process has written so far."""
         return (self.folder / f"{name}.log").read_text()
 
-    def until(self, name: str, text: str, count: int = 1, seconds: float = 60.0) -> None:
+    def until(self, name: str, text: str, count: int = 1, seconds: float = 240.0) -> None:
         """Wait until a log holds a text that many times."""
         end = time.monotonic() + seconds
         while self.log(name).count(text) < count:

@@ -108,7 +108,7 @@ def helm(*arguments: str, values: Object | None = None) -> subprocess.CompletedP
     given = ["--values", "-"] if values is not None else []
     text = json.dumps(values or {})
     command = ["helm", *arguments, *given]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=240, check=False)
 
 
 def render(

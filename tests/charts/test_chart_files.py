@@ -34,7 +34,7 @@ def folder(chart: str) -> Path:
 
 def check(root: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / "charts/generate.py"), "--check"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=240)
 
 
 def test_generated_files_are_as_they_are_written() -> None:

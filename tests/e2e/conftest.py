@@ -5,6 +5,7 @@ They need KUBECONFIG and DASK_JOBS_IMAGE, the image's name on the cluster's node
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -20,17 +21,41 @@ import pytest
 import release as tools
 from release import Bucket, Claim, CommandError, Host, Outcome
 from watched import Watched
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
 S3_KEYS = {"AWS_ACCESS_KEY_ID": "e2e", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+SESSION = "dask-jobs-e2e"
+"""The label of the session's namespaces; the environment has its value, also in the processes of pytest-xdist."""
+GROUPS = {
+    "test_killed_pods_lose_nothing": "nine pods each",
+    "test_manifest": "two thirds of the node each",
+    "test_manifest_of_tune": "two thirds of the node each",
+}
+"""Of the tests of a group one runs at a time: together they would take each other's room on a node of two cores."""
+SMALL = {
+    "workers": {"cpu": "100m", "memory": "512Mi"},
+    "driver": {"cpu": "100m", "memory": "512Mi", "scheduler": {"cpu": "50m"}},
+}
+"""What pods reserve where a test does not say it: the releases of several tests find room on a node of two cores."""
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process of pytest-xdist a further test when it is free, and the tests of a group to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUPS.get(nodeid.partition("[")[0].rpartition("::")[2], nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Schedule by groups; pytest-xdist's own `loadgroup` does not know the groups with pytest 9.2."""
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test of this folder ten minutes."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(600))
+    """Put the tests that need the whole node first, while it is empty."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_node") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,9 +68,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
-@pytest.fixture(scope="session", autouse=True)
-def image() -> str:
-    """Return the image's name; end the session if the cluster, the image or a program is not there."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the session if the cluster, the image or a program is not there; once, and not in each process of it."""
+    if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+        return
     for name in ("kubectl", "helm"):
         if not shutil.which(name):
             pytest.exit(f"the end-to-end tests need {name} on PATH", returncode=2)
@@ -58,6 +84,22 @@ def image() -> str:
         tools.command("kubectl", "get", "--raw", "/readyz", timeout=20)
     except (CommandError, subprocess.TimeoutExpired) as error:
         pytest.exit(f"the cluster of KUBECONFIG={os.environ['KUBECONFIG']!r} does not answer: {error}", returncode=2)
+    os.environ[SESSION] = secrets.token_hex(4)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete what is left of the session: processes of pytest-xdist that are interrupted do not end their fixtures."""
+    if SESSION in os.environ and not hasattr(session.config, "workerinput"):
+        tools.command("kubectl", "delete", "namespaces", "--selector", _label(), "--wait=false")
+
+
+def _label() -> str:
+    return f"{SESSION}={os.environ[SESSION]}"
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """Return the image's name."""
     return os.environ["DASK_JOBS_IMAGE"]
 
 
@@ -68,11 +110,25 @@ def pull_policy() -> str:
 
 
 @pytest.fixture
-def namespace(image: str) -> Iterator[str]:
+def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hold the node: alone for a test that is marked `whole_node`, together with the processes of pytest-xdist else."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # each process has a folder of its own in that of the session
+    alone = request.node.get_closest_marker("whole_node")
+    with (folder / "next").open("w") as turn, (folder / "node").open("w") as held:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # who waits for the others to end is not overtaken by their next tests
+        fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture
+def namespace(image: str, node: None) -> Iterator[str]:
     """Yield a new namespace that enforces the restricted Pod Security profile; it is deleted with all in it."""
     name = f"e2e-{secrets.token_hex(4)}"
     tools.command("kubectl", "create", "namespace", name)
-    tools.command("kubectl", "label", "namespace", name, RESTRICTED)
+    tools.command("kubectl", "label", "namespace", name, RESTRICTED, _label())
     yield name
     delete_namespace(name)
 
@@ -97,7 +153,7 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
     A release that is there is upgraded. All end with the namespace.
     """
     repository, _, tag = image.rpartition(":")
-    ours = {"image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": pull_policy}}
+    ours = {"image": {"registry": "", "repository": repository, "tag": tag, "pullPolicy": pull_policy}} | SMALL
 
     def run(name: str, *arguments: str, values: dict[str, Any] | None = None, chart: str = "minimize") -> str:
         files = [tmp_path / f"{name}-image.json", tmp_path / f"{name}-values.json"]
@@ -140,6 +196,7 @@ def host(image: str, pull_policy: str) -> Iterator[Host]:
     name = f"e2e-host-{secrets.token_hex(4)}"
     run = partial(tools.command, "kubectl", "--namespace", name)
     tools.command("kubectl", "create", "namespace", name)
+    tools.command("kubectl", "label", "namespace", name, _label())
     run("apply", "--filename=-", input=json.dumps(tools.host_pod(image, pull_policy)))
     run("wait", "pod/host", "--for=condition=Ready", "--timeout=60s", timeout=70)
     yield Host(name, run("get", "pod", "host", "--output=jsonpath={.spec.nodeName}"))

@@ -41,7 +41,7 @@ def test_killed_pods_lose_nothing(
     """
     chance = random.Random(seed)
     for name in VICTIMS:
-        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="100m"))
+        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="50m", SLOW_SECONDS="0.08"))
     for name in VICTIMS:
         watched.until_pods_run(name, 3)
     for name in chance.sample(list(VICTIMS), len(VICTIMS)):
@@ -91,6 +91,7 @@ def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable,
     assert np.array_equal(outcome.x, optimum)
 
 
+@pytest.mark.whole_node
 def test_starts_with_the_minimum(watched: Watched) -> None:
     """With min 1 and max 40 on a small node the run starts and ends; pods that found no room are removed."""
     watched.install("fit", "workers.min=1", "workers.max=40", values=slow_values(cpu="400m"))

@@ -14,7 +14,7 @@ SPACE = {{"x": {{"uniform": [0, 1]}}}}
 def f(parameters):
     return {more} + parameters["x"]
 """
-SMALL = {"workers": {"count": 1, "cpu": "200m"}, "driver": {"cpu": "200m"}}
+SMALL = {"workers": {"count": 1}}
 
 
 def _wait(watched: Watched, chart: str, claim: Claim, **values: Any) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +27,40 @@ for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
 NO_DEVICE = {"workers": {"gpu": 1, "gpuResource": "example.com/none"}}
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A `dask-jobs` command in the background, whose stderr goes to a file."""
+
+    process: subprocess.Popen[str]
+    stderr: Path
+
+    def until_says(self, text: str) -> None:
+        """Wait until a text is in its stderr."""
+        wait_until(f"the command says {text!r}", lambda: text in self.stderr.read_text(), 90, 0.1)
+
+    def until_follows(self) -> None:
+        """Wait until it has shown a line of the driver's progress: it reads the driver's log."""
+        self.until_says('"event": "progress"')
+
+    def end(self, timeout: float = 240) -> tuple[int, str, str]:
+        """Wait for its end, and return its exit code and what it wrote to both streams."""
+        out, _ = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, self.stderr.read_text()
+
+
 @contextmanager
-def _started(watched: Watched, *words: str) -> Iterator[subprocess.Popen[str]]:
+def _started(watched: Watched, *words: str) -> Iterator[Typed]:
     """Yield a `dask-jobs` command that goes on in the background; it is ended with the block."""
     line = [sys.executable, "-c", COMMAND, *words, "-n", watched.namespace]
-    with subprocess.Popen(line, cwd=watched.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    stderr = watched.home.parent / "stderr"
+    with (
+        stderr.open("w") as file,
+        subprocess.Popen(line, cwd=watched.home, stdout=subprocess.PIPE, stderr=file, text=True) as process,
+    ):
         try:
-            yield process
+            yield Typed(process, stderr)
         finally:
             process.kill()
-
-
-def _until_waits(seconds: float = 4) -> None:
-    """Give a command that was started in the background time to import and to read the cluster."""
-    time.sleep(seconds)
 
 
 def test_wait_follows_a_driver_that_is_replaced(watched: Watched, kubectl: Kubectl) -> None:
@@ -48,11 +69,11 @@ def test_wait_follows_a_driver_that_is_replaced(watched: Watched, kubectl: Kubec
     watched.until_event("fit", "progress")
     status = json.loads(watched.tell("status", "fit", "--json")[1])
     assert (status["phase"], status["workers"]["ready"], status["exit_code"]) == ("running", 2, None)
-    with _started(watched, "wait", "fit") as process:
-        _until_waits()
+    with _started(watched, "wait", "fit") as typed:
+        typed.until_follows()
         kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
-        out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+        code, out, err = typed.end()
+    assert code == 0, err
     assert out.startswith("converged")
     assert "the driver was replaced" in err
     watched.no_pods_in(60)
@@ -66,14 +87,14 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
     watched.install("fit", values=slow_values(SLOW_SECONDS="0.08"))
     watched.until_event("fit", "progress")
     way = Unsteady(tmp_path)
-    with _started(watched, "wait", "fit", "--kubeconfig", way.kubeconfig) as process:
-        _until_waits(8)
+    with _started(watched, "wait", "fit", "--kubeconfig", way.kubeconfig) as typed:
+        typed.until_follows()
         way.cut()
-        time.sleep(6)
+        typed.until_says("cannot be reached")
         way.mend()
-        out, err = process.communicate(timeout=240)
+        code, out, err = typed.end()
     way.close()
-    assert process.returncode == 0, err
+    assert code == 0, err
     assert out.startswith("converged")
     assert "cannot be reached" in err
     lines = [line for line in err.splitlines() if line.startswith("{")]
@@ -88,11 +109,11 @@ def test_ctrl_c_leaves_the_job_running(watched: Watched) -> None:
     watched.install("fit", values=slow_values(SLOW_SECONDS="0.08"))
     watched.until_event("fit", "attempt")
     assert watched.tell("wait", "fit", "--timeout", "1")[0] == 124
-    with _started(watched, "wait", "fit") as process:
-        _until_waits()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    with _started(watched, "wait", "fit") as typed:
+        typed.until_follows()
+        typed.process.send_signal(signal.SIGINT)
+        code, _, err = typed.end(30)
+    assert code == 130
     assert "fit goes on" in err
     assert watched.exit_code("fit") == 0
 
@@ -114,11 +135,13 @@ def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched,
     """A driver that ran for longer than deadlines.start loses its pod: `wait` follows the next one to the end."""
     watched.install("fit", "deadlines.start=5", values=slow_values(SLOW_SECONDS="0.05"))
     watched.until_event("fit", "progress")
-    with _started(watched, "wait", "fit") as process:
-        _until_waits(7)
+    began = time.time()
+    with _started(watched, "wait", "fit") as typed:
+        typed.until_follows()
+        wait_until("it runs for longer than deadlines.start", lambda: time.time() > began + 7, 10)
         kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
-        _, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
+        code, _, err = typed.end()
+    assert code == 0, err
     assert "a new driver is awaited" in err
 
 

@@ -18,7 +18,7 @@ COMMAND = "import sys; from jobs.cli import main; sys.exit(main())"
 ALIVE = ("Pending", "Running")
 
 
-def slow_values(problem: str = "Slow", cpu: str = "200m", **environment: str) -> dict[str, Any]:
+def slow_values(problem: str = "Slow", cpu: str = "100m", **environment: str) -> dict[str, Any]:
     """Return values for a job of slow.py; SLOW_SECONDS is how long each of its 8 blocks takes."""
     env = [{"name": name, "value": value} for name, value in environment.items()]
     return {
@@ -65,14 +65,14 @@ class Watched:
 
     def until_event(self, release: str, event: str, role: str = "driver", count: int = 1) -> None:
         """Wait until a role has written that many lines of a kind."""
-        wait_until(f"{count} x {event} of {release}", lambda: len(self.events(release, event, role)) >= count, 90)
+        wait_until(f"{count} x {event} of {release}", lambda: len(self.events(release, event, role)) >= count, 180)
 
     def until_pods_run(self, release: str, count: int) -> None:
         """Wait until that many pods of a release run."""
         both = ("driver", "worker")
-        wait_until("pods run", lambda: sum(len(self.pods(release, role)) for role in both) >= count, 90)
+        wait_until("pods run", lambda: sum(len(self.pods(release, role)) for role in both) >= count, 180)
 
-    def exit_code(self, release: str, timeout: float = 240) -> int:
+    def exit_code(self, release: str, timeout: float = 400) -> int:
         """Return the driver's exit code once its Job has ended."""
         return wait_for(self.kubectl, release, timeout)
 

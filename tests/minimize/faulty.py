@@ -18,7 +18,8 @@ from problems import LeastSquares
 class Watched(LeastSquares):
     """Least squares that notes each load as `load-<first row>-<process>` and each pass as `pass-<process>`.
 
-    While there is a file `slow`, a block takes 0.2 s; while there is a file `kill`, a block kills its process.
+    While there is a file `slow`, a block takes 0.2 s; while there is a file `stuck`, a block does not end; while there
+    is a file `kill`, a block kills its process.
     """
 
     folder: str = ""
@@ -31,6 +32,8 @@ class Watched(LeastSquares):
         Path(self.folder, f"pass-{os.getpid()}").touch()
         if Path(self.folder, "slow").exists():
             time.sleep(0.2)
+        while Path(self.folder, "stuck").exists():
+            time.sleep(0.02)
         if Path(self.folder, "kill").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         return super().value_and_grad(theta, data)

@@ -24,7 +24,7 @@ MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 
 def _run(command: list[str], leave: str) -> tuple[int, str]:
     environment = os.environ | {"PYTHONPATH": str(HERE), "LEAVE": leave}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.stdout == ""
     return done.returncode, done.stderr
 

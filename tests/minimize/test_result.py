@@ -149,7 +149,7 @@ def test_a_releases_driver_logs_its_result(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(yaml.safe_dump({"data": "digits", "max_iterations": 2, **place}))
     command = [sys.executable, "-m", "jobs.pods.driver", "minimize", "--config", str(tmp_path / "job.yaml")]
     for _ in range(2):
-        done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False, timeout=240)
         assert done.returncode == 0, done.stderr
         logged = [json.loads(line) for line in done.stderr.splitlines() if '"event": "result"' in line]
         assert len(logged) == 1

@@ -23,7 +23,7 @@ MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 
 def _dask_jobs(folder: Path, *arguments: str) -> tuple[int, str, str]:
     command = [sys.executable, "-B", "-c", MAIN, "minimize", "--workers", "0", *arguments]
-    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False, timeout=240)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -51,7 +51,7 @@ def driver_of(folder: Path, job: str, **options: object) -> Driver:
     line = [sys.executable, "-m", "jobs.pods.driver", job, "--config", "job.yaml"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, check=False
     )
     assert done.returncode == 0, done.stdout.decode()
     return Driver(done.stdout.decode(), folder / "runs/fit-1")

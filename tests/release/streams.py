@@ -43,7 +43,7 @@ def output(frames: Iterable[bytes]) -> Output:
 def packed(url: str, *options: str) -> subprocess.CompletedProcess[bytes]:
     """Run `jobs.release.actions.archive` as it runs in a pod."""
     line = [sys.executable, "-m", "jobs.release.actions.archive", url, *options]
-    return subprocess.run(line, capture_output=True, check=False, env=dict(os.environ), timeout=60)
+    return subprocess.run(line, capture_output=True, check=False, env=dict(os.environ), timeout=240)
 
 
 def of(done: subprocess.CompletedProcess[bytes], cut: int | None = None) -> Output:

@@ -176,7 +176,7 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     line = [sys.executable, "-c", ON_A_TERMINAL, json.dumps(last)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "NO_COLOR": "1"}
     with (tmp_path / "summary").open("wb") as summary:
-        subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=60)
+        subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=240)
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # a terminal without a process is read to its end, then fails

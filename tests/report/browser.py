@@ -70,5 +70,5 @@ def look(report, profile):
     page.parent.mkdir()
     page.write_text(report.replace("<head>", probe, 1))
     command = [*CHROMIUM, f"--user-data-dir={profile / 'data'}", page.as_uri()]
-    dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
     return Seen(**json.loads(html.unescape(re.search(r'data-seen="([^"]*)"', dom)[1])))

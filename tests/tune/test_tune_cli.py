@@ -30,7 +30,7 @@ def _run(*arguments: str) -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
 
@@ -260,7 +260,7 @@ def test_a_module_that_workers_lack(tmp_path: Path, space_file: str, monkeypatch
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     (tmp_path / "script.py").write_text(code)
     ended = subprocess.run(
-        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False, timeout=240
     )
     assert "worker tcp://" in ended.stdout, ended.stderr
     assert ": objective only_here:train: cannot import it (ImportError: not here)" in ended.stdout

@@ -52,7 +52,7 @@ class Project:
         """Run the command; return its exit code and what it printed."""
         given = ["tune", "--objective", "searched:train", "--workers", "1", "--run", str(self.run), *arguments]
         command = [sys.executable, "-c", COMMAND, *given]
-        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=100)
+        ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=240)
         return ended.returncode, ended.stdout, ended.stderr
 
     def table(self) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def test_checkpoints_outlive_a_process(isolated: Callable[..., Study], traces: P
 def test_a_trial_out_of_time_is_ended_alone(isolated: Callable[..., Study], client: Client) -> None:
     """One that never reports is killed with its process; its worker stays."""
     before = _workers(client)
-    study = isolated(trials.deaf, low=-0.25, trial_timeout=2)
+    study = isolated(trials.deaf, low=-0.25, trial_timeout=5)
     study.run(trials=4)
     for row in study.rows():
         assert row["state"] == ("failed" if row["params_x"] < 0 else "complete")

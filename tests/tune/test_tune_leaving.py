@@ -36,7 +36,7 @@ def test_a_module_that_leaves_at_import(raised: str, tmp_path: Path) -> None:
     """The command ends with code 2 and one line, before there is a run folder."""
     (tmp_path / "left.py").write_text(f"raise {raised}\n")
     command = [sys.executable, "-c", COMMAND, "tune", "--objective", "left:train", "--run", "run"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("dask-jobs: error: --objective left:train: cannot import it (")
     assert ended.stderr.count("\n") == 1
@@ -65,7 +65,7 @@ def test_ctrl_c_while_the_module_is_imported(tmp_path: Path) -> None:
     """A signal that comes before work begins ends the command with code 4 and one line, also within the user's code."""
     (tmp_path / "slow.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n")
     command = [sys.executable, "-c", COMMAND, "tune", "--objective", "slow:train", "--run", "run"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert ended.returncode == 4
     assert ended.stderr == ("dask-jobs: error: stopped by SIGINT before work began; the same command starts it\n")
     assert not (tmp_path / "run").exists()

@@ -180,7 +180,7 @@ def test_a_terminal_that_can_do_nothing(tmp_path: Path) -> None:
 def test_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
     """Elsewhere there are JSON lines, whose counts are integers."""
     command = _command(tmp_path, "--objective", "trials:quick", "--trials", "2")
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     (progress,) = [line for line in lines if line["event"] == "progress"]
     assert (progress["done"], progress["total"]) == (0, 2)

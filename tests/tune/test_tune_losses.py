@@ -149,11 +149,11 @@ def test_a_deaf_trial_is_ended_with_its_worker(
     """A trial out of time that never reports fails, and its worker process with it; those beside it are complete."""
     monkeypatch.setattr(running, "GRACE_SECONDS", 0.3)
     study = Study(
-        breakable, trials.deaf, trials.with_folder(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=0.5
+        breakable, trials.deaf, trials.with_folder(traces, low=-0.3), run=str(tmp_path / "run"), trial_timeout=3
     )
     study.run(trials=8)
     for row in study.rows():
-        expected = ("failed", "took longer than 0.5 s (--trial-timeout)") if row["params_x"] < 0 else ("complete", None)
+        expected = ("failed", "took longer than 3 s (--trial-timeout)") if row["params_x"] < 0 else ("complete", None)
         assert (row["state"], row["error"]) == expected
     assert study.result["trials"]["failed"] > 0
 
@@ -186,7 +186,7 @@ def test_no_worker_is_large_enough(breakable: Client, tmp_path: Path) -> None:
 def test_threads_per_trial(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """With two threads a trial, two workers of two run two trials at once, and no third one starts beside them."""
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), threads_per_trial=2)
-    result = study.run(trials=4, max_seconds=1)
+    result = study.run(trials=4, max_seconds=4)
     assert result["unfinished"] == 2
     assert len(list(traces.glob("try-*"))) == 2
 
@@ -200,7 +200,7 @@ def test_one_trial_a_gpu(traces: Path, tmp_path: Path) -> None:
             for gpus, running in ((1, 1), (0.5, 2)):
                 run = str(tmp_path / f"run-{gpus}")
                 study = Study(client, trials.waits, trials.with_folder(traces), run=run, gpus_per_trial=gpus)
-                assert study.run(trials=4, max_seconds=1)["unfinished"] == running
+                assert study.run(trials=4, max_seconds=4)["unfinished"] == running
                 assert len(list(traces.glob("try-*"))) == running
                 (traces / "go").touch()
                 assert study.run(trials=4, max_seconds=60)["trials"]["complete"] == 4

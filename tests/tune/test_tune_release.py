@@ -69,9 +69,9 @@ def test_any_of_a_releases_processes_is_killed(victim: str, pods: Pods, traces: 
         parts[victim] = pods.scheduler() if victim == "scheduler" else pods.worker("first")
     _until(lambda: _tries(traces) > 2, pods, 25)
     (traces / "go").touch()
-    assert parts["driver"].wait(90) == 0, pods.log("driver")
+    assert parts["driver"].wait(240) == 0, pods.log("driver")
     table = rows(load_study(open_storage(pods.folder / "run")))
     assert [row["number"] for row in table] == list(range(6))
     assert {row["state"] for row in table} == {"complete"}
     for name in parts.keys() - {"scheduler", "driver"}:
-        assert parts[name].wait(60) == 0
+        assert parts[name].wait(240) == 0

@@ -45,10 +45,10 @@ def test_a_search_that_was_stopped(studies: Any, tmp_path: Path, capsys: pytest.
     from trials import sleeps
 
     with pytest.raises(Stopped):
-        studies(sleeps, direction="minimize").run(trials=100_000, deadline=1.5)
+        studies(sleeps, direction="minimize").run(trials=100_000, deadline=4)
     code, out = _show(tmp_path / "run", capsys)
     assert code == 4
-    assert out.startswith("tune stopped, attempt 1: stopped by the deadline of 1.5 s")
+    assert out.startswith("tune stopped, attempt 1: stopped by the deadline of 4 s")
     assert " of 100,000 (" in out
     assert "metrics     best (smallest) " in out
     assert "pruned 0" in out

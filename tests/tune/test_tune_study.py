@@ -236,8 +236,8 @@ def test_patience(studies: Any) -> None:
 def test_seconds(studies: Any, traces: Path) -> None:
     """The search ends when its time is over; trials that were not done then are done when it is given more."""
     study = studies(trials.waits, _with(traces))
-    result = study.run(trials=2, max_seconds=0.7)
-    assert result["message"] == "the time is over (--max-seconds 0.7)"
+    result = study.run(trials=2, max_seconds=3)
+    assert result["message"] == "the time is over (--max-seconds 3)"
     assert result["unfinished"] == 2
     assert [row["state"] for row in study.rows()] == ["running", "running"]
     (traces / "go").touch()
@@ -248,12 +248,12 @@ def test_seconds(studies: Any, traces: Path) -> None:
 
 def test_a_trial_out_of_time_is_stopped_at_its_report(studies: Any) -> None:
     """A trial that takes longer than --trial-timeout fails at its next report, and its worker lives on."""
-    study = studies(trials.endless, X, trial_timeout=0.3, pruner="none", max_failures=100)
+    study = studies(trials.endless, X, trial_timeout=1, pruner="none", max_failures=100)
     study.run(trials=6)
     failed = [row for row in study.rows() if row["params_x"] < 0]
     assert failed
     for row in failed:
-        assert row["error"] == "took longer than 0.3 s (--trial-timeout)"
+        assert row["error"] == "took longer than 1 s (--trial-timeout)"
 
 
 def test_an_objective_that_never_reports_is_told_of_once(studies: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ QUADRATIC = {"x": space.uniform(-5, 5), "y": space.uniform(-3, 3)}
 """Of `quadratic`."""
 
 
-def until(condition, seconds: float = 60) -> None:
+def until(condition, seconds: float = 240) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -44,7 +44,7 @@ def traced(params, pattern: str) -> list[str]:
     return sorted(path.name for path in Path(params["folder"]).glob(pattern))
 
 
-def wait_for(params, name: str, seconds: float = 60) -> None:
+def wait_for(params, name: str, seconds: float = 240) -> None:
     """Wait until a file is there."""
     deadline = time.monotonic() + seconds
     while not (Path(params["folder"]) / name).exists():
