@@ -31,10 +31,11 @@ test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs
 	@./tests/install-chromium
 	$(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=25
 
-lint: .venv/dev ## check style and types
+lint: .venv/dev ## check style, types, and that imports follow the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test-charts: .venv/dev ## lint and render the charts, check what is generated from them (needs helm)
 	$(BIN)/pytest tests/charts --numprocesses=2 --dist=loadfile

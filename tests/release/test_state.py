@@ -10,8 +10,8 @@ import pytest
 import situation
 from situation import objects, run, state
 
+from jobs.release.api import driver_log as lines
 from jobs.release.api.objects import Objects, name, present_run
-from jobs.release.status import driver_log as lines
 from jobs.release.status.show import as_json, describe, progress_text, rows
 from jobs.release.status.state import exit_code, is_scratch, over, release_state
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.errors import ClusterError, Stopped
+from jobs.release.api import driver_log
 from jobs.release.api.client import Cluster
 from jobs.release.api.follow import Tails
 from jobs.release.api.objects import (
@@ -26,7 +27,6 @@ from jobs.release.api.objects import (
     suspended,
 )
 from jobs.release.api.snapshot import read
-from jobs.release.status import driver_log
 from jobs.release.status.show import progress_text, remove_command, resume_command
 from jobs.release.status.state import exit_code, is_scratch, over, release_state
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.text import Text
 
-from jobs.release.status import driver_log
-from jobs.release.status.driver_log import is_record, progress_of, record_text, steps_of
+from jobs.release.api import driver_log
+from jobs.release.api.driver_log import is_record, progress_of, record_text, steps_of
 from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
 from jobs.runs.eta import EtaEstimator
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from jobs.release.api import driver_log
 from jobs.release.api.objects import Object, Objects, condition, containers, label, name
 from jobs.release.diagnosis.finding import Finding, oom, role_values
 from jobs.release.diagnosis.restarted_container import out_of_memory
-from jobs.release.status import driver_log
 
 DRIVER_CODES = {1: "the job's own code failed", 2: "bad options or data", 3: "the cluster failed"}
 DRIVER_REMEDIES = {

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.formatting import duration
+from jobs.release.api.driver_log import Progress
 from jobs.release.diagnosis.finding import Finding
-from jobs.release.status.driver_log import Progress
 from jobs.release.status.state import Release
 from jobs.runs.console import metrics_text
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.errors import ClusterError, Stopped
+from jobs.release.api import driver_log
+from jobs.release.api.driver_log import Progress
 from jobs.release.api.objects import (
     QUEUE,
     RUN_URL,
@@ -33,8 +35,6 @@ from jobs.release.api.objects import (
 )
 from jobs.release.diagnosis.diagnose import diagnose
 from jobs.release.diagnosis.finding import Finding
-from jobs.release.status import driver_log
-from jobs.release.status.driver_log import Progress
 
 Phase = Literal["pending", "starting", "running", "stopping", "suspended", "stopped", "done", "failed"]
 NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
