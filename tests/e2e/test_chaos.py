@@ -94,7 +94,8 @@ def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable,
 @pytest.mark.whole_node
 def test_starts_with_the_minimum(watched: Watched) -> None:
     """With min 1 and max 40 on a small node the run starts and ends; pods that found no room are removed."""
-    watched.install("fit", "workers.min=1", "workers.max=40", values=slow_values(cpu="400m"))
+    small = "driver.cpu=100m"  # so that it fits on two cores beside four workers, which may be there before it
+    watched.install("fit", "workers.min=1", "workers.max=40", small, values=slow_values(cpu="450m"))
     assert watched.exit_code("fit") == 0
     watched.no_pods_in(60)
 
