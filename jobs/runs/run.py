@@ -94,9 +94,8 @@ class Run:
         return result if isinstance(result, dict) and result else None
 
     def _computes(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: value for name, value in options.items() if name not in (*PLACEMENT_OPTIONS, *self.options.MAY_CHANGE)
-        }
+        may_change = PLACEMENT_OPTIONS | set(self.options.MAY_CHANGE)
+        return {name: value for name, value in options.items() if name not in may_change}
 
     def start(self) -> None:
         """Claim the next attempt's number and write the options.
