@@ -19,7 +19,7 @@ def rows(options: Options, workers: int, each: Worker) -> Iterator[tuple[str, st
     try:
         checked = plan(options)
     except JobError as error:
-        yield "search", f"not known here: {error}"
+        yield "search", f"not known here: {error.command_line_text}"
         return
     yield "search", f"{_trials(checked.trials)} of {options.objective}, {options.sampler}, pruner {options.prunes}"
     yield "space", ", ".join(checked.space)

@@ -141,7 +141,7 @@ def job_rows(job: str, values: Values, plan: Plan) -> Iterator[tuple[str, str]]:
         try:
             options = validated(import_module(f"jobs.{job}.options").Options, given)
         except InputError as error:
-            raise InputError(f"job: {error}") from None
+            raise InputError(f"job: {error.command_line_text}") from None
         yield from import_module(f"jobs.{job}.estimate").rows(options, plan.workers.count, each)
 
 
@@ -170,7 +170,7 @@ def _room(connect: Callable[[], Cluster], plan: Plan) -> str:
         cluster = connect()
         nodes = free_nodes(cluster.nodes(), cluster.all_pods())
     except JobError as error:
-        return f"not compared: {error}"
+        return f"not compared: {error.command_line_text}"
     placed = place((plan.driver, plan.workers), nodes)
     return verdict(plan, placed, len(nodes))
 
