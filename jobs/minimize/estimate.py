@@ -17,7 +17,7 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
     try:
         made = problem_of(options)
     except JobError as error:
-        yield "problem", f"not known here, so neither are an evaluation's bytes: {error}"
+        yield "problem", f"not known here, so neither are an evaluation's bytes: {error.command_line_text}"
         return
     blocks = -(-made.problem.rows // block_rows(made.problem))
     yield "problem", f"{made.x0.size:,} parameters, {made.problem.rows:,} rows in {blocks:,} blocks"

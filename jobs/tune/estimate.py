@@ -20,7 +20,7 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
     try:
         checked = plan(options)
     except JobError as error:
-        yield "search", f"not known here: {error}"
+        yield "search", f"not known here: {error.command_line_text}"
         return
     trials = plural(checked.trials, "trial")
     yield "search", f"{trials} of {options.objective}, {options.sampler}, pruner {options.prunes}"

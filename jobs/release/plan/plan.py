@@ -108,7 +108,7 @@ def job_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
         try:
             options = validated(job.load_options(), given)
         except InputError as error:
-            raise InputError(f"job: {error}") from None
+            raise InputError(f"job: {error.command_line_text}") from None
         yield from job.load_estimate()(options, plan.workers.count, plan.threads, gpus)
 
 
@@ -137,7 +137,7 @@ def _room(cluster: Callable[[], Cluster], plan: Plan) -> str:
         found = cluster()
         nodes = free_nodes(found.nodes(), found.all_pods())
     except JobError as error:
-        return f"not compared: {error}"
+        return f"not compared: {error.command_line_text}"
     return verdict(plan, fit((plan.driver, plan.workers), nodes), len(nodes))
 
 
