@@ -20,7 +20,7 @@ from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
 from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.request import OnNan, Request
-from jobs.minimize.evaluate.shard_futures import Part, ShardFutures
+from jobs.minimize.evaluate.shard_futures import STRANDED, Part, ShardFutures, Stranded
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import Blocks, Vector
 from jobs.usercode import UserCode
@@ -31,8 +31,6 @@ SLOW_SECONDS = 1.0
 FAN_IN = 8
 """Sums that one task adds; 2 of those that are longer than LARGE_BYTES, so that no worker receives many of them."""
 LARGE_BYTES = 1 << 20
-RESTARTS = 3
-"""How often an evaluation begins anew whose futures were cancelled, as by a scheduler that was restarted."""
 
 
 class FuturesEvaluator:
@@ -78,7 +76,7 @@ class FuturesEvaluator:
         self._slow = False
         self.timings = Timings()
         try:
-            self._run(self._shards.admit())
+            self._run(self._again(self._shards.admit))
         except BaseException:
             self.close()
             raise
@@ -96,7 +94,7 @@ class FuturesEvaluator:
             ClusterError: no workers in time, too many lost, or the evaluation's time is over.
         """
         began = time.perf_counter()
-        total: Vector = self._run(self._sum(request))
+        total = self._run(self._again(lambda: self._sum(request)))
         self.timings.evaluations += 1
         self.timings.seconds += time.perf_counter() - began
         return total
@@ -122,18 +120,29 @@ class FuturesEvaluator:
         finally:
             future.cancel()
 
-    async def _sum(self, request: Request) -> Vector:
-        for restart in itertools.count():
+    async def _again(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do work on the cluster, and begin it anew with new futures where they, or all workers, were lost at once.
+
+        Raises:
+            ClusterError: that happened again and again, or the scheduler is gone.
+        """
+        for times in itertools.count():
             try:
-                await self._shards.share()
-                return await self._evaluate(request)
+                return await work()
+            except Stranded as error:
+                if times == STRANDED:
+                    raise error.args[0] from None
             except concurrent.futures.CancelledError as error:  # Dask's; asyncio's own is another class
-                if restart == RESTARTS:
+                if times == STRANDED:
                     raise ClusterError(f"tasks were cancelled again and again: {error_line(error)}") from error
-                self._shards.release()
             except OSError as error:
                 raise ClusterError(f"the scheduler is gone: {error}") from error
+            self._shards.release()
         raise AssertionError
+
+    async def _sum(self, request: Request) -> Vector:
+        await self._shards.share()
+        return await self._evaluate(request)
 
     async def _evaluate(self, request: Request) -> Vector:
         graph, owners, root = self._graph(request)

@@ -23,8 +23,15 @@ PARTS = 4
 """Futures per worker's blocks: a cluster that adapts grows only while there are more tasks than cores."""
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
-WATCH_SECONDS = 5.0
-"""How often the scheduler is asked whether there is a worker, while tasks are waited for."""
+WATCH_SECONDS = 2.0
+"""How often the scheduler is asked which workers there are, while tasks are waited for."""
+
+STRANDED = 3
+"""How often an evaluation begins anew since all its workers, or its futures, were lost at once."""
+
+
+class Stranded(Exception):
+    """All workers that tasks were placed on are gone; its argument is the error if that happens again and again."""
 
 
 @dataclass(frozen=True)
@@ -211,20 +218,25 @@ class ShardFutures:
         Raises:
             JobError: a task raised it.
             ClusterError: no worker, or they were lost over a task again and again.
+            Stranded: all workers were replaced by others.
             CancelledError: the futures are gone, as with a scheduler that was restarted.
         """
-        task, seen = asyncio.ensure_future(work), time.monotonic()
+        task, seen, placed = asyncio.ensure_future(work), time.monotonic(), set(self._current)
         try:
             while not (await asyncio.wait({task}, timeout=min(WATCH_SECONDS, self._workers_timeout)))[0]:
-                if await self._list():
+                if workers := await self._list():
                     seen = time.monotonic()
                 elif time.monotonic() - seen > self._workers_timeout:
                     return self._give_up()
+                # Dask runs a task elsewhere whose own worker is gone, but not if there was no worker at all for a
+                # moment: then it waits for the one that will not come back, whoever else comes.
+                if workers and not placed & workers.keys():
+                    _strand(min(blocks.values(), default=None), max(placed))
             return task.result()
-        except (JobError, concurrent.futures.CancelledError):
+        except (JobError, Stranded, concurrent.futures.CancelledError):
             raise
         except KilledWorker as error:
-            raise _killed(error, blocks) from error
+            raise _lost(blocks.get(error.task), error.allowed_failures + 1, error.last_worker.address) from error
         except Exception as error:
             raise ClusterError(f"an evaluation failed on the cluster: {error_line(error)}") from error
         finally:
@@ -242,12 +254,16 @@ class ShardFutures:
                 await self._client.gather([future], asynchronous=True)
 
 
-def _killed(error: KilledWorker, blocks: Mapping[str, int]) -> ClusterError:
-    """Return the error for a task whose workers died, more often than Dask's setting `allowed-failures` says."""
-    what = f"block {blocks[error.task]}" if error.task in blocks else "a sum"
+def _strand(block: int | None, address: str) -> NoReturn:
+    raise Stranded(_lost(block, STRANDED + 1, address))
+
+
+def _lost(block: int | None, times: int, address: str) -> ClusterError:
+    """Return the error for a task that was lost with its workers, as often as Dask's `allowed-failures` let it be."""
+    what = "a sum" if block is None else f"block {block}"
     return ClusterError(
-        f"{what} was lost with its worker {error.allowed_failures + 1} times within one evaluation, the last was "
-        f"{error.last_worker.address}: if workers run out of memory, give them more of it, or use more workers"
+        f"{what} was lost with its worker {times} times within one evaluation, the last was {address}: "
+        "if workers run out of memory, give them more of it, or use more workers"
     )
 
 
