@@ -71,7 +71,7 @@ def test_graceful_deletion(watched: Watched, claim: Claim, result_of: Callable, 
 def test_out_of_memory(watched: Watched) -> None:
     """Code that kills its workers by memory: status says so, and the run ends with 3 instead of going on for ever."""
     watched.install("fit", "driver.backoffLimit=0", "workers.memory=300Mi", values=slow_values("Greedy"))
-    watched.until_status("fit", "OOMKilled", 60)
+    watched.until_status("fit", "OOMKilled", 240)
     assert watched.exit_code("fit", 400) == 3
     watched.no_pods_in(60)
 

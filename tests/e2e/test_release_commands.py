@@ -121,7 +121,7 @@ def test_ctrl_c_leaves_the_job_running(watched: Watched) -> None:
 def test_a_driver_that_cannot_start_is_stopped(watched: Watched) -> None:
     """An image that is not there: `status` says so, `wait` stops the release after deadlines.start with code 3."""
     watched.install("fit", "image.tag=none", "image.pullPolicy=Never", "deadlines.start=15")
-    watched.until_status("fit", "is not on the node, and image.pullPolicy is Never", 60)
+    watched.until_status("fit", "is not on the node, and image.pullPolicy is Never", 180)
     code, told = watched.tell("wait", "fit")
     assert code == 3, told
     assert "deadlines.start is 15 s" in told
@@ -148,7 +148,7 @@ def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched,
 def test_workers_without_a_place_do_not_outlive_the_driver(watched: Watched) -> None:
     """The driver ends with bad options while its workers wait for a device: `wait` says 2, and no pod is left."""
     watched.install("fit", "job.max_iterations=0", "--skip-schema-validation", values=NO_DEVICE)
-    watched.until_status("fit", "Insufficient example.com/none", 60)
+    watched.until_status("fit", "Insufficient example.com/none", 180)
     code, told = watched.tell("wait", "fit")
     assert code == 2, told
     watched.no_pods_in(60)
