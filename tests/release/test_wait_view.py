@@ -143,7 +143,7 @@ def test_a_line_of_many_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> 
 
 ON_A_TERMINAL = """
 import json, sys
-from jobs.release.view import WaitView
+from jobs.release.actions.wait_view import WaitView
 with WaitView("fit") as view:
     metrics = {"best": 0.5, "direction": "minimize"}
     for fields in ({"event": "progress", "done": 20, "total": 1000, **metrics}, json.loads(sys.argv[1])):
