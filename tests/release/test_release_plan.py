@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from situation import run
 
 from jobs.errors import InputError
+from jobs.release.arguments import ClusterOptions
 from jobs.release.plan.capacity import PodRequest, free_nodes, place, quantity, requests
 from jobs.release.plan.plan import headline, job_rows, plan_of, resource_rows, show_plan, verdict
 from jobs.release.plan.values_input import checked, settings, values_given
@@ -213,8 +213,7 @@ def test_verdict(driver: int, workers: int, text: str) -> None:
 def test_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where no cluster can be reached all but the comparison is still told."""
     kubeconfig = str(tmp_path / "none")
-    given = {"values": [], "set": [], "set_file": [], "namespace": None, "context": None, "kubeconfig": kubeconfig}
-    show_plan(argparse.Namespace(job="minimize", **given))
+    show_plan("minimize", [], [], [], ClusterOptions(None, None, kubeconfig).connect)
     told = capsys.readouterr().out
     assert "minimize: 3 pods" in told
     assert "not compared: there is no kubeconfig" in told
