@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs import connect
-from jobs.cli import main, tell
-from jobs.errors import InputError, UserCodeError, argument, command_line
+from jobs.cli import main
+from jobs.errors import InputError, UserCodeError, argument, command_line, print_error
 from jobs.minimize import Objective, minimize, softmax
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
@@ -45,7 +45,7 @@ def test_the_spelling_ends_with_the_command(capsys: pytest.CaptureFixture[str]) 
     assert main(["minimize", "--max-iterations", "0"]) == 2
     assert "--max-iterations is '0'" in capsys.readouterr().err
     assert str(_error()).startswith("max_iterations")
-    assert tell(_error()) == 2
+    assert print_error(_error()) == 2
     assert capsys.readouterr().err.startswith("dask-jobs: error: --max-iterations is 0; choose another --run")
 
 

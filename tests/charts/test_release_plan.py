@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from chart_tools import ROOT
 
-from jobs.cli import command
 from jobs.errors import InputError
+from jobs.release.commands import plan
 from jobs.release.plan.chart import Rendered, render
 from jobs.release.plan.plan import headline, job_rows, plan_of, resource_rows
 
@@ -135,7 +135,7 @@ def test_files_and_settings_go_to_helm_as_they_are(tmp_path: Path, capsys: pytes
     values = ["-f", str(tmp_path / "a"), "--values", str(tmp_path / "b"), "--set", "workers.gpu=1,run.claim.name=x"]
     values += ["--set-string", "run.name=7", "--set", "workers.tolerations[0].operator=Exists"]
     values += ["--set-file", rf"code.model\.py={tmp_path / 'model.py'}", "--kubeconfig", str(tmp_path / "none")]
-    command(["plan", *values])
+    plan([*values])
     lines = capsys.readouterr().out
     assert "workers     4 pods, each: 1 core, 1 GiB, 1 nvidia.com/gpu, 1 thread" in lines
     assert "run folder  /runs/7 on claim x" in lines
@@ -170,7 +170,7 @@ def test_what_helm_cannot_read(
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(InputError) as error:
-        command(["plan", *values])
+        plan([*values])
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -179,12 +179,12 @@ def test_another_chart(tmp_path: Path) -> None:
     """A chart that makes no release of dask-jobs is refused by its path."""
     (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: other, version: 1.0.0}", encoding="utf-8")
     with pytest.raises(InputError, match=f"{tmp_path} is not a chart of dask-jobs"):
-        command(["plan", str(tmp_path)])
+        plan([str(tmp_path)])
 
 
 def test_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where no cluster can be reached all but the comparison is still printed."""
-    command(["plan", "--kubeconfig", str(tmp_path / "none")])
+    plan(["--kubeconfig", str(tmp_path / "none")])
     told = capsys.readouterr().out
     assert "minimize: 3 pods" in told
     assert "not compared: there is no kubeconfig" in told

@@ -10,8 +10,8 @@ import pytest
 from situation import run
 
 import jobs
-from jobs.cli import command
 from jobs.errors import InputError
+from jobs.release.commands import plan
 from jobs.release.plan.capacity import PodRequest, fit, free_nodes, quantity, requests
 from jobs.release.plan.chart import chart_of
 from jobs.release.plan.plan import Plan, verdict
@@ -86,7 +86,7 @@ def test_without_helm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without helm on the path one line says what to install."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="plan needs helm on the PATH: install Helm") as error:
-        command(["plan", "tune"])
+        plan(["tune"])
     assert "\n" not in str(error.value)
 
 

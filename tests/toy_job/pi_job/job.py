@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,9 +14,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from jobs.cluster.connect import connect, versions
 from jobs.options import JobOptions
 from jobs.report.content import Content
-from jobs.report.html import table
 from jobs.report.page import Section
 from jobs.runs.console import Reporter
+from jobs.runs.eta import EtaEstimator
 from jobs.runs.folder import RunFolder
 from jobs.runs.run import Run
 from jobs.storage import Storage
@@ -54,11 +55,14 @@ def _attempt(options: Options, folder: Run) -> dict[str, Any]:
         folder.start()
         reporter.record("attempt", attempt=folder.attempt, run=folder.url)
         inside = _saved(folder.storage)
+        eta = EtaEstimator(time.monotonic(), len(inside))
         while len(inside) < options.steps:
             folder.poll()
             inside.append(client.submit(draw, options.seed, len(inside), options.points).result())
             folder.storage.write("steps.json", json.dumps(inside).encode())
-            reporter.update(len(inside), {"pi": _pi(inside, options.points)})
+            eta.note(len(inside), time.monotonic())
+            left = eta.remaining(options.steps - len(inside), time.monotonic())
+            reporter.update(len(inside), {"pi": _pi(inside, options.points)}, left)
             share = {"done": len(inside), "total": options.steps, "fraction": len(inside) / options.steps}
             folder.status("running", progress=share)
         pi = _pi(inside, options.points)
@@ -90,7 +94,11 @@ def content(run: RunFolder, storage: Storage) -> Content:
     """Return what a report says about the job."""
     rows = list(enumerate(_saved(storage)))
     summary = f"Pi is about {run.result['pi']:.6g}." if run.result else "No result yet."
-    return Content("pi", summary, [Section("Points within the circle", table(("Step", "Points"), rows))])
+    return Content(
+        "pi",
+        summary,
+        [Section("Points within the circle", "report/table.html", {"head": ("Step", "Points"), "rows": rows})],
+    )
 
 
 def estimate(options: Options, workers: int, threads: int, gpus: float) -> Iterator[tuple[str, str]]:
