@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.datasets import changes
 from jobs.errors import InputError, Stopped
+from jobs.runs import data_files
 from jobs.runs.data_files import NAME, DataFiles
 from jobs.storage import Storage, open_storage
 
@@ -36,7 +36,7 @@ def test_unchanged_files_are_not_read(run: Storage, storage: Storage, monkeypatc
     storage.write("x.npy", CONTENT)
     _attempt(run, storage.address("x.npy"))
     assert len(json.loads(run.read(NAME))[0]["digest"]) == 32
-    monkeypatch.setattr(changes, "_digest", None)
+    monkeypatch.setattr(data_files, "_digest", None)
     _attempt(run, storage.address("x.npy"))
 
 
