@@ -113,7 +113,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client) -> None:
     driver.current()
     cluster.scale(0)
     _until(lambda: not client.scheduler_info()["workers"])
-    text = r"no worker for 0.5 s \(--workers-timeout\)"
+    text = r"no worker for 0.5 s \(workers_timeout\)"
     with pytest.raises(ClusterError, match=text):
         driver.current()
     with pytest.raises(ClusterError, match=text):

@@ -115,7 +115,7 @@ BLOCK = r"block 3 \(rows 24 to 31\) of the shard on (tcp://|this process)"
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("nan", f"the loss on {BLOCK}.* is nan; --on-nan inf"),
+        ("nan", f"the loss on {BLOCK}.* is nan; on_nan inf"),
         ("gradient nan", f"the gradient on {BLOCK}.* is nan"),
         ("raise", f"value_and_grad on {BLOCK}.*: the user's code raised ZeroDivisionError: a bug of mine"),
         ("load", f"load of {BLOCK}.*: the user's code raised OSError: disk on fire"),

@@ -137,9 +137,9 @@ class Hole(LeastSquares):
             r"problem.x0\(\) is not finite: entry 1 is nan",
         ),
         (type("P", (LeastSquares,), {"x0": lambda _: "abc"})(), r"problem.x0\(\) is str, but must be a vector"),
-        ("my_model", "--problem is 'my_model', but must be 'module:function'"),
-        ("no_such_module:problem", "--problem no_such_module:problem: cannot import it"),
-        ("problems:nothing", "--problem problems:nothing: cannot import it"),
+        ("my_model", "problem is 'my_model', but must be 'module:function'"),
+        ("no_such_module:problem", "problem no_such_module:problem: cannot import it"),
+        ("problems:nothing", "problem problems:nothing: cannot import it"),
     ],
 )
 def test_problems_that_break_the_contract(problem: Any, message: str) -> None:
