@@ -1,4 +1,4 @@
-"""A worker joins within bounded time when its scheduler freezes, falls silent or vanishes while it does."""
+"""Processes that freeze, fall silent or vanish while a worker joins, or as the work ends, delay no other for ever."""
 
 from __future__ import annotations
 
@@ -78,3 +78,25 @@ def test_a_scheduler_killed_while_a_worker_joins(pods: Pods) -> None:
     (pods.folder / "address").write_text("127.0.0.3")
     pods.until("worker", '"event": "joined"')
     proxy.end()
+
+
+def test_a_driver_with_a_frozen_scheduler_ends(pods: Pods) -> None:
+    """A driver whose scheduler accepts connections and says nothing ends with 3, though it can tell no worker."""
+    scheduler = pods.scheduler()
+    pods.until("scheduler", '"event": "listening"')
+    scheduler.send_signal(signal.SIGSTOP)
+    assert pods.driver({"connect_timeout": 2}).wait(240) == 3
+    assert "no answer in 2 s" in pods.log("driver")
+    assert "could not be told" in pods.log("driver")
+
+
+def test_a_frozen_worker_does_not_keep_the_driver(pods: Pods) -> None:
+    """The announcement that the work is over ends in bounded time where a worker cannot answer it."""
+    pods.scheduler()
+    worker = pods.worker()
+    pods.until("worker", '"event": "joined"')
+    worker.send_signal(signal.SIGSTOP)
+    code = f"from jobs.pods.driver import announce_completion\nannounce_completion({pods.address!r}, 2.0)\n"
+    (pods.folder / "announce.py").write_text(code)
+    assert pods.start("announce", "announce").wait(240) == 0
+    assert "could not be told" in pods.log("announce")

@@ -152,14 +152,14 @@ async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str])
 
 async def _start(worker: Worker) -> str | None:
     """Register the worker with the scheduler; return what is in the way, or None once it has joined."""
-    # Dask retries the one address, and waits for its answer, without end: of a pod that was killed meanwhile, say,
-    # whose successor has another address. So it has as long as Dask allows for a connection.
+    # Dask retries this one address, and waits for its answer, without end; but the successor of a driver's pod that was
+    # killed meanwhile has another address. So registration has as long as Dask allows for a connection.
     seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     started = asyncio.ensure_future(worker.start())
     await asyncio.wait({started}, timeout=seconds)
     # No longer init: the scheduler has answered, and plugins are set up, which may import for minutes.
     if not started.done() and worker.status is Status.init:
-        # Else it may yet register, and its process be replaced after it has answered that it knows of the work's end.
+        # Else it might still register before the process is replaced, and count as announced to (see ShutdownPlugin).
         started.cancel()
         return f"TimeoutError: {worker.scheduler.address} did not answer the registration within {seconds:g} s"
     try:
