@@ -93,8 +93,16 @@ def _local(workers: int, threads: int, shares: list[list[str]] | None = None) ->
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-async def _answers(address: str, seconds: float) -> None:
-    """Ask a scheduler who it is; `Client` alone would wait for ever on a port that accepts and then says nothing."""
+async def answers(address: str, seconds: float) -> None:
+    """Ask a scheduler who it is; `Client` alone would wait for ever on a port that accepts and then says nothing.
+
+    Args:
+        address: the scheduler's.
+        seconds: for its answer.
+
+    Raises:
+        OSError: it cannot be connected to, or (TimeoutError) does not answer.
+    """
     async with asyncio.timeout(seconds):
         scheduler = rpc(address, connection_args=Security().get_connection_args("client"))
         try:
@@ -106,7 +114,7 @@ async def _answers(address: str, seconds: float) -> None:
 def _client(address: str | LocalCluster, timeout: float) -> Client:
     try:
         if isinstance(address, str):
-            asyncio.run(_answers(address, timeout))
+            asyncio.run(answers(address, timeout))
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(

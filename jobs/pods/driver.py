@@ -8,6 +8,7 @@ saved) the same command resumes the run, so completion is not announced to the w
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 import yaml
 from distributed import Client
 
+from jobs.cluster.connect import answers
 from jobs.commands import run_job
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, command_line, print_error
 from jobs.pods.worker import OVER, ShutdownPlugin
@@ -29,6 +31,7 @@ RETRIES = "DASK_JOBS_RETRIES"
 RETRIED = "DASK_JOBS_RETRIED"
 """Environment variable that carries, over a restart of the process, how often that was done."""
 MAX_BACKOFF_SECONDS = 60.0
+ANNOUNCE_CONNECT_SECONDS = 10.0
 ANNOUNCE_SECONDS = 60.0
 """How long an announced completion waits for a worker's answer; one worker that ends with 0 completes their Job."""
 ANNOUNCE_SECONDS_WITHOUT_WORKERS = 5.0
@@ -97,16 +100,28 @@ def announce_completion(address: str | None, patience: float) -> None:
     """
     if address is None:
         return
-    end = time.monotonic() + patience
     try:
-        with Client(address, timeout=10) as client:
-            client.register_plugin(ShutdownPlugin())
-            # Workers answer by an event, not by the plugin's result: their processes may end before the call returns.
-            while not client.get_events(OVER) and time.monotonic() < end:
-                time.sleep(0.2)
-            log("driver", "over", message=f"{len(client.get_events(OVER))} workers were told that the work is over")
+        count = asyncio.run(_announce(address, patience))
+        log("driver", "over", message=f"{count} workers were told that the work is over")
     except Exception as error:  # noqa: BLE001  the job's own exit code is what counts
-        log("driver", "over", message=f"the workers could not be told that the work is over ({error})")
+        reason = str(error) or type(error).__name__
+        log("driver", "over", message=f"the workers could not be told that the work is over ({reason})")
+
+
+async def _announce(address: str, patience: float) -> int:
+    """Register the plugin that ends the workers; return how many of them have answered in `patience` seconds."""
+    await answers(address, ANNOUNCE_CONNECT_SECONDS)
+    end = time.monotonic() + patience
+    # Around all: Dask waits without end for a scheduler, or for a worker, that is frozen.
+    async with (
+        asyncio.timeout(ANNOUNCE_CONNECT_SECONDS + patience),
+        Client(address, timeout=ANNOUNCE_CONNECT_SECONDS, asynchronous=True) as client,
+    ):
+        await client.register_plugin(ShutdownPlugin())
+        # Workers answer by an event, not by the plugin's result: their processes may end before the call returns.
+        while not (events := await client.get_events(OVER)) and time.monotonic() < end:  # noqa: ASYNC110  the scheduler's
+            await asyncio.sleep(0.2)
+        return len(events)
 
 
 if __name__ == "__main__":

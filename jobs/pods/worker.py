@@ -23,8 +23,10 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import dask
+from dask.utils import parse_timedelta
 from distributed import Worker
-from distributed.core import rpc
+from distributed.core import Status, rpc
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -139,39 +141,55 @@ async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str])
     # Both may be done: a worker that has joined leaves in good order, by _serve.
     if not started.done():
         return RETIRED
-    if not started.result():
+    if problem := started.result():
+        _log("not accepted", message=problem)
         await asyncio.sleep(RETRY_SECONDS)
-        return None
+        return GAVE_UP if _gave_up(options, problem) else None
     os.environ.pop(LOST_SINCE, None)
     _log("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
     return await _serve(worker, options, stop)
 
 
-async def _start(worker: Worker) -> bool:
-    """Register the worker with the scheduler; False if that failed."""
+async def _start(worker: Worker) -> str | None:
+    """Register the worker with the scheduler; return what is in the way, or None once it has joined."""
+    # Dask retries this one address, and waits for its answer, without end; but the successor of a driver's pod that was
+    # killed meanwhile has another address. So registration has as long as Dask allows for a connection.
+    seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    started = asyncio.ensure_future(worker.start())
+    await asyncio.wait({started}, timeout=seconds)
+    # No longer init: the scheduler has answered, and plugins are set up, which may import for minutes.
+    if not started.done() and worker.status is Status.init:
+        # Else it might still register before the process is replaced, and count as announced to (see ShutdownPlugin).
+        started.cancel()
+        return f"TimeoutError: {worker.scheduler.address} did not answer the registration within {seconds:g} s"
     try:
-        await worker
+        await started
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-        _log("not accepted", message=f"{type(error).__name__}: {error}")
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _gave_up(options: Options, problem: str) -> bool:
+    """Return whether there was no scheduler for --lost-timeout, after logging that."""
+    if time.monotonic() - float(os.environ[LOST_SINCE]) <= options.lost_timeout:
         return False
+    _log("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
     return True
 
 
 async def _find(options: Options, stop: asyncio.Event) -> str | int:
     """Wait for the scheduler; return the address at which it answers, or the exit code."""
-    lost = float(os.environ.get(LOST_SINCE) or time.monotonic())
+    os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
     logged = -WAITING_LOG_SECONDS
     while not stop.is_set():
         found, problem = await _resolve(options)
         if found:
             return found
-        now = time.monotonic()
-        if now - lost > options.lost_timeout:
-            _log("gave up", message=f"no scheduler for {options.lost_timeout:g} s (--lost-timeout): {problem}")
+        if _gave_up(options, problem):
             return GAVE_UP
-        if now - logged > WAITING_LOG_SECONDS:
+        if time.monotonic() - logged > WAITING_LOG_SECONDS:
             _log("waiting", message=f"for the scheduler: {problem}")
-            logged = now
+            logged = time.monotonic()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
     return RETIRED
