@@ -146,14 +146,14 @@ def _calls(action: str, event: str) -> list[tuple[Any, ...]]:
         "paused": [],
         "lost": [AGAIN],
         "fault": [AGAIN],
-        "suspected": [AGAIN],
-        "blamed": [("lost", 0, 1), AGAIN],
+        "quarantine": [AGAIN],
+        "lost_alone": [("lost", 0, 1), AGAIN],
         "died": [("lost", 0, 1), AGAIN],
     }
     return calls[action]
 
 
-QUEUE = {"paused": False, "lost": False, "fault": False, "suspected": True, "blamed": True, "died": False}
+QUEUE = {"paused": False, "lost": False, "fault": False, "quarantine": True, "lost_alone": True, "died": False}
 """Action -> whether the trial is quarantined, for those that put it back."""
 
 
@@ -235,8 +235,8 @@ def _trial(house: House, state: str) -> PendingTrial:
     paths: dict[str, list[states.TrialEvent]] = {
         "pending": [],
         "active": ["launch"],
-        "quarantined": ["launch", "suspected"],
-        "alone": ["launch", "suspected", "launch"],
+        "quarantined": ["launch", "quarantine"],
+        "active_quarantined": ["launch", "quarantine", "launch"],
         "ended": ["launch", "end"],
     }
     trial = house.trials.ask()
@@ -273,13 +273,13 @@ def test_each_pair_of_a_trial_is_a_row_or_refused(state: Any, event: Any) -> Non
     assert house.trials.executions(trial) == before + (action == "launch")
     assert house.trials.pausing == (action == "requeue_after_fault")
     assert house.trials.is_quarantined(trial) == (after == "quarantined")
-    if after in ("active", "alone"):
+    if after in ("active", "active_quarantined"):
         assert house.queue == []
     elif after != "ended":
         assert house.queue == [(0, after == "quarantined")]
 
 
-@pytest.mark.parametrize("event", ["blamed", "died"])
+@pytest.mark.parametrize("event", ["lost_alone", "died"])
 def test_a_trial_that_was_lost_too_often_is_failed(event: Any) -> None:
     """The last loss that is allowed is counted, then the trial ends, and does not wait any more."""
     house = House(losses=1)
@@ -291,7 +291,7 @@ def test_a_trial_that_was_lost_too_often_is_failed(event: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "late", "blame", "queue"),
+    ("count", "late", "died", "queue"),
     [
         (1, False, True, [(0, True)]),
         (2, False, True, [(0, True), (1, True)]),
@@ -299,7 +299,7 @@ def test_a_trial_that_was_lost_too_often_is_failed(event: Any) -> None:
         (2, True, True, [(1, False)]),
     ],
 )
-def test_which_event_a_lost_worker_is(count: int, late: bool, blame: bool, queue: list[tuple[int, bool]]) -> None:  # noqa: FBT001
+def test_which_event_a_lost_worker_is(count: int, late: bool, died: bool, queue: list[tuple[int, bool]]) -> None:  # noqa: FBT001
     """Those that may have killed it are quarantined, in the order of launches; not where one was ended for its time."""
     house = House()
     house.slots.add("a", Worker(2))
@@ -310,10 +310,10 @@ def test_which_event_a_lost_worker_is(count: int, late: bool, blame: bool, queue
         house.executions.on_event(first, "start")
         house.executions.on_event(first, "overtime")
     house.fake.calls.clear()
-    house.executions.lose("a", blame=blame)
+    house.executions.lose("a", died=died)
     assert house.queue == queue
     lost = [call for call in house.fake.calls if call[0] == "lost"]
-    assert lost == ([("lost", 0, 1)] if blame and count == 1 else [])
+    assert lost == ([("lost", 0, 1)] if died and count == 1 else [])
     assert (("tell", 0, "failed", LATE, "a", 1) in house.fake.calls) == late
 
 

@@ -104,7 +104,7 @@ class Observer:
             direction=recorder.directions[0] if len(recorder.directions) == 1 else None,
             seconds=self._before + now - self._began,
             moment=now,
-            left=left,
+            eta=left,
             lines=lines,
         )
 

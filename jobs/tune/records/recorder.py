@@ -1,4 +1,4 @@
-"""The study as the driver keeps it: Optuna's, on the run folder's journal; nobody else writes it."""
+"""The study as the driver keeps it: Optuna's, on the run folder's journal; the driver alone writes it."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ class StudyRecorder:
             self._count(trial)
 
     def _name_metrics(self) -> None:
-        """Tell optuna-dashboard what the objectives are called."""
+        """Set what the objectives are called in optuna-dashboard."""
         if self.metrics:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self.study.set_metric_names(list(self.metrics))
 
     def use(self, sampler: BaseSampler, pruner: optuna.pruners.BasePruner) -> None:
-        """Set who proposes hyperparameters and who stops trials."""
+        """Set what proposes hyperparameters and what prunes trials."""
         self.study.sampler, self.study.pruner = sampler, pruner
 
     @property
@@ -186,7 +186,7 @@ class StudyRecorder:
     def report(self, number: int, step: int, value: float) -> bool:
         """Record an intermediate value, and return whether the trial is to be stopped.
 
-        A step that was recorded before, by an earlier try, changes nothing.
+        A step that was recorded before, by an earlier execution, changes nothing.
         """
         self.reported = True
         trial = self.trial(number)
@@ -218,6 +218,7 @@ class StudyRecorder:
         self._storage.set_trial_user_attr(where, RUN, run)
         if outcome.state == "diverged" and len(self.directions) == 1:
             last = self.trial(number).last_step
+            # Optuna ranks a pruned trial by its last report: NaN is the worst one.
             self._storage.set_trial_intermediate_value(where, 0 if last is None else last + 1, math.nan)
         if outcome.state == "complete":
             self._constrain(where, outcome)

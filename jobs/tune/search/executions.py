@@ -64,8 +64,8 @@ class Executions:
             "paused": partial(self._pass_on, "paused"),
             "lost": partial(self._pass_on, "lost"),
             "fault": partial(self._pass_on, "fault"),
-            "suspected": partial(self._pass_on, "suspected"),
-            "blamed": partial(self._pass_on, "blamed"),
+            "quarantine": partial(self._pass_on, "quarantine"),
+            "lost_alone": partial(self._pass_on, "lost_alone"),
             "died": partial(self._pass_on, "died"),
         }
 
@@ -110,17 +110,17 @@ class Executions:
             self.on_event(execution, "worker_paused")
         return not self._on(address)
 
-    def lose(self, address: str, *, blame: bool) -> None:
+    def lose(self, address: str, *, died: bool) -> None:
         """Put back what ran on a lost worker; what may have killed it is to run alone.
 
         Args:
             address: the worker's.
-            blame: whether it died, and did not leave in order.
+            died: whether a trial may have killed it; else it left in order, or with the scheduler.
         """
         self._slots.lose(address)
         lost = self._on(address)
         event: ExecutionEvent = "worker_lost"
-        if blame and all(execution.stopped is None for execution in lost):  # else it was ended for one's time
+        if died and all(execution.stopped is None for execution in lost):  # else it was ended for one's time
             event = "worker_died_alone" if len(lost) == 1 else "worker_died"
         for execution in reversed(lost):  # each goes first in the queue, so that they stand there as they were launched
             self.on_event(execution, event, News(f"worker {address} is gone"))
@@ -136,7 +136,7 @@ class Executions:
         self.actions[action](execution, news)
 
     def _release(self, execution: RunningTrial) -> None:
-        # Before the action: a trial that is recorded or put back has no slot any more, and may be launched again.
+        # Before the action, which may end the search: its last status counts what runs.
         if self._running.pop(execution.execution_id, None):
             self._pool.drop(execution.execution_id)
             self._slots.end(execution.address, execution.trial.number)
@@ -145,7 +145,6 @@ class Executions:
         trial = execution.trial
         self._trials.on_event(trial, "launch", news)
         self._slots.take(execution.address, trial.number)
-        # Before the task: its messages come from other threads, and would find an execution that nobody waits for.
         self._running[execution.execution_id] = execution
         self._pool.launch(trial.number, execution.execution_id, trial.params, execution.address)
 

@@ -87,11 +87,11 @@ class Search:
             self._pool.close()
 
     def _refresh_workers(self) -> None:
-        """Take over who is there, when it is time to ask the scheduler, and see to it that somebody is."""
+        """Take over which workers there are, when it is time to ask the scheduler, and check that there is one."""
         workers = self._pool.refresh()
-        # A worker whose end a living scheduler has not sent went with the last one: no trial is to blame for that.
+        # A worker whose end a living scheduler has not sent went with the last one: no trial is the cause of that.
         for address in [] if workers is None else self._slots.update(workers):
-            self._lose(address, blame=False)
+            self._lose(address, died=False)
         if workers is not None:
             self._drain_paused()
         if not self._slots.total:
@@ -111,14 +111,14 @@ class Search:
         self._idle = idle - self._idle
 
     def _fill(self) -> None:
-        """Start trials while there are slots: first those that were lost, those in quarantine only where nobody is."""
+        """Start trials while there are slots, lost ones first; those in quarantine each on a worker of its own."""
         if self._trials.pausing:
             return
         if time.monotonic() - self._began < GATHER_SECONDS and not self._slots.gathered:
             return
         for trial in self._trials.waiting:
-            alone = self._trials.is_quarantined(trial)
-            address = self._slots.alone(trial.number) if alone else self._slots.free()
+            quarantined = self._trials.is_quarantined(trial)
+            address = self._slots.quarantine(trial.number) if quarantined else self._slots.free()
             if address is not None:
                 self._executions.launch(trial, address)
         while self._recorder.asked < self._rules.trials and (address := self._slots.free()) is not None:
@@ -131,10 +131,10 @@ class Search:
         elif event["kind"] == "leaving":
             self._leaving.add(event["worker"])  # because of a trial that an earlier attempt has left there
         elif event["kind"] == "gone":
-            self._lose(event["worker"], blame=not event["expected"])
+            self._lose(event["worker"], died=not event["expected"])
         else:
             self._executions.on_message(event)
 
-    def _lose(self, address: str, *, blame: bool) -> None:
-        self._executions.lose(address, blame=blame and address not in self._leaving)
+    def _lose(self, address: str, *, died: bool) -> None:
+        self._executions.lose(address, died=died and address not in self._leaving)
         self._leaving.discard(address)

@@ -1,7 +1,7 @@
 """The states of executions and of trials as the driver sees them, and all their transitions, in one table.
 
 An execution is one call of the objective on a worker; a trial has one at a time, and several if it is tried again. What
-happens to an execution may be an event of its trial: a worker that died blames the trial that ran alone there.
+happens to an execution may be an event of its trial: the end of a worker is a loss of the trial that ran alone there.
 
 What workers send comes in any state, since they do not wait for the driver; so each of their messages has a row for
 every state. What the driver causes itself is refused where it cannot be, which is a fault of this program.
@@ -20,11 +20,11 @@ ExecutionState: TypeAlias = Literal["queued", "running", "late", "pruned", "prun
 queued: sent to a worker; running: begun there; late: stopped, since it is out of time; pruned: its trial has ended, but
 the function has not noticed yet; pruned_late: both; released: ended, lost or never of this attempt; its slot is free.
 """
-TrialState: TypeAlias = Literal["pending", "active", "quarantined", "alone", "ended"]
+TrialState: TypeAlias = Literal["pending", "active", "quarantined", "active_quarantined", "ended"]
 """Of a trial.
 
 pending: waits for a slot; active: has an execution; quarantined: waits for a worker of its own, since it may have
-killed one; alone: has an execution there; ended: recorded.
+killed one; active_quarantined: has an execution there; ended: recorded.
 """
 
 Message: TypeAlias = EndState | Literal["start", "report", "future"]
@@ -45,13 +45,14 @@ ExecutionEvent: TypeAlias = (
 """What happens to an execution.
 
 hopeless: the pruner has decided; overtime, unresponsive: its time is over, and it has not noticed that; worker_lost:
-nobody is to blame; worker_died, worker_died_alone: with others there, or with this one only.
+no trial is the cause; worker_died, worker_died_alone: with others there, or with this one only.
 """
-TrialEvent: TypeAlias = Literal["launch", "paused", "lost", "fault", "suspected", "blamed", "died", "end"]
+TrialEvent: TypeAlias = Literal["launch", "paused", "lost", "fault", "quarantine", "lost_alone", "died", "end"]
 """What happens to a trial.
 
 paused: its execution had not begun, and its worker is paused; lost: its worker is gone; fault: the cluster or the
-storage failed; suspected, blamed: its worker died with others there, or with it alone; died: its child process did.
+storage failed; quarantine, lost_alone: its worker died with others there, or with it alone; died: its child process
+did.
 """
 
 ExecutionAction: TypeAlias = Literal[
@@ -69,8 +70,8 @@ ExecutionAction: TypeAlias = Literal[
     "paused",
     "lost",
     "fault",
-    "suspected",
-    "blamed",
+    "quarantine",
+    "lost_alone",
     "died",
 ]
 """What the search does with an execution; the last six are events of its trial."""
@@ -164,29 +165,35 @@ EXECUTIONS: Mapping[ExecutionEvent, _Row] = {
     },
     # A worker with a late execution is ended for that one: it is `worker_lost` for all that ran there.
     "worker_died": {
-        "queued": ("released", "suspected"),
-        "running": ("released", "suspected"),
+        "queued": ("released", "quarantine"),
+        "running": ("released", "quarantine"),
         "pruned": ("released", "ignore"),
     },
     "worker_died_alone": {
-        "queued": ("released", "blamed"),
-        "running": ("released", "blamed"),
+        "queued": ("released", "lost_alone"),
+        "running": ("released", "lost_alone"),
         "pruned": ("released", "ignore"),
     },
 }
 """Event -> state -> (next state, action), of an execution. A pair that is not here cannot be."""
 
 TRIALS: Mapping[TrialEvent, _TrialRow] = {
-    "launch": {"pending": ("active", "launch"), "quarantined": ("alone", "launch")},
-    "paused": {"active": ("pending", "put_back"), "alone": ("quarantined", "put_back")},
-    "lost": {"active": ("pending", "requeue"), "alone": ("quarantined", "requeue")},
-    "fault": {"active": ("pending", "requeue_after_fault"), "alone": ("quarantined", "requeue_after_fault")},
-    "suspected": {"active": ("quarantined", "requeue"), "alone": ("quarantined", "requeue")},
-    "blamed": {"active": ("quarantined", "count_loss"), "alone": ("quarantined", "count_loss")},
-    "died": {"active": ("pending", "count_loss"), "alone": ("quarantined", "count_loss")},  # its worker lives
+    "launch": {"pending": ("active", "launch"), "quarantined": ("active_quarantined", "launch")},
+    "paused": {"active": ("pending", "put_back"), "active_quarantined": ("quarantined", "put_back")},
+    "lost": {"active": ("pending", "requeue"), "active_quarantined": ("quarantined", "requeue")},
+    "fault": {
+        "active": ("pending", "requeue_after_fault"),
+        "active_quarantined": ("quarantined", "requeue_after_fault"),
+    },
+    "quarantine": {"active": ("quarantined", "requeue"), "active_quarantined": ("quarantined", "requeue")},
+    "lost_alone": {"active": ("quarantined", "count_loss"), "active_quarantined": ("quarantined", "count_loss")},
+    "died": {
+        "active": ("pending", "count_loss"),
+        "active_quarantined": ("quarantined", "count_loss"),
+    },  # its worker lives
     "end": {
         "active": ("ended", "record"),
-        "alone": ("ended", "record"),
+        "active_quarantined": ("ended", "record"),
         "pending": ("ended", "record"),  # lost too often, which is found when it is put back
         "quarantined": ("ended", "record"),
     },

@@ -104,7 +104,7 @@ class TrialQueue:
         self._requeue(trial, news)
 
     def _requeue_after_fault(self, trial: PendingTrial, news: News) -> None:
-        """Put a trial back that the cluster or the storage has lost, after a pause; no trial is to blame for that."""
+        """Put a trial back that the cluster or the storage has lost, after a pause; no trial is the cause of that."""
         # One outage loses all that runs: what comes while the search pauses for it anyway is the same fault.
         if not self.pausing:
             self._faults += 1
@@ -135,7 +135,7 @@ class TrialQueue:
             )
 
     def _warn_of_silence(self) -> None:
-        """Say once that no trial can be pruned, where trials end without a report."""
+        """Log once that no trial can be pruned, where trials end without a report."""
         if not self._warned and not self._recorder.reported and self._recorder.prunes:
             self._warned = True
             self._watcher.log(

@@ -19,12 +19,12 @@ from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode
 
-KEPT = ("complete", "fault", "abandoned")
+RESUMABLE = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another execution may go on from it, or a person."""
 SHOWN = 300
-"""Characters of an exception's text that are told."""
+"""Characters of an exception's text that are shown."""
 DETAILS = 20_000
-"""Characters of a traceback that are kept: its end says most."""
+"""Characters of a traceback that are kept: its end is the most informative."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
     """Call the user's function, and return how that ended."""
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
-    trial.close(keep=end["state"] in KEPT and signal.reason in (None, "abandoned"))
+    trial.close(keep=end["state"] in RESUMABLE and signal.reason in (None, "abandoned"))
     if "error" in end:
         end["error"] = clean(end["error"])
     if "details" in end:

@@ -48,7 +48,7 @@ class StartEvent(TypedDict):
 
 
 class ReportEvent(Report):
-    """A report, and whose."""
+    """A report, and of which execution."""
 
     execution_id: str
     worker: str
