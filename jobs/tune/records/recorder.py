@@ -167,7 +167,7 @@ class StudyRecorder:
 
     def unfinished(self) -> list[PendingTrial]:
         """Return the trials that an earlier attempt has left running; a torn record is completed from the seed."""
-        tickets = []
+        pending = []
         for trial in self._trials():
             if trial.state == TrialState.RUNNING:
                 missing = self._space.keys() - trial.params.keys()
@@ -179,9 +179,9 @@ class StudyRecorder:
                     )
                 known = {**drawn, **trial.params}
                 params = {name: known[name] for name in self._space}
-                tickets.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
+                pending.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
         self._journal.commit()
-        return tickets
+        return pending
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Record an intermediate value, and return whether the trial is to be stopped.
