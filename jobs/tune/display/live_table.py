@@ -90,7 +90,7 @@ class LiveTable(Log):
                 get_renderable=self._frame,
                 refresh_per_second=FRAMES,
                 transient=True,
-                redirect_stdout=False,
+                redirect_stdout=False,  # rich would see Python's own only, not what children and C libraries print
                 redirect_stderr=False,
             )
 

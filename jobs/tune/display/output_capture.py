@@ -91,7 +91,7 @@ class OutputCapture:
 def _make_plain(terminal: int) -> None:
     """Let a terminal pass on what is written as it is."""
     modes = termios.tcgetattr(terminal)
-    modes[1] &= ~termios.OPOST
+    modes[1] &= ~termios.OPOST  # it would make two characters of each newline
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(terminal, termios.TCSANOW, modes)
 

@@ -120,6 +120,7 @@ class StudyRecorder:
             self.study.set_user_attr(IDENTITY, dict(identity))
         if new:
             self._name_metrics()
+        # The mark comes last, and older logs go after it: a log that is cut off before is not the study yet.
         self.study.set_user_attr(ATTEMPT, attempt)
         self._journal.supersede()
         self.asked = len(trials)
@@ -215,6 +216,7 @@ class StudyRecorder:
         }
         extra = {"error": outcome.error, "metrics": outcome.metrics}
         run |= {name: value for name, value in extra.items() if value}
+        # Before `study.tell`: Optuna refuses changes of a trial that has ended.
         self._storage.set_trial_user_attr(where, RUN, run)
         if outcome.state == "diverged" and len(self.directions) == 1:
             last = self.trial(number).last_step

@@ -94,7 +94,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
 def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
         returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
-        if trial.ended is None:
+        if trial.ended is None:  # else the function has caught `Stop`: what it returns then does not count
             values, metrics = scores(returned, settings.metrics, settings.constraints)
             trial.save()
             if not finite([*values, *(metrics[name] for name in settings.constraints)]):
@@ -110,7 +110,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
         if trial.ended is None:
             return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
-    return {"state": trial.ended or "pruned"}
+    return {"state": trial.ended or "pruned"}  # the function may raise trial.Stop by itself
 
 
 def _line(error: BaseException) -> str:

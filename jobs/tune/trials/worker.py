@@ -97,7 +97,7 @@ class TrialPlugin(CallPlugin):
         if self.closed:
             return
         self.closed = True
-        for signal in list(self._signals.values()):
+        for signal in list(self._signals.values()):  # a copy: the threads of trials take theirs away
             self._left.add(signal)
             signal.answer(0, "abandoned")
         self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
@@ -148,6 +148,7 @@ class TrialPlugin(CallPlugin):
     def run(self, number: int, execution_id: str, params: dict[str, Any]) -> None:
         """Run one execution of a trial, and send the driver when it starts and how it ends."""
         if self.closed:
+            # Raised, not sent: the future ends with it, so that the driver registers its plugin anew.
             raise ClusterError(f"worker {self.worker.address} has given this study up")
         signal = self._signals[execution_id] = Signal()
         worker = self.worker.address
