@@ -23,7 +23,7 @@ from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
 from jobs.tune import Study, space
 from jobs.tune.records.table import load_study, rows
-from jobs.tune.search import loop as search
+from jobs.tune.search import trial_queue
 from jobs.tune.trials.worker import TrialPlugin
 
 
@@ -75,7 +75,7 @@ def test_a_storage_that_fails_for_good(
     studies: Any, tmp_path: Path, traces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then the cluster has failed, and no trial."""
-    monkeypatch.setattr(search, "FAULTS", 2)
+    monkeypatch.setattr(trial_queue, "FAULTS", 2)
     study = studies(trials.saves, trials.with_folder(traces))
     _break_checkpoints(study, traces, tmp_path / "run/checkpoints")
     with pytest.raises(ClusterError, match="trials are lost again and again; the last, trial"):

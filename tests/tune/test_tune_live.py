@@ -33,7 +33,7 @@ def _line(number: int, state: str, values: tuple[float, ...] = (0.5,)) -> TrialR
     return TrialRow(number, state, values, 3, 12.34, f"tcp://10.0.0.{number}:40001", PARAMS)
 
 
-def _standing(**changes: object) -> SearchStatus:
+def _status(**changes: object) -> SearchStatus:
     lines = [_line(number, state) for number, state in enumerate(("running", "complete", "pruned", "failed") * 8)]
     counts = {"running": 2, "complete": 3, "pruned": 40, "failed": 1, "diverged": 0}
     given = {
@@ -43,20 +43,20 @@ def _standing(**changes: object) -> SearchStatus:
         "best": _line(7, "complete", (0.98765,)),
         "direction": "maximize",
     }
-    moment = {"seconds": 61.0, "moment": time.monotonic(), "left": 3600.0, "lines": lines}
+    moment = {"seconds": 61.0, "moment": time.monotonic(), "eta": 3600.0, "lines": lines}
     return SearchStatus(**{**given, **moment, **changes})  # type: ignore[arg-type]
 
 
-def _drawn(standing: SearchStatus, width: int, height: int) -> list[str]:
+def _drawn(status: SearchStatus, width: int, height: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    console.print(StatusTable("tune", standing))
+    console.print(StatusTable("tune", status))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 8), (60, 12), (80, 24), (120, 40), (250, 70)])
 def test_the_table_fits_the_terminal(width: int, height: int) -> None:
     """Whatever its size: no line is wrapped, the last one stays free, and what does not fit is left out."""
-    lines = _drawn(_standing(), width, height)
+    lines = _drawn(_status(), width, height)
     assert len(lines) < height
     assert max(map(len, lines)) <= width
     assert "44/100  0:01:01" in lines[0]
@@ -68,20 +68,20 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
 
 def test_what_is_not_known_is_not_shown() -> None:
     """Before the first end there is no best and no ETA; several objectives have no best line, but all values."""
-    early = _standing(best=None, left=None, lines=[], counts={"running": 2, "complete": 0, "pruned": 0})
+    early = _status(best=None, eta=None, lines=[], counts={"running": 2, "complete": 0, "pruned": 0})
     assert _drawn(early, 80, 24)[1:] == ["2 running  0 complete", "best (largest)  none yet"]
     assert "ETA" not in _drawn(early, 80, 24)[0]
-    several = _drawn(_standing(best=None, direction=None, lines=[_line(1, "complete", (0.5, 20.0))]), 80, 24)
+    several = _drawn(_status(best=None, direction=None, lines=[_line(1, "complete", (0.5, 20.0))]), 80, 24)
     assert not any("best" in line for line in several)
     assert "0.5, 20" in several[-1]
 
 
 def test_the_last_words_say_how_far_it_was() -> None:
     """A search that does not come to its end leaves its counts and its best."""
-    texts = [text.plain for text in last_words(_standing())]
+    texts = [text.plain for text in last_words(_status())]
     assert texts[0] == "44 of 100 trials: 2 running  3 complete  40 pruned  1 failed"
     assert texts[1].startswith("best (largest)  0.9877  trial 7")
-    assert last_words(_standing(direction="minimize"))[1].plain.startswith("best (smallest)  0.9877  trial 7")
+    assert last_words(_status(direction="minimize"))[1].plain.startswith("best (smallest)  0.9877  trial 7")
 
 
 def test_the_pace_is_the_present_one() -> None:

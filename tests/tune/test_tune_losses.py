@@ -177,7 +177,7 @@ def test_no_worker_is_large_enough(breakable: Client, tmp_path: Path) -> None:
     dimensions = {"x": space.uniform(0, 1)}
     for options, told in (
         ({"threads_per_trial": 3}, "threads_per_trial is 3, but the largest worker has 2 threads"),
-        ({"gpus_per_trial": 1}, "--gpus-per-trial is 1, but no worker declares more than 0 GPUs"),
+        ({"gpus_per_trial": 1}, "gpus_per_trial is 1, but no worker declares more than 0 GPUs"),
     ):
         with pytest.raises(InputError, match=told):
             Study(breakable, trials.sleeps, dimensions, run=str(tmp_path / "run"), **options).run(trials=2)

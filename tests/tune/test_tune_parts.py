@@ -181,8 +181,8 @@ def test_whatever_an_object_does(tmp_path: Path) -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert Parts().tell(_Raises()) == Parts().tell(_Raises())
-    assert Parts().tell(deep) == Parts().tell([deep])
+    assert Parts().describe(_Raises()) == Parts().describe(_Raises())
+    assert Parts().describe(deep) == Parts().describe([deep])
     large = [deque([number]) for number in range(150_000)]
-    assert Parts().tell(large) != Parts().tell(large[:-1])
-    assert Parts().tell(list(range(1_000_000))) != Parts().tell(list(range(999_999)))
+    assert Parts().describe(large) != Parts().describe(large[:-1])
+    assert Parts().describe(list(range(1_000_000))) != Parts().describe(list(range(999_999)))

@@ -1,4 +1,4 @@
-"""Placement: how many trials fit where, who is alone, who was there when a worker was lost."""
+"""Placement: how many trials fit where, quarantine, what ran there when a worker was lost."""
 
 from __future__ import annotations
 
@@ -55,27 +55,27 @@ def test_update_names_the_gone_until_they_are_lost() -> None:
     assert slots.lose("a") == {5}
 
 
-def test_a_suspect_waits_for_an_empty_worker_and_keeps_it() -> None:
-    """A worker drains for a suspect, takes nobody else meanwhile and while it runs, and everybody after."""
+def test_a_quarantined_trial_waits_for_an_empty_worker_and_keeps_it() -> None:
+    """A worker drains for a trial in quarantine, takes nobody else meanwhile and while it runs, and everybody after."""
     slots = _slots({"a": Worker(2)})
     slots.take("a", 0)
-    assert slots.alone(9) is None
+    assert slots.quarantine(9) is None
     assert slots.free() is None
     slots.end("a", 0)
-    assert slots.alone(9) == "a"
+    assert slots.quarantine(9) == "a"
     slots.take("a", 9)
     assert slots.free() is None
-    assert slots.alone(8) is None
+    assert slots.quarantine(8) is None
     slots.end("a", 9)
-    assert slots.alone(8) == "a"
+    assert slots.quarantine(8) == "a"
 
 
-def test_suspects_do_not_share() -> None:
-    """Two suspects on two workers are alone on one each, and a third finds none."""
+def test_quarantined_trials_do_not_share() -> None:
+    """Two quarantined trials on two workers are alone on one each, and a third finds none."""
     slots = _slots({"a": Worker(2), "b": Worker(2)})
-    first, second = slots.alone(1), slots.alone(2)
+    first, second = slots.quarantine(1), slots.quarantine(2)
     assert {first, second} == {"a", "b"}
-    assert slots.alone(3) is None
+    assert slots.quarantine(3) is None
 
 
 def test_why_no_worker_is_large_enough() -> None:

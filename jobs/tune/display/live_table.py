@@ -20,7 +20,7 @@ from jobs.runs.console import Log, best_name
 from jobs.tune.display.output_capture import OutputCapture
 
 FRAMES = 4
-"""Frames a second."""
+"""Frames per second."""
 ROWS = 12
 """Trials shown at most."""
 HEAD = 5
@@ -30,7 +30,7 @@ STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "failed": 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial: its values, or what it has reported last, after `step` steps; its last try's seconds and worker."""
+    """One trial: its values, or its last report, after `step` steps; its last execution's seconds and worker."""
 
     number: int
     state: str
@@ -53,7 +53,7 @@ class SearchStatus:
         direction: maximize or minimize; None if there are several objectives.
         seconds: of the study, all attempts together, at `moment` on the clock `time.monotonic`.
         moment: when this was so.
-        left: seconds that are left, if that is known.
+        eta: seconds that are left, if that is known.
         lines: trials to show, the most interesting first; no more than `ROWS` of them are.
     """
 
@@ -64,14 +64,14 @@ class SearchStatus:
     direction: str | None
     seconds: float
     moment: float
-    left: float | None
+    eta: float | None
     lines: Sequence[TrialRow]
 
 
 class LiveTable(Log):
     """Shows a search on standard error: a table that is redrawn in place on a terminal, else JSON lines.
 
-    The table is gone at the end, for the summary tells more; where the search ends otherwise, a line says how far it
+    The table is gone at the end, for the summary has more; where the search ends otherwise, a line says how far it
     was.
 
     Args:
@@ -80,17 +80,17 @@ class LiveTable(Log):
 
     def __init__(self, job: str) -> None:
         super().__init__(job)
-        self._standing: SearchStatus | None = None
+        self._status: SearchStatus | None = None
         self._doing = ""
-        self._above: OutputCapture | None = None
+        self._capture: OutputCapture | None = None
         if sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal:
-            self._above = OutputCapture(self._print)
+            self._capture = OutputCapture(self._print)
             self._live = Live(
-                console=Console(file=self._above.terminal, highlight=False),
+                console=Console(file=self._capture.terminal, highlight=False),
                 get_renderable=self._frame,
                 refresh_per_second=FRAMES,
                 transient=True,
-                redirect_stdout=False,
+                redirect_stdout=False,  # rich would see Python's own only, not what children and C libraries print
                 redirect_stderr=False,
             )
 
@@ -99,12 +99,12 @@ class LiveTable(Log):
         """Whether there is a terminal, so that `update` is wanted; else `progress` is."""
         return self._live is not None
 
-    def update(self, standing: SearchStatus) -> None:
+    def update(self, status: SearchStatus) -> None:
         """Show how the search stands, from the next frame on."""
-        self._standing = standing
+        self._status = status
 
     def doing(self, what: str) -> None:
-        """Say what goes on before the first trial."""
+        """Show what goes on before the first trial."""
         if self._live:
             self._doing = what
         else:
@@ -112,29 +112,29 @@ class LiveTable(Log):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        if self._above:
-            self._above.start()
+        if self._capture:
+            self._capture.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._above:
-            self._above.stop()
+        if self._capture:
+            self._capture.stop()
         super().__exit__(kind, error, traceback)
-        if self._live and error is not None and self._standing is not None:
-            self._live.console.print(*last_words(self._standing), sep="\n")
-        if self._above:
-            self._above.terminal.close()
+        if self._live and error is not None and self._status is not None:
+            self._live.console.print(*last_words(self._status), sep="\n")
+        if self._capture:
+            self._capture.terminal.close()
 
     def _print(self, lines: str) -> None:
         assert self._live is not None
         self._live.console.print(Text.from_ansi(lines), soft_wrap=True)
 
     def _frame(self) -> RenderableType:
-        if self._standing is None:
+        if self._status is None:
             return Text(f"{self._job}  {self._doing}", style="bold")
-        return StatusTable(self._job, self._standing)
+        return StatusTable(self._job, self._status)
 
 
 @dataclass(frozen=True)
@@ -142,49 +142,49 @@ class StatusTable:
     """A search as rich draws it, no larger than the terminal."""
 
     job: str
-    standing: SearchStatus
+    status: SearchStatus
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        standing = self.standing
+        status = self.status
         room = min(ROWS, console.size.height - HEAD - 1)
-        parts: list[RenderableType] = [_bar(self.job, standing, options.max_width), _counts(standing)]
-        if standing.direction:
-            parts.append(_best(standing))
-        if room > 0 and standing.lines:
-            parts += ["", _table(standing.lines[:room], options.max_width)]
+        parts: list[RenderableType] = [_bar(self.job, status, options.max_width), _counts(status)]
+        if status.direction:
+            parts.append(_best(status))
+        if room > 0 and status.lines:
+            parts += ["", _table(status.lines[:room], options.max_width)]
         yield Group(*parts)
 
 
-def last_words(standing: SearchStatus) -> list[Text]:
+def last_words(status: SearchStatus) -> list[Text]:
     """Return how far a search was that did not come to its end."""
-    ended = Text(f"{standing.done:,} of {standing.total:,} trials: ")
-    return [ended.append_text(_counts(standing))] + ([_best(standing)] if standing.best else [])
+    ended = Text(f"{status.done:,} of {status.total:,} trials: ")
+    return [ended.append_text(_counts(status))] + ([_best(status)] if status.best else [])
 
 
-def _bar(job: str, standing: SearchStatus, width: int) -> RenderableType:
-    seconds = standing.seconds + time.monotonic() - standing.moment
-    left = None if standing.left is None else max(0.0, standing.left - (time.monotonic() - standing.moment))
-    told = Text(f"{standing.done:,}/{standing.total:,}  {clock(seconds)}")
-    told.append("" if left is None else f"  ETA {clock(left)}", style="bold")
-    bar = ProgressBar(total=standing.total, completed=standing.done, width=max(8, min(32, width - 48)))
+def _bar(job: str, status: SearchStatus, width: int) -> RenderableType:
+    seconds = status.seconds + time.monotonic() - status.moment
+    left = None if status.eta is None else max(0.0, status.eta - (time.monotonic() - status.moment))
+    text = Text(f"{status.done:,}/{status.total:,}  {clock(seconds)}")
+    text.append("" if left is None else f"  ETA {clock(left)}", style="bold")
+    bar = ProgressBar(total=status.total, completed=status.done, width=max(8, min(32, width - 48)))
     grid = Table.grid(padding=(0, 2))
     for _ in range(2):
         grid.add_column()
     grid.add_column(no_wrap=True, overflow="ellipsis")
-    grid.add_row(Text(job, style="bold"), bar, told)
+    grid.add_row(Text(job, style="bold"), bar, text)
     return grid
 
 
-def _counts(standing: SearchStatus) -> Text:
+def _counts(status: SearchStatus) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    for state, count in standing.counts.items():
+    for state, count in status.counts.items():
         if count or state in ("running", "complete"):
             text.append("  " if text else "").append(f"{count:,} {state}", style=STYLES[state])
     return text
 
 
-def _best(standing: SearchStatus) -> Text:
-    best, name = standing.best, best_name(standing.direction)
+def _best(status: SearchStatus) -> Text:
+    best, name = status.best, best_name(status.direction)
     if best is None:
         return Text(f"{name}  none yet", style="dim")
     text = Text(f"{name}  ", no_wrap=True, overflow="ellipsis")

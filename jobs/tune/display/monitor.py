@@ -48,18 +48,18 @@ class Observer:
         self._before = recorder.seconds
         self._reported = -math.inf
         self._pause = SAVE_SECONDS
-        self._going: Collection[RunningTrial] = ()
+        self._running: Collection[RunningTrial] = ()
         self._eta = EtaEstimator(self._began, recorder.done)
         self._latest: deque[int] = deque(maxlen=ROWS)
 
-    def on_change(self, going: Collection[RunningTrial]) -> None:
+    def on_change(self, running: Collection[RunningTrial]) -> None:
         """Report the state of the search, a few times per second.
 
         Raises:
             Stopped: a signal came, the deadline is over, or a later attempt has taken over.
         """
         self._run.poll()
-        self._going = going
+        self._running = running
         now = time.monotonic()
         if now - self._reported > 1 / FRAMES:
             self._reported = now
@@ -69,7 +69,7 @@ class Observer:
 
     def _report(self, now: float) -> None:
         recorder = self._recorder
-        running = sum(not going.over for going in self._going)
+        running = sum(not one.recorded for one in self._running)
         left = self._remaining(running, now)
         metrics: dict[str, Any] = {} if recorder.best is None else {"best": float(recorder.best.value or 0.0)}
         if len(recorder.directions) == 1:
@@ -93,10 +93,8 @@ class Observer:
 
     def _status(self, running: int, left: float | None, now: float) -> SearchStatus:
         recorder = self._recorder
-        going = list(itertools.islice((going for going in self._going if not going.over), ROWS))
-        lines = [
-            self._line(recorder.trial(one.ticket.number), now - (one.started or now), one.address) for one in going
-        ]
+        shown = itertools.islice((one for one in self._running if not one.recorded), ROWS)
+        lines = [self._line(recorder.trial(one.trial.number), now - (one.started or now), one.address) for one in shown]
         lines += [self._ended(recorder.trial(number)) for number in reversed(self._latest)]
         return SearchStatus(
             done=recorder.done,
@@ -106,7 +104,7 @@ class Observer:
             direction=recorder.directions[0] if len(recorder.directions) == 1 else None,
             seconds=self._before + now - self._began,
             moment=now,
-            left=left,
+            eta=left,
             lines=lines,
         )
 
@@ -127,9 +125,9 @@ class Observer:
         if outcome.state == "failed":
             text = f"{outcome.error}\n\n{outcome.details}".rstrip() + "\n"
             self._run.storage.write(f"failures/{number:04d}.txt", text.encode())
-            self.say("failed", f"trial {number}: {outcome.error}")
+            self.log("failed", f"trial {number}: {outcome.error}")
 
-    def say(self, event: str, message: str) -> None:
+    def log(self, event: str, message: str) -> None:
         """Log an event."""
         self._reporter.log(event, message=message)
 

@@ -1,4 +1,4 @@
-"""What anybody prints on this terminal goes above what is live there: also the worker processes, and C libraries."""
+"""What any process prints on this terminal goes above what is live there: also workers', and C libraries'."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OutputCapture:
             if os.isatty(output):
                 self._kept[output] = os.dup(output)
                 os.dup2(slave, output)
-        os.close(slave)
+        os.close(slave)  # the outputs have it, and the children that inherit them
         self._thread.start()
 
     def stop(self) -> None:
@@ -58,6 +58,7 @@ class OutputCapture:
             os.dup2(kept, output)
             os.close(kept)
         self._kept.clear()
+        # After the outputs are given back: the thread shows what is still in the buffer, and then it is over.
         self._ended.set()
         self._thread.join()
         os.close(self._master)
@@ -78,11 +79,11 @@ class OutputCapture:
             self._show(_as_seen(text.removesuffix(b"\n")))
 
     def _part(self, seconds: float) -> bytes:
-        """Return what has come, waiting for it at most so long; nothing also when nobody is there to write."""
+        """Return what has come, waiting for it at most so long; nothing also when no process is there to write."""
         try:
             ready, _, _ = select.select([self._master], [], [], seconds)
             return os.read(self._master, 65536) if ready else b""
-        except OSError:
+        except OSError:  # Linux: EIO while no process has the other end open; one may open it again
             self._ended.wait(seconds)
             return b""
 
@@ -90,7 +91,7 @@ class OutputCapture:
 def _make_plain(terminal: int) -> None:
     """Let a terminal pass on what is written as it is."""
     modes = termios.tcgetattr(terminal)
-    modes[1] &= ~termios.OPOST
+    modes[1] &= ~termios.OPOST  # it would make two characters of each newline
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(terminal, termios.TCSANOW, modes)
 

@@ -50,7 +50,7 @@ def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, acc
         accept_new_code: whether the source code may differ.
 
     Raises:
-        InputError: it is another study; says what differs, and what to do.
+        InputError: it is another study; the message has what differs, and the remedy.
     """
     other = differences(before, json.loads(json.dumps(now)), repr)
     only_code = all(is_code(name) for name in other)

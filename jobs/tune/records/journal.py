@@ -3,7 +3,7 @@
 `journal/0002.log` is attempt 2's, and holds all that came before: an attempt first copies what it found, without a torn
 end, then its mark, and then deletes older logs. So the newest log with its own mark is the whole study; a local one is
 one plain file, as Optuna's `JournalFileBackend` and optuna-dashboard read it; and what a superseded driver still writes
-goes to a log that nobody reads. In S3 a log is parts, as `jobs.storage` lays them out.
+goes to a log that is never read. In S3 a log is parts, as `jobs.storage` lays them out.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ class Journal(BaseJournalBackend):
 
     def supersede(self) -> None:
         """Delete the logs of earlier attempts, once this one's has all that they held."""
+        # Flushed first: a kill between the two leaves two complete logs, and the newer one is read.
         self.flush()
         for attempt in _attempts(self._storage):
             if attempt < self._attempt:

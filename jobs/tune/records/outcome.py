@@ -1,12 +1,17 @@
-"""How a trial ended, as worker, driver and journal tell it."""
+"""How a trial ended, as worker, driver and journal have it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 State: TypeAlias = Literal["complete", "pruned", "failed", "diverged"]
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "diverged")
+
+
+def is_state(text: str) -> TypeGuard[State]:
+    """Return whether a trial ends so; an execution may end in other ways."""
+    return text in STATES
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,9 @@ class Outcome:
         metrics: all that the function returned, if it was a dict.
         error: one line, for people.
         details: the traceback of the user's code.
-        seconds: how long its last try ran.
+        seconds: how long its last execution ran.
         worker: where that was.
-        tries: how many tries there were in the attempt in which it ended.
+        tries: how many executions there were in the attempt in which it ended.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""The study as the driver keeps it: Optuna's, on the run folder's journal; nobody else writes it."""
+"""The study as the driver keeps it: Optuna's, on the run folder's journal; the driver alone writes it."""
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ class StudyRecorder:
             self.study.set_user_attr(IDENTITY, dict(identity))
         if new:
             self._name_metrics()
+        # The mark comes last, and older logs go after it: a log that is cut off before is not the study yet.
         self.study.set_user_attr(ATTEMPT, attempt)
         self._journal.supersede()
         self.asked = len(trials)
@@ -128,14 +129,14 @@ class StudyRecorder:
             self._count(trial)
 
     def _name_metrics(self) -> None:
-        """Tell optuna-dashboard what the objectives are called."""
+        """Set what the objectives are called in optuna-dashboard."""
         if self.metrics:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self.study.set_metric_names(list(self.metrics))
 
     def use(self, sampler: BaseSampler, pruner: optuna.pruners.BasePruner) -> None:
-        """Set who proposes hyperparameters and who stops trials."""
+        """Set what proposes hyperparameters and what prunes trials."""
         self.study.sampler, self.study.pruner = sampler, pruner
 
     @property
@@ -167,7 +168,7 @@ class StudyRecorder:
 
     def unfinished(self) -> list[PendingTrial]:
         """Return the trials that an earlier attempt has left running; a torn record is completed from the seed."""
-        tickets = []
+        pending = []
         for trial in self._trials():
             if trial.state == TrialState.RUNNING:
                 missing = self._space.keys() - trial.params.keys()
@@ -179,14 +180,14 @@ class StudyRecorder:
                     )
                 known = {**drawn, **trial.params}
                 params = {name: known[name] for name in self._space}
-                tickets.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
+                pending.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
         self._journal.commit()
-        return tickets
+        return pending
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Record an intermediate value, and return whether the trial is to be stopped.
 
-        A step that was recorded before, by an earlier try, changes nothing.
+        A step that was recorded before, by an earlier execution, changes nothing.
         """
         self.reported = True
         trial = self.trial(number)
@@ -215,9 +216,11 @@ class StudyRecorder:
         }
         extra = {"error": outcome.error, "metrics": outcome.metrics}
         run |= {name: value for name, value in extra.items() if value}
+        # Before `study.tell`: Optuna refuses changes of a trial that has ended.
         self._storage.set_trial_user_attr(where, RUN, run)
         if outcome.state == "diverged" and len(self.directions) == 1:
             last = self.trial(number).last_step
+            # Optuna ranks a pruned trial by its last report: NaN is the worst one.
             self._storage.set_trial_intermediate_value(where, 0 if last is None else last + 1, math.nan)
         if outcome.state == "complete":
             self._constrain(where, outcome)

@@ -21,7 +21,7 @@ from jobs.tune.records import journal as journals
 from jobs.tune.records.identity import code_of
 
 IDENTITY = "identity"
-"""The study's user attribute that says what makes it this study, by name: objective, space, seed, ..."""
+"""The study's user attribute with what makes it this study, by name: objective, space, seed, ..."""
 RUN = "run"
 """A trial's user attribute with what Optuna has no field for: how, where and how long it ran."""
 

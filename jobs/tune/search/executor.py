@@ -19,7 +19,7 @@ from jobs.tune.trials.messages import Event, StopReason
 from jobs.tune.trials.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
-"""How often the scheduler is asked who is there; it and new workers also send so by themselves."""
+"""How often the scheduler is asked for its workers; it and new workers also send so by themselves."""
 READY_SECONDS = 30.0
 """After how long a worker that has not sent so is taken to be ready."""
 
@@ -55,7 +55,7 @@ class Pool:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
         self._ready: set[str] = set()
-        # Membership says who is there, and brings the plugin there. It admits nobody here (no `prepare`): whether a
+        # Membership has the workers that are there, and registers the plugin. It admits none (no `prepare`): whether a
         # worker takes trials is an event of the worker's own, since a trial of an earlier attempt may keep its threads
         # for long, and a search goes on meanwhile with the others, where an evaluation needs all. Nor does it show the
         # scheduler that it is in use: trials are tasks, and an empty one would wait behind them.
@@ -70,7 +70,7 @@ class Pool:
     def refresh(self) -> dict[str, Worker] | None:
         """Return address -> worker of all that are there, if it is time to ask.
 
-        A worker is ready when it has the plugin and nobody's trials; it sends so. Should that message be lost, it is
+        A worker is ready when it has the plugin and no study's trials; it sends so. Should that message be lost, it is
         taken to be ready some time later.
 
         Raises:
@@ -106,7 +106,7 @@ class Pool:
         self._client.subscribe_topic("all", self._on_scheduler)
 
     def _on_message(self, message: tuple[float, Event]) -> None:
-        self._events.put(message[1])
+        self._events.put(message[1])  # on the client's event loop, so no more: the search has a thread of its own
 
     def ready(self, address: str) -> None:
         """Note that a worker is ready."""
@@ -136,10 +136,11 @@ class Pool:
             dict(params),
             key=f"{self._key}-{number:04d}-{execution_id}",
             workers=[address],
-            allow_other_workers=False,
+            allow_other_workers=False,  # its worker gone, it waits for good, and is dropped: Dask must not move it
             resources=self._resources,
-            pure=False,
+            pure=False,  # the same trial again is another task, not a result that Dask still has
         )
+        # First, since it may have ended already: `_on_future` passes over an execution that is not here.
         self._futures[execution_id] = future
         future.add_done_callback(lambda ended: self._on_future(execution_id, number, ended))
 

@@ -1,4 +1,4 @@
-"""Which trial runs where: slots of workers, who was there when one was lost, and who must be tried alone.
+"""Which trial runs where: slots of workers, what ran on one that was lost, and which trials are to run alone.
 
 Pure bookkeeping; a trial is a number, a worker an address.
 """
@@ -31,7 +31,7 @@ class Worker:
 
 
 class Slots:
-    """Places trials on workers; a suspect of having killed one only where nobody else is.
+    """Places trials on workers; one in quarantine only where no other runs.
 
     Args:
         threads: compute threads of a trial.
@@ -42,11 +42,14 @@ class Slots:
         self._threads, self._gpus = threads, gpus
         self.workers: dict[str, Worker] = {}
         self._running: dict[str, set[int]] = {}
-        self._alone: dict[str, int] = {}  # workers that are kept for one suspect, also while they drain
+        self._quarantine: dict[
+            str, int
+        ] = {}  # workers that are kept for one trial in quarantine, also while they drain
 
     def capacity(self, worker: Worker) -> int:
         """Return how many trials a worker runs at once, when it is ready."""
         by_threads = worker.threads // self._threads
+        # Three times 0.1 fits into 0.3, though the quotient of these floats is below 3.
         return min(by_threads, math.floor(worker.gpus / self._gpus + 1e-9)) if self._gpus else by_threads
 
     @property
@@ -74,7 +77,8 @@ class Slots:
         )
 
     def update(self, workers: Mapping[str, Worker]) -> list[str]:
-        """Take over who is there, and return the addresses of those that are gone."""
+        """Take over which workers there are, and return the addresses of those that are gone."""
+        # Those that are gone stay until `lose`: what ran there is still to be asked for.
         gone = [address for address in self.workers if address not in workers]
         self.workers = {**{address: self.workers[address] for address in gone}, **workers}
         return gone
@@ -86,14 +90,14 @@ class Slots:
     def lose(self, address: str) -> set[int]:
         """Forget a worker, and return the trials that ran there."""
         self.workers.pop(address, None)
-        self._alone.pop(address, None)
+        self._quarantine.pop(address, None)
         return self._running.pop(address, set())
 
     def end(self, address: str, number: int) -> None:
         """Note that a trial no longer runs."""
         self._running.get(address, set()).discard(number)
-        if self._alone.get(address) == number:
-            del self._alone[address]
+        if self._quarantine.get(address) == number:
+            del self._quarantine[address]
 
     def free(self) -> str | None:
         """Return the worker with the most free slots, the first of equals; None if there is none."""
@@ -101,7 +105,7 @@ class Slots:
         return best if best is not None and self._room(best) > 0 else None
 
     def _room(self, address: str) -> int:
-        if address in self._alone or not self.workers[address].open:
+        if address in self._quarantine or not self.workers[address].open:
             return 0
         return self.capacity(self.workers[address]) - len(self._running.get(address, ()))
 
@@ -109,15 +113,16 @@ class Slots:
         """Note that a trial runs on a worker."""
         self._running.setdefault(address, set()).add(number)
 
-    def alone(self, number: int) -> str | None:
-        """Return a worker where nobody runs, for a suspect; if there is none, keep one free as soon as it drains."""
-        kept = next((address for address, who in self._alone.items() if who == number), None)
+    def quarantine(self, number: int) -> str | None:
+        """Return a worker without trials, for one in quarantine; if there is none, keep one that is to drain."""
+        kept = next((address for address, trial in self._quarantine.items() if trial == number), None)
         if kept is None:
             usable = [
-                a for a, w in sorted(self.workers.items()) if w.open and a not in self._alone and self.capacity(w)
+                a for a, w in sorted(self.workers.items()) if w.open and a not in self._quarantine and self.capacity(w)
             ]
             kept = min(usable, key=lambda address: len(self._running.get(address, ())), default=None)
             if kept is None:
                 return None
-            self._alone[kept] = number
+            # From now on, while others still run there: each slot that they leave would be taken at once.
+            self._quarantine[kept] = number
         return None if self._running.get(kept) else kept

@@ -1,64 +1,107 @@
-"""What runs now, and who is told of it."""
+"""An execution that runs now, what an event brings along, and the interface of those that watch a search."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from jobs.tune.records.outcome import Outcome
+from jobs.tune.records.outcome import Outcome, is_state
 from jobs.tune.records.recorder import PendingTrial
-from jobs.tune.search.executor import Pool
+from jobs.tune.search.states import ExecutionState
+from jobs.tune.trials.messages import ExecutionMessage
 
 GRACE_SECONDS = 5.0
 """How long a trial that is out of time may take to notice, at its next report; then its worker process is ended."""
 
 
 class Watcher(Protocol):
-    """Who is told what happens."""
+    """What follows a search, for the terminal and the run folder."""
 
-    def on_change(self, going: Collection[RunningTrial]) -> None:
+    def on_change(self, running: Collection[RunningTrial]) -> None:
         """Called with what runs after each event, and at least four times a second; may raise to end the attempt."""
 
     def on_end(self, number: int, outcome: Outcome) -> None:
         """Called when a trial has ended."""
 
-    def say(self, event: str, message: str) -> None:
+    def log(self, event: str, message: str) -> None:
         """Called when something happens that a person may want to know."""
 
 
 @dataclass
 class RunningTrial:
-    """One execution of a trial that runs now; the search owns it."""
+    """One execution of a trial; the search owns it.
 
-    ticket: PendingTrial
+    Attributes:
+        execution_id: unlike all others'.
+        trial: the trial.
+        address: its worker's.
+        launched: when it was sent there, on the clock `time.monotonic`.
+        state: where it stands.
+        started: when it began there; None if that is not known.
+        stopped: when it was stopped for its time, or its worker's process was ended for that.
+    """
+
+    execution_id: str
+    trial: PendingTrial
     address: str
     launched: float
+    state: ExecutionState = "released"
     started: float | None = None
-    late: float | None = None
-    over: bool = False
+    stopped: float | None = None
 
     @property
     def seconds(self) -> float:
         """How long it has run."""
         return time.monotonic() - (self.started or self.launched)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether its trial has ended, though the function has not noticed yet."""
+        return self.state in ("pruned", "pruned_late")
 
-def stop_late(going: Mapping[str, RunningTrial], pool: Pool, limit: float | None) -> None:
-    """Stop trials that are out of time; end the worker process of those that do not notice."""
-    if limit is None:
-        return
-    now = time.monotonic()
-    for execution_id, one in going.items():
-        if one.late is None and one.started is not None and now - one.started > limit:
-            one.late = now
-            pool.answer(one.address, execution_id, 0, "timeout")
-        elif one.late is not None and now - one.late > GRACE_SECONDS:
-            one.late = now
-            pool.quit(one.address)
+    def timing(self, limit: float, now: float) -> Literal["overtime", "unresponsive"] | None:
+        """Return what its time comes to, with `limit` seconds for a trial, at the moment `now`."""
+        if self.stopped is None:
+            return "overtime" if self.started is not None and now - self.started > limit else None
+        return "unresponsive" if now - self.stopped > GRACE_SECONDS else None
 
 
-def overtime(limit: float | None) -> str:
-    """Return what is said of a trial that was stopped for its time."""
-    return f"took longer than {limit:g} s (--trial-timeout)"
+@dataclass(frozen=True)
+class News:
+    """What an event brings along, as far as it does.
+
+    Attributes:
+        why: how an execution was lost, for people.
+        step: of a report.
+        value: of a report.
+        waits: whether the execution waits for an answer to it.
+        outcome: how the execution ended, if it did by itself; `failed` stands for ends that no trial has.
+    """
+
+    why: str = ""
+    step: int = 0
+    value: float = 0.0
+    waits: bool = False
+    outcome: Outcome | None = None
+
+
+def news_of(message: ExecutionMessage) -> News:
+    """Return what a message brings along."""
+    if message["kind"] == "report":
+        return News(step=message["step"], value=message["value"], waits=message["waits"])
+    if message["kind"] == "future":
+        return News(message["error"])
+    if message["kind"] == "start":
+        return News()
+    state, error = message["state"], message.get("error", "")
+    outcome = Outcome(
+        state if is_state(state) else "failed",
+        tuple(message.get("values", ())),
+        message.get("metrics", {}),
+        error,
+        message.get("details", ""),
+        message["seconds"],
+    )
+    return News(error or "its worker had to let it go", outcome=outcome)

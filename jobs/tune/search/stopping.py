@@ -9,7 +9,7 @@ from jobs.tune.records.recorder import StudyRecorder
 
 @dataclass(frozen=True)
 class Rules:
-    """The limits of a search; None is no limit.
+    """The limits of a search; None sets no limit.
 
     Attributes:
         trials: trials of the study.
@@ -24,7 +24,7 @@ class Rules:
     patience: int | None = None
 
     def ended(self, recorder: StudyRecorder, seconds: float) -> str | None:
-        """Return why the search has ended after so many seconds of the study, as a person is told; None if not."""
+        """Return why the search has ended after so many seconds of the study, as a person reads it; None if not."""
         if recorder.done >= self.trials:
             return f"all {self.trials:,} trials are done"
         if self.target is not None and recorder.best is not None:

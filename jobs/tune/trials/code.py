@@ -25,7 +25,7 @@ def sources_of(objective: Any) -> dict[str, str]:
     if roots := roots_of(code):
         return sources(*roots)
     parts = Parts()
-    digest = parts.tell(objective)
+    digest = parts.describe(objective)
     return {f"{SOURCE}{code.name}": digest, **sources(*users(parts.modules))}
 
 

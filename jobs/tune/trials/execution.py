@@ -19,12 +19,12 @@ from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode
 
-KEPT = ("complete", "fault", "abandoned")
+RESUMABLE = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint stays in the run folder: another execution may go on from it, or a person."""
 SHOWN = 300
-"""Characters of an exception's text that are told."""
+"""Characters of an exception's text that are shown."""
 DETAILS = 20_000
-"""Characters of a traceback that are kept: its end says most."""
+"""Characters of a traceback that are kept: its end is the most informative."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
     """Call the user's function, and return how that ended."""
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
-    trial.close(keep=end["state"] in KEPT and signal.reason in (None, "abandoned"))
+    trial.close(keep=end["state"] in RESUMABLE and signal.reason in (None, "abandoned"))
     if "error" in end:
         end["error"] = clean(end["error"])
     if "details" in end:
@@ -94,7 +94,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
 def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
         returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
-        if trial.ended is None:
+        if trial.ended is None:  # else the function has caught `Stop`: what it returns then does not count
             values, metrics = scores(returned, settings.metrics, settings.constraints)
             trial.save()
             if not finite([*values, *(metrics[name] for name in settings.constraints)]):
@@ -110,7 +110,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
         if trial.ended is None:
             return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
-    return {"state": trial.ended or "pruned"}
+    return {"state": trial.ended or "pruned"}  # the function may raise trial.Stop by itself
 
 
 def _line(error: BaseException) -> str:

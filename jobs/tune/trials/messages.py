@@ -11,18 +11,18 @@ from jobs.tune.records.outcome import State
 
 StopReason: TypeAlias = Literal["pruned", "timeout", "abandoned"]
 """Why the driver stops an execution; `abandoned`: it does not wait for it any more."""
-ExecutionState: TypeAlias = State | Literal["fault", "broken", "died", "timeout", "abandoned"]
+EndState: TypeAlias = State | Literal["fault", "broken", "died", "timeout", "abandoned"]
 """How an execution ends: as a trial does, or by what is not the trial's end.
 
 fault: the storage or the cluster failed; broken: something is wrong for all trials; died: its child process ended;
-timeout and abandoned: the driver has said so.
+timeout and abandoned: the driver has stopped it.
 """
 
 
 class ExecutionEnd(TypedDict):
     """How an execution has ended: with values and metrics if complete, an error and details if something failed."""
 
-    state: ExecutionState
+    state: EndState
     values: NotRequired[list[float]]
     metrics: NotRequired[dict[str, float]]
     error: NotRequired[str]
@@ -48,7 +48,7 @@ class StartEvent(TypedDict):
 
 
 class ReportEvent(Report):
-    """A report, and whose."""
+    """A report, and of which execution."""
 
     execution_id: str
     worker: str
@@ -98,5 +98,7 @@ class FutureEvent(TypedDict):
     error: str
 
 
-Event: TypeAlias = StartEvent | ReportEvent | EndEvent | ReadyEvent | LeavingEvent | GoneEvent | FutureEvent
-"""What a search hears, in the order in which the scheduler saw it; the last two are the driver's own."""
+ExecutionMessage: TypeAlias = StartEvent | ReportEvent | EndEvent | FutureEvent
+"""What is received of an execution."""
+Event: TypeAlias = ExecutionMessage | ReadyEvent | LeavingEvent | GoneEvent
+"""What a search receives, in the order in which the scheduler saw it; `gone` and `future` are the driver's own."""

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from jobs import usercode
 from jobs.errors import InputError, argument
-from jobs.tune.trials.score import number, told
+from jobs.tune.trials.score import number, shown
 from jobs.usercode import UserCode
 
 Function: TypeAlias = Callable[..., Any]
@@ -99,7 +99,7 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
     if not isinstance(returned, Mapping):
         if metrics[1:] or constraints:
             names = ", ".join([*metrics, *constraints])
-            raise TypeError(f"the objective returned {told(returned)}, but must return a dict with {names}")
+            raise TypeError(f"the objective returned {shown(returned)}, but must return a dict with {names}")
         return [number(returned, "the objective returned", RULE)], {}
     if not metrics:
         names = ", ".join(map(str, returned))

@@ -1,7 +1,7 @@
 """An object that goes by value, as a digest of all that it holds and uses.
 
 Equal ones have equal digests, in each process: no address counts, no order of a set, and no line number. What can be
-found by its name, in a module, is that name; whose source counts is told beside.
+found by its name, in a module, is that name; the modules whose source counts are listed beside.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARTS = 100_000
 
 
 class Parts:
-    """Tells objects, each once.
+    """Describes objects, each once.
 
     Attributes:
         modules: names of the modules of which they use something.
@@ -34,17 +34,17 @@ class Parts:
 
     def __init__(self) -> None:
         self.modules: dict[str, None] = {}
-        self._told: dict[int, tuple[Any, str]] = {}
+        self._described: dict[int, tuple[Any, str]] = {}
         self._above: list[int] = []
         self._count = 0
 
-    def tell(self, value: Any) -> str:
+    def describe(self, value: Any) -> str:
         """Return what stands for an object: a number or a text itself, a digest of all else."""
         if type(value) in PLAIN:
             return repr(value)
         if id(value) in self._above:
             return f"{len(self._above) - self._above.index(id(value))} above"
-        if id(value) not in self._told:
+        if id(value) not in self._described:
             if len(self._above) >= DEPTH or self._count >= PARTS:
                 return "more"
             self._count += 1
@@ -52,8 +52,8 @@ class Parts:
             text = "\n".join([_named(type(value)), *self._content(value)])
             self._above.pop()
             # The object is kept, so that no other one gets its id.
-            self._told[id(value)] = (value, digest(text.encode(errors="surrogatepass")))
-        return self._told[id(value)][1]
+            self._described[id(value)] = (value, digest(text.encode(errors="surrogatepass")))
+        return self._described[id(value)][1]
 
     def _content(self, value: Any) -> Iterator[str]:
         if isinstance(value, ModuleType):
@@ -73,25 +73,25 @@ class Parts:
 
     def _data(self, value: Any) -> Iterator[str]:
         if type(value) in (list, tuple):
-            yield from map(self.tell, value)
+            yield from map(self.describe, value)
         elif type(value) is dict:
-            yield from (f"{self.tell(name)}: {self.tell(one)}" for name, one in value.items())
+            yield from (f"{self.describe(name)}: {self.describe(one)}" for name, one in value.items())
         elif type(value) in (set, frozenset):
             yield from sorted(map(self._alone, value))
         else:
             yield from self._object(value)
 
     def _alone(self, value: Any) -> str:
-        """Return what stands for an element of a set, whichever was told before it."""
-        told, self._told = self._told, {}
+        """Return what stands for an element of a set, whichever was described before it."""
+        described, self._described = self._described, {}
         try:
-            return self.tell(value)
+            return self.describe(value)
         finally:
-            self._told = told
+            self._described = described
 
     def _by_name(self, values: Mapping[str, Any]) -> Iterator[str]:
         for name in sorted(values):
-            yield f"{name} = {self.tell(values[name])}"
+            yield f"{name} = {self.describe(values[name])}"
 
     def _function(self, function: FunctionType) -> Iterator[str]:
         """Yield a function's own source, not that of one that it wraps, and all that it uses."""
@@ -99,28 +99,28 @@ class Parts:
         source, names = _source(code), set(_names(code))
         yield source
         if not source or function.__name__ == "<lambda>":  # a line may have several of these
-            yield self.tell(code)
+            yield self.describe(code)
         for name in imported(source, str(function.__module__), names):
             self.modules[name] = None
         yield from self._by_name({name: value for name, value in function.__globals__.items() if name in names})
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # not set yet
-                yield f"{name} = {self.tell(cell.cell_contents)}"
+                yield f"{name} = {self.describe(cell.cell_contents)}"
         for held in (function.__defaults__, function.__kwdefaults__, vars(function)):
-            yield self.tell(held)
+            yield self.describe(held)
 
     def _class(self, kind: type) -> Iterator[str]:
         yield _source(kind)
-        yield from map(self.tell, (type(kind), *kind.__bases__))
+        yield from map(self.describe, (type(kind), *kind.__bases__))
         yield from self._by_name({name: value for name, value in vars(kind).items() if name not in HIDDEN})
 
     def _code(self, code: CodeType) -> Iterator[str]:
         yield f"{code.co_code.hex()} {code.co_names} {code.co_varnames}"
-        yield from map(self.tell, code.co_consts)
+        yield from map(self.describe, code.co_consts)
 
     def _object(self, value: Any) -> Iterator[str]:
         """Yield an object's class and what pickle would take of it; else its attributes, as far as there are any."""
-        yield self.tell(type(value))
+        yield self.describe(type(value))
         try:
             reduced = value.__reduce_ex__(4)
             if isinstance(reduced, str):
@@ -129,7 +129,7 @@ class Parts:
                 held = [list(one) if isinstance(one, Iterator) else one for one in reduced]
         except Exception:  # noqa: BLE001  it cannot be pickled; the user's object may raise whatever it likes
             held = _attributes(value)
-        yield from map(self.tell, held)
+        yield from map(self.describe, held)
 
 
 def _named(value: Any) -> str:

@@ -7,24 +7,24 @@ from decimal import Decimal
 from typing import Any
 
 
-def number(value: Any, said: str, rule: str, more: str = "") -> float:
+def number(value: Any, source: str, rule: str, more: str = "") -> float:
     """Return a number of Python, NumPy or another library's array without a dimension as a float.
 
     Args:
         value: of any type.
-        said: how the value came, for the message, such as `the objective returned`.
+        source: where the value came from, for the message, such as `the objective returned`.
         rule: what must be done instead, such as `return a number`.
         more: what the message ends with.
 
     Raises:
-        TypeError: it is none: a truth value, a text, complex, an array; or a float cannot hold it.
+        TypeError: it is not a number: a truth value, a text, complex, an array; or a float cannot hold it.
     """
     if not _is_number(value):
-        raise TypeError(f"{said} {told(value)}, but must {rule}{more}")
+        raise TypeError(f"{source} {shown(value)}, but must {rule}{more}")
     try:
         return float(value)
     except (ValueError, OverflowError) as error:
-        raise TypeError(f"{said} {told(value)}, but must {rule} that 64 bits hold{more}") from error
+        raise TypeError(f"{source} {shown(value)}, but must {rule} that 64 bits hold{more}") from error
 
 
 def _is_number(value: Any) -> bool:
@@ -34,7 +34,7 @@ def _is_number(value: Any) -> bool:
     return alike or (isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool))
 
 
-def told(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a value and its type as one short text."""
     if value is None:
         return "None"

@@ -42,7 +42,7 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
     with ours, theirs:
         command = [sys.executable, "-m", "jobs.tune.trials.subprocess", str(theirs.fileno())]
         child = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603  ours
-        theirs.close()
+        theirs.close()  # else the pipe would not end with the child, since this process had its end too
         try:
             ours.send(sys.path)
             ours.send_bytes(cloudpickle.dumps(task))
@@ -102,14 +102,14 @@ def _take_answers(pipe: Connection, signal: Signal) -> None:
         try:
             step, reason = pipe.recv()
         except (EOFError, OSError):
-            os._exit(1)
+            os._exit(1)  # the worker is gone; `sys.exit` in this thread would end the thread alone
         signal.answer(step, reason)
 
 
 def main() -> None:
     """Run the one execution that the worker sends.
 
-    Nobody sends this process SIGINT, so a KeyboardInterrupt is one that the user's code has raised.
+    No other process sends this one SIGINT, so a KeyboardInterrupt is one that the user's code has raised.
     """
     signals.signal(signals.SIGINT, lambda *_: None)
     if role := os.environ.get(ROLE):

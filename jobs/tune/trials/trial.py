@@ -19,7 +19,7 @@ WAIT_SHARE = 0.1
 """A report waits for the driver's answer for this share of the time since the last one: it costs no more than that."""
 WAIT_SECONDS = 1.0
 """A report waits no longer than this, however long its step took."""
-WAIT_LEAST = 0.002
+MIN_WAIT_SECONDS = 0.002
 """A shorter wait would end before any answer: such a report does not ask for one."""
 ORDER = "the order is trial.report(value, step)"
 
@@ -47,6 +47,7 @@ class Signal:
     def answer(self, step: int, reason: StopReason | None) -> None:
         """Note that the driver has decided on a step; a reason is the decision to stop."""
         with self._changed:
+            # Answers may overtake each other, and the first reason stays: a timeout after it is no news.
             self._answered = max(self._answered, step)
             self.reason = self.reason or reason
             self._changed.notify_all()
@@ -75,7 +76,7 @@ class Trial:
         seed: an integer in 0 .. 2**32 - 1 that depends on the study's seed and the number alone.
         workers: addresses of the Dask workers that it runs on.
         threads: how many compute threads it may use there.
-        Stop: what `report` raises, for those who must let it pass: `except trial.Stop: raise`.
+        Stop: what `report` raises, for functions that must let it pass: `except trial.Stop: raise`.
     """
 
     Stop: ClassVar[type[Exception]] = Stop
@@ -103,7 +104,7 @@ class Trial:
     def checkpoint(self) -> Path:
         """A folder on this machine for what the trial needs to go on after its worker is lost.
 
-        It holds what was there at the last `report` or `save` of an earlier try. What the function puts there is
+        It holds what was there at the last `report` or `save` of an earlier execution. What the function puts there is
         stored in the run folder by the next `report` or `save`, completely or not at all.
 
         Raises:
@@ -123,18 +124,18 @@ class Trial:
 
     @property
     def last_step(self) -> int | None:
-        """The last step that this try has reported; None if it has reported nothing yet."""
+        """The last step that this execution has reported; None if it has reported nothing yet."""
         return self._step
 
     def report(self, value: float, step: int) -> None:
-        """Tell the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
+        """Send the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
 
         Steps must grow. A trial that goes on after a lost worker may report steps again: that changes nothing.
 
         Raises:
             Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time; or was stopped before.
-            TypeError: `step` is no integer >= 0, or `value` is no number.
-            ValueError: `step` is not larger than the last one of this try.
+            TypeError: `step` is not an integer >= 0, or `value` is not a number.
+            ValueError: `step` is not larger than the last one of this execution.
         """
         if self.ended is not None:
             self._end(self.ended)
@@ -148,7 +149,7 @@ class Trial:
         if not math.isfinite(value):
             self._end("diverged")
         seconds = min((time.monotonic() - self._reported) * WAIT_SHARE, WAIT_SECONDS)
-        waits = seconds >= WAIT_LEAST
+        waits = seconds >= MIN_WAIT_SECONDS
         if self._signal.reason is None:
             self._link.send(kind="report", step=step, value=value, waits=waits)
             if waits:

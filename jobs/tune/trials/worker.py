@@ -1,7 +1,7 @@
 """What runs inside a Dask worker: the task that runs one trial, and the plugin by which the driver reaches it.
 
 Messages to the driver are Dask events (`Worker.log_event`), pushed by the scheduler to the client. Messages from the
-driver are calls of the plugin, on the worker's event loop: neither takes a task slot, and nobody asks again and again.
+driver are calls of the plugin, on the worker's event loop: neither takes a task slot, and neither side polls.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ KILLED = 7
 """Exit code of a worker process that is ended because of a trial that does not end."""
 GIVEN_UP_SECONDS = 5.0
 """How long a trial of a study that has ended, or of an earlier attempt, may take to notice."""
-LEFT = "dask_jobs_left"
-"""Attribute of a Dask worker: signals of trials that were given up and still run there, whosever they are."""
+LEFTOVERS = "dask_jobs_left"
+"""Attribute of a Dask worker: signals of trials that were given up and still run there, whatever study they are of."""
 ANNOUNCE_SECONDS = 0.05
 """How often a worker looks whether such trials have ended."""
 LAST_MESSAGE_SECONDS = 1.0
@@ -42,8 +42,8 @@ LAST_MESSAGE_SECONDS = 1.0
 class TrialPlugin(CallPlugin):
     """One study in one worker process: its function, made once, and a signal for each running execution.
 
-    An execution is told from all others by its id, the driver's attempt and a count. All that the worker's event loop
-    and the trials' threads share is a `Signal`.
+    An execution is distinguished from all others by its id, the driver's attempt and a count. All that the worker's
+    event loop and the trials' threads share is a `Signal`.
     """
 
     purpose = "run trials"
@@ -56,8 +56,8 @@ class TrialPlugin(CallPlugin):
         """Called by Dask on the worker's event loop: imports nothing of the user's."""
         # All that a trial's thread needs before `worker` is there: from then on `run_trial` takes this plugin.
         self._signals: dict[str, Signal] = {}
-        # Kept by the worker, not by a plugin: whoever comes next has to wait for what any study has left here.
-        self._left: set[Signal] = worker.__dict__.setdefault(LEFT, set())
+        # Kept by the worker, not by a plugin: the next study has to wait for what any other one has left here.
+        self._left: set[Signal] = worker.__dict__.setdefault(LEFTOVERS, set())
         self.closed = False
         self._lock = threading.Lock()
         self._function: Function | None = None
@@ -97,23 +97,25 @@ class TrialPlugin(CallPlugin):
         if self.closed:
             return
         self.closed = True
-        for signal in list(self._signals.values()):
+        for signal in list(self._signals.values()):  # a copy: the threads of trials take theirs away
             self._left.add(signal)
             signal.answer(0, "abandoned")
         self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
 
     def _leave(self) -> None:
-        """End this process if a trial that was given up still runs, after a message to those who will miss it."""
+        """End this process if a trial that was given up still runs, after a message to all studies on this worker."""
         if self._signals:
             for plugin in self.worker.plugins.values():
                 if isinstance(plugin, TrialPlugin):
                     plugin.send({"kind": "leaving", "worker": self.worker.address})
+            # Later: `send` only queues the message, and a process that ends at once would take it along.
             self.worker.loop.call_later(LAST_MESSAGE_SECONDS, self._end_process)
 
     def _end_process(self) -> None:
-        """End this process: a release's worker replaces itself, a nanny or whoever else started it starts another."""
+        """End this process: a release's worker replaces itself, a nanny, or what else started it, starts another."""
         if replace := getattr(self.worker, "replace", None):
             replace()
+        # Not `sys.exit`: that would wait for the thread that does not end.
         os._exit(KILLED)
 
     async def answer(self, *, execution_id: str, step: int, reason: StopReason | None) -> None:
@@ -146,6 +148,7 @@ class TrialPlugin(CallPlugin):
     def run(self, number: int, execution_id: str, params: dict[str, Any]) -> None:
         """Run one execution of a trial, and send the driver when it starts and how it ends."""
         if self.closed:
+            # Raised, not sent: the future ends with it, so that the driver registers its plugin anew.
             raise ClusterError(f"worker {self.worker.address} has given this study up")
         signal = self._signals[execution_id] = Signal()
         worker = self.worker.address
@@ -165,6 +168,7 @@ class TrialPlugin(CallPlugin):
                 }
             )
         finally:
+            # After `end` is sent: `_leave` and `_announce` take this thread for busy until then.
             del self._signals[execution_id]
             self._left.discard(signal)
 
