@@ -34,7 +34,7 @@ def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[st
         "bytes_received": timings.bytes_received,
         "rows_per_second": objective.rows * timings.evaluations / working if working else 0.0,
         "workers": objective.sum.workers,
-        "workers_lost": timings.losses,
+        "workers_lost": timings.lost_workers,
         "overhead": overhead,
     }
     if overhead > OVERHEAD and objective.sum.workers > 1:
