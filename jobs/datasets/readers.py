@@ -47,7 +47,7 @@ class Unpacker:
         """Return bytes start..stop-1 of the content, fewer if it ends before."""
         if start < self._position:
             self._start_again()
-        with _told(self._storage.address(self._name)):
+        with _translate_errors(self._storage.address(self._name)):
             while self._position < start and self._skip(start - self._position):
                 pass
             data = self._file.read(stop - start)
@@ -69,14 +69,14 @@ def unpacked_size(storage: Storage, name: str) -> int:
         DataError: it is truncated, damaged, or no .gz file.
     """
     size = 0
-    with _told(storage.address(name)), gzip.GzipFile(fileobj=as_file(storage.stream(name))) as file:
+    with _translate_errors(storage.address(name)), gzip.GzipFile(fileobj=as_file(storage.stream(name))) as file:
         while data := file.read(MIB):
             size += len(data)
     return size
 
 
 @contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
+def _translate_errors(address: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
