@@ -16,12 +16,12 @@ def duration(seconds: float, digits: int | None = None) -> str:
         seconds: the duration; a negative one counts as 0.
         digits: significant digits of one that is shorter than a minute, as in `1.23 s`; None for whole seconds.
     """
-    whole = max(0, round(seconds))
+    rounded = max(0, round(seconds))
     for unit, size, smaller, part in _UNITS:
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s" if digits is None else f"{max(0.0, seconds):.{digits}g} s"
+        if rounded >= size:
+            rest = rounded % size // part
+            return f"{rounded // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{rounded} s" if digits is None else f"{max(0.0, seconds):.{digits}g} s"
 
 
 def clock(seconds: float) -> str:

@@ -93,14 +93,14 @@ def sources(*roots: Any) -> dict[str, str]:
     names = [name for root in roots if (name := _module_of(root)) is not None]
     own = {_family(name) for name in names}
     found: dict[str, str] = {}
-    todo, seen = list(names), set(names)
-    while todo and len(seen) < MODULES:
-        source = _source(todo.pop())
+    pending, seen = list(names), set(names)
+    while pending and len(seen) < MODULES:
+        source = _source(pending.pop())
         if source is not None:
             found[SOURCE + source.label] = digest(source.text.encode(errors="surrogatepass"))
             new = [name for name in dict.fromkeys(source.imports()) if name not in seen and _is_users(name, own)]
             seen.update(new)
-            todo += new
+            pending += new
     return dict(sorted(found.items()))
 
 
@@ -148,9 +148,9 @@ def imported(text: str, module: str, names: AbstractSet[str]) -> list[str]:
         module: the name of the module that it is in, whose lines may import for it.
         names: what it uses from there.
     """
-    whole = _source(module)
-    own = Source(module, "", whole is not None and whole.package, textwrap.dedent(text))
-    found = [*own.imports(), *(whole.imports(names) if whole else ())]
+    enclosing = _source(module)
+    own = Source(module, "", enclosing is not None and enclosing.package, textwrap.dedent(text))
+    found = [*own.imports(), *(enclosing.imports(names) if enclosing else ())]
     return users(dict.fromkeys(found))
 
 

@@ -68,10 +68,10 @@ class OptionsCommand(Command):
             if name.startswith("--") and name not in self.names():
                 raise self.no_such_option(name)
         with self.context(arguments) as context:
-            told = [
+            typed = [
                 name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
             ]
-            return {name: _value(name, self._model.model_fields[name], context.params[name]) for name in told}
+            return {name: _value(name, self._model.model_fields[name], context.params[name]) for name in typed}
 
 
 def _value(name: str, field: FieldInfo, given: Any) -> Any:

@@ -42,10 +42,10 @@ def scan(arguments: Sequence[str], known: Mapping[str, click.Option], positional
     while words:
         word = words.popleft()
         if word == "--":
-            _place(line, words, positionals)
+            _add_positionals(line, words, positionals)
             break
         if not _like_an_option(word, known):
-            _place(line, [word], positionals)
+            _add_positionals(line, [word], positionals)
             continue
         name, value = _named(word, known)
         option = known.get(name)
@@ -65,7 +65,7 @@ def title(option: click.Parameter) -> str:
     return "/".join([*option.opts, *option.secondary_opts])
 
 
-def _place(line: Line, words: Sequence[str] | deque[str], positionals: int) -> None:
+def _add_positionals(line: Line, words: Sequence[str] | deque[str], positionals: int) -> None:
     for word in words:
         (line.positionals if len(line.positionals) < positionals else line.extra).append(word)
 

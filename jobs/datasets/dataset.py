@@ -13,7 +13,7 @@ from jobs.datasets.column import Column
 from jobs.errors import DataError
 
 _CHECKED_BYTES = 2**20
-_MOST_CLASSES = 2**31
+_MAX_CLASSES = 2**31
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def _largest_label(where: str, labels: Column, classes: int | None) -> int:
     largest, step = 0, max(_CHECKED_BYTES // labels.row_bytes, 1)
     for start in range(0, labels.shape[0], step):
         chunk = labels.read(start, min(start + step, labels.shape[0]))
-        bad = (chunk < 0) | (chunk >= (classes or _MOST_CLASSES))
+        bad = (chunk < 0) | (chunk >= (classes or _MAX_CLASSES))
         if bad.any():
             row = int(bad.argmax())
-            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MOST_CLASSES - 1}"
+            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MAX_CLASSES - 1}"
             raise DataError(f"{where}: label {chunk[row]} of row {start + row} ({labels.address}) must be in {given}")
         largest = max(largest, int(chunk.max()))
     return largest

@@ -37,12 +37,12 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
     try:
         if colon and kind in _READERS:
             return _READERS[kind](path, spec, classes)
-        return _READERS[_guess(spec)](spec, spec, classes)
+        return _READERS[_detect(spec)](spec, spec, classes)
     except FileNotFoundError as error:
         raise DataError(f"data set {spec!r}: {error.filename} does not exist; check the path") from error
 
 
-def _guess(path: str) -> str:
+def _detect(path: str) -> str:
     """Return the kind of the data set at a bare path, from the names that are there."""
     kind = re.match(r"([A-Za-z0-9]+):", path)
     if path and (kind is None or kind[1] == "s3"):

@@ -6,11 +6,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from jobs.datasets.readers import Unpacker, Window, unpacked_size
+from jobs.datasets.readers import Decompressor, Window, decompressed_size
 from jobs.storage import Storage
 
-_MOST_CURSORS = 4  # features and labels of a training and a test set
-_cursors: OrderedDict[File, Unpacker | Window] = OrderedDict()
+_MAX_CURSORS = 4  # features and labels of a training and a test set
+_cursors: OrderedDict[File, Decompressor | Window] = OrderedDict()
 _cursors_lock = threading.Lock()
 
 
@@ -45,20 +45,20 @@ class File:
             FileNotFoundError: the file is gone.
             DataError: a .gz file is damaged.
         """
-        if not (_is_packed(self.name) or self.storage.read_ahead):
+        if not (_is_gzip(self.name) or self.storage.read_ahead):
             return self.storage.read_range(self.name, start, stop)
         with _cursors_lock:
             cursor = _cursors.pop(self, None) or self._cursor()
             data = cursor.read(start, stop)
             if stop < self.size:
                 _cursors[self] = cursor
-            if len(_cursors) > _MOST_CURSORS:
+            if len(_cursors) > _MAX_CURSORS:
                 _cursors.popitem(last=False)
         return data
 
-    def _cursor(self) -> Unpacker | Window:
-        if _is_packed(self.name):
-            return Unpacker(self.storage, self.name)
+    def _cursor(self) -> Decompressor | Window:
+        if _is_gzip(self.name):
+            return Decompressor(self.storage, self.name)
         return Window(self.storage, self.name, self.size)
 
 
@@ -69,9 +69,9 @@ def open_file(storage: Storage, name: str) -> File:
         FileNotFoundError: there is no such file.
         DataError: a .gz file is truncated or damaged.
     """
-    size = unpacked_size(storage, name) if _is_packed(name) else storage.size(name)
+    size = decompressed_size(storage, name) if _is_gzip(name) else storage.size(name)
     return File(storage, name, size, storage.fingerprint(name))
 
 
-def _is_packed(name: str) -> bool:
+def _is_gzip(name: str) -> bool:
     return name.endswith(".gz")

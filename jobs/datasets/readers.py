@@ -31,22 +31,22 @@ class Window:
         return self._data[start - self._start : stop - self._start]
 
 
-class Unpacker:
+class Decompressor:
     """Decompresses a .gz file forwards; a jump back starts at its beginning again."""
 
     def __init__(self, storage: Storage, name: str) -> None:
         """Read nothing yet of `name`."""
         self._storage, self._name = storage, name
-        self._start_again()
+        self._rewind()
 
-    def _start_again(self) -> None:
+    def _rewind(self) -> None:
         self._file = gzip.GzipFile(fileobj=as_file(self._storage.stream(self._name)))
         self._position = 0
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes start..stop-1 of the content, fewer if it ends before."""
         if start < self._position:
-            self._start_again()
+            self._rewind()
         with _translate_errors(self._storage.address(self._name)):
             while self._position < start and self._skip(start - self._position):
                 pass
@@ -61,7 +61,7 @@ class Unpacker:
         return skipped
 
 
-def unpacked_size(storage: Storage, name: str) -> int:
+def decompressed_size(storage: Storage, name: str) -> int:
     """Return the size in bytes of the content of a .gz file, by decompressing it once, a MiB at a time.
 
     Raises:

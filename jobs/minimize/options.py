@@ -100,7 +100,7 @@ class Options(JobOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
-        """Refuse options that are not read."""
+        """Reject options that would not be read."""
         if self.problem is not None:
             unread = {
                 "--data": self.data,

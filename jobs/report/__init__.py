@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.report.page import page
-from jobs.report.sections import head, how_to_go_on, non_defaults, options, versions
+from jobs.report.sections import head, how_to_resume, non_defaults, options, versions
 from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
         sections = [*content.sections, options(run, changed)]
         if run.result:
             sections.append(versions(run))
-        sections.append(how_to_go_on(run, changed))
+        sections.append(how_to_resume(run, changed))
         top = head(run, content.title, content.summary, job.steps)
         return page(f"{content.title} · {run.state}", top, sections, content.package)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
 
 STATES = {"done": "good", "failed": "bad", "running": "busy"}
-GO_ON = {
+HOW_TO_RESUME = {
     "done": "This run is done: the same command on its folder returns its result and computes nothing.",
     "running": "Should this run have been killed: the same command on its folder takes it up where it was.",
     "failed": "With the cause removed, the same command on its folder takes the run up where it was.",
@@ -82,11 +82,11 @@ def versions(run: RunFolder) -> Section:
     return Section("Versions", "report/table.html", {"head": ("Software", "Version"), "rows": rows})
 
 
-def how_to_go_on(run: RunFolder, changed: dict[str, Any]) -> Section:
+def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
     """Return the command lines that take the run up, and that repeat it in another folder."""
     flags = [_flag(name, value) for name, value in changed.items() if name not in ("run", "config")]
     data = {
-        "advice": GO_ON.get(run.state, GO_ON["running"]),
+        "advice": HOW_TO_RESUME.get(run.state, HOW_TO_RESUME["running"]),
         "command": " ".join(["dask-jobs", shlex.quote(run.job), *flags, "--run"]),
         "url": shlex.quote(run.url),
     }
