@@ -1,4 +1,4 @@
-"""What `--help` shows of every command: usage, what it does, arguments, groups of options, examples, exit codes."""
+"""The text of `--help`: usage, description, arguments, groups of options, examples, exit codes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from jobs.command_line.command import Command
 
 HYPHEN = "\N{NON-BREAKING HYPHEN}"
-"""What stands for a hyphen until lines are broken."""
+"""Replaces a hyphen until lines are broken: textwrap breaks at hyphens, which would split options."""
 LEFT_WIDTH = 28
 """Maximum columns of names and metavars; longer ones have a line of their own."""
 
 
 def write(command: Command, context: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write a command's help; its hyphens are such that no line breaks at them."""
+    """Write a command's help, whose hyphens are non-breaking."""
     formatter.write_usage(command.path, " ".join(command.collect_usage_pieces(context)), prefix="usage: ")
     for paragraph in (command.help or "").split("\n\n"):
         formatter.write_paragraph()

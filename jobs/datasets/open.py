@@ -1,4 +1,4 @@
-"""From what a user wrote, `idx:/data/mnist`, to a checked data set."""
+"""From a spec, such as `idx:/data/mnist`, to a checked data set."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
 
     Args:
         spec: `digits`; `idx:FOLDER` or `idx:FOLDER/PREFIX` (IDX files, plain or .gz); `npz:FILE.npz` (arrays x and y by
-            np.savez); `npy:FOLDER` (x.npy and y.npy); or the bare path, where what is there tells which. Paths may be
+            np.savez); `npy:FOLDER` (x.npy and y.npy); or the bare path, whose kind is detected. Paths may be
             `s3://bucket/prefix`.
         classes: the labels must be 0..classes-1; None takes the largest label + 1.
 
     Raises:
-        InputError: `spec` has no known form, or nothing of the kind is there to be read.
+        InputError: `spec` has no known form, or no data set of that form is there.
         DataError: the data are truncated, damaged, of the wrong type or shape, or labels are out of range.
         ClusterError: the storage cannot be reached.
     """

@@ -1,4 +1,4 @@
-"""What a report says about any job: its title and state, its options and versions, and how to go on."""
+"""The sections of every job's report: its title and state, its options and versions, and how to resume it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def head(run: RunFolder, title: str, summary: str, steps: str) -> dict[str, Any]
 
     Args:
         run: the run folder.
-        title: what the run is.
-        summary: how it ended, or where it is.
-        steps: what the progress of this job counts, such as `iterations`.
+        title: the run's title.
+        summary: how it ended, or its state.
+        steps: the noun of the job's progress, such as `iterations`.
 
     Returns:
         The variables of templates/head.html.
@@ -54,7 +54,7 @@ def head(run: RunFolder, title: str, summary: str, steps: str) -> dict[str, Any]
 
 
 def _progress(run: RunFolder, steps: str) -> dict[str, Any] | None:
-    """Return how far a run is that is not done, as a fraction and in words; None if it has not said so."""
+    """Return the progress of a run that is not done, as a fraction and as text; None if its status has none."""
     progress = run.status.get("progress")
     if not progress or run.state == "done":
         return None
@@ -83,7 +83,7 @@ def versions(run: RunFolder) -> Section:
 
 
 def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
-    """Return the command lines that take the run up, and that repeat it in another folder."""
+    """Return the command lines that resume the run, and that repeat it in another folder."""
     flags = [_flag(name, value) for name, value in changed.items() if name not in ("run", "config")]
     data = {
         "advice": HOW_TO_RESUME.get(run.state, HOW_TO_RESUME["running"]),
