@@ -43,7 +43,7 @@ class Registration:
 
     @property
     def due(self) -> bool:
-        """Whether the plugin is to be registered, as far as this process knows; the scheduler may have restarted."""
+        """Whether the plugin is to be registered, by local state alone; a restarted scheduler shows in `is_known`."""
         connected = self._client.status == "running"
         return not self._done or (connected and self._client.scheduler_comm is not self._connection)
 
@@ -86,7 +86,7 @@ class Registration:
             answers = await _briefly(scheduler.register_worker_plugin(plugin=plugin, name=self.name, idempotent=False))
             self._check(answers or {})
             # Also after a timeout: the scheduler registers it all the same, for workers to come too, and membership
-            # asks each new worker whether it has it.
+            # checks each new worker for it.
             self._done = True
 
     def _check(self, answers: dict[str, Any]) -> None:

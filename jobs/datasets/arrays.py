@@ -30,7 +30,7 @@ def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
 
     Raises:
         FileNotFoundError: one of them is missing.
-        DataError: it is truncated, or the data are not fit, see `check_dataset`.
+        DataError: it is truncated, or the data do not fit, see `check_dataset`.
     """
     storage = open_storage(path)
     x, y = (_array(open_file(storage, f"{name}.npy"), name) for name in "xy")
@@ -42,7 +42,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: it is no such file, is truncated, lacks an array, or the data are not fit, see `check_dataset`.
+        DataError: it is not such a file, is truncated, lacks an array, or the data do not fit, see `check_dataset`.
     """
     file = open_file(*locate(path))
     try:

@@ -253,7 +253,7 @@ class Objective:
             self._seconds = time.perf_counter() - self._clock
             self.journal.append(Record(key, self._seconds, answer))
             return answer
-        # The clock goes on from the recorded seconds, as if the run had not been interrupted.
+        # The clock continues from the recorded seconds, as if the run had not been interrupted.
         self._seconds = record.seconds
         self._clock = time.perf_counter() - record.seconds
         return record.answer

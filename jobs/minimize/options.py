@@ -18,7 +18,7 @@ class Options(JobOptions):
     """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
     The data are cut into blocks that live on the workers; loss and gradient are summed there, with the same bits for
-    any number of workers. A run that was killed goes on where it was.
+    any number of workers. A run that was killed is resumed by the same command.
 
     Examples:
       dask-jobs minimize --data digits --run runs/digits

@@ -47,7 +47,7 @@ CLOSE_SECONDS = 3.0
 
 
 class Options(BaseModel):
-    """Run one Dask worker for a job's scheduler until the driver says that the work is over."""
+    """Run one Dask worker for a job's scheduler until the driver announces that the work is over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

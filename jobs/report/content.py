@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """A part of a whole, for `report/shares.html`: a slice of the bar and a row of the table below it.
+    """A part of a total, for `report/shares.html`: a slice of the bar and a row of the table below it.
 
     Attributes:
         name: the part.
         colour: of its slice.
         amount: its size, as text.
-        share: its fraction of the whole, 0 .. 1.
+        share: its fraction of the total, 0 .. 1.
         meaning: what it is.
     """
 

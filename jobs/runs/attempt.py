@@ -137,7 +137,7 @@ class Attempt:
 
 @contextlib.contextmanager
 def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
-    """Yield an attempt of a job on the run folder of its options; SIGTERM and SIGINT end it, as `Run.signals` says.
+    """Yield an attempt of a job on the run folder of its options; SIGTERM and SIGINT stop it, see `Run.signals`.
 
     Args:
         job: the job's name.

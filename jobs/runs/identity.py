@@ -14,7 +14,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callab
 
     Args:
         before: what the run folder has.
-        now: what was asked for.
+        now: the identity of the requested run.
         shown: formats a value; a missing one is None.
     """
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))

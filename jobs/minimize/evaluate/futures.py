@@ -37,7 +37,7 @@ class FuturesEvaluator:
     """Sums on the workers of a Dask cluster by tasks, with the bits of `DaskEvaluator`, at more overhead per sum.
 
     Shards are futures: Dask loads them again elsewhere when their worker is lost, and runs the tasks that need them.
-    An evaluation is one graph: theta, a task for each worker, and the tree of tasks that adds their sums.
+    An evaluation is one graph: theta, a task per worker, and the tree of tasks that adds their sums.
 
     Args:
         client: a synchronous client.
