@@ -16,7 +16,7 @@ __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "Us
 
 
 def __getattr__(name: str) -> Any:
-    """Import Dask only for those who connect: it takes a second or more."""
+    """Import Dask at the first use of `connect`: it takes a second or more."""
     if name == "connect":
         from jobs.cluster.connect import connect
 

@@ -1,4 +1,4 @@
-"""The command line, `dask-jobs COMMAND [options]`: parsing, what is printed at the end, and the exit code."""
+"""The command line, `dask-jobs COMMAND [options]`: its commands, overview, completion, and exit code."""
 
 from __future__ import annotations
 
@@ -51,12 +51,11 @@ RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
 
 
 @command_line()
-@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; errors for people are one line on standard error."""
+    """Run a command and return its exit code; a JobError is printed as one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no characters
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may have bytes that are not characters
     if instruction := os.environ.get("_DASK_JOBS_COMPLETE"):
         return _complete(instruction)
     if arguments == ["--version"]:
@@ -121,7 +120,7 @@ def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
 
 
 def _complete(instruction: str) -> int:
-    """Print what a shell asks for when TAB is pressed."""
+    """Print the completion that a shell requests."""
     from jobs.command_line.completion import complete
 
     summaries = registry.summaries()
@@ -131,7 +130,7 @@ def _complete(instruction: str) -> int:
 
 
 def _to_complete(name: str) -> Command:
-    """Return a command, for its options."""
+    """Return a command with its options, for completion."""
     from jobs.command_line.command import Command, run_command
     from jobs.command_line.fields import OptionsCommand
 

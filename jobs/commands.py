@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 STREAMS_SECONDS = 0.1
-"""A container's two streams are read apart: what comes on one so much later than on the other is logged after it."""
+"""A container's two streams are read separately: a delay between them so long keeps the order of their lines."""
 
 
 @command_line()
@@ -26,10 +26,10 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     Args:
         name: the job's.
         arguments: its command's.
-        log_result: write the result as one log line too, for those who cannot read its run folder later.
+        log_result: write the result as one log line too, since a release's run folder may be gone later.
 
     Raises:
-        JobError: how it failed.
+        JobError: it failed, or was stopped.
     """
     from jobs.options import parse
     from jobs.runs.show import show_result
@@ -57,10 +57,10 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
 
 
 def show(url: str) -> int:
-    """Print how the run at `url` stands; return 0 if it is done, else its exit code, or 4 while there is none yet.
+    """Print the state of the run at `url`; return 0 if it is done, else its exit code, or 4 while it has none.
 
     Raises:
-        InputError: there is no run folder, or its job is not installed here.
+        InputError: it is not a run folder, or its job is not installed here.
     """
     from jobs.runs.folder import read_run
     from jobs.runs.show import show_result, show_status
@@ -82,7 +82,7 @@ def write_report(storage: Storage) -> str:
         The report's path or URL.
 
     Raises:
-        InputError: this is no run folder, a file of it cannot be read, or its job is not installed here.
+        InputError: it is not a run folder, a file of it cannot be read, or its job is not installed here.
         ClusterError: the storage failed.
     """
     from jobs.report import report_page

@@ -1,16 +1,16 @@
-"""What can go wrong, as a person is told it, with the exit code of each.
+"""The exceptions of this package, with their exit codes.
 
     JobError
     ├── UserCodeError      1  the user's own code failed or returned what it must not
     ├── InputError         2  bad options, data, software or run folder; found before work begins
     │   └── DataError      2  the data: missing, truncated, wrong format, labels out of range
     ├── ClusterError       3  workers, scheduler or storage failed; worth another attempt
-    │   └── TooFewWorkers  3  they did not come in the time they were given; nothing was lost yet
+    │   └── TooFewWorkers  3  they did not come before a timeout; nothing was lost yet
     └── Stopped            4  a signal or a deadline ended the job; all is saved
         └── Superseded     4  a later attempt has taken over the run folder
 
-The text of an error names what was given, the rule, and what to do; the command line prints it as one line. An argument
-is named by `argument("l1")`: who calls from Python reads `l1`, who types a command `--l1`.
+The text of an error has the value, the rule, and the remedy; the command line prints it as one line. An argument is
+named by `argument("l1")`: in Python the text has `l1`, on the command line `--l1`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 MARK = "\ue000"
-"""Stands before an argument's name in an error's text; of Unicode's private use, so no other text has it."""
+"""Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
 MARKED = re.compile(rf"{MARK}(\w+)")
 _command_line = False
 
@@ -39,12 +39,12 @@ class JobError(Exception):
         self.details = details
 
     def __str__(self) -> str:
-        """Return the text with arguments spelled as this process spells them: `l1`, or on the command line `--l1`."""
+        """Return the text with arguments as this process names them: `l1`, or on the command line `--l1`."""
         return _spelled(self.text, as_options=_command_line)
 
     @property
     def text(self) -> str:
-        """The text as it travels between processes: what `argument` marks is still marked."""
+        """The text as it is sent between processes: with the marks of `argument`."""
         return str(self.args[0])
 
     @property
@@ -53,7 +53,7 @@ class JobError(Exception):
         return _spelled(self.text, as_options=True)
 
     def __reduce__(self) -> tuple[type[JobError], tuple[Any, ...]]:
-        """Errors travel from workers to the driver: keep both texts."""
+        """Errors are sent from workers to the driver: keep both texts."""
         return type(self), (self.args[0], self.details)
 
 
@@ -74,17 +74,17 @@ class DataError(InputError):
 
 
 class ClusterError(JobError):
-    """Scheduler, workers or storage were lost for good; the same command may succeed later and loses nothing."""
+    """Scheduler, workers or storage were lost, after retries; the same command may succeed later and loses nothing."""
 
     exit_code = 3
 
 
 class TooFewWorkers(ClusterError):
-    """The workers that the job needs did not come in the time that they were given."""
+    """The workers that the job needs did not come before a timeout."""
 
 
 class Stopped(JobError):
-    """A signal or a deadline ended the job after everything was saved; the same command goes on."""
+    """A signal or a deadline ended the job after everything was saved; the same command resumes it."""
 
     exit_code = 4
 
@@ -105,13 +105,13 @@ def print_error(error: JobError) -> int:
 
 
 def argument(name: str) -> str:
-    """Return how the text of a JobError names an argument, such as `max_iterations`: marked, and spelled when shown."""
+    """Return an argument's name for the text of a JobError, such as `max_iterations`: marked, translated when shown."""
     return MARK + name
 
 
 @contextlib.contextmanager
 def command_line() -> Iterator[None]:
-    """Spell arguments as options in here, `--max-iterations`: this process is a command's. A decorator, too."""
+    """Show arguments as options within, `--max-iterations`: this process is a command's. A decorator, too."""
     global _command_line  # noqa: PLW0603  one process has one spelling, in all its threads
     before, _command_line = _command_line, True
     try:
@@ -132,5 +132,5 @@ def nearest(given: str, known: Iterable[str]) -> str:
 
 
 def _letters(name: str) -> str:
-    """Return what counts when names are compared: LBFGS is nearer to L-BFGS-B than to BFGS."""
+    """Return a name's letters and digits, in lower case: by these LBFGS is nearer to L-BFGS-B than to BFGS."""
     return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -1,4 +1,4 @@
-"""How people read durations, numbers, sizes, counts and errors: one owner for all texts of the program."""
+"""Durations, numbers, sizes, counts and errors as text: one owner for all texts of the program."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1
 
 
 def duration(seconds: float, digits: int | None = None) -> str:
-    """Return a duration in the two units that matter: `48 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+    """Return a duration in its two largest units: `48 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
 
     Args:
         seconds: the duration; a negative one counts as 0.
         digits: significant digits of one that is shorter than a minute, as in `1.23 s`; None for whole seconds.
     """
-    whole = max(0, round(seconds))
+    rounded = max(0, round(seconds))
     for unit, size, smaller, part in _UNITS:
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s" if digits is None else f"{max(0.0, seconds):.{digits}g} s"
+        if rounded >= size:
+            rest = rounded % size // part
+            return f"{rounded // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{rounded} s" if digits is None else f"{max(0.0, seconds):.{digits}g} s"
 
 
 def clock(seconds: float) -> str:
@@ -45,7 +45,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def decimal_bytes(count: float) -> str:
-    """Return a number of bytes that are moved, in powers of ten: `12.3 kB`, `1,234.5 MB`."""
+    """Return a number of transferred bytes, in powers of ten: `12.3 kB`, `1,234.5 MB`."""
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
@@ -71,9 +71,9 @@ def error_first_line(error: BaseException) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return an exception's text; none if `__str__`, which may be the user's code, raises."""
+    """Return an exception's text; an empty one if `__str__`, which may be the user's code, raises."""
     try:
         return str(error)
-    # `__str__` of the user's exceptions may leave by SystemExit, like any other code of theirs.
+    # `__str__` of the user's exceptions may raise SystemExit, like any other code of theirs.
     except BaseException:  # noqa: BLE001
         return ""

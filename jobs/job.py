@@ -1,4 +1,4 @@
-"""What the program knows of a job outside the job's own folder: one `Job` for each, found by `jobs.registry`."""
+"""The interface of a job to the rest of the program: one `Job` per job, found by `jobs.registry`."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:  # a job is listed without them
+if TYPE_CHECKING:  # importing them would slow every command down
     from jobs.options import JobOptions
     from jobs.report.content import JobReport
 
 
 class Estimate(Protocol):
-    """What a job does with a release's workers, as far as it is known before it is installed."""
+    """Estimates a job's use of a release's workers, before it is installed."""
 
     def __call__(self, options: Any, workers: int, threads: int, gpus: float) -> Iterable[tuple[str, str]]:
         """Return (name, text) of each line.
 
         Args:
             options: the job's.
-            workers: how many there are at most.
-            threads: compute threads of each.
-            gpus: GPUs of each.
+            workers: their maximum number.
+            threads: compute threads per worker.
+            gpus: GPUs per worker.
         """
 
 
 @dataclass(frozen=True)
 class Logged:
-    """What a result, which the driver logs as one line, holds of the run folder's other files.
+    """Other files of the run folder that can be restored from a result, which the driver logs as one line.
 
     Attributes:
-        files: name -> content of those that can be made of it again, bit by bit.
-        missing: name -> why, of those that usually can, but not in this run.
+        files: name -> content of those that can be restored, with the same bits.
+        missing: name -> reason, of those that usually can, but not in this run.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -41,25 +41,25 @@ class Logged:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job: its name, its words, and where its parts are.
+    """A job: its name, its texts, and where its parts are.
 
     A part is named `module:attribute` and imported when it is used, so that the command line lists all jobs without
     importing any.
 
     Attributes:
         name: of its command, its chart and its runs; that of its entry point.
-        summary: what it is for, a line of `dask-jobs --help`.
-        steps: what its progress counts, in the plural; its event `done` has the number of them under this name.
+        summary: its line of `dask-jobs --help`.
+        steps: the noun of its progress, in the plural; its event `done` has their number under this name.
         options: part: its options, a subclass of `JobOptions`.
         run: part: `run(options)` runs it on its run folder and returns what is in result.json.
-        show: part: `show(result, run)` prints a result as people read it.
-        content: part: `content(run, storage)` returns what its report has beside what all have, a `Content`.
-        estimate: part: what `dask-jobs plan` says of it, an `Estimate` (empty: nothing).
-        logged: part: `logged(result)` returns what the result holds of other files, a `Logged`, or raises ValueError
-            if it is no result of this job (empty: none).
+        show: part: `show(result, run)` prints a result.
+        content: part: `content(run, storage)` returns its own part of the report, a `Content`.
+        estimate: part: its lines of `dask-jobs plan`, an `Estimate` (empty: none).
+        logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
+            if it is not a result of this job (empty: none).
         files: what it writes to its run folder beside what all jobs do; a name that ends with `/` is a folder.
-        resume_only: those of them that only serve to go on; `dask-jobs fetch` leaves them out unless asked for.
-        beside_result: in words, what a run folder has beside the result.
+        resume_only: those of them that are needed to resume it alone; `dask-jobs fetch` skips them by default.
+        beside_result: what a run folder has beside the result, for messages.
     """
 
     name: str
@@ -81,28 +81,28 @@ class Job:
         return options
 
     def load_run(self) -> Callable[[Any], dict[str, Any]]:
-        """Return what runs it."""
+        """Return the function that runs it."""
         run: Callable[[Any], dict[str, Any]] = pkgutil.resolve_name(self.run)
         return run
 
     def load_show(self) -> Callable[[Mapping[str, Any], str], None]:
-        """Return what prints a result."""
+        """Return the function that prints a result."""
         show: Callable[[Mapping[str, Any], str], None] = pkgutil.resolve_name(self.show)
         return show
 
     def load_report(self) -> JobReport:
-        """Return how its runs are reported."""
+        """Return the report of its runs."""
         from jobs.report.content import JobReport
 
         return JobReport(self.load_options(), self.steps, pkgutil.resolve_name(self.content))
 
     def load_estimate(self) -> Estimate:
-        """Return what says what it does with a release's workers."""
+        """Return its estimate for a release's workers."""
         estimate: Estimate = pkgutil.resolve_name(self.estimate) if self.estimate else _no_estimate
         return estimate
 
     def load_logged(self) -> Callable[[Mapping[str, Any]], Logged]:
-        """Return what reads other files' content from a result."""
+        """Return the function that restores other files from a result."""
         logged: Callable[[Mapping[str, Any]], Logged] = (
             pkgutil.resolve_name(self.logged) if self.logged else _nothing_logged
         )

@@ -1,4 +1,4 @@
-"""What all jobs' options share, and how options come from the command line and a YAML file.
+"""The options that all jobs share, and parsing options from the command line and a YAML file.
 
 An options class is the one source of the command line, of the YAML file's keys, of their help texts (the fields'
 descriptions) and of their checks.
@@ -22,7 +22,7 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
-    """A job's own options that may change between attempts, since they say where it may go on, not what it computes."""
+    """A job's own options that may change between attempts, since they decide where it runs, not what it computes."""
 
     run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
@@ -68,7 +68,7 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
     """Return options from the command line's arguments and the YAML file that `--config` names.
 
     Raises:
-        InputError: an option is unknown or has a value that it must not have; one line that names all of them.
+        InputError: an option is unknown or its value is invalid; one line that names all of them.
         SystemExit: for --help, with code 0.
     """
     from jobs.command_line.fields import OptionsCommand
@@ -80,19 +80,19 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
 
 
 def validated(options: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:
-    """Return options made of values.
+    """Return the options with these values.
 
     Raises:
-        InputError: one line with every wrong value.
+        InputError: one line with every invalid value.
     """
     try:
         return options.model_validate(values)
     except ValidationError as error:
-        raise InputError("; ".join(_complaint(detail) for detail in error.errors())) from None
+        raise InputError("; ".join(_error_text(detail) for detail in error.errors())) from None
 
 
-def _complaint(detail: Any) -> str:
-    """Return one complaint of pydantic's as people read it: the option, the value, the rule."""
+def _error_text(detail: Any) -> str:
+    """Return the text of one of pydantic's errors: the option, the value, the rule."""
     name = argument(str(detail["loc"][0])) if detail["loc"] else "options"
     if detail["type"] == "missing":
         return f"{name} is missing"
@@ -103,10 +103,10 @@ def _complaint(detail: Any) -> str:
 
 
 def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
-    """Return the keys of a YAML file; a run folder's options.yaml, which names its job, is one too.
+    """Return the keys of a YAML file, which may be a run folder's options.yaml, with the job's name.
 
     Raises:
-        InputError: it cannot be read, is no YAML mapping, or has an unknown key.
+        InputError: it cannot be read, is not a YAML mapping, or has an unknown key.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
@@ -126,11 +126,11 @@ def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
 
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""What PyYAML raises for a text that is not YAML, or that looks like a number or a date and is none: 2026-13-01."""
+"""PyYAML's errors for a text that is not YAML, or that looks like a number or a date and is not one: 2026-13-01."""
 
 
 def read_scalar(text: str) -> Any:
-    """Return the value that a text of the command line stands for: 20 and 1e-12 are numbers, true is a boolean.
+    """Return the value of a text of the command line: 20 and 1e-12 are numbers, true is a boolean.
 
     Args:
         text: an option's value, as typed.
@@ -139,7 +139,7 @@ def read_scalar(text: str) -> Any:
         The value that YAML reads; the text itself if it is not YAML, such as `*.csv`.
     """
     try:
-        # YAML takes a number without a dot, such as 1e-12, for a text.
+        # YAML 1.1, which PyYAML reads, takes a number without a dot, such as 1e-12, for a text.
         return float(text) if any(letter in text for letter in ".eE") else int(text)
     except ValueError:
         pass

@@ -1,4 +1,4 @@
-"""The jobs that are installed: each is an entry point of the group `dask_jobs`, of this package or of anybody's.
+"""The jobs that are installed: each is an entry point of the group `dask_jobs`, of this or any other package.
 
     [project.entry-points.dask_jobs]
     minimize = "jobs.minimize.entry:JOB"
@@ -35,7 +35,7 @@ def find(name: str) -> Job:
 
 
 def known(name: object) -> Job | None:
-    """Return a job by its name as a run, a release or a log tells it; None if it cannot be had here."""
+    """Return the job with a name that a run, a release or a log has; None if it cannot be loaded here."""
     try:
         return find(name) if isinstance(name, str) else None
     except InputError:
@@ -48,7 +48,7 @@ def jobs() -> list[Job]:
 
 
 def summaries() -> dict[str, str]:
-    """Return name -> what it is for, of all jobs; of one that cannot be loaded, why."""
+    """Return name -> summary of all jobs; the error's text for one that cannot be loaded."""
     found = {}
     for name in names():
         try:

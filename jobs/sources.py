@@ -1,6 +1,6 @@
-"""The source of the user's code, as digests: which modules it is made of is read from their `import` lines.
+"""Source digests of the user's code, whose modules are found by the text of their `import` lines.
 
-What a module holds when it has been imported depends on what else the process has done, so it is not asked.
+Imported modules are not inspected: their attributes depend on what else the process has done.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any
 from jobs.errors import InputError
 
 SOURCE = "source of "
-"""What the names of entries begin with that hold a digest of source code."""
+"""Prefix of the names of entries with a digest of source code."""
 THIS = __name__.partition(".")[0]
 MODULES = 1000
-"""At most so many of the user's modules are looked at."""
+"""Maximum number of the user's modules that are read."""
 _loaded: dict[str, tuple[Any, str | None]] = {}
 """Name of a module that is imported -> how it was found, another object after a reload, and its source then."""
 
@@ -43,7 +43,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """The file as people know it: my_model.py, package/part.py, package/__init__.py."""
+        """The file as messages name it: my_model.py, package/part.py, package/__init__.py."""
         package = self.name if self.package else self.name.rpartition(".")[0]
         return "/".join([*package.split("."), Path(self.file).name]) if package else Path(self.file).name
 
@@ -83,24 +83,23 @@ class Source:
 def sources(*roots: Any) -> dict[str, str]:
     """Return `source of FILE` -> digest for the modules that define `roots`, and all of the user's that these import.
 
-    The standard library, installed packages and this package end that, but where a root is of one itself. A module
-    without a source (a notebook's cell) is left out. Of a module that is imported it is the source that it had when it
-    was first looked at.
+    The standard library, installed packages and this package end the search, unless a root is in one itself. A module
+    without a source (a notebook's cell) is left out. The source of an imported module is that of its first use here.
 
     Args:
-        roots: modules, names of modules, or objects that know theirs, such as functions and classes.
+        roots: modules, names of modules, or objects with a module, such as functions and classes.
     """
     names = [name for root in roots if (name := _module_of(root)) is not None]
     own = {_family(name) for name in names}
     found: dict[str, str] = {}
-    todo, seen = list(names), set(names)
-    while todo and len(seen) < MODULES:
-        source = _source(todo.pop())
+    pending, seen = list(names), set(names)
+    while pending and len(seen) < MODULES:
+        source = _source(pending.pop())
         if source is not None:
             found[SOURCE + source.label] = digest(source.text.encode(errors="surrogatepass"))
             new = [name for name in dict.fromkeys(source.imports()) if name not in seen and _is_users(name, own)]
             seen.update(new)
-            todo += new
+            pending += new
     return dict(sorted(found.items()))
 
 
@@ -120,7 +119,7 @@ def check_sources(driver: Mapping[str, str], *roots: Any) -> None:
 
 
 def home(value: Any) -> ModuleType | None:
-    """Return the module where a function or class can be found by its name; None for what goes by value."""
+    """Return the module where a function or class can be found by its name; None for one that is sent by value."""
     module = sys.modules.get(str(getattr(value, "__module__", None)))
     if module is None or module.__name__ == "__main__":
         return None
@@ -136,7 +135,7 @@ def digest(data: bytes) -> str:
 
 
 def users(names: Iterable[str]) -> list[str]:
-    """Return which of some modules are the user's: not of Python, of an installed package, or of this one."""
+    """Return those modules that are the user's: not Python's, an installed package's, or this package's."""
     return [name for name in names if _is_users(name, set())]
 
 
@@ -146,11 +145,11 @@ def imported(text: str, module: str, names: AbstractSet[str]) -> list[str]:
     Args:
         text: the function's source.
         module: the name of the module that it is in, whose lines may import for it.
-        names: what it uses from there.
+        names: the names that it uses from there.
     """
-    whole = _source(module)
-    own = Source(module, "", whole is not None and whole.package, textwrap.dedent(text))
-    found = [*own.imports(), *(whole.imports(names) if whole else ())]
+    enclosing = _source(module)
+    own = Source(module, "", enclosing is not None and enclosing.package, textwrap.dedent(text))
+    found = [*own.imports(), *(enclosing.imports(names) if enclosing else ())]
     return users(dict.fromkeys(found))
 
 
@@ -161,13 +160,13 @@ def _module_of(root: Any) -> str | None:
         return root.__name__
     try:
         name = root.__module__
-    except Exception:  # noqa: BLE001  the user's object may raise whatever it likes
+    except Exception:  # noqa: BLE001  a property of the user's object may raise anything
         return None
     return name if isinstance(name, str) and name in sys.modules else None
 
 
 def _family(name: str) -> str:
-    """Return the package that a module belongs to; one of this package is alone with those that begin with its name."""
+    """Return the package that a module belongs to; a module of this package is a package of its own."""
     package = name.partition(".")[0]
     return name if package == THIS else package
 
@@ -204,7 +203,7 @@ def _found(name: str) -> Any:
         folders = getattr(_found(package), "submodule_search_locations", None)
         # `find_spec` alone would import the package.
         return None if folders is None else importlib.machinery.PathFinder.find_spec(name, list(folders))
-    except Exception:  # noqa: BLE001  finders may raise whatever they like
+    except Exception:  # noqa: BLE001  finders may raise anything
         return None
 
 

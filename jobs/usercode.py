@@ -1,4 +1,4 @@
-"""The user's code: imported and called so that whatever it raises, `sys.exit()` too, is an error for people."""
+"""The user's code: imported and called so that all that it raises, `sys.exit()` too, becomes a JobError."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from jobs.formatting import error_first_line, error_line
 
 
 class UserCode:
-    """Code of the user's, an object or `module:name`, as the driver and each worker get the same.
+    """The user's code, an object or `module:name`, the same on the driver and each worker.
 
-    A name is imported in each process. An object travels as bytes, which are unpickled where it is first loaded: Dask
-    unpickles what it receives on the worker's event loop, where none of the user's code may run.
+    A name is imported in each process. An object is sent as bytes, which are unpickled at the first `load`: Dask
+    unpickles messages on the worker's event loop, where none of the user's code may run.
 
     Args:
         noun: the name of the argument that it came from, such as `problem`, for messages.
         given: an object, or `module:name`.
-        example: what `module:name` may look like.
+        example: an example of `module:name`, for messages.
 
     Attributes:
         noun: as given.
@@ -42,7 +42,7 @@ class UserCode:
 
     @property
     def name(self) -> str:
-        """What it is called: `module:name`, also that of an object or its class.
+        """Its name: `module:name`, also that of an object or its class.
 
         Raises:
             InputError: the object has no name.
@@ -54,7 +54,7 @@ class UserCode:
             return f"{getattr(self._object, '__module__', None) or '?'}:{name}"
 
     def load(self) -> Any:
-        """Return the object; imports or unpickles it where this process does not have it.
+        """Return the object; imports or unpickles it at the first call in a process.
 
         Raises:
             InputError: it cannot be imported or unpickled here.
@@ -66,7 +66,7 @@ class UserCode:
         return self._object
 
     def freeze(self) -> int:
-        """Pickle an object now, so that it travels as it is at this moment; return how many bytes that takes.
+        """Pickle an object now, so that later changes of it are not sent; return the number of bytes.
 
         Raises:
             InputError: it cannot be pickled, or has no name.
@@ -80,7 +80,7 @@ class UserCode:
             return cloudpickle.dumps(self._object)  # type: ignore[no-any-return]  # cloudpickle is untyped
 
     def roots(self) -> tuple[Any, ...]:
-        """Return what leads to the modules of a name: its module and what it names; nothing of an object."""
+        """Return the roots of a name's modules, its module and the named object; none of an object."""
         return () if self.spec is None else (sys.modules.get(self.spec.partition(":")[0]), self.load())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,12 +89,12 @@ class UserCode:
 
 
 def load(given_as: str, spec: str, example: str) -> Any:
-    """Return what `module:name` names.
+    """Return the object that `module:name` names.
 
     Args:
         given_as: the argument that it came from, for messages, such as `create_model`.
         spec: `module:name`.
-        example: what it may look like.
+        example: an example of one, for messages.
 
     Raises:
         InputError: it is not of that form, or cannot be imported.
@@ -111,7 +111,7 @@ def unpickle(what: str, data: bytes) -> Any:
     """Return an object of the user's from its bytes.
 
     Raises:
-        InputError: it cannot be unpickled in this process, since a module of it cannot be imported here, most likely.
+        InputError: it cannot be unpickled in this process, mostly since a module of it cannot be imported here.
     """
     rest = ": put its module on the Python path of every worker, or give 'module:function'"
     with refused(f"{what} cannot be unpickled here", rest):
@@ -120,10 +120,10 @@ def unpickle(what: str, data: bytes) -> Any:
 
 @contextlib.contextmanager
 def refused(what: str, rest: str) -> Iterator[None]:
-    """Make whatever the user's object raises where it is only looked at an InputError: `WHAT (TypeError: ...)REST`.
+    """Translate all that loading or inspecting the user's object raises to an InputError: `WHAT (TypeError: ...)REST`.
 
     Raises:
-        InputError: it raised anything, `SystemExit` and its like included, but a fault of cluster or storage.
+        InputError: it raised any exception, also `SystemExit`, except for a ClusterError.
     """
     try:
         yield
@@ -134,10 +134,10 @@ def refused(what: str, rest: str) -> Iterator[None]:
 
 
 def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call what calls the user's code, where SystemExit and its like would end an event loop, or the job as done.
+    """Call a function that runs the user's code, whose SystemExit would end an event loop, or the job as successful.
 
     Raises:
-        UserCodeError: what it raised was no `Exception`; those pass.
+        UserCodeError: it raised a BaseException that is not an `Exception`; `Exception`s pass unchanged.
     """
     try:
         return function(*arguments)
@@ -148,10 +148,10 @@ def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the user's code; what it raises becomes a UserCodeError that names the place, with the traceback as details.
+    """Call the user's code; its errors become UserCodeErrors that name the place, with the traceback as details.
 
     Raises:
-        UserCodeError: the function raised anything but a JobError, `SystemExit` and its like included.
+        UserCodeError: the function raised any exception but a JobError, also `SystemExit`.
     """
     try:
         return function(*arguments)
@@ -162,7 +162,8 @@ def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an error comes of a signal, not of the user's code: Stopped, or Python's own of Ctrl-C."""
+    """Return whether an error was raised by a signal, not by the user's code: Stopped, or Python's own of Ctrl-C."""
+    # Python's handler runs in the main thread alone: KeyboardInterrupt in any other is the user's code's.
     return isinstance(error, Stopped) or (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()

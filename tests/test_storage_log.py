@@ -116,7 +116,7 @@ def test_s3_log_stores_much_at_once(s3):
 
 def test_s3_log_bounds_its_memory(s3, monkeypatch):
     """Appending waits while too much is not stored yet."""
-    monkeypatch.setattr(storage_s3_log, "_WAITING_BYTES", 10)
+    monkeypatch.setattr(storage_s3_log, "_MAX_BUFFERED_BYTES", 10)
     may_write = threading.Event()
 
     class Slow(S3Storage):

@@ -16,11 +16,11 @@ from jobs.cluster.plugin import CallPlugin
 from jobs.errors import InputError
 
 REGISTER_SECONDS = 2.0
-"""How long a registration is waited for: the scheduler waits for all workers, also for one that is frozen."""
+"""Timeout of a registration: the scheduler answers after all workers have, and one of them may be frozen."""
 
 
 class Registration:
-    """Registers a plugin together with what takes it away should the client vanish; used on the client's event loop.
+    """Registers a plugin together with its removal on client loss; used on the client's event loop.
 
     Args:
         client: the client.
@@ -43,7 +43,7 @@ class Registration:
 
     @property
     def due(self) -> bool:
-        """Whether the plugin is to be registered, as far as this process knows; the scheduler may have restarted."""
+        """Whether the plugin is to be registered, by local state alone; a restarted scheduler shows in `is_known`."""
         connected = self._client.status == "running"
         return not self._done or (connected and self._client.scheduler_comm is not self._connection)
 
@@ -58,8 +58,8 @@ class Registration:
     def is_known(self, started: float) -> bool:
         """Return whether a scheduler, by its start, has the plugin.
 
-        One that was restarted has not; nor has one to which the client has connected again: it took the client for
-        gone, and cleaned up.
+        One that was restarted has not; nor has one to which the client has reconnected: for it the client was lost, and
+        it cleaned up.
         """
         scheduler = (started, self._client.scheduler_comm)
         if scheduler != self._scheduler:
@@ -80,10 +80,13 @@ class Registration:
         with contextlib.suppress(Exception):
             await _briefly(scheduler.register_scheduler_plugin(plugin=cleanup, name=self.name, idempotent=False))
         plugin = dumps(self._plugin)
-        # Where a worker dies meanwhile the scheduler answers with its OSError; once more the next time.
+        # Where a worker dies meanwhile the scheduler answers with that worker's OSError. The registration stays due,
+        # hence is retried at the next refresh; workers that have the plugin already replace it.
         with contextlib.suppress(OSError):
             answers = await _briefly(scheduler.register_worker_plugin(plugin=plugin, name=self.name, idempotent=False))
             self._check(answers or {})
+            # Also after a timeout: the scheduler registers it all the same, for workers to come too, and membership
+            # checks each new worker for it.
             self._done = True
 
     def _check(self, answers: dict[str, Any]) -> None:
@@ -105,7 +108,7 @@ class Registration:
 
 
 async def _briefly(call: Coroutine[Any, Any, Any]) -> Any:
-    """Wait for the scheduler's answer, but not long; it does what it was asked for all the same."""
+    """Wait for the scheduler's answer up to a timeout, then return None; the scheduler still completes the call."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REGISTER_SECONDS):
             return await call
@@ -113,7 +116,7 @@ async def _briefly(call: Coroutine[Any, Any, Any]) -> Any:
 
 
 class CleanupOnClientLoss(SchedulerPlugin):  # type: ignore[misc]  # distributed is untyped here
-    """Takes a worker plugin from all workers when the client that registered it has left, in order or killed.
+    """Unregisters a worker plugin on all workers when the client that registered it has left, in order or killed.
 
     Its teardown on each worker frees what the driver had there: minimize's blocks, tune's running trials.
 
@@ -129,12 +132,12 @@ class CleanupOnClientLoss(SchedulerPlugin):  # type: ignore[misc]  # distributed
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Called by Dask on the scheduler's event loop, for each client that leaves."""
         if client == self._client:
-            # Not now: Dask is iterating over its plugins, of which this takes one away.
+            # Not here: Dask is iterating over its scheduler plugins, from which the callback removes one.
             scheduler.loop.add_callback(self._remove, scheduler)
 
     async def _remove(self, scheduler: Scheduler) -> None:
         with contextlib.suppress(ValueError):  # the driver has done it itself
             scheduler.remove_plugin(self.name)
-        # OSError: a worker that ends meanwhile takes all it has along. Dask has asked the others at the same time.
+        # OSError: a worker that ends meanwhile frees its data with its process; Dask sends to the others concurrently.
         with contextlib.suppress(ValueError, OSError):
             await scheduler.unregister_worker_plugin(comm=None, name=self.name)

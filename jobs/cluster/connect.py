@@ -39,7 +39,7 @@ def connect(
     Args:
         scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without either,
             a `LocalCluster` on this machine.
-        workers: on this machine, how many processes to start (one a core, or one for so many `gpus`, if None); else,
+        workers: on this machine, how many processes to start (one per core, or one per `gpus` GPUs, if None); else,
             how many to wait for (1 if None).
         threads: compute threads of each worker on this machine.
         gpus: GPUs of each worker on this machine, which it alone sees, and declares as Dask's resource `GPU`.
@@ -49,7 +49,7 @@ def connect(
             smaller now.
 
     Raises:
-        InputError: the address is none, this machine has not so many GPUs, or a worker has other software versions.
+        InputError: the address is not one, this machine has fewer GPUs, or a worker has other software versions.
         ClusterError: the scheduler does not answer.
         TooFewWorkers: too few workers came in time.
     """
@@ -68,7 +68,7 @@ def connect(
 
 
 def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> LocalCluster:
-    """Start workers on this machine; no dashboard, since evaluations are no tasks and it would not show them.
+    """Start workers on this machine; no dashboard, since evaluations are not tasks and it would not show them.
 
     Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
     goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
@@ -129,7 +129,8 @@ def _client(address: str | LocalCluster, timeout: float) -> Client:
 
 def _wait(client: Client, count: int, timeout: float, degraded_start_after: float | None) -> None:
     there = client.scheduler_info(n_workers=-1)["workers"]
-    # A task that waits, as long as this name: a cluster that adapts to its tasks has no worker before there is one.
+    # Unused, but not useless: an adaptive cluster starts no worker before a task is queued, and Dask cancels this one
+    # when the last reference to its future is dropped, which is when this function returns.
     waiting = None if there else client.submit(bool, pure=False)  # noqa: F841
     if degraded_start_after is not None and degraded_start_after < timeout:
         with contextlib.suppress(TimeoutError):

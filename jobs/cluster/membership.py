@@ -17,11 +17,11 @@ from jobs.errors import ClusterError, argument
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
 COOLDOWN_SECONDS = 2.0
-"""How long a worker that failed a call is left out although the scheduler still lists it."""
+"""How long a worker that failed a call is excluded although the scheduler still lists it."""
 KEEPALIVE_SECONDS = 10.0
-"""How often an empty task shows the scheduler that it is in use: its idle-timeout counts tasks, not calls."""
+"""Period of empty tasks that reset the scheduler's idle-timeout, which counts tasks, not calls."""
 PLUGIN_SECONDS = 30.0
-"""How long a new worker may take to set the plugin up."""
+"""Timeout of the plugin's setup on a new worker."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ class Membership:
     """The workers of a cluster as one driver sees them, and its plugin on each, now and later.
 
     All coroutines, `fail` and `remove` run on the client's event loop; all else may be used in any thread. The plugin
-    is registered anew with a scheduler that does not know it: one that was restarted, or one that took this client for
-    gone while its connection was broken, and cleaned up (see `client_loss`).
+    is registered anew with a scheduler that does not have it: one that was restarted, or one that saw this client's
+    connection break, and cleaned up (see `client_loss`).
 
     Args:
         client: the client.
         plugin: the driver's.
         timeout: seconds without any worker that are too many.
         refresh_seconds: how old the list may be.
-        prepare: called with the address of each new worker that has the plugin; it takes part when that has returned.
-        keepalive: whether the scheduler needs to be shown that it is in use, since no tasks do.
+        prepare: called with the address of each new worker that has the plugin; it is a member when that has returned.
+        keepalive: whether empty tasks reset the scheduler's idle-timeout, for a driver that submits no others.
         on_register: called on the client's event loop before each registration.
 
     Attributes:
-        generation: grows with each change of who takes part, or with how many threads or GPUs: whoever has divided work
-            among the members, or connected them to each other, does so anew when it has grown.
+        generation: grows with each change of the members, their threads or GPUs: what was divided among the members, or
+            connects them to each other, is made anew when it has grown.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Membership:
         return self._registration.due or time.monotonic() - self._refreshed > self._refresh_seconds
 
     async def current(self) -> Mapping[str, Member]:
-        """Return address -> member of those that take part, waiting for the first if there is none.
+        """Return address -> member of all members, waiting for the first if there is none.
 
         Raises:
             ClusterError: no worker in time, or the scheduler is gone.
@@ -106,7 +106,7 @@ class Membership:
         return self._current
 
     async def refresh(self) -> Mapping[str, Member]:
-        """Ask the scheduler, admit new workers, and return who takes part now.
+        """List the scheduler's workers, admit new ones, and return the members now.
 
         Raises:
             ClusterError: the scheduler is gone, or a new worker did not set its plugin up.
@@ -132,11 +132,13 @@ class Membership:
             identity = await self._client.scheduler.identity(n_workers=-1)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
-        # Where the connection is being made again, the scheduler would at once forget what it is given now.
+        # While the client reconnects, the scheduler still removes what the lost connection registered: a registration
+        # now could be removed with it.
         if self._client.status == "running":
             await self._register(identity["started"])
         now = time.monotonic()
         if now >= self._keepalive and identity["workers"]:
+            # Impure: a key of its own, hence a new task even while the scheduler still has the last one.
             fire_and_forget(self._client.submit(bool, pure=False))
             self._keepalive = now + KEEPALIVE_SECONDS
         self._failed = {address: when for address, when in self._failed.items() if now - when < COOLDOWN_SECONDS}
@@ -153,13 +155,13 @@ class Membership:
         }
 
     def fail(self, address: str) -> None:
-        """Leave out a member that did not answer for a while, and ask the scheduler the next time."""
+        """Exclude a member that failed a call for the cooldown, and list the scheduler's workers at the next use."""
         self._failed[address] = time.monotonic()
         self.remove(address)
         self._refreshed = float("-inf")
 
     def remove(self, address: str) -> None:
-        """Note that a worker is gone, as the scheduler says."""
+        """Remove a worker that the scheduler reports as gone."""
         self._listed.pop(address, None)
         self._set({member: what for member, what in self._current.items() if member != address})
 
@@ -167,7 +169,7 @@ class Membership:
         """Check that there is a member, or there was one not long ago.
 
         Args:
-            since: `time.monotonic()` when somebody began to wait for one; an absence that nobody noticed is not meant.
+            since: `time.monotonic()` when the caller began to wait for one; an absence before that does not count.
 
         Raises:
             ClusterError: there has been none for too long.
@@ -187,28 +189,29 @@ class Membership:
     def _set(self, members: dict[str, Member]) -> None:
         before = self._current
         self._current = members
-        # A member that is paused for a moment, or goes on, is no change: it keeps what it has.
+        # Status and age are left out: a member that is paused for a moment, or resumes, keeps what it holds.
         if {a: (m.threads, m.gpus) for a, m in before.items()} != {a: (m.threads, m.gpus) for a, m in members.items()}:
             self.generation += 1
         if before and not members:
             self._absent_since = time.monotonic()
 
     async def _register(self, started: float) -> None:
-        """Register the plugin with a scheduler that does not know it."""
+        """Register the plugin with a scheduler that does not have it."""
         if not self._registration.is_known(started):
             self._listed = {}
-            self._set({})  # whoever is there now has nothing of ours, whatever its address says
+            # A worker at a known address may be another process: none is known to have the plugin or any data.
+            self._set({})
             self._on_register()
             await self._registration.register()
 
     async def _admit(self, address: str, member: Member) -> bool:
-        """Wait until a new worker has the plugin (Dask lists it a moment before) and is prepared; False if it left."""
+        """Wait until a new worker has the plugin and is prepared; False if it is not ready yet, or has left."""
         if self._prepare is None:
             return True
         if member.status == "init":
-            return False  # the next time
+            return False  # it is still setting its plugins up: at the next refresh
         try:
-            await self._wait_for_plugin(address)
+            await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
             await self._prepare(address)
         except OSError:
             self._failed[address] = time.monotonic()
@@ -228,8 +231,8 @@ class Membership:
             await asyncio.sleep(0.05)
 
     async def _is_set_up(self, address: str) -> dict[str, Any]:
-        """Ask one worker whether it has the plugin; no answer from one that is gone."""
-        # Not by a call of the plugin's: Dask logs a call without a handler with a traceback, on each worker that joins.
+        """Query one worker for the plugin; the result is empty for one that is gone."""
+        # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins.
         answer: dict[str, Any] = await self._client.run(
             is_set_up, self._registration.name, workers=[address], on_error="return"
         )

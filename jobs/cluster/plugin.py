@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class Reply(TypedDict, total=False):
-    """What a call is answered with: `value`, or `error`, a pickled JobError."""
+    """A call's answer: `value`, or `error`, a pickled JobError."""
 
     value: Any
     error: bytes
@@ -34,7 +34,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
     """Makes each public coroutine of a subclass a handler of the worker's, named `KEY-METHOD`; see `call`.
 
     Such a coroutine takes keywords only. It runs on the worker's event loop, where heartbeats and all other messages
-    wait for it: the user's code, and what unpickles or imports it, goes through `in_thread`.
+    wait for it: the user's code, and what unpickles or imports it, goes through `_in_thread`.
 
     Args:
         key: unlike the keys of all others on the cluster.
@@ -61,14 +61,14 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop when the plugin goes or the worker ends."""
         for name, handler in self._handlers.items():
-            # Not those of a plugin with the same key that came meanwhile: its driver lost its connection for a moment,
-            # and the scheduler's removal of this one may arrive after the registration of that one.
+            # Not those of a later plugin with the same key: after a driver's reconnect, the scheduler's removal of this
+            # one may arrive after the registration of that one.
             if worker.handlers.get(name) is handler:
                 del worker.handlers[name]
         self._handlers = {}  # they refer to this plugin: the cycle would keep its data until the next collection
 
     async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call what runs the user's code beside the event loop.
+        """Run a function that calls the user's code in a thread, beside the event loop.
 
         Raises:
             UserCodeError: it raised what is not an `Exception`, such as SystemExit, which would end the event loop.
@@ -138,8 +138,8 @@ async def ask(pool: Any, name: str, address: str, **message: Any) -> Reply:
         reply: Reply | None = await getattr(pool(address), name)(**message)
     except OSError:
         raise
-    # A worker in the middle of its end raises whatever its closed parts do (RuntimeError of a pool without threads,
-    # TypeError), which Dask raises here: no call of ours fails otherwise, since JobErrors are values.
+    # All else means the same: a worker that is closing raises what its closed parts do (RuntimeError of a thread pool,
+    # TypeError), and Dask raises that here. No call of ours fails otherwise, since JobErrors travel as values.
     except Exception as error:
         raise OSError(f"worker {address} failed: {error!r}") from error
     if reply is None:

@@ -1,4 +1,4 @@
-"""Waiting for work on the client's event loop without going deaf: signals and deadlines are seen meanwhile."""
+"""Waiting for a coroutine on the client's event loop, while signals and deadlines are still handled."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ def run_polling(
                 if deadline is not None and time.monotonic() > deadline:
                     raise ClusterError(overdue) from None
     finally:
-        future.cancel()
+        future.cancel()  # nothing where it is done; else the work would go on without its caller

@@ -1,4 +1,4 @@
-"""GPUs of this machine: which there are, and a cluster whose workers have some of them each."""
+"""GPUs of this machine: which there are, and a cluster that divides them among its workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def visible() -> list[str]:
 
 
 def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[str]]:
-    """Return each worker's devices, `each` of them, for as many workers as asked for or else as there can be.
+    """Return each worker's devices, `each` per worker, for `workers` workers or else as many as possible.
 
     Raises:
         InputError: there are not enough.

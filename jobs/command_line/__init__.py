@@ -1,1 +1,1 @@
-"""Command lines by click: options from pydantic fields, complaints of one line, help, shell completion."""
+"""Command lines by click: options from pydantic fields, errors of one line, help, shell completion."""

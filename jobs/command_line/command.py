@@ -1,4 +1,4 @@
-"""A command: what is typed wrong is one line, an InputError; help has groups of options, examples and exit codes."""
+"""A command: its usage errors are InputErrors of one line; help has groups of options, examples and exit codes."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class Argument(click.Argument):
         settings: click's own.
     """
 
-    def __init__(self, names: Sequence[str], *, help: str, **settings: Any) -> None:  # noqa: A002  click's word
+    def __init__(self, names: Sequence[str], *, help: str, **settings: Any) -> None:  # noqa: A002  click's name
         super().__init__(names, **settings)
         self.help = help
 
 
 class Command(click.Command):
-    """A command whose complaints are one-line InputErrors, and which is called with its arguments.
+    """A command whose usage errors are InputErrors of one line, and which is called with its arguments.
 
     Args:
         name: its name, as typed after the program's, or the whole command of a program of its own.
-        examples: command lines, one a line.
-        exit_codes: what each code says.
+        examples: command lines, one per line.
+        exit_codes: code -> its meaning.
         program: the program of which it is a command; "" if it is one itself.
         settings: click's own.
     """
@@ -73,17 +73,17 @@ class Command(click.Command):
         """Run it with a command line's arguments and return its exit code.
 
         Raises:
-            InputError: one line on what is wrong with the arguments.
+            InputError: the usage error.
             SystemExit: for --help, with code 0.
         """
         with self.context(arguments) as context:
             return int(self.invoke(context) or 0)
 
     def context(self, arguments: Sequence[str]) -> click.Context:
-        """Return the arguments as read.
+        """Return the parsed arguments.
 
         Raises:
-            InputError: one line on what is wrong with them.
+            InputError: the usage error.
             SystemExit: for --help, with code 0.
         """
         try:
@@ -91,14 +91,14 @@ class Command(click.Command):
         except click.exceptions.Exit as end:
             raise SystemExit(end.exit_code) from None
         except click.UsageError as error:
-            raise InputError(f"{_complaint(error)} {self.hint()}") from None
+            raise InputError(f"{_usage_error_text(error)} {self.hint()}") from None
 
     def hint(self) -> str:
-        """Return what every complaint ends with."""
+        """Return the hint at the end of every usage error."""
         return f"({self.path} --help)"
 
     def help_page(self) -> str:
-        """Return what --help prints."""
+        """Return the text of --help."""
         return self.get_help(self._empty()) + "\n"
 
     def names(self) -> dict[str, click.Option]:
@@ -111,22 +111,22 @@ class Command(click.Command):
         return click.Context(self, info_name=self.path, **self.context_settings)
 
     def no_such_option(self, name: str) -> InputError:
-        """Return the complaint on an option that does not exist, with the nearest that does."""
+        """Return the error for an option that does not exist, with the nearest one that does."""
         near = nearest(name, [option.opts[-1] for option in self.names().values() if "--help" not in option.opts])
         return InputError(f"{name}: there is no such option{near} ({self.path} --help lists them)")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments; what is not complete is left to click, which completes it in a shell."""
+        """Parse the arguments; shell completion, whose arguments are not complete, is click's alone."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
         line = scan(args, self.names(), sum(isinstance(param, click.Argument) for param in self.params))
         super().parse_args(ctx, [*line.options, "--", *line.positionals])
         if line.extra:
-            raise self.refused(line.extra)
+            raise self.unexpected(line.extra)
         return []
 
-    def refused(self, extra: Sequence[str]) -> Exception:
-        """Return the complaint on arguments that it does not take."""
+    def unexpected(self, extra: Sequence[str]) -> Exception:
+        """Return the error for arguments that it does not take."""
         if extra[0].startswith("-"):
             return self.no_such_option(extra[0].split()[0].partition("=")[0])
         return click.UsageError(f"unrecognized arguments: {' '.join(extra)}")
@@ -147,8 +147,8 @@ class Command(click.Command):
         help_text.write(self, ctx, formatter)
 
 
-def _complaint(error: click.UsageError) -> str:
-    """Return click's complaint in the words that commands have always had."""
+def _usage_error_text(error: click.UsageError) -> str:
+    """Return the text of click's error; those of missing and bad arguments are as argparse has them."""
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"the following arguments are required: {error.param.metavar}"
     if isinstance(error, click.BadParameter) and error.param is not None:
@@ -161,7 +161,7 @@ def run_command(name: str, about: str) -> Command:
 
     Args:
         name: its name.
-        about: what it does.
+        about: its help text.
     """
     run = Argument(
         ["run"], metavar="RUN", help="run folder, a path or s3://bucket/prefix", shell_complete=completer((), path=True)
@@ -171,7 +171,7 @@ def run_command(name: str, about: str) -> Command:
 
 
 def completer(choices: Sequence[str], *, path: bool = False) -> Callable[..., list[CompletionItem]] | None:
-    """Return what completes a value in a shell: one of the choices, also after a comma, or a path."""
+    """Return the completer of a value in a shell: one of the choices, also after a comma, or a path."""
     if not (choices or path):
         return None
 

@@ -1,4 +1,4 @@
-"""Completion in bash, zsh and fish: commands, options, and values that are one of a few."""
+"""Completion in bash, zsh and fish: commands, options, and values with choices."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 VARIABLE = "_DASK_JOBS_COMPLETE"
-"""Environment variable by which a shell asks; its value says which shell, and for what."""
+"""Environment variable by which a shell requests completion; its value is the shell and the request."""
 
 
 class _Program(click.Group):
     """The program with its commands, which are made when one of them is completed.
 
     Args:
-        summaries: each command's line of help by its name.
-        load: makes a command by its name.
+        summaries: command -> its line of help.
+        load: returns a command by its name.
     """
 
     def __init__(self, summaries: Mapping[str, str], load: Callable[[str], click.Command]) -> None:
@@ -29,7 +29,7 @@ class _Program(click.Group):
         return self._load(cmd_name) if cmd_name in self._summaries else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands and options that begin so; loads no command."""
+        """Return the commands and options with this prefix, without loading a command."""
         found = [CompletionItem(name, help=text) for name, text in self._summaries.items()]
         return [item for item in found if item.value.startswith(incomplete)] + click.Command.shell_complete(
             self, ctx, incomplete
@@ -37,11 +37,11 @@ class _Program(click.Group):
 
 
 def complete(instruction: str, summaries: Mapping[str, str], load: Callable[[str], click.Command]) -> int:
-    """Print what a shell has asked for; return the exit code.
+    """Print the completion that a shell requests; return the exit code.
 
     Args:
-        instruction: such as bash_source (the shell's own script) or bash_complete (what can stand here).
-        summaries: each command's line of help by its name.
-        load: makes a command by its name.
+        instruction: such as bash_source (the shell's own script) or bash_complete (candidates).
+        summaries: command -> its line of help.
+        load: returns a command by its name.
     """
     return shell_complete(_Program(summaries, load), {}, "dask-jobs", VARIABLE, instruction)

@@ -20,7 +20,7 @@ from jobs.errors import InputError
 
 METAVARS: dict[Any, str] = {int: "N", float: "NUMBER", dict: "NAME=VALUE,...", list: "VALUE,...", str: "TEXT"}
 CHOICES_WIDTH = 24
-"""Choices are shown as the metavar if they are not longer; else in the text."""
+"""Maximum length of choices as the metavar; longer ones are in the text."""
 Reader = Callable[[Sequence[str]], Any]
 
 
@@ -29,7 +29,7 @@ class OptionsCommand(Command):
 
     Args:
         model: its docstring is the help, with "Examples:" at its end; its fields are the options.
-        program: the command, as people type it.
+        program: the command, as it is typed.
     """
 
     def __init__(self, model: type[BaseModel], program: str) -> None:
@@ -49,18 +49,18 @@ class OptionsCommand(Command):
         )
 
     def hint(self) -> str:
-        """Return how to give a value that looks like an option."""
+        """Return the hint on a value that looks like an option."""
         return "(a value that starts with '-' is given as --option=-1)"
 
-    def refused(self, extra: Sequence[str]) -> Exception:
-        """Return the complaint on arguments that it does not take."""
+    def unexpected(self, extra: Sequence[str]) -> Exception:
+        """Return the error for arguments that it does not take."""
         return click.UsageError(f"unrecognized arguments: {' '.join(extra)}")
 
     def given(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Return the options that the command line gives, as texts, lists and mappings of texts, and booleans.
+        """Return the options of the command line, as texts, lists and mappings of texts, and booleans.
 
         Raises:
-            InputError: one line on what is wrong.
+            InputError: the usage error.
             SystemExit: for --help, with code 0.
         """
         for argument in arguments:
@@ -68,10 +68,10 @@ class OptionsCommand(Command):
             if name.startswith("--") and name not in self.names():
                 raise self.no_such_option(name)
         with self.context(arguments) as context:
-            told = [
+            typed = [
                 name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
             ]
-            return {name: _value(name, self._model.model_fields[name], context.params[name]) for name in told}
+            return {name: _value(name, self._model.model_fields[name], context.params[name]) for name in typed}
 
 
 def _value(name: str, field: FieldInfo, given: Any) -> Any:
@@ -87,7 +87,7 @@ def _value(name: str, field: FieldInfo, given: Any) -> Any:
 
 
 def _reader(field: FieldInfo) -> Reader | None:
-    """Return how the texts of an option that holds several values are read; None for those that hold one."""
+    """Return the parser of an option with several values; None for options with one."""
     kinds = [get_origin(kind) or kind for kind in _kinds(field.annotation)]
     if dict in kinds:
         return texts.mapped_or_text if str in kinds else texts.mapped
@@ -143,7 +143,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """Return the types of a union, or the one, without None and without constraints."""
+    """Return the types of a union, or the single type, without None and without constraints."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _kinds(get_args(annotation)[0])

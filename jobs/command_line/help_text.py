@@ -1,4 +1,4 @@
-"""What `--help` shows of every command: usage, what it does, arguments, groups of options, examples, exit codes."""
+"""The text of `--help`: usage, description, arguments, groups of options, examples, exit codes."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ if TYPE_CHECKING:
     from jobs.command_line.command import Command
 
 HYPHEN = "\N{NON-BREAKING HYPHEN}"
-"""What stands for a hyphen until lines are broken."""
-LEFT = 28
-"""Columns of names and metavars at most; longer ones have a line of their own."""
+"""Replaces a hyphen until lines are broken: textwrap breaks at hyphens, which would split options."""
+LEFT_WIDTH = 28
+"""Maximum columns of names and metavars; longer ones have a line of their own."""
 
 
 def write(command: Command, context: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write a command's help; its hyphens are such that no line breaks at them."""
+    """Write a command's help, whose hyphens are non-breaking."""
     formatter.write_usage(command.path, " ".join(command.collect_usage_pieces(context)), prefix="usage: ")
     for paragraph in (command.help or "").split("\n\n"):
         formatter.write_paragraph()
-        formatter.write_text(_whole(" ".join(paragraph.split())))
+        formatter.write_text(_unbreakable(" ".join(paragraph.split())))
     sections = _sections(command, context)
     widest = max((len(name) for rows in sections.values() for name, _ in rows), default=0)
     for name, rows in sections.items():
         with formatter.section(name):
             # All groups have one column for texts.
-            formatter.write_dl([(left.ljust(min(widest, LEFT)), _whole(right)) for left, right in rows], col_max=LEFT)
+            formatter.write_dl(
+                [(left.ljust(min(widest, LEFT_WIDTH)), _unbreakable(right)) for left, right in rows],
+                col_max=LEFT_WIDTH,
+            )
     if command.examples:
         with formatter.section("examples"):
             for example in command.examples.splitlines():
                 formatter.write("".join(f"  {line}\n" for line in folded(example, formatter.width - 2)))
     if command.exit_codes:
         with formatter.section("exit codes"):
-            formatter.write_dl([(code, _whole(text)) for code, text in command.exit_codes.items()])
+            formatter.write_dl([(code, _unbreakable(text)) for code, text in command.exit_codes.items()])
 
 
 def _sections(command: Command, context: click.Context) -> dict[str, list[tuple[str, str]]]:
@@ -51,5 +54,5 @@ def _sections(command: Command, context: click.Context) -> dict[str, list[tuple[
     return sections
 
 
-def _whole(text: str) -> str:
+def _unbreakable(text: str) -> str:
     return text.replace("-", HYPHEN)

@@ -1,4 +1,4 @@
-"""What `--help` shows of a field beside its description; imports nothing, so that options are cheap to import."""
+"""A field's group and metavar in `--help`; without imports, so that options are cheap to import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OptionHelp:
 
     Args:
         group: title of the group of options to which it belongs.
-        metavar: what stands for its value (default: of its type, such as `N` or `name=value,...`).
+        metavar: the placeholder of its value (default: of its type, such as `N` or `name=value,...`).
         path: its value is a path, which shells complete.
     """
 

@@ -1,4 +1,4 @@
-"""What `dask-jobs` alone shows, and what all help shares; without click, so that it comes at once."""
+"""The text of `dask-jobs` without a command, and what all help shares; without click, whose import takes time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 WIDTH = 110
-"""Columns at most: longer lines are hard to read."""
+"""Maximum columns: longer lines are hard to read."""
 EXIT_CODES = {
     "0": "done",
     "1": "the user's code failed",
@@ -22,10 +22,10 @@ def overview(about: str, commands: Mapping[str, Mapping[str, str]], examples: Se
     """Return the text.
 
     Args:
-        about: what the program is.
-        commands: each group of them by its title, as name -> what it does.
+        about: one line on the program.
+        commands: title of a group -> its commands, as name -> line of help.
         examples: command lines.
-        notes: what else is to be known.
+        notes: text below the examples.
     """
     width = min(shutil.get_terminal_size().columns, WIDTH)
     lines = ["usage: dask-jobs COMMAND [options]", "", about]
@@ -48,7 +48,7 @@ def _rows(rows: Mapping[str, str], column: int, width: int) -> list[str]:
 
 
 def folded(example: str, width: int) -> Iterator[str]:
-    """Yield the lines of a command line that is too long for one, as a shell takes them: each begins with an option."""
+    """Yield the lines of a long command line with shell continuations; later lines begin with an option."""
     line, *options = example.split(" --")
     for option in options:
         if len(f"{line} --{option} \\") > width:

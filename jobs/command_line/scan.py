@@ -1,7 +1,7 @@
-"""How a command line is cut into options, positional arguments and the rest, before click reads the values.
+"""Splitting a command line into options, positional arguments and the rest, before click parses the values.
 
-click takes any next argument for an option's value: `--l2 --l1 1` would be an l2 of '--l1'. Here an argument that
-looks like an option is no value, and one that starts with '-' is given as --option=-1; only negative numbers need not.
+click takes any next argument as an option's value: `--l2 --l1 1` would be an l2 of '--l1'. Here an argument that looks
+like an option is not a value; one that starts with '-' is written --option=-1, except for negative numbers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")
 
 @dataclass(frozen=True)
 class Line:
-    """A command line, cut."""
+    """A command line, split."""
 
     options: list[str] = field(default_factory=list)
     """`--name=value`, and the names of flags."""
     positionals: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
-    """What the command does not take."""
+    """Arguments that the command does not take."""
 
 
 def scan(arguments: Sequence[str], known: Mapping[str, click.Option], positionals: int) -> Line:
-    """Cut a command line.
+    """Split a command line.
 
     Args:
         arguments: the command's arguments.
         known: the options by each of their names, `-n` and `--namespace`.
-        positionals: how many positional arguments the command takes at most.
+        positionals: maximum positional arguments of the command.
 
     Raises:
         click.BadOptionUsage: an option lacks its value, or a flag has one.
@@ -42,10 +42,10 @@ def scan(arguments: Sequence[str], known: Mapping[str, click.Option], positional
     while words:
         word = words.popleft()
         if word == "--":
-            _place(line, words, positionals)
+            _add_positionals(line, words, positionals)
             break
         if not _like_an_option(word, known):
-            _place(line, [word], positionals)
+            _add_positionals(line, [word], positionals)
             continue
         name, value = _named(word, known)
         option = known.get(name)
@@ -65,7 +65,7 @@ def title(option: click.Parameter) -> str:
     return "/".join([*option.opts, *option.secondary_opts])
 
 
-def _place(line: Line, words: Sequence[str] | deque[str], positionals: int) -> None:
+def _add_positionals(line: Line, words: Sequence[str] | deque[str], positionals: int) -> None:
     for word in words:
         (line.positionals if len(line.positionals) < positionals else line.extra).append(word)
 
@@ -77,7 +77,7 @@ def _like_an_option(word: str, known: Mapping[str, click.Option]) -> bool:
 
 
 def _named(word: str, known: Mapping[str, click.Option]) -> tuple[str, str | None]:
-    """Return the option's name and the value that stands in the same word: --name=value, -nvalue, -n=value."""
+    """Return the option's name and the value in the same argument: --name=value, -nvalue, -n=value."""
     name, equals, value = word.partition("=")
     if name not in known and not word.startswith("--") and word[:2] in known:
         return word[:2], word[2:].removeprefix("=")
@@ -85,7 +85,7 @@ def _named(word: str, known: Mapping[str, click.Option]) -> tuple[str, str | Non
 
 
 def _next_flag(option: click.Option, name: str, value: str, known: Mapping[str, click.Option]) -> str:
-    """Return what follows a flag in its word, as an option of its own: the -p of -fp."""
+    """Return the rest of an argument after a flag, as an option of its own: the -p of -fp."""
     if name.startswith("--") or f"-{value[:1]}" not in known:
         raise click.BadOptionUsage(title(option), f"argument {title(option)}: ignored explicit argument {value!r}")
     return f"-{value}"

@@ -1,4 +1,4 @@
-"""The texts of options that hold several values: `a,b`, `[1,2]`, `name=value,name=value`, JSON."""
+"""Parsing options with several values: `a,b`, `[1,2]`, `name=value,name=value`, JSON."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 NULL = "None"
 CONSTANTS = {"true": True, "false": False, "null": None, NULL: None}
 ITEM = re.compile(r'(?:"(?:\\.|[^"\\])*"|\\"|[^",])*')
-"""What ends at a comma that is not between double quotes."""
+"""An item up to a comma that is not between double quotes."""
 DECODER = json.JSONDecoder()
 
 
 def scalar(text: str) -> str | None:
-    """Return the value of an option that holds one: pydantic reads numbers; `None` is none."""
+    """Return the value of an option with one: pydantic parses numbers; `None` is none."""
     return None if text == NULL else text
 
 
 def listed(texts: Sequence[str]) -> list[Any]:
-    """Return the values of a list that was given by one or several texts.
+    """Return the list of one or several texts.
 
     Raises:
         ValueError: quotes or brackets do not match.
@@ -29,7 +29,7 @@ def listed(texts: Sequence[str]) -> list[Any]:
 
 
 def mapped(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the mapping that one or several texts give; of one name the last value counts.
+    """Return the mapping of one or several texts; the last value of a name counts.
 
     Raises:
         ValueError: an item is not name=value, or quotes or brackets do not match.
@@ -47,10 +47,10 @@ def mapped(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def mapped_or_text(texts: Sequence[str]) -> dict[str, Any] | str | None:
-    """Return a mapping, or where the texts are none, the first of them.
+    """Return a mapping, or the first text where the texts are not a mapping.
 
     Raises:
-        ValueError: it begins as JSON does, but is not.
+        ValueError: it begins as JSON does, but is not JSON.
     """
     try:
         return mapped(texts)
@@ -62,7 +62,7 @@ def mapped_or_text(texts: Sequence[str]) -> dict[str, Any] | str | None:
 
 
 def _items(text: str) -> Iterator[Any]:
-    """Yield what stands between commas: texts, and JSON's objects and arrays decoded."""
+    """Yield the items between commas: texts, and JSON's objects and arrays decoded."""
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1].strip()
@@ -75,7 +75,7 @@ def _items(text: str) -> Iterator[Any]:
             item, at = DECODER.raw_decode(text, at)
         else:
             match = ITEM.match(text, at)
-            assert match is not None  # it matches nothing at all, too
+            assert match is not None  # it matches the empty text, too
             item, at = match.group().strip(), match.end()
         at += len(text[at:]) - len(text[at:].lstrip())
         if text[at : at + 1] not in ("", ","):

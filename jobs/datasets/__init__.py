@@ -1,8 +1,8 @@
-"""Data sets of rows with labels, read by ranges of rows where they are computed on.
+"""Data sets of rows with labels, read by ranges of rows on the workers.
 
 `open_dataset(spec)` finds and checks one: the shipped digits, IDX files (MNIST and its kin) or NumPy arrays, on a local
-path or in S3. What it returns holds no data: it goes to the workers, and each reads the rows it owns. `RowSource` is
-what jobs ask of data, so that an object of the user's can be one; `row_source` takes either.
+path or in S3. What it returns holds no data: it is sent to the workers, and each reads the rows it holds. `RowSource`
+is the interface of data for jobs, so that an object of the user's can be one; `row_source` takes either.
 """
 
 from jobs.datasets.dataset import Dataset

@@ -30,7 +30,7 @@ def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
 
     Raises:
         FileNotFoundError: one of them is missing.
-        DataError: it is truncated, or the data are not fit, see `check_dataset`.
+        DataError: it is truncated, or the data do not fit, see `check_dataset`.
     """
     storage = open_storage(path)
     x, y = (_array(open_file(storage, f"{name}.npy"), name) for name in "xy")
@@ -42,7 +42,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: it is no such file, is truncated, lacks an array, or the data are not fit, see `check_dataset`.
+        DataError: it is not such a file, is truncated, lacks an array, or the data do not fit, see `check_dataset`.
     """
     file = open_file(*locate(path))
     try:
@@ -55,7 +55,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
 
 
 def _place(file: File, members: dict[str, zipfile.ZipInfo], name: str) -> tuple[int, int]:
-    """Return where the array `name` begins and ends in the .npz file, in bytes."""
+    """Return the offsets, in bytes, where the array `name` begins and ends in the .npz file."""
     member = members.get(name)
     if member is None:
         raise DataError(
@@ -66,7 +66,7 @@ def _place(file: File, members: dict[str, zipfile.ZipInfo], name: str) -> tuple[
             f"{file.address}: the array {name!r} is compressed; write it with np.savez instead of np.savez_compressed"
         )
     # The local header before the content: 30 bytes, the last four the lengths of name and extra field (APPNOTE 4.3.7).
-    begin = max(member.header_offset, 0)  # negative if the file lacks its beginning
+    begin = max(member.header_offset, 0)  # zipfile makes it negative where the file lacks its beginning
     header = file.read(begin, begin + 30)
     if not header.startswith(b"PK\3\4") or len(header) < 30:
         raise DataError(f"{file.address}: damaged or truncated before the array {name!r}; write it again")
@@ -112,7 +112,7 @@ def _header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[An
 
 
 class _SeekableFile(io.RawIOBase):
-    """A `File` as zipfile wants it."""
+    """A `File` with the seekable interface that zipfile requires."""
 
     def __init__(self, file: File) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""`Dataset`: where the rows and labels of a data set lie, and how to read some of them."""
+"""`Dataset`: the location of a data set's rows and labels, and reading ranges of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jobs.datasets.column import Column
 from jobs.errors import DataError
 
 _CHECKED_BYTES = 2**20
-_MOST_CLASSES = 2**31
+_MAX_CLASSES = 2**31
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with labels: small, holds no data, and can be pickled to where the rows are read.
+    """Rows with labels: small, holds no data, and can be pickled to the workers.
 
     Attributes:
-        spec: what `open_dataset` was asked for.
+        spec: the argument of `open_dataset`.
         classes: labels are 0..classes-1.
         scale: features times this are about 0..1.
         features: x, (rows, *shape).
@@ -36,7 +36,7 @@ class Dataset:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.features.shape[0]
 
     @property
@@ -48,7 +48,7 @@ class Dataset:
         """Return rows start..stop-1: x (stop - start, *shape) as stored, read-only, and y (stop - start,) int64.
 
         Only these rows' bytes are read, of .gz files all before them as well; there, and in S3, ascending calls in one
-        process go on where the last one ended.
+        process continue where the last one ended.
 
         Raises:
             DataError: the files are shorter than when they were opened, damaged or gone.
@@ -61,9 +61,9 @@ class Dataset:
         return list(dict.fromkeys(column.address for column in (self.features, self.labels)))
 
     def fingerprint(self) -> str:
-        """Return 32 hex digits (BLAKE2b) that name the data, wherever they lie: shapes, types and the files' content.
+        """Return the identity of the data, 32 hex digits (BLAKE2b), in any place: shapes, types and the files' content.
 
-        Of each file its size, first and last 64 KiB count, as they were when the data set was opened.
+        Each file's size, first and last 64 KiB count, as they were when the data set was opened.
         """
         digest = hashlib.blake2b(digest_size=16)
         for column in (self.features, self.labels):
@@ -72,7 +72,7 @@ class Dataset:
 
 
 def check_dataset(spec: str, features: Column, labels: Column, classes: int | None, scale: float) -> Dataset:
-    """Return the data set of two columns after a look at their shapes, and at all labels, a MiB at a time.
+    """Return the data set of two columns after checking their shapes, and all labels, a MiB at a time.
 
     Raises:
         DataError: there are no rows or features, numbers of rows differ, or a label is not in 0..classes-1.
@@ -94,14 +94,14 @@ def check_dataset(spec: str, features: Column, labels: Column, classes: int | No
 
 
 def _largest_label(where: str, labels: Column, classes: int | None) -> int:
-    """Return the largest label after a check that all are in range."""
+    """Return the largest label after checking that all are in range."""
     largest, step = 0, max(_CHECKED_BYTES // labels.row_bytes, 1)
     for start in range(0, labels.shape[0], step):
         chunk = labels.read(start, min(start + step, labels.shape[0]))
-        bad = (chunk < 0) | (chunk >= (classes or _MOST_CLASSES))
+        bad = (chunk < 0) | (chunk >= (classes or _MAX_CLASSES))
         if bad.any():
             row = int(bad.argmax())
-            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MOST_CLASSES - 1}"
+            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MAX_CLASSES - 1}"
             raise DataError(f"{where}: label {chunk[row]} of row {start + row} ({labels.address}) must be in {given}")
         largest = max(largest, int(chunk.max()))
     return largest

@@ -11,7 +11,7 @@ from jobs.storage.local import LocalStorage
 
 
 class PackageFolder(LocalStorage):
-    """The folder of the digits; where it is unpickled it is that of the package installed there."""
+    """The folder of the digits; unpickled, it is that of the package installed in that process."""
 
     def __reduce__(self) -> tuple[Callable[[], PackageFolder], tuple[()]]:
         """Keep the path of this machine out of the pickle."""

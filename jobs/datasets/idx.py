@@ -1,4 +1,4 @@
-"""IDX files, the form of MNIST and its kin: images as bytes and their labels.
+"""IDX files, the format of MNIST and similar data sets: images as bytes and their labels.
 
 A file begins with a magic number, 0x00000803 for images and 0x00000801 for labels (bytes 00 00, type 08 for unsigned
 bytes, number of dimensions), and the length of each dimension, all big-endian 32 bit; then come the bytes in C order.
@@ -27,7 +27,7 @@ def open_idx(path: str, spec: str, classes: int | None) -> Dataset:
     """Return the data set at `path`: a folder with a training set, or folder/prefix of any, local or in S3.
 
     Raises:
-        DataError: a file is missing, truncated or no IDX file, or the data are not fit, see `check_dataset`.
+        DataError: a file is missing, truncated or not an IDX file, or the data do not fit, see `check_dataset`.
     """
     images = find_idx(path, "images")
     if images is None:
@@ -50,11 +50,11 @@ def from_files(storage: Storage, images: str, labels: str, spec: str, classes: i
 
 
 def find_idx(path: str, part: Part) -> tuple[Storage, str, str] | None:
-    """Return where the file of `part` lies that `path` means: its storage, the prefix of its name, and its name."""
+    """Return the file of `part` that `path` means: its storage, the prefix of its name, and its name."""
     storage = open_storage(path)
     places = [(storage, "train-"), (storage, "")]
     folder, _, prefix = storage.url.rpartition("/")
-    if folder and not folder.endswith("/"):  # s3://bucket lies in no other folder
+    if folder and not folder.endswith("/"):  # s3://bucket has no parent folder
         places.append((open_storage(folder), f"{prefix}-"))
     for place, start in places:
         name = _find(place, start, part)
@@ -72,7 +72,7 @@ def _find(storage: Storage, prefix: str, part: Part) -> str | None:
 
 
 def _column(file: File, part: Part) -> Column:
-    """Check the header and the size of `file` and return where its array lies."""
+    """Check the header and the size of `file`, and return its array."""
     dimensions = _DIMENSIONS[part]
     expected, length = 0x800 + dimensions, 4 + 4 * dimensions
     header = file.read(0, length)

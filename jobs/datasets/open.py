@@ -1,4 +1,4 @@
-"""From what a user wrote, `idx:/data/mnist`, to a checked data set."""
+"""From a spec, such as `idx:/data/mnist`, to a checked data set."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
 
     Args:
         spec: `digits`; `idx:FOLDER` or `idx:FOLDER/PREFIX` (IDX files, plain or .gz); `npz:FILE.npz` (arrays x and y by
-            np.savez); `npy:FOLDER` (x.npy and y.npy); or the bare path, where what is there tells which. Paths may be
+            np.savez); `npy:FOLDER` (x.npy and y.npy); or the bare path, whose kind is detected. Paths may be
             `s3://bucket/prefix`.
         classes: the labels must be 0..classes-1; None takes the largest label + 1.
 
     Raises:
-        InputError: `spec` has no known form, or nothing of the kind is there to be read.
+        InputError: `spec` has no known form, or no data set of that form is there.
         DataError: the data are truncated, damaged, of the wrong type or shape, or labels are out of range.
         ClusterError: the storage cannot be reached.
     """
@@ -37,12 +37,12 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
     try:
         if colon and kind in _READERS:
             return _READERS[kind](path, spec, classes)
-        return _READERS[_guess(spec)](spec, spec, classes)
+        return _READERS[_detect(spec)](spec, spec, classes)
     except FileNotFoundError as error:
         raise DataError(f"data set {spec!r}: {error.filename} does not exist; check the path") from error
 
 
-def _guess(path: str) -> str:
+def _detect(path: str) -> str:
     """Return the kind of the data set at a bare path, from the names that are there."""
     kind = re.match(r"([A-Za-z0-9]+):", path)
     if path and (kind is None or kind[1] == "s3"):

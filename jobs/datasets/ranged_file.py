@@ -6,22 +6,22 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from jobs.datasets.readers import Unpacker, Window, unpacked_size
+from jobs.datasets.readers import Decompressor, Window, decompressed_size
 from jobs.storage import Storage
 
-_MOST_CURSORS = 4  # features and labels of a training and a test set
-_cursors: OrderedDict[File, Unpacker | Window] = OrderedDict()
+_MAX_CURSORS = 4  # features and labels of a training and a test set
+_cursors: OrderedDict[File, Decompressor | Window] = OrderedDict()
 _cursors_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it was when it was opened; a changed one is another, so that no cursor goes on in it.
+    """A file as it was when it was opened; a changed file is unequal, so that no cursor of the old one is used for it.
 
     Attributes:
         size: bytes of content, after decompression.
         fingerprint: of the bytes as stored.
-        part: which part of it this is for; parts of one file are read independently of each other.
+        part: the part that is read; parts of one file are read independently of each other, by cursors of their own.
     """
 
     storage: Storage
@@ -38,40 +38,41 @@ class File:
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes start..stop-1 of the content, fewer if the file has become shorter.
 
-        Where that makes a difference (.gz, S3) the process remembers where the last read ended, and a read that starts
-        there or a little behind is cheap; the last four files that were not read to their end are remembered.
+        For .gz files and S3 the process caches a cursor where the last read ended, and a read that starts there or a
+        little after it is cheap; cursors of the last four files that were not read to their end are cached.
 
         Raises:
-            FileNotFoundError: the file is gone.
+            FileNotFoundError: the file was deleted.
             DataError: a .gz file is damaged.
         """
-        if not (_is_packed(self.name) or self.storage.read_ahead):
+        if not (_is_gzip(self.name) or self.storage.read_ahead):
             return self.storage.read_range(self.name, start, stop)
+        # Held while reading, too: a cursor has one position. Loading is serial anyway, see `Shard`.
         with _cursors_lock:
             cursor = _cursors.pop(self, None) or self._cursor()
             data = cursor.read(start, stop)
             if stop < self.size:
                 _cursors[self] = cursor
-            if len(_cursors) > _MOST_CURSORS:
+            if len(_cursors) > _MAX_CURSORS:
                 _cursors.popitem(last=False)
         return data
 
-    def _cursor(self) -> Unpacker | Window:
-        if _is_packed(self.name):
-            return Unpacker(self.storage, self.name)
+    def _cursor(self) -> Decompressor | Window:
+        if _is_gzip(self.name):
+            return Decompressor(self.storage, self.name)
         return Window(self.storage, self.name, self.size)
 
 
 def open_file(storage: Storage, name: str) -> File:
-    """Return the file `name` after a look at its size and content; a .gz file is decompressed once for that.
+    """Return the file `name` with its size and fingerprint; a .gz file is decompressed once for that.
 
     Raises:
         FileNotFoundError: there is no such file.
         DataError: a .gz file is truncated or damaged.
     """
-    size = unpacked_size(storage, name) if _is_packed(name) else storage.size(name)
+    size = decompressed_size(storage, name) if _is_gzip(name) else storage.size(name)
     return File(storage, name, size, storage.fingerprint(name))
 
 
-def _is_packed(name: str) -> bool:
+def _is_gzip(name: str) -> bool:
     return name.endswith(".gz")

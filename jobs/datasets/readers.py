@@ -12,10 +12,10 @@ from jobs.storage import MIB, Storage, as_file
 
 
 class Window:
-    """Asks for `storage.read_ahead` bytes at once and keeps what was not given out yet."""
+    """A read-ahead buffer: requests `storage.read_ahead` bytes at once and keeps what was not returned yet."""
 
     def __init__(self, storage: Storage, name: str, size: int) -> None:
-        """Read nothing yet of `name`, which has `size` bytes."""
+        """Open `name`, which has `size` bytes, without reading."""
         self._storage, self._name, self._size = storage, name, size
         self._start, self._data = 0, b""
 
@@ -31,23 +31,23 @@ class Window:
         return self._data[start - self._start : stop - self._start]
 
 
-class Unpacker:
-    """Decompresses a .gz file forwards; a jump back starts at its beginning again."""
+class Decompressor:
+    """Decompresses a .gz file forwards; a seek backwards rewinds to its beginning."""
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Read nothing yet of `name`."""
+        """Open `name` without reading."""
         self._storage, self._name = storage, name
-        self._start_again()
+        self._rewind()
 
-    def _start_again(self) -> None:
+    def _rewind(self) -> None:
         self._file = gzip.GzipFile(fileobj=as_file(self._storage.stream(self._name)))
         self._position = 0
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return bytes start..stop-1 of the content, fewer if it ends before."""
+        """Return bytes start..stop-1 of the content, fewer at its end."""
         if start < self._position:
-            self._start_again()
-        with _told(self._storage.address(self._name)):
+            self._rewind()
+        with _translate_errors(self._storage.address(self._name)):
             while self._position < start and self._skip(start - self._position):
                 pass
             data = self._file.read(stop - start)
@@ -55,28 +55,28 @@ class Unpacker:
         return data
 
     def _skip(self, count: int) -> int:
-        """Read at most `count` bytes and return how many there were."""
+        """Skip at most `count` bytes; return how many, 0 at the end."""
         skipped = len(self._file.read(min(count, MIB)))
         self._position += skipped
         return skipped
 
 
-def unpacked_size(storage: Storage, name: str) -> int:
+def decompressed_size(storage: Storage, name: str) -> int:
     """Return the size in bytes of the content of a .gz file, by decompressing it once, a MiB at a time.
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: it is truncated, damaged, or no .gz file.
+        DataError: it is truncated, damaged, or not a .gz file.
     """
-    size = 0
-    with _told(storage.address(name)), gzip.GzipFile(fileobj=as_file(storage.stream(name))) as file:
+    size = 0  # counted: the size in a .gz file's trailer is modulo 2**32, and of its last member alone
+    with _translate_errors(storage.address(name)), gzip.GzipFile(fileobj=as_file(storage.stream(name))) as file:
         while data := file.read(MIB):
             size += len(data)
     return size
 
 
 @contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
+def _translate_errors(address: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

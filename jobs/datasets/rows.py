@@ -1,4 +1,4 @@
-"""`RowSource`: what jobs read rows from, a data set of this package or an object of the user's."""
+"""`RowSource`: the interface of data for jobs, a data set of this package or an object of the user's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NEEDED = ("rows", "read")
 
 
 class RowSource(Protocol):
-    """Rows with labels that are read where they are computed on. Small when pickled: it holds no data.
+    """Rows with labels that the workers read. Small when pickled: it holds no data.
 
     Optional, found by their names:
-        fingerprint() -> str: the identity of the data, wherever they lie; see `identity_of`.
+        fingerprint() -> str: the identity of the data, in any place; see `identity_of`.
         files() -> paths or s3:// URLs of the files that `read` reads; see `files_of`.
         scale: features times this are about 0..1.
         classes: labels are 0 .. classes - 1.
@@ -32,14 +32,14 @@ class RowSource(Protocol):
 
 
 def row_source(data: Any, classes: int | None = None) -> RowSource:
-    """Return where rows are read from: what a spec names, or the given object if it can be one.
+    """Return the source of rows: the data set that a spec names, or the object after checking its interface.
 
     Args:
         data: what `open_dataset` takes, or an object as `RowSource` describes.
         classes: labels are 0 .. classes - 1; only with a spec.
 
     Raises:
-        InputError: the spec names no data set, the object cannot be one, or `classes` goes with an object.
+        InputError: the spec does not name a data set, the object lacks an attribute, or `classes` goes with an object.
         DataError: the data set is damaged.
         ClusterError: its storage cannot be reached.
     """
@@ -57,7 +57,7 @@ def row_source(data: Any, classes: int | None = None) -> RowSource:
 
 
 def identity_of(data: RowSource) -> str:
-    """Return the data's fingerprint, or of data without one a digest of the first row."""
+    """Return the data's fingerprint, or a digest of the first row of data without one."""
     if hasattr(data, "fingerprint"):
         return str(data.fingerprint())
     x, y = data.read(0, 1)
@@ -65,5 +65,5 @@ def identity_of(data: RowSource) -> str:
 
 
 def files_of(data: RowSource) -> list[str]:
-    """Return the paths or URLs of the files that the rows are read from, as far as the data tell; else none."""
+    """Return the paths or URLs of the files that the rows are read from; empty if the data name none."""
     return list(data.files()) if hasattr(data, "files") else []

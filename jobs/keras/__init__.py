@@ -1,1 +1,1 @@
-"""What jobs share of Keras: starting TensorFlow, building models the same way in every process, and how they travel."""
+"""Keras for all jobs: starting TensorFlow, building the same model in every process, serialization, flat variables."""

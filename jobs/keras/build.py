@@ -1,4 +1,4 @@
-"""A model from its factory: the same weights in every process, and the caller's Keras and random state as it was."""
+"""A model from its factory: the same weights in every process, without changing the caller's Keras or random state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def isolated(dtype: str, function: Callable[[], T]) -> T:
     """Return `function()`, with `dtype` as Keras's default.
 
     It runs in a thread of its own, where Keras's per-thread state is fresh: layers get the same names every time, and
-    the caller's dtype policy stays as it is. One at a time, since the default float type belongs to the process.
+    the caller's dtype policy does not change. One call at a time, since the default float type is the process's.
     """
     with building, ThreadPoolExecutor(1, thread_name_prefix="keras-build") as thread:
         return thread.submit(_with_floatx, dtype, function).result()
@@ -49,8 +49,8 @@ def _with_floatx(dtype: str, function: Callable[[], T]) -> T:
 def build(create_model: Callable[[], Any], frozen: str | None) -> Any:
     """Return a new model with the initial weights of seed 0. Called within `isolated`.
 
-    Keras draws its seeds from Python's `random`, where another thread of the process may draw too: a model whose
-    weights outside theta have another digest than `frozen` is built once more.
+    Keras draws its seeds from Python's `random`, from which another thread of the process may draw meanwhile: a model
+    whose weights outside theta have another digest than `frozen` is built once more.
 
     Raises:
         UserCodeError: create_model raised, or makes other frozen weights at each call.
@@ -76,7 +76,7 @@ def build(create_model: Callable[[], Any], frozen: str | None) -> Any:
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    """Seed everything with 0, and give Python's and NumPy's generators back as they were."""
+    """Seed everything with 0, and restore the state of Python's and NumPy's generators afterwards."""
     _, keras = import_tensorflow()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  keras.utils.set_random_seed seeds it
     keras.utils.set_random_seed(0)

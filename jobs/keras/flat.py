@@ -1,6 +1,6 @@
-"""A model's trainable variables as one flat vector and back; what else training changes is listed apart.
+"""A model's trainable variables as one flat vector and back; the other state of training is listed apart.
 
-Sums over workers, checkpoints and SciPy's optimizers want one vector. Its order is Keras's own order of variables, each
+Sums over workers, checkpoints and SciPy's optimizers take one vector. Its order is Keras's own order of variables, each
 raveled in C order, so it is the same in every process that builds the model by the same factory.
 """
 
@@ -66,7 +66,7 @@ def trainable(model: Any) -> FlatVariables:
 def non_trainable(model: Any) -> FlatVariables:
     """Return the variables that are not trained: BatchNormalization's moving statistics, weights of frozen layers.
 
-    States of random number generators are left out: they are no numbers to be averaged, see `seeds`.
+    States of random number generators are left out: they cannot be averaged, see `seeds`.
     """
     return FlatVariables([variable for variable in model.non_trainable_variables if SEED not in variable.path])
 
@@ -77,5 +77,5 @@ def seeds(model: Any) -> list[Any]:
 
 
 def slots(optimizer: Any) -> list[Any]:
-    """Return an optimizer's variables (iterations, learning rate, momenta, ...), which it has once it is built."""
+    """Return the variables of an optimizer that is built: iterations, learning rate, momenta, ..."""
     return list(optimizer.variables)

@@ -1,4 +1,4 @@
-"""TensorFlow as the jobs use it: imported where it is needed, on as many threads as asked for, sharing its GPUs."""
+"""TensorFlow's start in a process: late import, number of threads, GPU memory growth."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
     """Import TensorFlow (3 to 8 s in a fresh process) on one thread, and return the modules (tensorflow, keras).
 
     One intra-op thread makes the bits of an operation independent of the number of cores. A negative number of
-    inter-op threads is TensorFlow's way to run every operation on the thread that asked for it (config.proto):
-    a pool of one would make a worker's threads wait for each other.
+    inter-op threads runs every operation on the calling thread (TensorFlow's config.proto): a pool of one would make a
+    worker's threads wait for each other.
 
-    GPUs, if there are any, give out memory as it is needed: by default the first process takes all of it.
+    GPU memory, if any, is allocated as it is needed: by default the first process takes all of it.
 
     Args:
-        threads: intra-op threads of the process, for those who can do without equal bits; the first call decides.
+        threads: intra-op threads of the process; more than one gives up equal bits. The first call decides.
 
     Raises:
         InputError: TensorFlow or Keras is missing, or Keras runs on another backend.
@@ -40,6 +40,7 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
             "set KERAS_BACKEND=tensorflow before anything imports keras"
         )
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        # TensorFlow raises once its first operation has run: then its thread pools exist.
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(-1)

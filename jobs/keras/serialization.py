@@ -1,4 +1,4 @@
-"""A user's create_model and loss: how they travel, and what is made of them in the process that computes."""
+"""Serialization of a user's create_model and loss, and their checked form in the process that computes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LossFunction = Callable[[Any, Any], Any]
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
-    """Pickles Keras losses whole: by their own way, through `get_config()`, Huber(delta=2) comes back as Huber()."""
+    """Pickles all attributes of Keras losses: by their own way, `get_config()`, Huber(delta=2) would become Huber()."""
 
     def reducer_override(self, obj: Any) -> Any:
         from keras.losses import Loss
@@ -35,10 +35,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is unt
 
 
 def packed(create_model: CreateModel, loss: Any) -> bytes:
-    """Return both as bytes: unpickling may import TensorFlow, which must not happen where a message is received.
+    """Return both as bytes: unpickling may import TensorFlow, which must not happen on an event loop.
 
     Raises:
-        InputError: one of them is of the wrong kind, unknown, or holds something that cannot be pickled.
+        InputError: one of them has the wrong type, is unknown, or cannot be pickled.
     """
     _, keras = import_tensorflow()
     if isinstance(create_model, keras.Model):
@@ -74,7 +74,7 @@ def unpacked(code: bytes) -> tuple[Callable[[], Any], LossFunction]:
 
 
 def row_losses(function: LossFunction, dtype: str) -> Any:
-    """Return a Keras loss that casts to `dtype`, applies `function` and leaves one loss a row (0 where masked).
+    """Return a Keras loss that casts to `dtype`, applies `function` and returns one loss per row (0 where masked).
 
     As in Keras's compile(), labels of shape (rows,) become (rows, 1) for an output of that shape.
     """
@@ -90,7 +90,7 @@ def row_losses(function: LossFunction, dtype: str) -> Any:
 
 
 def is_sparse(function: LossFunction) -> bool:
-    """Tell whether a loss takes class numbers as labels."""
+    """Return whether a loss takes class numbers as labels."""
     _, keras = import_tensorflow()
     owner = getattr(function, "__self__", None)
     return function is keras.losses.sparse_categorical_crossentropy or isinstance(
@@ -109,7 +109,7 @@ def _imported(spec: str) -> Callable[[], Any]:
 
 
 def _loss_function(loss: Any) -> LossFunction:
-    """Return a loss as a function that does not reduce over rows, whatever `reduction` the user's instance has.
+    """Return a loss as a function that does not reduce over rows, with any `reduction` of the user's instance.
 
     Raises:
         InputError: no Keras loss has this name, or it is not a loss.
@@ -133,7 +133,7 @@ def _loss_function(loss: Any) -> LossFunction:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the line of an exception's text that tells most, without TensorFlow's node and Keras's colours."""
+    """Return the most informative line of an exception's text, without TensorFlow's node and Keras's colours."""
     lines = [re.sub(r"\x1b\[\d+m", "", line) for line in str(error).splitlines() if line.strip()]
     cause = lines[1:] if "Exception encountered when calling" in str(error) else lines
     return next(iter(cause), "").partition(" for '{{node")[0]

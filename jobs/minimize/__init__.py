@@ -20,7 +20,7 @@ HOMES = {"Objective": "objective", "Problem": "problems.base", "minimize": "opti
 
 
 def __getattr__(name: str) -> Any:
-    """Import Dask and SciPy only for those who minimize: `jobs.minimize.entry` is imported by every command."""
+    """Import Dask and SciPy at first use: `jobs.minimize.entry`, which every command imports, must be cheap."""
     if name in HOMES:
         return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

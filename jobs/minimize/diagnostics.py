@@ -8,14 +8,13 @@ from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective
 
 OVERHEAD = 0.3
-"""Share of an evaluation that is not computation above which advice is given."""
+"""Fraction of communication in an evaluation above which a hint is given."""
 
 
 def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[str, Any]:
     """Return the diagnostics of an attempt; seconds and bytes are of this attempt, not of those before it.
 
-    Overhead is communication's share of the evaluations, loading left out. It is the slowest worker's computation that
-    counts as computation.
+    Overhead is communication's fraction of the evaluations, without loading. Computation is that of the slowest worker.
     """
     timings = objective.sum.timings
     communication = max(timings.seconds - timings.compute - timings.load, 0.0)
@@ -34,7 +33,7 @@ def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[st
         "bytes_received": timings.bytes_received,
         "rows_per_second": objective.rows * timings.evaluations / working if working else 0.0,
         "workers": objective.sum.workers,
-        "workers_lost": timings.losses,
+        "workers_lost": timings.lost_workers,
         "overhead": overhead,
     }
     if overhead > OVERHEAD and objective.sum.workers > 1:

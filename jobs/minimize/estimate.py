@@ -1,4 +1,4 @@
-"""What `dask-jobs plan` shows of a minimize job: the problem's size, and what an evaluation moves."""
+"""The estimate of a minimize job for `dask-jobs plan`: the problem's size, and the bytes that an evaluation moves."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 WARM = "warm.npy"
 LIMITS = ("maxiter", "maxfun", "maxfev")
-"""Options that may grow between attempts: they end a run, but do not change its way."""
+"""Options that may grow between attempts: they end a run, but do not change its iterations."""
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def run(options: Options) -> dict[str, Any]:
     problem and its data must then be those that it was computed from.
 
     Raises:
-        JobError: how it ended otherwise; it is in the run folder too.
+        JobError: the run failed or was stopped; the error is in the run folder too.
     """
     methods.check_options(methods.find(options.method), options.options)
     with attempt_on("minimize", options) as attempt:
@@ -59,7 +59,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _is_its(options: Options, folder: Run, problem: CheckedProblem) -> bool:
-    """Return True if the result in the folder is that of the run that is asked for.
+    """Return True if the result in the folder is that of the requested run.
 
     Raises:
         InputError: it is another run's.
@@ -71,7 +71,7 @@ def _is_its(options: Options, folder: Run, problem: CheckedProblem) -> bool:
 
 
 def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
-    """Check that the result in the folder, if any, is of the run of this identity: starting again would delete it.
+    """Check that the result in the folder, if any, has this identity: starting again would delete it.
 
     Raises:
         InputError: it is another run's.
@@ -86,16 +86,16 @@ def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
 
 
 def problem_of(options: Options) -> CheckedProblem:
-    """Return the problem that the options name, made here.
+    """Return the problem that the options name, loaded and checked in this process.
 
     Raises:
-        JobError: it cannot be made.
+        JobError: it cannot be loaded.
     """
     return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dict[str, Any]:
-    """Do one attempt: check everything, claim the folder, replay, go on, and write what came out."""
+    """Run one attempt: check everything, claim the folder, replay, continue, and write the result."""
     folder = attempt.folder
     reporter = attempt.show(Reporter("minimize", options.max_iterations))
     attempt.check_data()
@@ -120,7 +120,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
-    """Run SciPy; what it refuses itself (a user's code raises other errors) are bad options.
+    """Run SciPy; a TypeError or ValueError of its own, not of an evaluation, means bad options.
 
     Raises:
         InputError: SciPy does not take an option's value.
@@ -158,10 +158,10 @@ def _minimization(options: Options, objective: Objective, start: Vector | None) 
 def _warm_start(folder: Run, reporter: Reporter) -> None:
     """Make the best point of a run that outgrew its journal its new start.
 
-    A full journal cannot be replayed to its end, so it is deleted once its best point is kept.
+    A full journal cannot be replayed to its end, so it is deleted once its best point is saved.
     """
     if folder.storage.exists(journals.FULL) and (best := folder.load_array("x.npy")) is not None:
-        folder.save_array(WARM, best)
+        folder.save_array(WARM, best)  # before the journal goes: after a crash between the two this is done once more
         journals.delete(folder.storage)
     if folder.storage.exists(WARM):
         reporter.log(
@@ -170,7 +170,7 @@ def _warm_start(folder: Run, reporter: Reporter) -> None:
 
 
 def _start(options: Options, folder: Run) -> Vector | None:
-    """Return where to start: the best point of a run that outgrew its journal, --x0, or None for the problem's own."""
+    """Return the start: the best point of a run that outgrew its journal, --x0, or None for the problem's own."""
     if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
         return warm
     try:
@@ -181,7 +181,7 @@ def _start(options: Options, folder: Run) -> Vector | None:
 
 
 def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, str]:
-    """Return what makes this run this run, as people would name it when it differs."""
+    """Return the run's identity, name -> value, with the names that error messages use."""
     chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
     return {
         **objective.identity,

@@ -1,11 +1,11 @@
-"""The journal: every evaluation's answer, in order, so that a run that was killed goes on with the same bits.
+"""The journal: every evaluation's answer, in order, so that a run that was killed is resumed with the same bits.
 
-SciPy's optimizers are deterministic: given the same answers they ask the same questions. A new attempt therefore
-starts at x0 and is answered from the journal, without touching the data, until the journal ends. Each attempt writes
-one log of its own, `journal/<attempt>`; together, in order, they are the sequence of all answers.
+SciPy's optimizers are deterministic: the same answers lead to the same requests. A new attempt therefore starts at x0
+and replays the journal, without touching the data, until the journal ends. Each attempt writes one log of its own,
+`journal/<attempt>`; together, in order, they are the sequence of all answers.
 
 A log is a file header (magic, then as JSON the run's identity and how many records come before this log's) and records.
-Two attempts that ran at once recorded the same answers twice; since each log says where it begins, that does no harm.
+Two attempts that ran at once recorded the same answers twice, without harm: each log's header has where it begins.
 A record is
 
     4 s  magic              16 s  key of the request (`Request.key`)
@@ -35,7 +35,7 @@ Vector = NDArray[np.float64]
 MAGIC = b"DJJ1"
 RECORD = struct.Struct("<4s16sdQI")
 FULL = "journal-full"
-"""A file of the run folder that says: the limit was passed, what came after is not recorded."""
+"""A file of the run folder that marks a journal whose limit was passed: later answers are not recorded."""
 CHECKED = struct.Struct("<I")
 
 
@@ -54,7 +54,7 @@ class Journal:
     Args:
         storage: the run folder.
         attempt: the number of this attempt, from 1; logs of lower numbers are replayed.
-        identity: what makes the run this run (data, regularizers, ...): name -> value, as told to people.
+        identity: the run's (data, regularizers, ...): name -> value, as error messages have them.
         limit: bytes; past them nothing more is recorded.
 
     Raises:
@@ -75,7 +75,7 @@ class Journal:
         """Return the recorded answer to the run's next request, or None when the journal has ended.
 
         Raises:
-            InputError: the recorded request is another one: these options do not make the run that the journal is of.
+            InputError: the recorded request is another one: the journal is of a run with other options.
         """
         record = next(self._replay, None)
         if record is None:
@@ -104,13 +104,14 @@ class Journal:
             return
         header = RECORD.pack(MAGIC, record.key, record.seconds, answer.nbytes, zlib.crc32(answer.data))
         if self._empty:
+            # With the first answer, not at the start: only when the replay has ended it is known how many came before.
             self._log.append(_file_header(self._identity, self.replayed))
             self._empty = False
         self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
         self.bytes += size
 
     def close(self) -> None:
-        """Store what is not stored yet."""
+        """Store what is not stored yet, and close the log."""
         self._log.close()
 
     def _records(self, attempts: int) -> Iterator[Record]:
@@ -122,17 +123,18 @@ class Journal:
             with self._storage.read_log(name) as stream:
                 _read_file_header(stream, self._storage.address(name), self._identity)
                 records = _read_records(stream, self._storage.address(name))
+                # Records past the next log's beginning are of an attempt that ran beside it: the same answers again.
                 yield from itertools.islice(records, None if end is None else max(end - begin, 0))
 
 
 def check(storage: Storage, identity: Mapping[str, str], attempts: int | None = None) -> dict[int, int]:
-    """Check that what a run folder's journal recorded is of the run of this identity; reads the headers only.
+    """Check that a run folder's journal has this identity; reads the headers only.
 
     Returns:
         attempt -> how many records come before its log, for attempts (all, or the first `attempts`) that recorded any.
 
     Raises:
-        InputError: it is of another run, or is no journal.
+        InputError: it is of another run, or is not a journal.
     """
     begins = {}
     for number in range(1, (len(storage.list("attempts/")) if attempts is None else attempts) + 1):
@@ -147,7 +149,7 @@ def delete(storage: Storage) -> None:
     """Delete the logs of all attempts, then the mark of a full journal."""
     for number in range(1, len(storage.list("attempts/")) + 1):
         storage.delete_log(_name(number))
-    storage.delete(FULL)
+    storage.delete(FULL)  # last: while there is a mark, the next attempt does this once more
 
 
 def _name(attempt: int) -> str:
@@ -160,7 +162,7 @@ def _file_header(identity: Mapping[str, str], begin: int) -> bytes:
 
 
 def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> int | None:
-    """Check that a log is of this run and return how many records come before; None if it is empty or torn here."""
+    """Check that a log is of this run and return how many records come before; None if its header is empty or torn."""
     start = stream.read(len(MAGIC) + CHECKED.size)
     if not MAGIC.startswith(start[: len(MAGIC)]):
         raise InputError(
@@ -178,10 +180,10 @@ def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str])
 
 
 def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Check that what was kept of a run is of the run that is asked for.
+    """Check that the identity of stored data is that of the requested run.
 
     Raises:
-        InputError: it is of another one; says what differs first, by name, and what to do.
+        InputError: it is another one; names the first difference and the remedy.
     """
     for name, text in differences(before, now).items():
         raise another(
@@ -190,14 +192,14 @@ def check_identity(what: str, before: Mapping[str, str], now: Mapping[str, str])
 
 
 def _advice(name: str) -> str:
-    """Return what to know when the source of a user's module has changed, perhaps in a way that does not matter."""
+    """Return a hint for a changed source of a user's module, whose change may not matter."""
     if not is_code(name):
         return ""
     return " (an edit that does not matter counts too, unless the problem has a fingerprint() when its run begins)"
 
 
 def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:
-    """Yield the records of a log; what a killed process left torn at its end is dropped.
+    """Yield the records of a log; a torn record at its end, of a process that was killed, is dropped.
 
     Raises:
         InputError: a record that is not the last one is corrupt.
@@ -209,7 +211,7 @@ def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:
         intact = magic == MAGIC and zlib.crc32(header[: RECORD.size]) == CHECKED.unpack(header[RECORD.size :])[0]
         answer = stream.read(size) if intact else b""
         if not intact or len(answer) < size or zlib.crc32(answer) != check:
-            if stream.read(1):
+            if stream.read(1):  # more follows: not a torn end, but damage in the middle
                 raise InputError(
                     f"{where} is corrupt at record {number}; restore it, or delete the run folder and start again"
                 )

@@ -23,7 +23,7 @@ Vector = NDArray[np.float64]
 BlockData = tuple[Any, Any]
 """x (rows, *input shape) and y (rows, ...) as tensors."""
 BLOCK_VALUES = 2**22
-"""How many numbers a block of x holds at most, unless one row has more: bounds the activations of large inputs."""
+"""Maximum numbers in a block of x, unless one row has more: bounds the activations of large inputs."""
 
 
 def problem(
@@ -42,13 +42,13 @@ def problem(
     off and BatchNorm uses its moving statistics, for the loss must be a function of the weights alone. Variables with
     trainable=False keep their initial values. There are no sample weights.
 
-    This builds the model once in this process, and takes TensorFlow to one thread per evaluation.
+    This builds the model once in this process, and limits TensorFlow to one thread per evaluation.
 
     Args:
         create_model: a function without arguments that returns a built keras.Model of one input and one output,
-            compiled or not; or its `module:function`. Called once in each process, after set_random_seed(0).
+            compiled or not; or its `module:function`. Called once per process, after set_random_seed(0).
         loss: name or instance of a Keras loss (its `reduction` does not matter), or a function (y_true, y_pred) -> one
-            loss a row.
+            loss per row.
         data: what `open_dataset` takes, or an object as `jobs.datasets.RowSource` describes: `rows`,
             `read(start, stop) -> (x, y)`, and optionally `scale`, `classes`, `fingerprint()`. Rows of x are multiplied
             by `scale` and reshaped to the model's input.
@@ -85,12 +85,12 @@ def problem(
 
 @dataclass(frozen=True)
 class KerasProblem:
-    """A Keras model's loss as a problem (see `jobs.minimize.Problem`); made by `problem`, small when pickled.
+    """A Keras model's loss as a problem (see `jobs.minimize.Problem`); created by `problem`, small when pickled.
 
     Its methods may be called from several threads at once; they share the process's one replica.
 
     Attributes:
-        spec: what the replica is made of.
+        spec: what the replica is built from.
         data: where the rows are read from.
         block_rows: rows of one block.
         frozen: digest of the weights outside theta, the same in every process.
@@ -120,7 +120,7 @@ class KerasProblem:
         return np.concatenate([np.full(math.prod(shape), len(shape) >= 2) for _, shape in self.shapes])
 
     def files(self) -> list[str]:
-        """Return the paths or URLs of the data's files, as far as the data tell."""
+        """Return the paths or URLs of the data's files, if the data name any."""
         return files_of(self.data)
 
     def fingerprint(self) -> str:

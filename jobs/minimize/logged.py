@@ -1,4 +1,4 @@
-"""What a minimize result holds of x.npy: theta, unless it is long."""
+"""Restoring x.npy from a logged minimize result, which has theta unless it is long."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ NOT_FINITE = ("inf", "-inf", "nan")
 
 
 def logged(result: Mapping[str, Any]) -> Logged:
-    """Return x.npy, with the bits that it had, or why it cannot be made of the result.
+    """Return x.npy, with the same bits, or why it cannot be restored from the result.
 
     Raises:
-        ValueError: `result` does not tell theta as minimize does: how many numbers it has and, unless it is long,
-            these.
+        ValueError: `result` lacks theta as minimize writes it: its size and, unless it is long, its numbers.
     """
     count, theta = result.get("parameters"), result.get("x", [])
     if type(count) is not int or count < 0 or not isinstance(theta, list):

@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on: the best point, the history of evaluations, iterations; and its display."""
+"""Monitoring of a run: its best point, the history of evaluations, iterations; in the run folder and on the display."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Vector = NDArray[np.float64]
 COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
 """Of history.csv."""
 SAVE_SECONDS = 30.0
-"""How often the history, and past the journal's limit the best point, is saved while the run goes on."""
+"""Period of saving the history, and past the journal's limit the best point."""
 
 
 class Observer:
-    """Follows one attempt: keeps the best point and the history, and keeps the run folder and the terminal up to date.
+    """Monitors one attempt: has the best point and the history, and updates the run folder and the display.
 
     Args:
         run: the run folder.
-        reporter: the terminal.
-        journal: asked whether it is full: from then on the best point is saved for a warm start.
+        reporter: the display.
+        journal: once it is full, the best point is saved for a warm start.
         l1: (n,) penalties, or 0.
-        total: iterations at most.
+        total: maximum iterations.
     """
 
     def __init__(self, run: Run, reporter: Reporter, journal: Journal, l1: Vector | float, total: int) -> None:
@@ -59,7 +59,7 @@ class Observer:
         self._eta.note(self.iterations, time.monotonic())
 
     def on_evaluation(self, theta: Vector, loss: float, grad: Vector | None, seconds: float) -> None:
-        """Note an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""
+        """Record an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""
         loss += float(np.sum(self._l1 * np.abs(theta)))
         norm = float(np.abs(stationarity(theta, grad, self._l1, None)).max()) if grad is not None else np.nan
         self._history.append((seconds, loss, norm))
@@ -78,6 +78,7 @@ class Observer:
         self._save_at_times()
 
     def _save_at_times(self) -> None:
+        # The first time at once, the best point before the mark: a marked run without one would have no warm start.
         outgrown = self._journal.full and not self._outgrown
         if outgrown or time.monotonic() - self._saved > SAVE_SECONDS:
             self.save(best=self._journal.full)

@@ -15,7 +15,7 @@ from jobs.errors import InputError
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
 from jobs.minimize.evaluate.futures import FuturesEvaluator
-from jobs.minimize.evaluate.penalty import wall
+from jobs.minimize.evaluate.penalty import penalty
 from jobs.minimize.evaluate.request import Kind, OnNan, Request
 from jobs.minimize.journal import Journal, Record
 from jobs.minimize.problems import base as problems
@@ -26,15 +26,13 @@ from jobs.usercode import call
 Vector = NDArray[np.float64]
 EVALUATORS: dict[str, Callable[..., Evaluator]] = {"messages": DaskEvaluator, "futures": FuturesEvaluator}
 BATCH_BYTES = 32 << 20
-"""Points of a finite difference that go out in one message hold at most this many bytes."""
-
-
+"""Maximum bytes of a finite difference's points in one message."""
 EVALUATION = "_of_an_evaluation"
 """Attribute of an exception that an evaluation raised, below SciPy's optimizer."""
 
 
 def is_of_evaluation(error: BaseException) -> bool:
-    """Return whether an exception comes of an evaluation, and so is not SciPy's word about its options."""
+    """Return whether an exception was raised by an evaluation, and not by SciPy's checks of its options."""
     return hasattr(error, EVALUATION)
 
 
@@ -43,7 +41,8 @@ def _marking_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # SciPy refuses options by TypeError and ValueError, too: what passes through it is told apart by this alone.
+        # SciPy rejects options by TypeError and ValueError, too: only this mark tells the user's errors, which pass
+        # through SciPy unchanged, from those.
         setattr(error, EVALUATION, True)
         raise
 
@@ -52,23 +51,23 @@ class Objective:
     """Loss and gradient of a problem, as `scipy.optimize` takes them, for data that are spread over a cluster.
 
     `objective(theta)` returns (loss, gradient); `objective.loss`, `.grad`, `.hessp` and `.hess` are for interfaces
-    that want them apart. They share one memo of the last theta, so that asking for both costs one pass over the data.
-    Without `client` it all happens in this process, with the same bits.
+    that take them apart. They share a memo of the last theta, so that both together cost one pass over the data.
+    Without `client` everything is computed in this process, with the same bits.
 
     Args:
         client: a synchronous Dask client, or None.
         problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `load_problem` made of one.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
-            callable returns what makes a line search back off, see `jobs.minimize.evaluate.penalty`.
-        evaluator: 'messages' or 'futures': how the workers of `client` are asked, see `DaskEvaluator` and
-        `FuturesEvaluator`; the bits are the same.
+            callable returns a penalty, so that a line search backs off, see `jobs.minimize.evaluate.penalty`.
+        evaluator: 'messages' or 'futures': how requests reach the workers of `client`, see `DaskEvaluator` and
+            `FuturesEvaluator`; the bits are the same.
         options: of the evaluator: workers_timeout, timeout, poll.
 
     Attributes:
         journal: where answers are replayed from and recorded; None for neither.
         on_evaluation: called with theta, loss, gradient (None if there is none) and the run's seconds after each
-        evaluation.
+            evaluation.
 
     Raises:
         InputError: the problem breaks its contract, or a worker cannot import it.
@@ -165,13 +164,14 @@ class Objective:
         return matrix
 
     def accuracy(self, theta: Vector) -> float | None:
-        """Return the share of all rows that the problem predicts right at `theta` (n,); None where it does not say.
+        """Return the fraction of all rows that the problem predicts right at `theta` (n,); None without `correct`.
 
-        It is not recorded in the journal, which holds what the optimizer asks.
+        It is not recorded in the journal, which holds the optimizer's evaluations.
         """
         if not problems.has(self.problem, "correct"):
             return None
-        # Past the journal on purpose: a run that is given more iterations replays what the optimizer asked, in order.
+        # Not through the journal: a run resumed with more iterations replays the optimizer's evaluations in order, and
+        # this one is made only where a run ends.
         return float(self.sum(Request("correct", self._vector(theta)[None]))[0]) / self.rows
 
     def map(self, function: Callable[[Vector], Any], thetas: Iterable[Vector]) -> list[Any]:
@@ -186,7 +186,7 @@ class Objective:
         return results
 
     def close(self) -> None:
-        """Let the workers' data go."""
+        """Release the workers' data."""
         self.sum.close()
 
     def __enter__(self) -> Self:
@@ -202,9 +202,9 @@ class Objective:
         return vector
 
     def _at(self, theta: Vector) -> Vector:
-        """Return (loss, gradient) as one vector, from the memo if theta is among the last ones asked for."""
+        """Return (loss, gradient) as one vector, from the memo if theta is among the last evaluated ones."""
         theta = self._vector(theta)
-        key = theta.tobytes()
+        key = theta.tobytes()  # by bits: SciPy changes its vector in place between calls
         if key not in self._memo:
             self._evaluate([theta])
         return self._memo[key]
@@ -221,7 +221,7 @@ class Objective:
             if self.on_evaluation:
                 grad = regularized[1:] if self.has_gradient else None
                 self.on_evaluation(theta, float(regularized[0]), grad, self._seconds)
-            self._memo[key] = self._walled(theta, regularized)
+            self._memo[key] = self._penalized_value(theta, regularized)
 
     def _regularized(self, theta: Vector, packed: Vector) -> Vector:
         if self._l2 is None:
@@ -232,17 +232,17 @@ class Objective:
             result[1:] += self._l2 * theta
         return result
 
-    def _walled(self, theta: Vector, packed: Vector) -> Vector:
-        """Note the best point; with on_nan 'inf', replace infinite answers by those of a wall around it."""
+    def _penalized_value(self, theta: Vector, packed: Vector) -> Vector:
+        """Track the best point; with on_nan 'inf', replace an infinite loss and its gradient by the penalty."""
         if self._best is None or packed[0] < self._best[1][0]:
             self._best = (theta.copy(), packed)
         if self._on_nan == "inf" and self.has_gradient and np.isposinf(packed[0]) and np.isfinite(self._best[1][0]):
-            return wall(theta, *self._best)
+            return penalty(theta, *self._best)
         return packed
 
     @_marking_errors()
     def _answer(self, request: Request) -> Vector:
-        """Return the sum over all blocks, from the journal as long as it lasts."""
+        """Return the sum over all blocks, from the journal while it has records."""
         if self.journal is None:
             self._seconds = time.perf_counter() - self._clock
             return self.sum(request)
@@ -253,6 +253,7 @@ class Objective:
             self._seconds = time.perf_counter() - self._clock
             self.journal.append(Record(key, self._seconds, answer))
             return answer
+        # The clock continues from the recorded seconds, as if the run had not been interrupted.
         self._seconds = record.seconds
         self._clock = time.perf_counter() - record.seconds
         return record.answer

@@ -18,7 +18,7 @@ class Options(JobOptions):
     """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
     The data are cut into blocks that live on the workers; loss and gradient are summed there, with the same bits for
-    any number of workers. A run that was killed goes on where it was.
+    any number of workers. A run that was killed is resumed by the same command.
 
     Examples:
       dask-jobs minimize --data digits --run runs/digits
@@ -100,7 +100,7 @@ class Options(JobOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
-        """Refuse options that are not read."""
+        """Reject options that would not be read."""
         if self.problem is not None:
             unread = {
                 "--data": self.data,

@@ -1,4 +1,4 @@
-"""What a run has come to: theta as people read it, the numbers, and the files that hold them."""
+"""The outcome of a run: theta with its names, the numbers, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.minimize import softmax
 from jobs.minimize.diagnostics import diagnose
 from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective, Vector
-from jobs.minimize.problems.base import NAMED, names
+from jobs.minimize.problems.base import MAX_LISTED, names
 from jobs.runs.run import Run
 
 
@@ -26,7 +26,7 @@ def finish(
     Args:
         folder: the run folder.
         objective: what was minimized.
-        observer: what was seen of it.
+        observer: its history.
         result: SciPy's.
         origin: the run's identity, and notes of its data.
     """
@@ -56,7 +56,7 @@ def finish(
 
 
 def _accuracy(objective: Objective, theta: Vector) -> dict[str, Any]:
-    """Return the accuracy, or why there is none: an error in what only counts is no reason to lose the result."""
+    """Return the accuracy, or its error: the result must not be lost because counting right predictions failed."""
     try:
         accuracy = objective.accuracy(theta)
     except UserCodeError as error:
@@ -67,7 +67,7 @@ def _accuracy(objective: Objective, theta: Vector) -> dict[str, Any]:
 def _theta(problem: Any, theta: Vector) -> dict[str, Any]:
     """Return theta's norm, and theta itself with its names where that is short."""
     norm = {"x_norm": float(np.linalg.norm(theta))}
-    if theta.size > NAMED:
+    if theta.size > MAX_LISTED:
         return norm
     called = names(problem, theta.size)
     return norm | {"x": theta.tolist()} | ({} if called is None else {"names": called})

@@ -23,11 +23,11 @@ DType = Literal["float64", "float32"]
 
 
 class DatasetLike(Protocol):
-    """What is asked of the data: a `jobs.datasets.Dataset`, or anything with the same of it."""
+    """The data's interface: a `jobs.datasets.Dataset`, or any object with these attributes and methods."""
 
     @property
     def rows(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ class DatasetLike(Protocol):
 
     @property
     def scale(self) -> float:
-        """What stored numbers are multiplied by."""
+        """The factor of stored numbers."""
 
     def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return samples start .. stop - 1, (stop - start, *shape) as stored, and their labels, (stop - start,)."""
@@ -57,7 +57,7 @@ def problem(data: str | DatasetLike = "digits", classes: int | None = None, dtyp
         dtype: what blocks are stored and multiplied in, see `Softmax`.
 
     Raises:
-        InputError: `dtype` or `data` cannot be used, or `classes` is given with a dataset, which has its own.
+        InputError: `dtype` or `data` cannot be used, or `classes` goes with a dataset, which has its own.
         DataError: the data are missing, damaged or of a wrong format.
         ClusterError: the storage cannot be reached.
     """
@@ -106,7 +106,7 @@ class Softmax:
     def block_rows(self) -> int:
         """Rows of a block, a power of two: about a million numbers, but an eighth of the rows where those are few.
 
-        At least 32 rows for each class, since a block's gradient is as large as so many rows, and is written and added;
+        At least 32 rows per class, since a block's gradient, which is written and added, is as large as so many rows;
         at most 8,192. 1,024 for 784 features and 10 classes.
         """
         many = min(max(2**20 // self.features, 32 * self.data.classes), 8192)
@@ -131,7 +131,7 @@ class Softmax:
         return [f"weight[{c}, {f}]" for c in classes for f in features] + [f"bias[{c}]" for c in classes]
 
     def files(self) -> list[str]:
-        """Return the paths or URLs of the data's files, as far as the data tell."""
+        """Return the paths or URLs of the data's files, if the data name any."""
         return files_of(self.data)
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""What a person reads at the end of a minimize job."""
+"""The summary that a minimize job prints at its end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.text import Text
 from jobs.formatting import decimal_bytes, plural
 
 SHOWN = 12
-"""Theta is printed up to so many numbers."""
+"""Maximum size of a theta that is printed."""
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
-    """Print a result: how it ended, the numbers, where the time went, and what to do next."""
+    """Print a result: how it ended, the numbers, where the time went, a hint, and the next command."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "converged") if result["success"] else ("yellow", "not converged")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
@@ -53,7 +53,7 @@ def _accuracy(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _theta(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
-    """Return theta, a row for each name or all in one, or where it is if it is long."""
+    """Return theta, one row per name or all in one, or its file if it is long."""
     count, theta = result["parameters"], result.get("x", ())
     if count > SHOWN or not theta:
         return [("x", f"{count:,} numbers of norm {float(result['x_norm']):.6g}, in {run.rstrip('/')}/x.npy")]

@@ -1,8 +1,8 @@
-"""The driver process on Kubernetes: a job's command, retried after a lost cluster; announces its end to the workers.
+"""The driver process on Kubernetes: a job's command, retried after a cluster failure; announces completion to workers.
 
     python -m jobs.pods.driver minimize --config /etc/dask-jobs/job.yaml
 
-exit codes: the job's. Code 3 means that retries did not help: the caller need not retry. After code 4 (SIGTERM, all
+exit codes: the job's. Code 3 means that retries are used up: the caller need not retry. After code 4 (SIGTERM, all
 saved) the same command resumes the run, so completion is not announced to the workers; after all others it is.
 """
 
@@ -27,20 +27,20 @@ from jobs.pods.worker import OVER, ShutdownPlugin
 from jobs.runs.log import collect_logs, log, log_start, restart
 
 RETRIES = "DASK_JOBS_RETRIES"
-"""Environment variable: how often a cluster failure (code 3) is retried."""
+"""Environment variable: maximum retries after a cluster failure (code 3)."""
 RETRIED = "DASK_JOBS_RETRIED"
-"""Environment variable that carries, over a restart of the process, how often that was done."""
+"""Environment variable that carries the number of retries so far over a restart of the process."""
 MAX_BACKOFF_SECONDS = 60.0
 ANNOUNCE_CONNECT_SECONDS = 10.0
 ANNOUNCE_SECONDS = 60.0
-"""How long an announced completion waits for a worker's answer; one worker that ends with 0 completes their Job."""
+"""Timeout of an announcement's first answer: one worker that ends with 0 completes the workers' Job."""
 ANNOUNCE_SECONDS_WITHOUT_WORKERS = 5.0
-"""The same where workers were waited for in vain already."""
+"""The same after a timeout of waiting for workers."""
 
 
 @command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job's command and return its exit code; does not return where it is retried."""
+    """Run the job's command and return its exit code; does not return where the process restarts to retry."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     collect_logs("driver")
     log_start("driver")
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, patience = error.exit_code, ANNOUNCE_SECONDS_WITHOUT_WORKERS
     except (ClusterError, OSError) as error:
         code = print_error(error if isinstance(error, ClusterError) else ClusterError(f"connection lost: {error}"))
-        _retry(arguments)
+        _retry(arguments)  # returns only where retries are used up; workers stay connected to the scheduler meanwhile
     except JobError as error:
         code = print_error(error)
     except BaseException as error:  # a bug of ours must not leave workers waiting, nor must sys.exit in user code
@@ -72,7 +72,7 @@ def _retry(arguments: Sequence[str]) -> None:
         return
     seconds = min(MAX_BACKOFF_SECONDS, 2.0**retried)
     log("driver", "retry", message=f"trying again in {seconds:g} s: retry {retried + 1} of {retries}")
-    # No run is open that would have to be saved: SIGTERM ends the sleep at once, with "stopped", which the Job ignores.
+    # No run is open that would have to be saved: SIGTERM ends the sleep at once, with code 4, which the Job ignores.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Stopped.exit_code))
     time.sleep(seconds)
     os.environ[RETRIED] = str(retried + 1)
@@ -81,7 +81,7 @@ def _retry(arguments: Sequence[str]) -> None:
 
 
 def _scheduler(arguments: Sequence[str]) -> str | None:
-    """Return the scheduler's address in the command's --config file; None if there is none that can be read."""
+    """Return the scheduler's address in the command's --config file; None if it cannot be read."""
     path = dict(itertools.pairwise(arguments)).get("--config")
     try:
         with open(str(path), encoding="utf-8") as file:  # noqa: PTH123
@@ -92,7 +92,7 @@ def _scheduler(arguments: Sequence[str]) -> str | None:
 
 
 def announce_completion(address: str | None, patience: float) -> None:
-    """Announce to all workers, and to those that join meanwhile, that the work is over; best effort, in bounded time.
+    """Announce completion to all workers, and to those that join meanwhile; best effort, in bounded time.
 
     Args:
         address: the scheduler's; None if it is not known.

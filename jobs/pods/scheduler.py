@@ -1,4 +1,4 @@
-"""The scheduler process on Kubernetes, a sidecar of the driver: lives and ends with one attempt of it.
+"""The scheduler process on Kubernetes, a sidecar of the driver: starts and ends with one attempt of it.
 
 python -m jobs.pods.scheduler --id namespace/fit/3f2a91c0
 """
@@ -22,7 +22,7 @@ from jobs.options import parse
 from jobs.runs.log import collect_logs, log, log_start
 
 DASHBOARD_AFTER = 10.0
-"""Seconds until the dashboard's pages are made: importing Bokeh at once would delay the first workers by as much."""
+"""Delay of the dashboard: importing Bokeh at start would delay the first evaluation by as much."""
 
 
 class Options(BaseModel):
@@ -63,7 +63,7 @@ async def _serve(options: Options) -> int:
     scheduler = Scheduler(
         port=options.port,
         protocol="tls" if secure else "tcp",
-        dashboard=False,  # its pages come later; the HTTP server with /metrics and /health is started all the same
+        dashboard=False,  # added later; the HTTP server with /metrics and /health starts now all the same
         dashboard_address=f":{options.dashboard_port}",
     )
     # Before it listens: workers join only a scheduler whose identity is that of their own run.
@@ -73,7 +73,7 @@ async def _serve(options: Options) -> int:
         pages = asyncio.ensure_future(_dashboard(scheduler))
         ends = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(scheduler.finished())}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        pages.cancel()  # the import in its thread cannot be cancelled; nothing waits for it
+        pages.cancel()  # the import in its thread cannot be cancelled, but nothing waits for it
         why = "SIGTERM: this attempt's driver has ended" if stop.is_set() else "a client has shut it down"
         log("scheduler", "closing", message=why)
     # A sidecar (restartPolicy: Always) is restarted after either code; 1 shows in its status that this was a failure.

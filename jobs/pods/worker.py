@@ -2,10 +2,10 @@
 
     python -m jobs.pods.worker --scheduler tcp://fit-driver:8786 --threads 2 --memory-limit 4294967296
 
-A scheduler lives as long as one attempt of the driver. When it is lost the process replaces itself by a fresh one,
-which looks the address up anew and joins the next attempt's scheduler: no state of an old attempt is left to mix with.
+A scheduler lasts as long as one attempt of the driver. When it is lost the process replaces itself by a fresh one,
+which resolves the address anew and joins the next attempt's scheduler, without any state of the old attempt.
 
-exit codes: 0 the driver said that the work is over, 2 bad options, 5 no scheduler for --lost-timeout, 143 left after
+exit codes: 0 completion was announced by the driver, 2 bad options, 5 no scheduler for --lost-timeout, 143 left after
 SIGTERM
 """
 
@@ -36,12 +36,12 @@ from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
 from jobs.runs.log import collect_logs, log, log_start, restart
 
-GAVE_UP = 5
-RETIRED = 128 + signal.SIGTERM
+GAVE_UP = 5  # a code of its own: the worker Job's podFailurePolicy fails the Job for it, and retries pods for others
+RETIRED = 128 + signal.SIGTERM  # as if the signal had ended the process, which the Job ignores too
 OVER = "dask-jobs-over"
-"""Name of the plugin by which completion is announced to workers, and of the topic of their answers."""
+"""Name of the plugin that announces completion to workers, and of the topic of their answers."""
 LOST_SINCE = "DASK_JOBS_LOST_SINCE"
-"""Environment variable that carries over a restart of the process when the scheduler was lost, monotonic seconds."""
+"""Environment variable that carries the time of the scheduler's loss over restarts, in monotonic seconds."""
 ASK_SECONDS = 2.0
 RETRY_SECONDS = 0.3
 WAITING_LOG_SECONDS = 10.0
@@ -49,7 +49,7 @@ CLOSE_SECONDS = 3.0
 
 
 class Options(BaseModel):
-    """Run one Dask worker for a job's scheduler until the driver says that the work is over."""
+    """Run one Dask worker for a job's scheduler until the driver announces that the work is over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -79,21 +79,21 @@ class Options(BaseModel):
 
 
 class ShutdownPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
-    """Announces to all workers, present and future, that the work is over: their processes end with code 0."""
+    """Announces completion to all workers, present and future: their processes end with code 0."""
 
     name = OVER
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop; workers that this module did not start ignore it."""
         if isinstance(event := getattr(worker, "over", None), asyncio.Event):
-            # The event first: once `over` is set the worker closes its connection to the scheduler.
+            # The answer first: once `over` is set the worker closes its connection to the scheduler.
             worker.log_event(OVER, worker.address)
             event.set()
 
 
 @command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until the work is over, SIGTERM, or --lost-timeout; returns only for bad options, with their exit code."""
+    """Run until completion, SIGTERM, or --lost-timeout; returns only for bad options, with their exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = parse(Options, "python -m jobs.pods.worker", arguments)
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _live(options: Options, arguments: Sequence[str]) -> int:
-    """End the process itself: `asyncio.run` would first wait for computing threads, which may take minutes."""
+    """Run the worker and end the process with its exit code, or restart it when the scheduler is lost."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     code = await _work(options, stop, arguments)
@@ -116,11 +116,11 @@ async def _live(options: Options, arguments: Sequence[str]) -> int:
         os.environ.setdefault(LOST_SINCE, str(time.monotonic()))
         restart("jobs.pods.worker", arguments)
     sys.stdout.flush()
-    os._exit(code)
+    os._exit(code)  # not a return: `asyncio.run` would first join computing threads, which may take minutes
 
 
 async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str]) -> int | None:
-    """Serve one scheduler; the process's exit code, or None if the scheduler was lost."""
+    """Work for one scheduler; return the process's exit code, or None if the scheduler was lost."""
     found = await _find(options, stop)
     if isinstance(found, int):
         return found
@@ -133,12 +133,13 @@ async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str])
         port=options.port,
         dashboard=False,
     )
-    # On the worker itself, before it registers: a plugin of an earlier announcement is set up while it does.
+    # Attributes of the Worker, where plugins find them; before it registers, which sets up the plugin of an earlier
+    # announcement at once.
     worker.over = asyncio.Event()
     worker.replace = functools.partial(restart, "jobs.pods.worker", arguments)  # for jobs whose code does not end
     started, stopped = asyncio.ensure_future(_start(worker)), asyncio.ensure_future(stop.wait())
     await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    # Both may be done: a worker that has joined leaves in good order, by _serve.
+    # Both may be done: a worker that has joined closes gracefully, by _serve.
     if not started.done():
         return RETIRED
     if problem := started.result():
@@ -196,9 +197,9 @@ async def _find(options: Options, stop: asyncio.Event) -> str | int:
 
 
 async def _resolve(options: Options) -> tuple[str | None, str]:
-    """Return the address at which the scheduler answers, if any, and else what is in the way.
+    """Return the address at which the scheduler answers, if any, and else the problem.
 
-    For a while after a driver's end its name has two addresses, and the dead one may come first: all are asked.
+    For a while after a driver's end its name has two addresses, and the dead one may come first: all are tried.
     """
     scheme, _, place = options.scheduler.rpartition("://")
     host, _, port = place.rpartition(":")
@@ -207,8 +208,8 @@ async def _resolve(options: Options) -> tuple[str | None, str]:
     except OSError as error:
         return None, f"{options.scheduler}: {error.strerror or error}"
     hosts = sorted({f"[{where[0]}]" if ":" in str(where[0]) else str(where[0]) for *_, where in found})
-    # All addresses of the headless Service, each asked on its own: after a driver's replacement the old pod's address
-    # stays in the DNS until its TTL has passed, and connecting to it takes as long as its timeout.
+    # All addresses of the headless Service, concurrently: after a driver's replacement the old pod's address stays in
+    # the DNS until its TTL has passed, and connecting to it takes as long as its timeout.
     addresses = [f"{scheme or 'tcp'}://{host}:{port}" for host in hosts]
     problems = await asyncio.gather(*(_ask(address, options.id) for address in addresses))
     right = [address for address, problem in zip(addresses, problems, strict=True) if problem is None]
@@ -218,7 +219,7 @@ async def _resolve(options: Options) -> tuple[str | None, str]:
 async def _ask(address: str, identity: str | None) -> str | None:
     """Return why the scheduler at an address cannot be joined now, or None if it can.
 
-    A pod's address may be another release's a moment later, so the scheduler's identity is compared.
+    A pod's address may belong to another release a moment later, so the scheduler's identity is compared.
     """
     scheduler: Any = rpc(address, connection_args=Security().get_connection_args("worker"))
     try:
@@ -236,19 +237,19 @@ async def _ask(address: str, identity: str | None) -> str | None:
 
 
 async def _serve(worker: Worker, options: Options, stop: asyncio.Event) -> int | None:
-    """Wait until the work is over (0), SIGTERM came (RETIRED), or the scheduler is lost (None)."""
+    """Wait for completion (0), SIGTERM (RETIRED), or the loss of the scheduler (None)."""
     ends = {asyncio.ensure_future(wait()) for wait in (worker.over.wait, stop.wait, worker.finished)}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if worker.over.is_set():
         _log("over", message="the driver said that the work is over")
-        # executor_wait=False: a task that still computes is not needed any more, and may not end for minutes.
+        # executor_wait=False: a task that still computes is not needed, and may not end for minutes.
         await _within(CLOSE_SECONDS, worker.close(executor_wait=False))
         return 0
     if stop.is_set():
         _log("leaving", message="SIGTERM: tasks and data go to other workers")
         await _within(options.grace, worker.close_gracefully(reason="SIGTERM"))
         return RETIRED
-    # worker.finished without a reason of ours: Dask closes a worker whose scheduler's connection is lost.
+    # worker.finished without completion or SIGTERM: Dask closes a worker that has lost its scheduler.
     _log("lost", message="the scheduler is gone; waiting for the next attempt's")
     return None
 

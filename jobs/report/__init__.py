@@ -1,6 +1,6 @@
-"""One HTML file that shows a run: how it ended, how it went, with what options, and how to go on.
+"""One HTML file that shows a run: how it ended, how it went, its options, and how to resume it.
 
-Public: `report_page`. It works for a run in any state, from whatever files the run folder has by then.
+Public: `report_page`. It works for a run in any state, from the files that the run folder has at this moment.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.report.page import page
-from jobs.report.sections import head, how_to_go_on, non_defaults, options, versions
+from jobs.report.sections import head, how_to_resume, non_defaults, options, versions
 from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
     """Return the report of a run as HTML.
 
     Args:
-        run: what its folder holds.
+        run: the content of its folder.
         storage: the folder.
-        job: how runs of its job are reported.
+        job: the report of its job.
 
     Raises:
         InputError: a file of the folder is damaged.
@@ -37,6 +37,6 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
         sections = [*content.sections, options(run, changed)]
         if run.result:
             sections.append(versions(run))
-        sections.append(how_to_go_on(run, changed))
+        sections.append(how_to_resume(run, changed))
         top = head(run, content.title, content.summary, job.steps)
         return page(f"{content.title} · {run.state}", top, sections, content.package)

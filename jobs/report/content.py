@@ -1,4 +1,4 @@
-"""What one job puts into its report."""
+"""A job's own part of a report."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """A part of a whole, for `report/shares.html`: a slice of the bar and a row of the table below it.
+    """A part of a total, for `report/shares.html`: a slice of the bar and a row of the table below it.
 
     Attributes:
         name: the part.
         colour: of its slice.
-        amount: how much it is, as text.
-        share: its part of the whole, 0 .. 1.
+        amount: its size, as text.
+        share: its fraction of the total, 0 .. 1.
         meaning: what it is.
     """
 
@@ -38,9 +38,9 @@ class Content:
     """A report's own part.
 
     Attributes:
-        title: what the run is.
-        summary: in one sentence how it ended, or where it is.
-        sections: what stands below.
+        title: the run's title.
+        summary: one sentence on how it ended, or its state.
+        sections: below the summary.
         package: the Python package whose folder `templates` has the templates `job/NAME.html` of these sections; a job
             that uses shared templates alone needs none.
     """
@@ -53,7 +53,7 @@ class Content:
 
 @dataclass(frozen=True)
 class JobReport:
-    """How one job's runs are reported: its options' defaults, what its progress counts, and its content."""
+    """The report of one job's runs: its options' defaults, the noun of its progress, and its content."""
 
     options: type[JobOptions]
     steps: str

@@ -1,4 +1,4 @@
-"""The Jinja2 environment of reports: where templates are, what they may use, and that all they print is escaped."""
+"""The Jinja2 environment of reports: template folders, filters, and escaping of all values."""
 
 from __future__ import annotations
 

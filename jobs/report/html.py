@@ -1,4 +1,4 @@
-"""How values become text in a report; templates use these as filters."""
+"""Values as text in a report; templates use these as filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobs import formatting
 
 
 def value_text(value: Any) -> str:
-    """Return a value as a person reads it: floats with all digits, strings without quotes, what is nested as JSON."""
+    """Return a value as readable text: floats with all digits, strings without quotes, nested values as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -22,5 +22,5 @@ def value_text(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them, on one line: `1.23 s`, `12 min 30 s`, `3 h 5 min`."""
+    """Return a duration that does not break over lines: `1.23 s`, `12 min 30 s`, `3 h 5 min`."""
     return formatting.duration(seconds, digits=3).replace(" ", "\N{NO-BREAK SPACE}")

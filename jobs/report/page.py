@@ -1,4 +1,4 @@
-"""The page around the sections: one self-contained HTML file that asks for nothing."""
+"""The page around the sections: one self-contained HTML file that makes no requests."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Section:
 def page(title: str, head: Mapping[str, Any], sections: Sequence[Section], package: str) -> str:
     """Return the HTML of a report.
 
-    Its content security policy lets no request leave the page and runs no script but those written here.
+    Its content security policy blocks all requests, and all scripts but those with the page's nonce.
 
     Args:
         title: the page's title.
-        head: what stands above the first section: the variables of templates/head.html.
-        sections: what stands below.
+        head: the variables of templates/head.html, above the first section.
+        sections: the sections below it.
         package: the Python package with the templates of the job's own sections.
     """
     environment, nonce = new_environment(package), secrets.token_urlsafe(16)

@@ -1,4 +1,4 @@
-"""What a report says about any job: its title and state, its options and versions, and how to go on."""
+"""The sections of every job's report: its title and state, its options and versions, and how to resume it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
 
 STATES = {"done": "good", "failed": "bad", "running": "busy"}
-GO_ON = {
+HOW_TO_RESUME = {
     "done": "This run is done: the same command on its folder returns its result and computes nothing.",
     "running": "Should this run have been killed: the same command on its folder takes it up where it was.",
     "failed": "With the cause removed, the same command on its folder takes the run up where it was.",
@@ -30,9 +30,9 @@ def head(run: RunFolder, title: str, summary: str, steps: str) -> dict[str, Any]
 
     Args:
         run: the run folder.
-        title: what the run is.
-        summary: how it ended, or where it is.
-        steps: what the progress of this job counts, such as `iterations`.
+        title: the run's title.
+        summary: how it ended, or its state.
+        steps: the noun of the job's progress, such as `iterations`.
 
     Returns:
         The variables of templates/head.html.
@@ -54,7 +54,7 @@ def head(run: RunFolder, title: str, summary: str, steps: str) -> dict[str, Any]
 
 
 def _progress(run: RunFolder, steps: str) -> dict[str, Any] | None:
-    """Return how far a run is that is not done, as a fraction and in words; None if it has not said so."""
+    """Return the progress of a run that is not done, as a fraction and as text; None if its status has none."""
     progress = run.status.get("progress")
     if not progress or run.state == "done":
         return None
@@ -82,11 +82,11 @@ def versions(run: RunFolder) -> Section:
     return Section("Versions", "report/table.html", {"head": ("Software", "Version"), "rows": rows})
 
 
-def how_to_go_on(run: RunFolder, changed: dict[str, Any]) -> Section:
-    """Return the command lines that take the run up, and that repeat it in another folder."""
+def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
+    """Return the command lines that resume the run, and that repeat it in another folder."""
     flags = [_flag(name, value) for name, value in changed.items() if name not in ("run", "config")]
     data = {
-        "advice": GO_ON.get(run.state, GO_ON["running"]),
+        "advice": HOW_TO_RESUME.get(run.state, HOW_TO_RESUME["running"]),
         "command": " ".join(["dask-jobs", shlex.quote(run.job), *flags, "--run"]),
         "url": shlex.quote(run.url),
     }

@@ -1,4 +1,4 @@
-"""How the plots of a report look: fonts, colours and Bokeh's theme; the page's style sheet is templates/style.css."""
+"""The theme of a report's plots: fonts, colours, Bokeh's settings; the page's style sheet is templates/style.css."""
 
 from bokeh.themes import Theme
 

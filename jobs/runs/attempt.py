@@ -1,4 +1,4 @@
-"""What every job does on its run folder: signals, data files, workers, the attempt's number, saving and failing."""
+"""An attempt, the same for every job: signals, data files, workers, the attempt's number, saving on errors."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from jobs.options import JobOptions
 
 DEGRADED_START_SECONDS = 30.0
-"""How long a run that is resumed waits for as many workers as it asks for; then those that are there are enough."""
+"""How long a resumed run waits for as many workers as it asks for; then it starts with those that are there."""
 AnyLog = TypeVar("AnyLog", bound=Log)
 
 
 class Attempt:
-    """One attempt of a job, from the start of its driver until its result is written; made by `attempt_on`.
+    """One attempt of a job, from the start of its driver until its result is written; created by `attempt_on`.
 
     The job calls `reads`, then `ended`, `show`, `check_data`, `connect`, `start` and `saving`, in this order.
 
     Attributes:
         folder: the run folder.
-        stack: all that is to be closed when the attempt ends, last come first.
+        stack: what is closed when the attempt ends, in reverse order.
         data: the files that the run reads.
     """
 
@@ -52,10 +52,10 @@ class Attempt:
         """Return the result, with `already` set, of a run that has ended with these options; None if there is none.
 
         Args:
-            is_its: returns whether a result is that of the run that is asked for.
+            is_its: returns whether a result is that of the requested run.
 
         Raises:
-            InputError: its data have changed, or `is_its` refuses it as another run's.
+            InputError: its data have changed, or `is_its` rejects it as another run's.
         """
         if (result := self.folder.result()) is None or not is_its(result):
             return None
@@ -63,13 +63,13 @@ class Attempt:
         return result | {"already": True}
 
     def show(self, reporter: AnyLog) -> AnyLog:
-        """Show from now on how the attempt stands, until it ends; return the reporter."""
+        """Show the attempt's progress from now on, until it ends; return the reporter."""
         self._reporter = self.stack.enter_context(reporter)
         reporter.log("run", message=f"run folder {self.folder.url}")
         return reporter
 
     def check_data(self) -> None:
-        """Compare the data with what the run folder notes of them.
+        """Compare the data with their notes in the run folder.
 
         Raises:
             InputError: they have changed since the run began.
@@ -95,19 +95,19 @@ class Attempt:
                 gpus=gpus,
                 connect_timeout=options.connect_timeout,
                 workers_timeout=options.workers_timeout,
-                # The cluster may be smaller than when the run began, and one worker is enough to go on.
+                # The cluster may be smaller than when the run began, and one worker is enough to resume.
                 degraded_start_after=DEGRADED_START_SECONDS if self.folder.storage.list("attempts/") else None,
             )
         )
 
     def start(self, **fields: Any) -> None:
-        """Claim the attempt's number, and begin to digest the data; from now on its end is written to the run folder.
+        """Claim the attempt's number and begin to digest the data; from now on an error is written to the run folder.
 
         Args:
             fields: of the log line, beside the attempt's number and the run folder.
 
         Raises:
-            InputError: another driver is at work on the folder.
+            InputError: another driver runs on the folder.
         """
         self.folder.start()
         self._reporter.record("attempt", attempt=self.folder.attempt, run=self.folder.url, **fields)
@@ -115,10 +115,10 @@ class Attempt:
 
     @contextlib.contextmanager
     def saving(self, save: Callable[[], None]) -> Iterator[None]:
-        """Do the attempt's work within; its data must be the same in the end, and what fails is saved first.
+        """Enclose the attempt's work: its data must be the same at the end, and on any error the state is saved.
 
         Args:
-            save: writes what there is into the run folder.
+            save: writes the state into the run folder.
 
         Raises:
             InputError: the data have changed meanwhile.
@@ -127,7 +127,8 @@ class Attempt:
             yield
             self.data.check_again()
         except BaseException:
-            # What failed first is reported, not that it could not be saved: both may come of the same storage.
+            # BaseException: signals end a run by Stopped, and user code may raise SystemExit. The first error is
+            # raised, not that saving failed too: both may have the same cause, the storage.
             with contextlib.suppress(Exception):
                 if not self.folder.superseded:
                     save()
@@ -136,7 +137,7 @@ class Attempt:
 
 @contextlib.contextmanager
 def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
-    """Yield an attempt of a job on the run folder of its options; SIGTERM and SIGINT end it, as `Run.signals` says.
+    """Yield an attempt of a job on the run folder of its options; SIGTERM and SIGINT stop it, see `Run.signals`.
 
     Args:
         job: the job's name.
@@ -152,6 +153,7 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
             with contextlib.ExitStack() as stack:
                 yield Attempt(folder, stack)
         except BaseException as error:
+            # After the stack, so that no display or client is left when the status is written.
             if folder.attempt:
                 folder.fail(error)
             raise

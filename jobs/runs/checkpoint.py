@@ -1,7 +1,7 @@
-"""Files in a run folder that are always one complete state, whoever writes them and whenever that breaks off.
+"""Files in a run folder that are always one complete state, with any writer and after any crash.
 
-`TOP.json`, the state, names the files and where their bytes lie (`TOP-...`); it is replaced last, atomically. Bytes
-that a state no longer names are deleted after that.
+`TOP.json`, the state, maps the files to where their bytes lie (`TOP-...`); it is replaced last, atomically. Bytes that
+the state no longer names are deleted after that.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jobs.storage import Storage, is_plain
 
 @contextlib.contextmanager
 def storage_faults() -> Iterator[None]:
-    """Make what the storage calls the user's mistake a fault: the folder could be used before work began.
+    """Translate the storage's InputErrors to a cluster failure: the folder was usable before work began.
 
-    So is a file that is gone: another writer, which took this one for lost, may have stored another state meanwhile.
+    So is a missing file: another writer, started since this one seemed lost, may have stored another state meanwhile.
 
     Raises:
         ClusterError: the storage raised.
@@ -36,16 +36,16 @@ class StoredState:
 
     Args:
         storage: the run folder.
-        top: what the names of all its files in the run folder begin with, such as `checkpoints/0007`.
-        writer: a name unlike those of all others that write this state.
-        owner: whose state it is, for messages: `trial`.
+        top: prefix of the names of all its files in the run folder, such as `checkpoints/0007`.
+        writer: a name that is unique among all writers of this state.
+        owner: what the state belongs to, for messages: `trial`.
 
     Attributes:
         places: name of a file -> where its bytes lie, as this writer has read or written it last.
 
     Raises:
         ClusterError: the run folder cannot be read.
-        InputError: the stored state is damaged, or names files of others; none of these is read or written.
+        InputError: the stored state is damaged, or names files that are not its own; none of these is read or written.
     """
 
     def __init__(self, storage: Storage, top: str, writer: str, owner: str) -> None:
@@ -57,7 +57,7 @@ class StoredState:
         """Return the bytes of one of its files.
 
         Raises:
-            ClusterError: they are gone, or the run folder cannot be read.
+            ClusterError: they are missing, or the run folder cannot be read.
         """
         self._storage.check_inside(self.places[name])
         with storage_faults():
@@ -68,9 +68,9 @@ class StoredState:
         """Replace the state.
 
         Args:
-            unchanged: names of files whose bytes are as they were stored.
+            unchanged: names of files whose bytes are as stored.
             changed: names of the others.
-            content: returns the bytes of one of these; called once for each.
+            content: returns the bytes of one of these; called once per file.
 
         Raises:
             ClusterError: the run folder cannot be written, or another writer has stored a state since.
@@ -79,6 +79,7 @@ class StoredState:
         state = {name: self.places[name] for name in unchanged}
         self._check_alone()
         for index, name in enumerate(sorted(changed)):
+            # A new name each time, never the old one: until TOP.json is replaced, the old state must be readable.
             state[name] = f"{self._top}-{self._writer}-{self._saves}-{index}"
             self._storage.write(state[name], content(name))
         self._storage.write(f"{self._top}.json", json.dumps(state).encode())
@@ -98,7 +99,7 @@ class StoredState:
             self._storage.delete(name)
 
     def damaged(self, why: str) -> InputError:
-        """Return the error that the state cannot be used."""
+        """Return the error for a state that cannot be used."""
         address = f"{self._storage.address(self._top)}.json"
         return InputError(f"checkpoint {address} is damaged ({why}); remove it, and the {self._owner} begins anew")
 
@@ -126,7 +127,9 @@ class StoredState:
         return isinstance(place, str) and bool(re.fullmatch(rf"{self._top}-[\w.-]{{1,200}}", place, re.ASCII))
 
     def _check_alone(self) -> None:
-        """Refuse to write over what another writer has stored since: this one was taken for lost.
+        """Refuse to replace what another writer has stored since: this one was superseded as lost.
+
+        Not a lock: a writer that begins between this check and the write is noticed at its, or this one's, next save.
 
         Raises:
             ClusterError: there is another state.

@@ -1,4 +1,4 @@
-"""The display of a job that runs: what is live on a terminal, such as one line; JSON log lines elsewhere."""
+"""The display of a running job: live on a terminal, such as one line; JSON log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jobs.formatting import clock, short
 from jobs.runs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
-"""Names as the terminal's one line has room for them."""
+"""Short names of metrics for the terminal's one line."""
 DIRECTION = "direction"
 """The metric that is the direction of a search; not a number."""
 EXTREMES = {"maximize": "largest", "minimize": "smallest"}
-"""Which of all values is the best one, by direction."""
+"""Which extreme value is the best one, by direction."""
 UNKNOWN_ETA = "-:--:--"
-"""In the place of an ETA before the first step."""
+"""Shown instead of an ETA before the first step."""
 LOG_SECONDS = 5.0
-"""How often a JSON line is written where there is no terminal."""
+"""Period of JSON lines where there is no terminal."""
 
 
 class Display:
@@ -51,8 +51,8 @@ class Bar(Display):
 
     Args:
         name: shown first.
-        total: how many steps there are at most; the ETA is for them (None: not known yet).
-        redirect_stdout: whether what is printed meanwhile goes above the line.
+        total: maximum steps; the ETA is for them (None: not known yet).
+        redirect_stdout: whether printed output goes above the line.
     """
 
     def __init__(self, name: str, total: int | None, *, redirect_stdout: bool = True) -> None:
@@ -71,14 +71,14 @@ class Bar(Display):
             self._task = self._live.add_task(name, total=total, metrics="", eta=UNKNOWN_ETA)
 
     def draw(self, done: int, total: int, metrics: str, eta: float | None) -> None:
-        """Draw that `done` of `total` steps are done, and the seconds that are left if known; there is a terminal."""
+        """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal."""
         assert self._live is not None
         left = UNKNOWN_ETA if eta is None else clock(eta)
         self._live.update(self._task, completed=done, total=total, metrics=metrics, eta=left)
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Return metrics as the live line has room for them; NaN and infinity may be texts, as in JSON.
+    """Return metrics in short for the live line; NaN and infinity may be texts, as in JSON.
 
     A search's `direction` is part of the name of its `best`.
     """
@@ -89,7 +89,7 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 
 
 def best_name(direction: Any) -> str:
-    """Return what the best value of a search is called: best (largest), best (smallest)."""
+    """Return the name of the best value of a search: best (largest), best (smallest)."""
     return f"best ({EXTREMES[direction]})" if direction in EXTREMES else "best"
 
 
@@ -98,13 +98,13 @@ def _metric(value: Any) -> str:
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
-    """Return a log line's event and message, or its fields if it has none, as people read it."""
+    """Return a log line's event and message, or its fields if it has none, as a sentence."""
     text = fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message")
     return f"{event}: {text}"
 
 
 class Log(Display):
-    """The log of a job: a sentence above what is live on a terminal, a JSON line elsewhere.
+    """The log of a job: a sentence above the live display on a terminal, a JSON line elsewhere.
 
     Args:
         job: the job's name.
@@ -115,26 +115,26 @@ class Log(Display):
         self._logged = -math.inf
 
     def progress(self, done: int, total: int, metrics: Mapping[str, Any]) -> None:
-        """Write a JSON line every few seconds: `done` of `total` steps are done, with metrics: name -> number."""
+        """Write a JSON line every few seconds: `done` of `total` steps, with metrics: name -> number."""
         if time.monotonic() - self._logged > LOG_SECONDS:
             self._logged = time.monotonic()
             rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metrics.items()}
             self.log("progress", done=done, total=total, **rounded)
 
     def record(self, event: str, **fields: Any) -> None:
-        """Log an event where lines are read by programs; on a terminal it is left out."""
+        """Log an event as a JSON line; on a terminal it is left out."""
         if not self._live:
             self.log(event, **fields)
 
     def log(self, event: str, **fields: Any) -> None:
-        """Log an event: a sentence above what is live, or a JSON line."""
+        """Log an event: a sentence above the live display, or a JSON line."""
         if self._live:
             self._live.console.print(Text(sentence(event, fields)))
             return
         log(self._job, event, **fields)
 
     def doing(self, what: str) -> None:
-        """Log what goes on before the first step."""
+        """Log a phase before the first step."""
         self.log("doing", message=what)
 
 
@@ -143,7 +143,7 @@ class Reporter(Bar, Log):
 
     Args:
         job: the job's name, shown first.
-        total: how many steps there are at most; the ETA is for them.
+        total: maximum steps; the ETA is for them.
     """
 
     def __init__(self, job: str, total: int) -> None:
@@ -152,14 +152,14 @@ class Reporter(Bar, Log):
         self._total = total
 
     def update(self, done: int, metrics: Mapping[str, float], eta: float | None) -> None:
-        """Show that `done` steps are done, with metrics: name -> number, and the seconds that are left if known."""
+        """Show `done` steps, with metrics: name -> number, and the ETA in seconds if known."""
         if self._live:
             self.draw(done, self._total, metrics_text(metrics), eta)
         else:
             self.progress(done, self._total, metrics)
 
     def doing(self, what: str) -> None:
-        """Show what goes on before the first step."""
+        """Show a phase before the first step."""
         if self._live:
             self._live.update(self._task, metrics=what)
         else:

@@ -1,8 +1,8 @@
-"""Whether the files that a run reads are what they were when it began, as its run folder notes them.
+"""Comparing the files that a run reads with what they were when it began.
 
-`data.json` has of each file its address, size, modification time (S3: ETag), and a digest of its whole content, which
-is computed beside the run: so it is there unless the run ended before the file was read once. While size and time are
-as noted nothing is read; where they differ, the digest decides.
+`data.json` has for each file its address, size, modification time (S3: ETag), and a digest of its whole content, which
+is computed beside the run: it is missing only if the run ended before the file was read once. While size and time are
+the same nothing is read; where they differ, the digest decides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Note:
-    """What is noted of a file: where it is, its size in bytes and its stamp, and 32 hex digits, empty if not known."""
+    """The record of a file: its address, size in bytes and stamp, and a digest, 32 hex digits, empty if not known."""
 
     address: str
     size: int
@@ -35,12 +35,12 @@ class Note:
     digest: str = ""
 
     def same(self, other: Note) -> bool:
-        """Return whether nothing was written since, as far as size and stamp show."""
+        """Return whether address, size and stamp are the same: then nothing was written since."""
         return (self.address, self.size, self.stamp) == (other.address, other.size, other.stamp)
 
 
 class DataFiles:
-    """The files of one run's data; a context manager that digests them meanwhile, in a thread.
+    """The files of one run's data; a context manager that digests them in a background thread.
 
     Args:
         run: the run folder.
@@ -61,13 +61,13 @@ class DataFiles:
         self._thread = threading.Thread(target=self._digest_all, name="dask-jobs-data", daemon=True)
 
     def check(self, notify: Callable[[str], None] = lambda _: None) -> None:
-        """Compare the files with what the run folder notes; nothing is noted before the first start.
+        """Compare the files with their notes in the run folder, if any: the first start writes them.
 
         Args:
             notify: called with a sentence when a file is read to be compared.
 
         Raises:
-            InputError: one has another content, or may have: it was written since, and there is no digest of before.
+            InputError: one has other content, or may have: it was written since, and there is no earlier digest.
         """
         before = self._before()
         if len(before) != len(self._notes):  # none yet, or other data, which the run's identity names
@@ -81,24 +81,25 @@ class DataFiles:
             self._notes[index] = replace(new, digest=digest)
 
     def check_again(self) -> None:
-        """Compare the files with themselves at the start of this attempt; one that was deleted cannot have misled it.
+        """Compare the files with themselves at the start of this attempt.
 
         Raises:
-            InputError: one was written meanwhile, so that the result may be of both.
+            InputError: one was written meanwhile, so that the result may be of both contents.
         """
         if self._thread.is_alive():
             self._thread.join(WAIT_SECONDS)
         for old in self._notes:
+            # A file that was deleted is not an error: no other content was there to be read.
             with contextlib.suppress(FileNotFoundError):
                 new = _note(old.address)
                 if not old.same(new):
                     self._compared(old, new)
 
     def _compared(self, old: Note, new: Note) -> str:
-        """Return the digest of a file's content, which is what it was.
+        """Return the digest of a file's content, which is unchanged.
 
         Raises:
-            InputError: it is not, or that is not known.
+            InputError: it has changed, or that is not known.
         """
         what = f"data {new.address}" if old.address == new.address else f"data {old.address}, now {new.address},"
         if old.digest and old.size == new.size and (digest := _digest(new, self._poll)) == old.digest:
@@ -111,7 +112,7 @@ class DataFiles:
         )
 
     def _before(self) -> list[Note]:
-        """Return what is noted, in data.json or, of a run folder made again from its result, in result.json."""
+        """Return the notes of data.json or, in a run folder that was rebuilt from its result, of result.json."""
         for name in (NAME, "result.json"):
             try:
                 content = json.loads(self._run.read(name))
@@ -126,36 +127,36 @@ class DataFiles:
         return []
 
     def as_result(self) -> dict[str, Any]:
-        """Return what result.json holds of the data; call it after `check_again`."""
+        """Return the notes as result.json holds them; call it after `check_again`."""
         return {RESULT: [asdict(note) for note in self._notes]} if self._notes else {}
 
     def __enter__(self) -> Self:
-        """Note the files in the run folder, and begin to digest them."""
+        """Write the notes to the run folder, and begin to digest the files."""
         if self._notes:
             self._write()
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._stop.set()  # without a join: the thread is in a read that may last, and writes nothing from now on
 
     def _write(self) -> None:
         self._run.write(NAME, json.dumps([asdict(note) for note in self._notes], indent=1).encode())
 
     def _digest_all(self) -> None:
-        """Digest what is not digested yet; what cannot be read now is left for the next attempt."""
+        """Digest the files without a digest; what cannot be read now is left to the next attempt."""
         try:
             for index, note in enumerate(self._notes):
                 if not note.digest:
-                    digest = _digest(note, self._go_on)
-                    # A file that was written while it was read has a digest of neither content.
+                    digest = _digest(note, self._check_running)
+                    # A digest of a file that was written while it was read would be of neither content.
                     if note.same(_note(note.address)):
                         self._notes[index] = replace(note, digest=digest)
             self._write()
         except (_Ended, JobError, OSError):
             return
 
-    def _go_on(self) -> None:
+    def _check_running(self) -> None:
         if self._stop.is_set():
             raise _Ended
 
@@ -165,7 +166,7 @@ class _Ended(Exception):
 
 
 def _digest(note: Note, poll: Callable[[], None]) -> str:
-    """Return a digest (BLAKE2b, 32 hex digits) of a file's content as stored; what `poll` raises ends that."""
+    """Return the digest (BLAKE2b, 32 hex digits) of a file's content as stored; what `poll` raises ends that."""
     digest = hashlib.blake2b(digest_size=16)
     storage, name = locate(note.address)
     for chunk in storage.stream(name):

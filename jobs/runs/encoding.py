@@ -15,7 +15,7 @@ def as_json(content: Any) -> bytes:
 
 
 def to_json(value: Any) -> Any:
-    """Return what JSON can hold."""
+    """Return a value in JSON's types."""
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

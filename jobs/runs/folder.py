@@ -1,4 +1,4 @@
-"""What a run folder holds, read at one moment; any file may still be missing."""
+"""Reading a run folder at one moment; any file may still be missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of any job's run: an empty dict stands for a file that is not there."""
+    """The files of any job's run; an empty dict for a missing file."""
 
     url: str
     options: dict[str, Any]
@@ -50,7 +50,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def readable(url: str, *names: str) -> Iterator[None]:
-    """Turn what comes of reading damaged files of a run folder into one line.
+    """Translate errors of reading damaged files of a run folder into one line.
 
     Raises:
         InputError: they are damaged, or another version's.
@@ -63,7 +63,7 @@ def readable(url: str, *names: str) -> Iterator[None]:
 
 
 def read_run(storage: Storage) -> RunFolder:
-    """Read what every job's run folder at `storage` has; a job reads the rest itself.
+    """Read the files that every job's run folder has; a job reads the rest itself.
 
     Raises:
         InputError: it is not a run folder (neither options.yaml nor status.json is there), or a file cannot be read.
@@ -83,7 +83,7 @@ def read_run(storage: Storage) -> RunFolder:
 
 
 def read_array(storage: Storage, name: str) -> NDArray[np.float64] | None:
-    """Read an array of the run folder at `storage`; None if the file is not there.
+    """Read an array of the run folder at `storage`; None if the file is missing.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""What makes a run this run, name -> value; and how it is refused when a folder's run is another one."""
+"""The identity of a run, name -> value; and the error where a folder's run has another one."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callab
 
     Args:
         before: what the run folder has.
-        now: what was asked for.
-        shown: writes a value; one that was or is not there is None.
+        now: the identity of the requested run.
+        shown: formats a value; a missing one is None.
     """
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     return {name: difference(name, shown(before.get(name)), shown(now.get(name))) for name in names}
 
 
 def difference(name: str, before: str, now: str) -> str:
-    """Return how people read what differs: `NAME was X, and is now Y`."""
+    """Return a difference as error messages have it: `NAME was X, and is now Y`."""
     return f"{name} was {before}, and is now {now}"
 
 
 def another(what: str, kind: str, changes: Iterable[str], remedy: str) -> InputError:
-    """Return the error that refuses to go on with what belongs to another run.
+    """Return the error for resuming what belongs to another run.
 
     Args:
         what: where it was found, such as `journal FILE`.
-        kind: what a job calls its run.
+        kind: the job's noun for its run.
         changes: what differs, as `differences` gives it.
         remedy: what to do.
     """
@@ -39,5 +39,5 @@ def another(what: str, kind: str, changes: Iterable[str], remedy: str) -> InputE
 
 
 def is_code(name: str) -> bool:
-    """Return whether an entry is about the source of the user's code."""
+    """Return whether an entry is a source digest of the user's code."""
     return name.startswith(SOURCE)

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import psutil
 
 RESTARTED = "DASK_JOBS_RESTARTED"
-"""Environment variable: when a process replaced itself by this one, in seconds since 1970."""
+"""Environment variable: when a process replaced itself by this one, in seconds of the epoch."""
 ROLE = "DASK_JOBS_ROLE"
 """Environment variable: the role of a pod's process, for the processes that it starts."""
 
@@ -43,7 +43,7 @@ class JsonFormatter(logging.Formatter):
         if fields is None:
             fields = {"job": self._role, "event": record.levelname.lower(), **self._library(record)}
         line = {"time": round(record.created, 3), **fields}
-        # default: an event with a value that JSON cannot take must not be lost.
+        # default: an event with a value that JSON cannot encode must not be lost.
         return json.dumps({key: _finite(value) for key, value in line.items()}, default=str)
 
     def _library(self, record: logging.LogRecord) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The run folder: options, attempts, status and result of one job, and what ends it from outside."""
+"""The run folder: options, attempts, status and result of one job, and its signals and deadline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jobs.storage import open_storage
 
 FIRST = "attempts/0001"
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading a damaged file, or one of another version, leads to."""
+"""What reading a damaged file, or one of another version, raises."""
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
 
@@ -86,7 +86,7 @@ class Run:
         return self.kept_result() if self._computes(before) == self._computes(now) else None
 
     def kept_result(self) -> dict[str, Any] | None:
-        """Return the result that is in the folder, whatever its options were; None if there is none."""
+        """Return the folder's result, whatever its options were; None if there is none."""
         try:
             result = json.loads(self.storage.read("result.json"))
         except (FileNotFoundError, ValueError, RecursionError):
@@ -101,26 +101,28 @@ class Run:
         """Claim the next attempt's number and write the options.
 
         Raises:
-            InputError: another driver on this machine is at work on the folder.
+            InputError: another driver on this machine runs on the folder.
         """
         self._check_alone()
         self.attempt = len(self.storage.list("attempts/")) + 1
         process = psutil.Process()
         owner = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
         owner["id"] = secrets.token_hex(8)  # one process may make several runs
-        # Before options.yaml: a driver without a number must not write what the driver that has one reads.
+        # Only one driver can create each number. Before options.yaml, which only a driver that has a number may write.
         while not self.storage.create(_attempt(self.attempt), as_json(owner)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
+        # The result alone says that a run has ended, so it goes before the first status of an attempt that runs.
         self.storage.delete("result.json")
         self.status("running", now=True)
 
     def _check_alone(self) -> None:
-        """Refuse to start beside a driver that can be seen to live; one elsewhere stops by itself, see `status`."""
+        """Refuse to start beside a live driver on this machine; one elsewhere stops by itself, see `status`."""
         for name in self.storage.list("attempts/")[-1:]:
-            with contextlib.suppress(psutil.NoSuchProcess, *DAMAGED):  # what cannot be read is not seen to live
+            with contextlib.suppress(psutil.NoSuchProcess, *DAMAGED):  # an owner that cannot be read is not alive
                 other = json.loads(self.storage.read(name))
                 process = psutil.Process(other["process"])
+                # The start time too: process ids are reused, in a restarted container nearly always.
                 lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
                 if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
                     raise InputError(
@@ -129,13 +131,14 @@ class Run:
                     )
 
     def status(self, state: str, *, now: bool = False, **fields: Any) -> None:
-        """Keep status.json up to date: at once, or when the last one is old enough.
+        """Update status.json: at once, or when the last one is old enough.
 
         Raises:
             Superseded: a later attempt has started; this one must not write any more.
         """
         self._status |= fields
         if now or time.monotonic() - self._written > self._interval:
+            # Not a lock: until here both drivers may have written. Both compute the same bits, so no answer is lost.
             if self.storage.exists(_attempt(self.attempt + 1)):
                 self.superseded = True
                 raise Superseded(
@@ -153,7 +156,7 @@ class Run:
         return content
 
     def fail(self, error: BaseException) -> None:
-        """Write to status.json how this attempt ended; the storage itself may be what failed."""
+        """Write this attempt's error to status.json; the storage itself may be what failed."""
         if self.superseded:
             return
         state = "stopped" if isinstance(error, Stopped) else "failed"
@@ -169,7 +172,7 @@ class Run:
         self.storage.write(name, buffer.getvalue())
 
     def load_array(self, name: str) -> NDArray[np.float64] | None:
-        """Return an array of the run folder, or None if there is none."""
+        """Return an array of the run folder, None if there is none."""
         try:
             array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
         except FileNotFoundError:
@@ -181,11 +184,11 @@ class Run:
         return array
 
     def poll(self) -> None:
-        """Raise Stopped if a signal came or the deadline is over; called often while the job waits."""
+        """Raise Stopped if a signal came or the deadline has passed; called at least twice a second."""
         self._stop.poll()
 
     def signals(self) -> AbstractContextManager[None]:
-        """Let SIGTERM and SIGINT end the job: before its start at once, later at its next poll; the second as usual."""
+        """Stop the job on SIGTERM and SIGINT: before its start at once, later at its next poll; see `StopRequest`."""
         return self._stop.signals(lambda: self.attempt > 0)
 
 

@@ -13,7 +13,7 @@ from jobs.runs.folder import RunFolder, readable
 
 
 def show_status(folder: RunFolder, url: str) -> int:
-    """Print how a run stands that is not done; return its exit code, or 4 while there is none yet.
+    """Print the state of a run that is not done; return its exit code, or 4 while it has none.
 
     Raises:
         InputError: its status is damaged, or another version's.

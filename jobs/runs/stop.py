@@ -1,4 +1,4 @@
-"""What ends a job from outside: a signal, or its deadline."""
+"""Requests to stop a job: signals, and its deadline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.usercode import describe
 
 
 class StopRequest:
-    """Notes a signal and watches the deadline; the job asks for them by `poll`.
+    """Records a signal and has the deadline; the job checks both by `poll`.
 
     Args:
         deadline: seconds from now on, if limited.
@@ -25,10 +25,10 @@ class StopRequest:
         self._signal: int | None = None
 
     def poll(self) -> None:
-        """Do nothing until a signal came or the deadline is over.
+        """Check for a signal and the deadline.
 
         Raises:
-            Stopped: one of them has.
+            Stopped: a signal came, or the deadline has passed.
         """
         if self._signal is not None:
             raise Stopped(f"stopped by {signal.Signals(self._signal).name}; all is saved: the same command goes on")
@@ -37,7 +37,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def signals(self, started: Callable[[], bool]) -> Iterator[None]:
-        """Note SIGTERM and SIGINT within; the second one does what it did before.
+        """Record SIGTERM and SIGINT within the context; a second one has its former handler.
 
         Args:
             started: whether there is something to save; if not, a signal ends the job at once.
@@ -48,8 +48,9 @@ class StopRequest:
         """
 
         def note(number: int, _frame: FrameType | None) -> None:
+            # Only noted, for the next `poll`: an exception from here could interrupt a write to the run folder.
             self._signal = number
-            signal.signal(number, old[number])
+            signal.signal(number, old[number])  # so that a second Ctrl-C ends a job that does not poll
             if not started():
                 raise Stopped(f"stopped by {signal.Signals(number).name} before work began; the same command starts it")
 
@@ -59,7 +60,8 @@ class StopRequest:
         try:
             yield
         except KeyboardInterrupt as error:
-            if self._signal is None:  # the user's code raised it: there was no signal
+            # Without a signal the user's code raised it; Python's own handler raises only at the second SIGINT.
+            if self._signal is None:
                 raise UserCodeError(describe(error), traceback.format_exc()) from error
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Which worker holds which blocks. Pure arithmetic on runs of blocks.
+"""The assignment of blocks to workers. Pure arithmetic on runs of blocks.
 
 Workers keep what they hold when others come or go, so that only what was lost, or what a new worker takes over, is
 loaded again.
@@ -18,8 +18,7 @@ def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[R
     Args:
         count: the number of blocks.
         threads: worker address -> its number of compute threads.
-        held: worker address -> the runs it holds from the last plan; addresses that are gone are left out by the
-        caller.
+        held: worker address -> the runs it holds from the last assignment; the caller leaves out lost workers.
 
     Returns:
         worker address -> sorted runs; workers that get nothing are absent.
@@ -39,7 +38,7 @@ def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[R
 def cut(runs: Sequence[Run], count: int) -> list[list[Run]]:
     """Cut a worker's runs into at most `count` parts of nearly equal length, none of them empty.
 
-    Like the workers' own boundaries these lie where they make few maximal nodes of the canonical tree.
+    Like the workers' own boundaries these lie where they make few maximal nodes of the tree.
     """
     share = length(runs) / count
     parts: list[list[Run]] = [[]]
@@ -55,7 +54,7 @@ def cut(runs: Sequence[Run], count: int) -> list[list[Run]]:
 
 
 def _contiguous(count: int, threads: Mapping[str, int]) -> dict[str, list[Run]]:
-    """Cut the blocks into one run a worker, at boundaries that make few maximal nodes of the canonical tree."""
+    """Cut the blocks into one run per worker, at boundaries that make few maximal nodes of the tree."""
     share = count / sum(threads.values())
     ends = [_round(share * cores, share / 32) for cores in accumulate(threads.values())]
     runs = zip([0, *ends[:-1]], [*ends[:-1], count], strict=True)
@@ -71,6 +70,7 @@ def _round(ideal: float, tolerance: float) -> int:
 
 
 def _quotas(count: int, threads: Mapping[str, int]) -> dict[str, int]:
+    # Differences of rounded ends, not rounded shares: these add up to `count`.
     share = count / sum(threads.values())
     ends = [round(share * cores) for cores in accumulate(threads.values())]
     return {address: end - start for address, start, end in zip(threads, [0, *ends[:-1]], ends, strict=True)}
@@ -87,7 +87,7 @@ def _first(runs: Sequence[Run], quota: int) -> list[Run]:
 
 
 def _joined(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs sorted, neighbours made one."""
+    """Return the runs sorted, adjacent ones joined."""
     joined: list[Run] = []
     for start, stop in sorted(runs):
         if joined and joined[-1][1] == start:

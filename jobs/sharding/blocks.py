@@ -1,10 +1,10 @@
-"""Fixed blocks and the canonical sum: what makes a result independent of workers, threads and failures.
+"""Fixed blocks and the tree sum: what makes a result independent of workers, threads and failures.
 
 Rows are cut into blocks of a fixed length. Vectors of blocks are added in the one binary tree over block numbers: node
 (level, index) covers blocks index * 2**level up to (index + 1) * 2**level, and is the sum of its two children; where
 the right child lies beyond the last block, the node is its left child. Since the tree is given by the number of
-blocks alone, so is every rounding. Whoever holds some of the blocks adds them into the maximal nodes it can complete,
-and the next one goes on from those nodes.
+blocks alone, so is every rounding. A worker adds its blocks into the maximal nodes that they complete, and the driver,
+or another worker, continues from those nodes.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Blocks:
 
 
 class TreeSum:
-    """A sum over `count` blocks under way; may be fed from several threads at once.
+    """A partial sum over `count` blocks; `add` may be called from several threads at once.
 
-    It owns the vectors given to it and adds in place. All have the same length, float64.
+    It owns the vectors that are added and adds in place. All have the same length, float64.
     """
 
     def __init__(self, count: int) -> None:
@@ -53,12 +53,13 @@ class TreeSum:
         while level < self._depth:
             sibling = index ^ 1
             if sibling << level < self._count:
+                # Taking the sibling and leaving this node is one step: of two threads with siblings exactly one adds.
                 with self._lock:
                     other = self._nodes.pop((level, sibling), None)
                     if other is None:
                         self._nodes[level, index] = vector
                         return
-                vector = _add(vector, other)
+                vector = _add(vector, other)  # outside the lock: both vectors belong to this thread now
             level, index = level + 1, index >> 1
         with self._lock:
             self._nodes[level, index] = vector
@@ -73,12 +74,13 @@ class TreeSum:
         return subtract([(0, self._count)], done)
 
     def total(self) -> Vector:
-        """Return the sum over all blocks; the root must be there (`missing()` is empty)."""
+        """Return the sum over all blocks; the root must be complete (`missing()` is empty)."""
         return self._nodes[self._depth, 0]
 
 
 def _add(left: Vector, right: Vector) -> Vector:
-    """Add two vectors in place where one is writable (what came over the network need not be); order changes no bit."""
+    """Add two vectors in place where one is writable; a + b and b + a have the same bits."""
+    # What Dask received need not be writable: its arrays are views of the message's bytes.
     out = left if left.flags.writeable else right if right.flags.writeable else None
     return np.add(left, right, out=out)
 

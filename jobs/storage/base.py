@@ -1,10 +1,10 @@
-"""What a storage is: a folder of files behind one small interface, wherever it lies.
+"""The interface of a storage: a folder of files, local or in S3.
 
 `jobs.storage.open_storage(url)` gives a `Storage`; names in it are relative, with `/` between their parts, and never
 lead out of the folder: see `is_plain`. A `Storage` is cheap to make, can be pickled, and touches neither disk nor
-network before its first method. What fails is told as in `jobs.errors`: `InputError` for what the same command would
-meet again (no access, no such bucket), `ClusterError` for what may pass (no space, no connection), and
-`FileNotFoundError` for a name that does not exist.
+network before its first method. Errors are those of `jobs.errors`: `InputError` for a permanent failure (no access, no
+such bucket), `ClusterError` for one where a retry may succeed (no space, no connection), and `FileNotFoundError` for a
+name that does not exist.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 TEMPORARY = ".tmp-"
-"""Names whose last part starts with this are not listed: files that are not complete yet."""
+"""Prefix of the last part of names that are not listed: files that are not complete yet."""
 _EDGE = 2**16
 Names: TypeAlias = list[str]  # inside a class with a method `list`, `list[str]` means the method
 
@@ -38,9 +38,9 @@ def is_plain(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Storage(ABC):
-    """A folder of files at `url`; every method may raise `InputError` or `ClusterError` as told above.
+    """A folder of files at `url`; every method may raise `InputError` or `ClusterError`, see the module.
 
-    A name that is not plain, wherever it came from, is an `InputError`; so is a prefix that no plain name starts with.
+    A name that is not plain is an `InputError`, wherever it came from; so is a prefix that no plain name starts with.
 
     Any number of threads and processes may use one storage, and equal URLs make equal storages.
     """
@@ -54,7 +54,7 @@ class Storage(ABC):
         return f"{self.url.rstrip('/')}/{name}"
 
     def checked(self, name: str, *, prefix: bool = False) -> str:
-        """Return `name`, which a method has been given, unless it is not plain, or as a prefix is that of no such name.
+        """Return a method's argument `name`, after checking that it is plain, or as a prefix one of a plain name.
 
         Raises:
             InputError: it may lead out of the folder.
@@ -65,8 +65,8 @@ class Storage(ABC):
             )
         return name
 
-    def check_inside(self, name: str) -> None:  # noqa: B027  not all know links
-        """Check that `name` lies in this folder, not behind a link below it, which is for those who keep the folder.
+    def check_inside(self, name: str) -> None:  # noqa: B027  not all storages have links
+        """Check that `name` lies in this folder, not behind a link below it; only the folder itself may be one.
 
         Raises:
             InputError: it or a folder that it is in is a symbolic link.
@@ -94,18 +94,18 @@ class Storage(ABC):
 
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Store `data` as `name`, at once and completely: readers see the old file or the new one, never a part."""
+        """Store `data` as `name`, atomically: readers see the old file or the new one, never a part."""
 
     @abstractmethod
     def create(self, name: str, data: bytes) -> bool:
         """Store `data` as `name` unless that exists, and return whether it was stored; of many callers one gets True.
 
-        Where a request had to be sent twice because its reply was lost, that one may get False as well.
+        Where a request was retried because its reply was lost, that caller may get False as well.
         """
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove the file `name`; it is no error if there is none."""
+        """Remove the file `name`; a missing one is not an error."""
 
     @abstractmethod
     def append_log(self, name: str) -> LogWriter:
@@ -117,7 +117,7 @@ class Storage(ABC):
 
     @abstractmethod
     def delete_log(self, name: str) -> None:
-        """Remove the log `name`; it is no error if there is none."""
+        """Remove the log `name`; a missing one is not an error."""
 
     @abstractmethod
     def list(self, prefix: str = "") -> Names:
@@ -136,7 +136,7 @@ class Storage(ABC):
             data = self.read_range(name, start, start + chunk) if len(data) == chunk else b""
 
     def fingerprint(self, name: str) -> str:
-        """Return 32 hex digits (BLAKE2b) of the size and the first and last 64 KiB of `name`; its date does not count.
+        """Return 32 hex digits (BLAKE2b) of the size and the first and last 64 KiB of `name`, without its time.
 
         Raises:
             FileNotFoundError: `name` does not exist.
@@ -149,7 +149,7 @@ class Storage(ABC):
 
     @abstractmethod
     def stamp(self, name: str) -> tuple[int, str]:
-        """Return the size of `name` in bytes and what changes whenever it is written: its time, or in S3 its ETag.
+        """Return the size of `name` in bytes and its stamp, which changes with each write: its time, or in S3 its ETag.
 
         Raises:
             FileNotFoundError: `name` does not exist.
@@ -159,7 +159,7 @@ class Storage(ABC):
         """Write a small file into the folder, made if need be, and remove what was made.
 
         Raises:
-            InputError: that is not allowed; the message speaks of the option `--run`.
+            InputError: that is not allowed; the message names the argument `run`.
             ClusterError: there is no space, or no connection.
         """
         probe = TEMPORARY + secrets.token_hex(8)
@@ -183,7 +183,7 @@ class LogWriter(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Return when all that was appended is stored for good."""
+        """Return when all that was appended is stored durably."""
 
     @abstractmethod
     def close(self) -> None:
@@ -195,7 +195,8 @@ class LogWriter(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(*([JobError] if error else [])):  # what ended the block says more than a full disk
+        # After an error of the block: that one is raised, not the one of closing, which often has the same cause.
+        with contextlib.suppress(*([JobError] if error else [])):
             self.close()
 
 

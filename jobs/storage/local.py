@@ -22,11 +22,12 @@ _AGAIN = "then give the same command again: it goes on from what is stored"
 
 
 def _error(address: str, error: OSError, *, writing: bool) -> Exception:
-    """Return `error`, met at `address`, as one for people."""
+    """Return the package's error for an OSError at `address`."""
     if error.errno in _FULL:
         return ClusterError(f"{address}: no space left to write ({error.strerror}); free some or move it, {_AGAIN}")
     if error.errno == errno.ENOENT and not writing:
         return FileNotFoundError(errno.ENOENT, "no such file", address)
+    # ENOENT of a write: not the file, which is created, but its folder is gone or cannot be made.
     if error.errno in (*_REFUSED, errno.ENOENT):
         use = "written" if writing else "read"
         return InputError(f"{address}: cannot be {use} ({error.strerror}); check the path and its permissions")
@@ -34,8 +35,8 @@ def _error(address: str, error: OSError, *, writing: bool) -> Exception:
 
 
 @contextlib.contextmanager
-def _told(address: str, *, writing: bool = False) -> Iterator[None]:
-    """Turn an OSError into one for people."""
+def _translate_errors(address: str, *, writing: bool = False) -> Iterator[None]:
+    """Translate an OSError into an error of this package."""
     try:
         yield
     except OSError as error:
@@ -45,11 +46,11 @@ def _told(address: str, *, writing: bool = False) -> Iterator[None]:
 def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        rest = rest[os.write(descriptor, rest) :]  # a write may be partial: at most 2 GiB, or the space that is left
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a new name in the folder `path` survive a power failure."""
+    """Make a new name in the folder `path` survive a power failure: a file's own fsync does not store its name."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -59,13 +60,14 @@ def _sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """Give a complete file with `data` next to `path`, whose folder is made, and remove it if it is still there."""
+    """Yield a complete file with `data` next to `path`, whose folder is created; remove it if it is still there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / (TEMPORARY + secrets.token_hex(8))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         try:
             _write_all(descriptor, data)
+            # Before the rename: else the new name could survive a power failure, and the bytes not.
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -91,24 +93,24 @@ class LocalStorage(Storage):
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             return self._path(name).read_bytes()
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         """See `Storage.read_range`."""
         if stop <= start:
             return b""
-        with _told(self.address(name)), self._path(name).open("rb", buffering=0) as file:
+        with _translate_errors(self.address(name)), self._path(name).open("rb", buffering=0) as file:
             file.seek(start)
             parts = []
-            while start < stop and (data := file.read(stop - start)):  # one read gives 2 GiB at most
+            while start < stop and (data := file.read(stop - start)):  # one read returns at most 2 GiB
                 parts.append(data)
                 start += len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def size(self, name: str) -> int:
         """See `Storage.size`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             status = self._path(name).stat()
             if not S_ISREG(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "not a regular file")
@@ -116,7 +118,7 @@ class LocalStorage(Storage):
 
     def stamp(self, name: str) -> tuple[int, str]:
         """See `Storage.stamp`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             status = self._path(name).stat()
             if not S_ISREG(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "not a regular file")
@@ -125,7 +127,7 @@ class LocalStorage(Storage):
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             try:
                 return S_ISREG(self._path(name).stat().st_mode)
             except (FileNotFoundError, NotADirectoryError):
@@ -134,14 +136,16 @@ class LocalStorage(Storage):
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
         path = self._path(name)
-        with _told(self.address(name), writing=True), _temporary(path, data) as temporary:
+        with _translate_errors(self.address(name), writing=True), _temporary(path, data) as temporary:
             temporary.replace(path)
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""
         path = self._path(name)
-        with _told(self.address(name), writing=True), _temporary(path, data) as temporary:
+        with _translate_errors(self.address(name), writing=True), _temporary(path, data) as temporary:
             try:
+                # Not O_EXCL on the name itself, under which others could read a part: a link appears with all bytes,
+                # and fails if the name exists.
                 path.hardlink_to(temporary)
             except FileExistsError:
                 return False
@@ -149,7 +153,7 @@ class LocalStorage(Storage):
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
-        with _told(self.address(name), writing=True), contextlib.suppress(FileNotFoundError):
+        with _translate_errors(self.address(name), writing=True), contextlib.suppress(FileNotFoundError):
             self._path(name).unlink()
 
     def check_writable(self) -> None:
@@ -160,7 +164,7 @@ class LocalStorage(Storage):
         made = [path for path in (folder, *folder.parents) if not path.exists()]
         super().check_writable()
         for path in made:
-            with contextlib.suppress(OSError):  # somebody else may use it by now
+            with contextlib.suppress(OSError):  # not empty: another process uses it by now
                 path.rmdir()
 
     def append_log(self, name: str) -> LogWriter:
@@ -169,7 +173,7 @@ class LocalStorage(Storage):
 
     def read_log(self, name: str) -> BinaryIO:
         """See `Storage.read_log`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             try:
                 return self._path(name).open("rb")
             except FileNotFoundError:
@@ -183,7 +187,7 @@ class LocalStorage(Storage):
         """See `Storage.list`."""
         top, _, first = self.checked(prefix, prefix=True).rpartition("/")
         root = Path(self.url) / top
-        with _told(self.address(top)):
+        with _translate_errors(self.address(top)):
             names = [
                 str((folder / file).relative_to(self.url))
                 for folder, file in _walk(root, first)
@@ -196,19 +200,20 @@ def _walk(root: Path, first: str) -> Iterator[tuple[Path, str]]:
     """Yield (folder, file) of all files below `root` of which the first part of the path starts with `first`."""
 
     def fail(error: OSError) -> None:
+        # A folder that does not exist, or was deleted meanwhile, has no files. `os.walk` would ignore all other errors.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise error
 
     for folder, subfolders, files in os.walk(root, onerror=fail):
         wanted = first if folder == str(root) else ""
-        subfolders[:] = [subfolder for subfolder in subfolders if subfolder.startswith(wanted)]
+        subfolders[:] = [subfolder for subfolder in subfolders if subfolder.startswith(wanted)]  # in place, for os.walk
         for file in files:
             if file.startswith(wanted):
                 yield Path(folder), file
 
 
 def _open_log(path: Path, address: str) -> int:
-    """Open the file of a log to append to it; who gave us the folder may have put a link to another file there.
+    """Open the file of a log to append to it, unless it is a link, which could lead to any file of the user's.
 
     Raises:
         InputError: it is a symbolic link.
@@ -222,12 +227,12 @@ def _open_log(path: Path, address: str) -> int:
 
 
 class LocalLog(LogWriter):
-    """A log in one local file; what was appended survives the end of the process, and after `flush` of the machine."""
+    """A log in one local file; appended data survive a crash of the process, and after `flush` one of the machine."""
 
     def __init__(self, address: str, path: Path) -> None:
-        """Open the file at `path`, called `address` in messages, and make its folder if need be."""
+        """Open the file at `path`, called `address` in messages, and create its folder if need be."""
         self._address = address
-        with _told(address, writing=True):
+        with _translate_errors(address, writing=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor: int | None = _open_log(path, address)
             _sync_folder(path.parent)
@@ -236,17 +241,18 @@ class LocalLog(LogWriter):
         """See `LogWriter.append`."""
         descriptor = self._open_descriptor()
         end = os.fstat(descriptor).st_size
-        with _told(self._address, writing=True):
+        with _translate_errors(self._address, writing=True):
             try:
                 _write_all(descriptor, data)
             except OSError:
+                # On a full disk a part may be written: without it the log can be appended to once there is space.
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, end)
                 raise
 
     def flush(self) -> None:
         """See `LogWriter.flush`."""
-        with _told(self._address, writing=True):
+        with _translate_errors(self._address, writing=True):
             os.fsync(self._open_descriptor())
 
     def close(self) -> None:

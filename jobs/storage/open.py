@@ -1,4 +1,4 @@
-"""Which storage a path or a URL names."""
+"""The storage that a path or a URL names."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def open_storage(url: str | os.PathLike[str]) -> Storage:
 
 
 def locate(address: str) -> tuple[Storage, str]:
-    """Return the storage that a file, at a path or `s3://bucket/prefix/name`, lies in, and its name there.
+    """Return the storage of a file, at a path or `s3://bucket/prefix/name`, and its name there.
 
     Raises:
-        InputError: it is in no storage, see `open_storage`.
+        InputError: its folder is not a storage's, see `open_storage`.
     """
     folder, slash, name = address.rpartition("/")
     return open_storage(folder + slash or "."), name

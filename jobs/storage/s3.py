@@ -1,4 +1,4 @@
-"""A bucket and prefix in S3, or in any store that speaks its protocol, as a `Storage`.
+"""A bucket and prefix in S3, or in any store with its protocol, as a `Storage`.
 
 Credentials, region and endpoint come from where every AWS tool looks for them: `AWS_ACCESS_KEY_ID`,
 `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL`, `AWS_PROFILE`, the instance's role, and so on.
@@ -20,14 +20,14 @@ from jobs.errors import ClusterError, InputError
 from jobs.formatting import one_line
 from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage, is_plain
 
-_ATTEMPTS = 6  # with boto3's waits some 15 s: as long as a server needs to start again
+_ATTEMPTS = 6  # with boto3's back-off some 15 s: as long as a server needs to restart
 _CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId")
 _client_lock = threading.Lock()
 
 
 @functools.lru_cache(maxsize=4)
 def _make_client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:  # noqa: ARG001 the cache's key
-    """Return a boto3 client for this process and these AWS_ variables; threads may share it, forks may not."""
+    """Return a boto3 client, cached by process and AWS_ variables: threads may share one, forks may not."""
     import boto3
     from botocore.config import Config
 
@@ -36,7 +36,7 @@ def _make_client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:  #
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        request_checksum_calculation="when_required",  # not every S3-compatible store knows the newer checksums
+        request_checksum_calculation="when_required",  # not every S3-compatible store supports the newer checksums
         response_checksum_validation="when_required",
     )
     session = boto3.session.Session()
@@ -45,7 +45,7 @@ def _make_client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:  #
 
 def _client() -> Any:
     settings = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_")))
-    with _client_lock:
+    with _client_lock:  # making a boto3 client is not thread-safe, using one is
         return _make_client(os.getpid(), settings)
 
 
@@ -55,7 +55,7 @@ def _status(error: Any) -> int:
 
 
 def _reply_error(address: str, error: Any) -> Exception:
-    """Return the store's refusal, a botocore ClientError, as an error for people."""
+    """Return the package's error for a botocore ClientError, an error reply of the store."""
     code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
     if code == "NoSuchBucket" or (status == 404 and error.operation_name == "HeadBucket"):
         return InputError(f"{address}: there is no such bucket; check its name and AWS_ENDPOINT_URL")
@@ -65,14 +65,15 @@ def _reply_error(address: str, error: Any) -> Exception:
         return InputError(f"{address}: the credentials are not valid ({code}); check the AWS_ environment variables")
     if status == 403:
         return InputError(f"{address}: access denied ({error.operation_name}); check the credentials' permissions")
+    # 501: the store does not have the operation, so a retry cannot help. RequestTimeout comes with status 400.
     if (status >= 500 and status != 501) or status == 429 or code == "RequestTimeout":
         return ClusterError(f"{address}: the store failed ({one_line(error)}); give the same command again later")
     return InputError(f"{address}: the store refused ({one_line(error)})")
 
 
 @contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
-    """Turn what botocore raises into errors for people."""
+def _translate_errors(address: str) -> Iterator[None]:
+    """Translate botocore's errors into those of this package."""
     from botocore import exceptions as failed
 
     setting = (
@@ -82,7 +83,7 @@ def _told(address: str) -> Iterator[None]:
         failed.NoRegionError,
         failed.InvalidRegionError,
         failed.ParamValidationError,
-        ValueError,  # botocore's for an endpoint that is no URL
+        ValueError,  # botocore's for an endpoint that is not a URL
     )
     try:
         yield
@@ -135,14 +136,14 @@ class S3Storage(Storage):
             return self._get(name, Range=f"bytes={start}-{stop - 1}")
         except InputError as error:
             if isinstance(error.__cause__, ClientError) and _status(error.__cause__) == 416:
-                return b""  # `start` is at or behind the end
+                return b""  # `start` is at or after the end
             raise
 
     def _get(self, name: str, **options: str) -> bytes:
-        """Read an object; boto3 repeats a failed request, but not one whose body breaks off."""
+        """Read an object; boto3 retries a failed request, but not one whose body is cut off."""
         from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             for attempt in range(3):
                 body = _client().get_object(**self._where(name), **options)["Body"]
                 try:
@@ -156,13 +157,13 @@ class S3Storage(Storage):
         """Return an object's properties, None if there is none."""
         from botocore.exceptions import ClientError
 
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             try:
                 return dict(_client().head_object(**self._where(name)))
             except ClientError as error:
                 if _status(error) != 404:
                     raise
-            _client().head_bucket(Bucket=self._bucket)  # the reply did not say which of the two is missing
+            _client().head_bucket(Bucket=self._bucket)  # HEAD's 404 has no body: object or bucket may be missing
         return None
 
     def size(self, name: str) -> int:
@@ -182,21 +183,23 @@ class S3Storage(Storage):
 
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             _client().put_object(**self._where(name), Body=data)
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""
         from botocore.exceptions import ClientError
 
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             for attempt in range(_ATTEMPTS):
                 try:
                     _client().put_object(**self._where(name), Body=data, IfNoneMatch="*")
                 except ClientError as error:
                     if _status(error) == 412:
                         return False
-                    if _status(error) != 409:  # 409: another's request is under way, and may still fail
+                    # 409: a concurrent request creates the same key, and may still fail, so neither True nor False is
+                    # known yet. boto3 does not retry it.
+                    if _status(error) != 409:
                         raise
                     time.sleep(0.05 * 2**attempt)
                 else:
@@ -205,7 +208,7 @@ class S3Storage(Storage):
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
-        with _told(self.address(name)):
+        with _translate_errors(self.address(name)):
             _client().delete_object(**self._where(name))
 
     def append_log(self, name: str) -> LogWriter:
@@ -224,13 +227,14 @@ class S3Storage(Storage):
         """See `Storage.delete_log`."""
         from jobs.storage.s3_log import part_names
 
-        for part in reversed(part_names(self, name)):  # what is left if this breaks off is the log's beginning
+        # From the end: where this is interrupted, the parts left are the log's beginning, without a gap.
+        for part in reversed(part_names(self, name)):
             self.delete(part)
 
     def list(self, prefix: str = "") -> Names:
         """See `Storage.list`."""
         self.checked(prefix, prefix=True)
-        with _told(self.address(prefix)):
+        with _translate_errors(self.address(prefix)):
             paginator = _client().get_paginator("list_objects_v2")
             pages = paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]

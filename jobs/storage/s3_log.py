@@ -1,4 +1,4 @@
-"""A log in S3, where nothing can be appended to: objects `name/00000001`, `name/00000002`, ... one after another."""
+"""A log in S3, whose objects cannot be appended to: objects `name/00000001`, `name/00000002`, ... in this order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.errors import ClusterError, InputError
 from jobs.storage.base import MIB, LogWriter, Storage, as_file
 
 _PART_BYTES = 8 * MIB
-_WAITING_BYTES = 64 * MIB
+_MAX_BUFFERED_BYTES = 64 * MIB
 
 
 def part_names(storage: Storage, name: str) -> list[str]:
@@ -33,8 +33,9 @@ def part_names(storage: Storage, name: str) -> list[str]:
 
 
 def read_parts(storage: Storage, name: str) -> BinaryIO:
-    """Return the parts of the log `name` that there are now as one file, read in pieces of at most 8 MiB."""
+    """Return the present parts of the log `name` as one file, read in pieces of at most 8 MiB."""
 
+    # Listed here, not in the generator: a part that is missing raises at once, and later ones are not read.
     def chunks(parts: list[str]) -> Generator[bytes]:
         for part in parts:
             yield from storage.stream(part)
@@ -43,13 +44,13 @@ def read_parts(storage: Storage, name: str) -> BinaryIO:
 
 
 class S3Log(LogWriter):
-    """Collects what is appended and stores it in the background, one part at a time.
+    """Buffers what is appended and uploads it in the background, one part at a time.
 
-    A part is stored when the last one is 1 % of the log's age old (at least 1 s, at most 30 s), or as soon as 8 MiB are
-    waiting: a long job makes few parts and a short one loses little. What is not stored when the process is killed is
-    lost. `append` waits while more than 64 MiB are not stored.
+    A part is uploaded when the last one is 1 % of the log's age old (at least 1 s, at most 30 s), or as soon as 8 MiB
+    are buffered: a long job makes few parts and a short one loses little. What is not uploaded when the process is
+    killed is lost. `append` blocks while more than 64 MiB are not uploaded.
 
-    The thread `_run` takes from `_waiting` and stores; all else that both sides use is guarded by `_changed`.
+    The thread `_run` takes from `_buffered` and uploads; all that both threads use is guarded by `_changed`.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
@@ -58,8 +59,8 @@ class S3Log(LogWriter):
         self._number = len(part_names(storage, name))
         self._began = self._stored_at = time.monotonic()
         self._changed = threading.Condition()
-        self._waiting: list[bytes] = []
-        self._unstored = 0  # bytes that wait or are on their way
+        self._buffered: list[bytes] = []
+        self._unstored = 0  # bytes that are buffered or being uploaded
         self._flushing = self._closed = False
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
@@ -70,10 +71,10 @@ class S3Log(LogWriter):
         if self._closed:
             raise ValueError(f"{self._storage.address(self._name)}: the log is closed")
         with self._changed:
-            self._changed.wait_for(lambda: self._error or self._unstored <= _WAITING_BYTES)
+            self._changed.wait_for(lambda: self._error or self._unstored <= _MAX_BUFFERED_BYTES)
             self._raise_error()
-            if data:  # an empty part would end the thread
-                self._waiting.append(bytes(data))
+            if data:  # `_run` takes an empty part for the end of the log
+                self._buffered.append(bytes(data))
                 self._unstored += len(data)
                 self._changed.notify_all()
 
@@ -82,6 +83,7 @@ class S3Log(LogWriter):
         with self._changed:
             self._flushing = True
             self._changed.notify_all()
+            # Not `not self._buffered`: a part that the thread has taken is not stored yet.
             self._changed.wait_for(lambda: self._error or not self._unstored)
             self._flushing = False
             self._raise_error()
@@ -107,16 +109,17 @@ class S3Log(LogWriter):
             ) from self._error
 
     def _run(self) -> None:
-        """Store parts until the log is closed or one cannot be stored."""
+        """Upload parts until the log is closed or one cannot be stored."""
         try:
             while data := self._next_part():
+                # Without the lock: `append` must not block for an upload. Only this thread changes `_number`.
                 self._storage.write(f"{self._name}/{self._number + 1:08}", data)
                 with self._changed:
                     self._number += 1
                     self._stored_at = time.monotonic()
                     self._unstored -= len(data)
                     self._changed.notify_all()
-        except Exception as error:  # noqa: BLE001 `_raise_error` raises it where somebody can act on it
+        except Exception as error:  # noqa: BLE001 `_raise_error` raises it in the caller's thread
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
@@ -124,11 +127,11 @@ class S3Log(LogWriter):
     def _next_part(self) -> bytes:
         """Wait until a part is due and return it; return `b""` when the log is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._changed.wait_for(lambda: self._buffered or self._closed)
             interval = min(max((time.monotonic() - self._began) / 100, 1.0), 30.0)
             self._changed.wait_for(self._is_urgent, timeout=self._stored_at + interval - time.monotonic())
-            waiting, self._waiting = self._waiting, []
-        return b"".join(waiting)
+            buffered, self._buffered = self._buffered, []
+        return b"".join(buffered)
 
     def _is_urgent(self) -> bool:
         return self._flushing or self._closed or self._unstored >= _PART_BYTES

@@ -63,12 +63,12 @@ def test_one_pass_of_packed_files(tmp_path, monkeypatch):
     """Ascending blocks of a .gz file are decompressed in one pass in a process; a jump back starts one more."""
     passes = []
 
-    class Counting(cursors.Unpacker):
-        def _start_again(self) -> None:
+    class Counting(cursors.Decompressor):
+        def _rewind(self) -> None:
             passes.append(self._name)
-            super()._start_again()
+            super()._rewind()
 
-    monkeypatch.setattr(file, "Unpacker", Counting)
+    monkeypatch.setattr(file, "Decompressor", Counting)
     write(open_storage(tmp_path), {"images-idx3-ubyte.gz": gzip.compress(idx(X)), "labels-idx1-ubyte": idx(Y)})
     dataset = open_dataset(f"idx:{tmp_path}")
     passes.clear()

@@ -221,7 +221,7 @@ def test_timings(make: Make) -> None:
         assert timings.evaluations == 3
         assert 0 < timings.compute < timings.seconds
         assert 0 < timings.load < timings.seconds
-        assert timings.losses == 0
+        assert timings.lost_workers == 0
         loaded = timings.load
         objective(np.ones(3) * 9)
         assert objective.sum.timings.load == loaded  # once, and not again
@@ -384,7 +384,7 @@ def test_a_cluster_that_adapts(adaptive: Client, tmp_path: Path) -> None:
         _wait_for(lambda: objective.loss(theta * next(points) / 2) and objective.sum.workers == 2, 120)
         loss, grad = objective(theta)
         assert (loss, grad.tobytes()) == (wanted, gradient.tobytes())
-        assert objective.sum.timings.losses == 0
+        assert objective.sum.timings.lost_workers == 0
     _wait_for(lambda: not adaptive.scheduler_info()["workers"])
 
 

@@ -88,7 +88,7 @@ def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path
         loss, grad = objective(theta)
         killer.join()
         assert (loss, grad.tobytes()) == expected
-        assert objective.sum.timings.losses >= victims
+        assert objective.sum.timings.lost_workers >= victims
 
 
 def test_only_a_lost_workers_blocks_are_loaded_again(client: Client, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_worker_that_hangs(client: Client, tmp_path: Path, evaluator: str) -> 
             with contextlib.suppress(ProcessLookupError):  # its nanny may have ended it
                 os.kill(victim, signal.SIGKILL)
         assert (loss, grad.tobytes()) == expected
-        assert objective.sum.timings.losses >= 1
+        assert objective.sum.timings.lost_workers >= 1
 
 
 def test_an_evaluation_that_kills_every_worker_is_given_up(client: Client, tmp_path: Path, evaluator: str) -> None:

@@ -79,7 +79,7 @@ def test_model_is_created_once_per_process():
 def test_a_process_keeps_few_replicas():
     """Old replicas go when new ones come, and are built again when asked for."""
     made = [problem(models.mlp, models.crossentropy(), Points(rows=rows)) for rows in range(10, 16)]
-    assert len(keras_replica._replicas) == keras_replica.KEPT
+    assert len(keras_replica._replicas) == keras_replica.CACHE_SIZE
     assert made[0].x0().tobytes() == made[-1].x0().tobytes()
 
 

@@ -26,15 +26,15 @@ from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Blocks, Run, TreeSum, Vector, intersect, numbers, subtract
 from jobs.usercode import UserCode
 
-LOSSES_OF_A_BLOCK = 3
-"""How many workers may be lost over a block within one evaluation: data or code that kill workers are given up."""
+MAX_WORKERS_LOST_PER_BLOCK = 3
+"""Workers that may be lost over a block within one evaluation; then data or code that kill workers end the job."""
 WATCH_SECONDS = 5.0
-"""How often the scheduler is asked whether the workers that have not answered yet are still there."""
+"""Period of checking with the scheduler that the workers that have not answered yet are still listed."""
 T = TypeVar("T")
 
 
 class DaskEvaluator:
-    """Sums on the workers of a Dask cluster: one message to each worker and one back for an evaluation.
+    """Sums on the workers of a Dask cluster: one message to each worker and one back per evaluation.
 
     Args:
         client: a synchronous client.
@@ -70,8 +70,8 @@ class DaskEvaluator:
             client,
             ShardPlugin(self._key, source, expected, on_nan),
             workers_timeout,
-            # Evaluations wait for all workers' problems: with the first alone, it would load all blocks, and give most
-            # of them up a moment later.
+            # Before it is a member: evaluations wait until all new workers have the problem. Else the first worker to
+            # have it would load all blocks, and drop most of them a moment later.
             prepare=self._prepare,
             keepalive=True,
         )
@@ -103,7 +103,7 @@ class DaskEvaluator:
         return total
 
     def close(self) -> None:
-        """Let the workers' data go; a cluster that is gone already is not an error."""
+        """Release the workers' data; a cluster that is gone already is not an error."""
         if self._client.status == "running":
             with contextlib.suppress(OSError, ValueError):
                 self._client.sync(self._membership.close)
@@ -126,8 +126,9 @@ class DaskEvaluator:
             raise type(error)(f"worker {address}: {error}", error.details) from error
 
     async def _share(self) -> None:
-        """Share the blocks anew if workers came or went; those that stay keep what they hold."""
+        """Assign the blocks anew if workers came or went; those that stay keep what they hold."""
         members = await self._membership.current()
+        # No `await` from here on: the generation belongs to these members.
         if self._membership.generation != self._generation:
             threads = {address: member.threads for address, member in members.items()}
             self._plan = assign(len(self._blocks), threads, self._plan)
@@ -138,11 +139,12 @@ class DaskEvaluator:
         try:
             while missing := state.total.missing():
                 if unasked := subtract(missing, state.asked()):
-                    await self._share()
+                    await self._share()  # in the first round too: workers may have come since the last evaluation
                     self._ask(request, unasked, state)
                 await self._collect(state)
         finally:
-            # Only an error leaves any. Their workers go on until they have summed: what they send then is not read.
+            # Only an error leaves any. Their workers complete their sums, and Dask drops what they answer: a cancelled
+            # call's connection is closed. They need no memory of it: the next message is complete.
             for task in state.running:
                 task.cancel()
         self.timings.compute += state.compute
@@ -150,7 +152,7 @@ class DaskEvaluator:
         return state.total.total()
 
     def _ask(self, request: Request, blocks: list[Run], state: _Evaluation) -> None:
-        """Send a request to the roots of the parts that cover the blocks."""
+        """Send a request to the roots of the tasks that cover the blocks."""
         message = request_message(request.kind, request.thetas, request.direction)
         for part in tree.worker_tasks(self._plan, blocks, 8 * request.size):
             state.running[asyncio.ensure_future(evaluate(self._client.rpc, self._key, message, part))] = part
@@ -159,28 +161,29 @@ class DaskEvaluator:
     async def _collect(self, state: _Evaluation) -> None:
         """Wait for the next replies and add them.
 
-        A worker that the scheduler has given up (it hangs, or its network does) is lost even if its connection stands.
+        A worker that the scheduler has removed (it hangs, or its network does) is lost even if its connection is open.
         """
         done, _ = await asyncio.wait(state.running, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        # One reply at a time, and only then the next look at what is missing: a worker that is done never waits for
-        # the slowest, but gets what a lost one leaves as soon as that is known.
+        # The first replies, not all: a worker that is done does not wait for the slowest before it gets the blocks of a
+        # lost one.
         for task in done:
             part = state.running.pop(task)
             answer = _answer(task, part)
             self.timings.bytes_received += await merge(state.total, answer)
             state.compute, state.load = max(state.compute, answer["compute"]), max(state.load, answer["load"])
-            self._lose(answer["lost"], part, state)
+            self._drop(answer["lost"], part, state)
         if not done:
             known = await self._membership.listed()
-            # A copy: what is lost is taken out of it meanwhile.
+            # A copy, since lost workers' tasks are deleted from it.
             for task, part in list(state.running.items()):
                 if gone := tree.addresses(part) - known.keys():
+                    # The whole tree of tasks: its root waits for the lost worker's answer, and its own sum with it.
                     task.cancel()
                     del state.running[task]
-                    self._lose(sorted(gone), part, state)
+                    self._drop(sorted(gone), part, state)
 
-    def _lose(self, lost: list[str], part: tree.WorkerTask, state: _Evaluation) -> None:
-        """Forget workers that were lost, unless they were lost over the same blocks again and again.
+    def _drop(self, lost: list[str], part: tree.WorkerTask, state: _Evaluation) -> None:
+        """Drop lost workers from membership and assignment, so that what they held is requested from others.
 
         Raises:
             ClusterError: the limit is passed.
@@ -189,13 +192,13 @@ class DaskEvaluator:
             return
         for address in lost:
             self._plan.pop(address, None)
-            # Each failure grows the generation, so that what the plan lacks now is shared anew before the next call.
+            # Each failure grows the generation, so that the blocks are assigned anew before the next call.
             self._membership.fail(address)
-        self.timings.losses += len(lost)
-        state.losses.update(numbers(intersect(state.total.missing(), tree.computed(part))))
-        # Counted by block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
-        block, times = max(state.losses.items(), key=lambda item: item[1], default=(0, 0))
-        if times > LOSSES_OF_A_BLOCK:
+        self.timings.lost_workers += len(lost)
+        state.lost_workers.update(numbers(intersect(state.total.missing(), tree.computed(part))))
+        # Counted per block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
+        block, times = max(state.lost_workers.items(), key=lambda item: item[1], default=(0, 0))
+        if times > MAX_WORKERS_LOST_PER_BLOCK:
             raise ClusterError(
                 f"block {block} was lost with its worker {times} times within one evaluation, the last was {lost[-1]}: "
                 "if workers run out of memory, give them more of it, or use more workers"
@@ -203,16 +206,16 @@ class DaskEvaluator:
 
 
 class _Evaluation:
-    """One evaluation under way: the sum so far, the calls that are out, and what was lost on the way."""
+    """The state of one evaluation: the sum so far, the pending calls, and for each block how many workers were lost."""
 
     def __init__(self, total: TreeSum) -> None:
         self.total = total
         self.running: dict[asyncio.Task[Answer], tree.WorkerTask] = {}
-        self.losses: Counter[int] = Counter()
+        self.lost_workers: Counter[int] = Counter()
         self.compute = self.load = 0.0
 
     def asked(self) -> list[Run]:
-        """Return the blocks that calls are out for."""
+        """Return the blocks that pending calls sum."""
         return [run for part in self.running.values() for run in tree.computed(part)]
 
 
@@ -225,5 +228,5 @@ def _answer(task: asyncio.Task[Answer], part: tree.WorkerTask) -> Answer:
     try:
         return task.result()
     except OSError:
-        # The root alone: its children's blocks are asked for again as well, but a child that is gone is found then.
+        # The root alone: its children's blocks are requested again too, and a child that is gone is noticed then.
         return lost_answer([part.address])

@@ -1,4 +1,4 @@
-"""What sums a request over all blocks, what that cost, and the serial one, in this process."""
+"""What sums a request over all blocks, its timings, and the serial evaluator, in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from jobs.usercode import UserCode
 
 @dataclass
 class Timings:
-    """What evaluations cost so far; seconds and bytes. The slowest worker counts for an evaluation."""
+    """Totals over all evaluations, in seconds and bytes; the slowest worker counts for an evaluation.
+
+    Attributes:
+        evaluations: how many.
+        seconds: from request to sum.
+        compute: of `seconds`, summing.
+        load: of `seconds`, loading.
+        bytes_sent: of requests.
+        bytes_received: of answers.
+        lost_workers: how many workers were lost.
+    """
 
     evaluations: int = 0
     seconds: float = 0.0
@@ -24,11 +34,11 @@ class Timings:
     load: float = 0.0
     bytes_sent: int = 0
     bytes_received: int = 0
-    losses: int = 0
+    lost_workers: int = 0
 
 
 class Evaluator(Protocol):
-    """Something that sums requests over all blocks of one problem."""
+    """Sums requests over all blocks of one problem."""
 
     timings: Timings
 
@@ -40,7 +50,7 @@ class Evaluator(Protocol):
         """Return the sum, (request.size,) float64."""
 
     def close(self) -> None:
-        """Let the data go."""
+        """Release the data."""
 
 
 class SerialEvaluator:
@@ -75,5 +85,5 @@ class SerialEvaluator:
         return total
 
     def close(self) -> None:
-        """Let the data go."""
+        """Release the data."""
         self._shard.close()

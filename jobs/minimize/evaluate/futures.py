@@ -29,15 +29,15 @@ T = TypeVar("T")
 SLOW_SECONDS = 1.0
 """Past so many seconds of computing, the next evaluation has a task for each of a worker's futures, instead of one."""
 FAN_IN = 8
-"""Sums that one task adds; 2 of those that are longer than LARGE_BYTES, so that no worker receives many of them."""
+"""Sums that one task adds; 2 of those of more than LARGE_BYTES, so that no worker receives many of them."""
 LARGE_BYTES = 1 << 20
 
 
 class FuturesEvaluator:
-    """Sums on the workers of a Dask cluster by tasks, with the bits of `DaskEvaluator`, for some more time each.
+    """Sums on the workers of a Dask cluster by tasks, with the bits of `DaskEvaluator`, at more overhead per sum.
 
     Shards are futures: Dask loads them again elsewhere when their worker is lost, and runs the tasks that need them.
-    An evaluation is one graph: theta, a task for each worker, and the tree of tasks that adds their sums.
+    An evaluation is one graph: theta, a task per worker, and the tree of tasks that adds their sums.
 
     Args:
         client: a synchronous client.
@@ -69,14 +69,14 @@ class FuturesEvaluator:
         self._client, self._count = client, len(blocks)
         self._timeout, self._poll = timeout, poll
         unique = uuid.uuid4().hex
-        self._key = f"{unique[:8]}-{unique[8:]}"  # Dask calls tasks by what stands before 8 hexadecimal digits
+        self._key = f"{unique[:8]}-{unique[8:]}"  # Dask names a task group by the part of keys before 8 hex digits
         self._numbers = itertools.count()
         recipe = tasks.Recipe(self._key, source, expected, on_nan)
         self._shards = ShardFutures(client, recipe, len(blocks), workers_timeout)
         self._slow = False
         self.timings = Timings()
         try:
-            self._run(self._again(self._shards.admit))
+            self._run(self._retry(self._shards.admit))
         except BaseException:
             self.close()
             raise
@@ -94,13 +94,13 @@ class FuturesEvaluator:
             ClusterError: no workers in time, too many lost, or the evaluation's time is over.
         """
         began = time.perf_counter()
-        total = self._run(self._again(lambda: self._sum(request)))
+        total = self._run(self._retry(lambda: self._sum(request)))
         self.timings.evaluations += 1
         self.timings.seconds += time.perf_counter() - began
         return total
 
     def close(self) -> None:
-        """Let all futures go, and with them the workers' data; a cluster that is gone already is no error."""
+        """Release all futures, and with them the workers' data; a cluster that is gone already is not an error."""
         self._shards.release()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -120,11 +120,11 @@ class FuturesEvaluator:
         finally:
             future.cancel()
 
-    async def _again(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do work on the cluster, and begin it anew with new futures where they, or all workers, were lost at once.
+    async def _retry(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run work on the cluster, and retry it with new futures where they, or all workers, were lost at once.
 
         Raises:
-            ClusterError: that happened again and again, or the scheduler is gone.
+            ClusterError: that happened `STRANDED` times, or the scheduler is gone.
         """
         for times in itertools.count():
             try:
@@ -148,7 +148,8 @@ class FuturesEvaluator:
         graph, owners, root = self._graph(request)
         where = {key: [address] for key, (address, _) in owners.items()}
         layer = MaterializedLayer(graph, annotations={"workers": where.get, "allow_other_workers": True})
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": 1 << 40}):  # theta may be large
+        # theta is meant to be in the graph: scattered data would be lost with their worker.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": 1 << 40}):
             future = self._client.get(HighLevelGraph({root: layer}, {root: set()}), root, sync=False)
         self.timings.bytes_sent += request.nbytes
         try:
@@ -156,17 +157,17 @@ class FuturesEvaluator:
             (total,) = await self._shards.until(work, {key: block for key, (_, block) in owners.items()})
         finally:
             future.release()
-        await self._shards.look()
+        await self._shards.refresh()
         ((*_, vector),) = total.nodes
         self._slow = total.compute > SLOW_SECONDS
-        self._count_up(total, vector)
+        self._record(total, vector)
         return vector  # type: ignore[no-any-return]
 
-    def _count_up(self, total: tasks.PartialSum, vector: Vector) -> None:
+    def _record(self, total: tasks.PartialSum, vector: Vector) -> None:
         self.timings.compute += total.compute
         self.timings.load += total.load
         self.timings.bytes_received += vector.nbytes
-        self.timings.losses = self._shards.losses
+        self.timings.lost_workers = self._shards.lost_workers
 
     def _graph(self, request: Request) -> tuple[dict[str, Task], dict[str, tuple[str, int]], str]:
         """Return one evaluation's tasks, the address and the first block of those that have any, and the sum's key."""
@@ -190,6 +191,6 @@ class FuturesEvaluator:
         return graph, owners, sums[0]
 
     def _groups(self) -> list[tuple[str, Sequence[Part]]]:
-        """Return what each task evaluates, in order of blocks: all that a worker holds, or where it is slow a part."""
+        """Return what each task evaluates, in order of blocks: all that a worker holds, or where slow one part."""
         held = self._shards.parts.items()
         return [(address, [part]) for address, parts in held for part in parts] if self._slow else list(held)

@@ -1,4 +1,4 @@
-"""What driver and workers send each other for an evaluation."""
+"""The messages between driver and workers in an evaluation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.sharding.blocks import TreeSum, Vector
 
 
 class RequestMessage(TypedDict):
-    """A Request; on its way the arrays are wrapped, so that Dask sends their memory as it is."""
+    """A Request; when sent, its arrays are wrapped, so that Dask sends their memory without a copy."""
 
     kind: Kind
     thetas: Vector
@@ -57,7 +57,8 @@ def pack(task: WorkerTask) -> bytes:
 
 def unpack(task: bytes) -> WorkerTask:
     """Return the task of a message."""
-    unpacked: WorkerTask = pickle.loads(task)  # noqa: S301  from the driver; whoever reaches a Dask port runs code anyway
+    # From the driver, over a Dask connection: any peer on those can run code anyway.
+    unpacked: WorkerTask = pickle.loads(task)  # noqa: S301
     return unpacked
 
 
@@ -74,5 +75,5 @@ def answer_of(total: TreeSum, compute: float, load: float, lost: list[str]) -> A
 
 
 def lost_answer(addresses: list[str]) -> Answer:
-    """Return what counts as the answer of workers that are gone."""
+    """Return the answer in the place of that of lost workers."""
     return {"nodes": [], "vectors": [], "compute": 0.0, "load": 0.0, "lost": addresses}

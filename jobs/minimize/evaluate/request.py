@@ -1,4 +1,4 @@
-"""What is asked of every block in one evaluation, and its answer as one flat float64 vector. Knows no Dask."""
+"""A request to every block in one evaluation, and its answer as one flat float64 vector. Independent of Dask."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Request:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that go to each worker."""
+        """Bytes that are sent to each worker."""
         return self.thetas.nbytes + (0 if self.direction is None else self.direction.nbytes)
 
     def key(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The blocks that one process holds: loaded once, summed by a pool of threads. Knows no Dask."""
+"""The blocks that one process holds: loaded once, summed by a pool of threads. Independent of Dask."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Shard:
     """
 
     def __init__(self, code: UserCode, expected: Expected, threads: int, on_nan: OnNan, name: str) -> None:
-        """`expected` is what the driver's problem is; `name` says in error messages which process holds a block."""
+        """`expected` is what the driver's problem is; `name` is this process's in error messages."""
         self._code, self._expected, self._on_nan, self._name = code, expected, on_nan, name
         self._data: dict[int, Any] = {}
         self._loading = threading.Lock()
@@ -65,14 +65,14 @@ class Shard:
         return data
 
     def forget(self, blocks: Iterable[int]) -> None:
-        """Let the data of blocks go."""
+        """Release the data of blocks."""
         for block in blocks:
             self._data.pop(block, None)
 
-    def sum(self, request: Request, keep: Sequence[Run] | None, todo: Sequence[Run]) -> TreeSum:
-        """Return the sum of a request over the blocks of `todo`; afterwards only blocks of `keep` stay loaded.
+    def sum(self, request: Request, keep: Sequence[Run] | None, compute: Sequence[Run]) -> TreeSum:
+        """Return the sum of a request over the blocks of `compute`; afterwards only blocks of `keep` stay loaded.
 
-        With `keep` None nothing is let go: `forget` does that.
+        With `keep` None nothing is released: `forget` does that.
 
         Raises:
             DataError: rows could not be loaded.
@@ -83,18 +83,20 @@ class Shard:
             kept = set(numbers(keep))
             self.forget([block for block in list(self._data) if block not in kept])
         total = TreeSum(len(self._blocks))
-        blocks, failed = numbers(todo), threading.Event()
+        blocks, failed = numbers(compute), threading.Event()
         work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
         for future in work:
             future.result()
         if self._closed:
-            raise RuntimeError("the shard was closed")  # not a part of the sum that looks like all of it
+            raise RuntimeError("the shard was closed")  # else a partial sum would be returned as if complete
         return total
 
     def _add_blocks(self, request: Request, blocks: Iterator[int], total: TreeSum, failed: threading.Event) -> None:
-        """Take the next block until there is none, another thread has failed, or nobody waits for the sum any more."""
+        """Take the next block until there is none, another thread has failed, or the shard is closed."""
         while not (failed.is_set() or self._closed):
             try:
+                # Loading is serial, since a problem's files have one position each, and computing is not: while one
+                # thread loads, the others sum. The iterator of blocks is under the same lock.
                 with self._loading:
                     block = next(blocks, None)
                     data = self._loaded(block) if block is not None else None
@@ -117,7 +119,7 @@ class Shard:
         return f"block {block} (rows {start:,} to {stop - 1:,}) of the shard on {self._name}"
 
     def close(self) -> None:
-        """End the threads and let the data go, also in the middle of a sum: its driver may be gone for good."""
+        """End the threads and release the data, also in the middle of a sum: its driver may be gone for good."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._data.clear()

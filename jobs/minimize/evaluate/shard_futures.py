@@ -24,14 +24,13 @@ PARTS = 4
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
 WATCH_SECONDS = 2.0
-"""How often the scheduler is asked which workers there are, while tasks are waited for."""
-
+"""Period of listing the scheduler's workers while tasks run."""
 STRANDED = 3
-"""How often an evaluation begins anew since all its workers, or its futures, were lost at once."""
+"""Retries of an evaluation whose workers, or futures, were all lost at once."""
 
 
 class Stranded(Exception):
-    """All workers that tasks were placed on are gone; its argument is the error if that happens again and again."""
+    """All workers that tasks were placed on are gone; its argument is the error to raise when retries are used up."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class ShardFutures:
 
     Args:
         client: a synchronous client.
-        recipe: what workers make the shard of.
+        recipe: what a worker's shard is made from.
         count: the number of blocks.
         workers_timeout: seconds to wait while there is no worker at all.
 
     Attributes:
         parts: address -> what the worker holds, in order of blocks.
-        losses: workers that were lost so far.
+        lost_workers: how many workers were lost so far.
     """
 
     def __init__(self, client: Client, recipe: tasks.Recipe, count: int, workers_timeout: float) -> None:
@@ -71,7 +70,7 @@ class ShardFutures:
         self._current: dict[str, int] = {}
         self._listed = -REFRESH_SECONDS
         self.parts: dict[str, list[Part]] = {}
-        self.losses = 0
+        self.lost_workers = 0
 
     @property
     def workers(self) -> int:
@@ -79,7 +78,7 @@ class ShardFutures:
         return len(self.parts) or len(self._admitted)
 
     async def admit(self) -> dict[str, int]:
-        """Return address -> compute threads of the workers, after a look at the problem of those that are new.
+        """Return address -> compute threads of the workers; new ones have made the problem and checked it.
 
         Raises:
             ClusterError: no worker in time, or the scheduler is gone.
@@ -98,7 +97,7 @@ class ShardFutures:
         return threads
 
     async def _some_worker(self) -> dict[str, int]:
-        """Return the workers; while there is none, a task waits for one, so that a cluster that adapts starts it."""
+        """Return the workers; while there is none, a task is queued, so that an adaptive cluster starts one."""
         deadline, waiting = time.monotonic() + self._workers_timeout, None
         try:
             while not (threads := await self._list()):
@@ -123,7 +122,7 @@ class ShardFutures:
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
             for address in self._known - identity["workers"].keys():
-                self.losses += await self._was_lost(address)
+                self.lost_workers += await self._was_lost(address)
         except OSError as error:
             raise ClusterError(f"the scheduler is gone: {error}") from error
         self._listed, self._known = time.monotonic(), set(identity["workers"])
@@ -132,7 +131,7 @@ class ShardFutures:
         return self._current
 
     def _load(self, runs: Sequence[Run], address: str | None) -> Future:
-        """Let blocks be loaded on a worker, or where Dask likes once that one is gone."""
+        """Submit the loading of blocks to a worker; Dask may place it elsewhere once that one is gone."""
         return self._client.submit(
             tasks.load,
             self._recipe,
@@ -142,8 +141,8 @@ class ShardFutures:
             allow_other_workers=bool(address),
         )
 
-    async def look(self) -> None:
-        """See which workers there are, if it is time to; `share` acts on it.
+    async def refresh(self) -> None:
+        """List the workers, if the list is old; `share` acts on it.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -152,8 +151,8 @@ class ShardFutures:
             await self._list()
 
     async def share(self) -> None:
-        """Share the blocks anew if workers came or went; those that stay load only what they do not have."""
-        await self.look()
+        """Assign the blocks anew if workers came or went; those that stay load only what they do not have."""
+        await self.refresh()
         if self._threads and self._current == self._threads:
             return
         threads = await self.admit()
@@ -166,25 +165,25 @@ class ShardFutures:
         }
         try:
             await self._finished(self._futures())
-            self.parts = await self._located()  # not as planned, where a worker died or Dask moved what waited
+            self.parts = await self._located()  # not as assigned, where a worker died or Dask stole a queued task
         except BaseException:
             _release(old)
             _release(self._futures())
             self.parts, self._threads = {}, {}
             raise
-        # Not before the new ones are loaded: a block that is in both stays.
+        # After the new ones are loaded: a block that is in both stays loaded.
         kept = {future.key for future in self._futures()}
         _release([future for future in old if future.key not in kept])
         self._threads = threads
 
     def _cut(self, runs: Sequence[Run], address: str, there: Sequence[Part]) -> list[Part]:
-        """Return a worker's blocks as parts, of those that are there already where they are the same."""
+        """Return a worker's blocks as parts; a part that it has already keeps its future."""
         by_runs = {part.runs: part for part in there}
         parts = map(tuple, cut(runs, PARTS))
         return [by_runs.get(part) or Part(part, self._load(part, address)) for part in parts]
 
     async def _located(self) -> dict[str, list[Part]]:
-        """Return the parts by the workers that hold them, in order of blocks; where none does, by its place so far."""
+        """Return the parts by the workers that hold them, in order of blocks; where none does, by the last one."""
         holders = await self._client.scheduler.who_has(keys=[future.key for future in self._futures()])
         located: dict[str, list[Part]] = {}
         for address, part in ((address, part) for address, parts in self.parts.items() for part in parts):
@@ -195,7 +194,7 @@ class ShardFutures:
         return dict(sorted(located.items(), key=lambda item: item[1][0].runs))
 
     async def _was_lost(self, address: str) -> bool:
-        """Return whether a worker that is gone was lost: not if it was sent away, as by a cluster that adapts."""
+        """Return whether a worker that is gone was lost: not if it was retired, as by an adaptive cluster."""
         events = await self._client.scheduler.events(topic=address)
         ends = [event for _, event in events if event.get("action") == "remove-worker"]
         return not (ends and ends[-1]["expected"])
@@ -204,22 +203,22 @@ class ShardFutures:
         return [part.future for parts in self.parts.values() for part in parts]
 
     def release(self) -> None:
-        """Let all futures go, and with them the workers' data."""
+        """Release all futures, and with them the workers' data."""
         _release([*self._admitted.values(), *self._futures()])
         self._admitted, self.parts, self._threads = {}, {}, {}
 
     async def until(self, work: Coroutine[Any, Any, T], blocks: Mapping[str, int]) -> T:
-        """Wait for the cluster's work, but not for ever while there is no worker.
+        """Wait for the cluster's work, up to `workers_timeout` while there is no worker.
 
         Args:
-            work: waits for futures.
+            work: awaits futures.
             blocks: key of a task -> the first of its blocks, for messages.
 
         Raises:
             JobError: a task raised it.
-            ClusterError: no worker, or they were lost over a task again and again.
+            ClusterError: no worker, or too many were lost over one task.
             Stranded: all workers were replaced by others.
-            CancelledError: the futures are gone, as with a scheduler that was restarted.
+            CancelledError: the futures are gone, as after a restart of the scheduler.
         """
         task, seen, placed = asyncio.ensure_future(work), time.monotonic(), set(self._current)
         try:
@@ -228,8 +227,8 @@ class ShardFutures:
                     seen = time.monotonic()
                 elif time.monotonic() - seen > self._workers_timeout:
                     return self._give_up()
-                # Dask runs a task elsewhere whose own worker is gone, but not if there was no worker at all for a
-                # moment: then it waits for the one that will not come back, whoever else comes.
+                # Dask runs a task elsewhere when its worker is gone (`allow_other_workers`), but not if there was no
+                # worker at all for a moment: then the task keeps its restriction to an address that will not return.
                 if workers and not placed & workers.keys():
                     _strand(min(blocks.values(), default=None), max(placed))
             return task.result()
@@ -243,7 +242,7 @@ class ShardFutures:
             task.cancel()
 
     async def _finished(self, futures: Collection[Future]) -> None:
-        """Wait for futures that load, without fetching what they hold; the first that failed raises."""
+        """Wait for futures that load, without fetching their values; the first that failed raises."""
         blocks = {part.future.key: part.first for parts in self.parts.values() for part in parts}
         if futures:
             await self.until(self._all(futures), blocks)
@@ -251,6 +250,7 @@ class ShardFutures:
     async def _all(self, futures: Collection[Future]) -> None:
         async for future in as_completed(futures, loop=self._client.loop):
             if future.status != "finished":
+                # Raises the task's error, which a future's status alone does not have.
                 await self._client.gather([future], asynchronous=True)
 
 

@@ -1,7 +1,7 @@
-"""What the tasks of `FuturesEvaluator` do on a worker: load blocks, evaluate them, add the sums of several workers.
+"""The tasks of `FuturesEvaluator`: load blocks, evaluate them, add the sums of several workers.
 
-All of it runs in a task's thread. What travels as an argument or a result is unpickled on event loops, on the
-scheduler's too, hence knows the user's code as `UserCode` only: a name, or bytes.
+All of it runs in a task's thread. Arguments and results are unpickled on event loops, on the scheduler's too, hence
+have the user's code as `UserCode` only: a name, or bytes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from jobs.usercode import UserCode, only_exceptions
 T = TypeVar("T")
 _ERRORS = {error.__name__ for error in (UserCodeError, InputError, DataError, ClusterError)}
 _lock = threading.RLock()
-"""Re-entrant: the garbage collector may end a `LoadedBlocks` in a thread that holds it."""
+"""Re-entrant: the garbage collector may finalize a `LoadedBlocks` in a thread that holds it."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a worker makes an objective's shard of.
+    """What a worker makes an objective's shard from.
 
     Attributes:
         key: the evaluator's, unique.
@@ -51,8 +51,8 @@ class Recipe:
 class LoadedBlocks:
     """The value of a shard's future: blocks that stay loaded in this process as long as this object lives.
 
-    It is pickled as what it is made of, without the data: where Dask moves or spills it, the blocks are loaded anew
-    when they are next asked for.
+    It is pickled as what it is made from, without the data: where Dask moves or spills it, the blocks are loaded anew
+    when they are next used.
     """
 
     def __init__(self, recipe: Recipe, runs: Sequence[Run]) -> None:
@@ -64,7 +64,7 @@ class LoadedBlocks:
         return type(self), (self._recipe, self.runs)
 
     def __sizeof__(self) -> int:
-        # What Dask's dashboard shows, and what its placement, spilling and adaptive scaling go by.
+        # Not its own memory, but the blocks': Dask's dashboard, placement, spilling and adaptive scaling use it.
         return self._nbytes + object.__sizeof__(self)
 
     def load(self) -> None:
@@ -83,17 +83,19 @@ class LoadedBlocks:
         self._nbytes = sum(map(sizeof, shard.load(self.runs)))
 
     def open(self) -> _WorkerShard:
-        """Return the shard of this process that holds the blocks; it loads those that it does not have when asked."""
+        """Return the shard of this process that holds the blocks; it loads those that it lacks when they are summed."""
         with _lock:
             if self._shard is None:
                 self._shard = _shard_of(self._recipe, get_worker())
                 self._shard.hold(self.runs)
+                # By its end, not by a task: Dask drops a future's value when nothing wants it, without a notice.
+                # Not at exit, where the interpreter's threads are gone: the process frees its memory anyway.
                 weakref.finalize(self, self._shard.release, self.runs).atexit = False
             return self._shard
 
 
 class _WorkerShard:
-    """One evaluator's shard on one worker, and how many `LoadedBlocks` want each of its blocks."""
+    """One evaluator's shard on one worker, with a reference count per block: the `LoadedBlocks` that hold it."""
 
     def __init__(self, recipe: Recipe, worker: Worker) -> None:
         self.shard = Shard(recipe.source, recipe.expected, worker.state.nthreads, recipe.on_nan, worker.address)
@@ -106,7 +108,7 @@ class _WorkerShard:
         self._wanted.update(numbers(runs))
 
     def release(self, runs: Sequence[Run]) -> None:
-        """Let those blocks go that nothing else keeps: after a new assignment others may hold the same ones."""
+        """Release the blocks that nothing else holds: after a new assignment other `LoadedBlocks` may hold them."""
         with _lock:
             self._wanted.subtract(numbers(runs))
             gone = [block for block in numbers(runs) if not self._wanted[block]]
@@ -125,9 +127,9 @@ _shards: weakref.WeakValueDictionary[tuple[str, str], _WorkerShard] = weakref.We
 
 
 def _shard_of(recipe: Recipe, worker: Worker) -> _WorkerShard:
-    """Return the worker's shard, made for the first that asks; workers that are threads of one process have their own.
+    """Return the worker's shard, made at first use; workers that are threads of one process each have their own.
 
-    The problem, its cursors in files and the threads are there once for all blocks of a worker.
+    All blocks of a worker share one problem, its open files and its threads.
     """
     shard = _shards.get((recipe.key, worker.address))
     if shard is None:
@@ -141,7 +143,7 @@ class PartialSum:
     """The sum over some blocks.
 
     Attributes:
-        nodes: the maximal nodes of the canonical tree, as (level, index, vector).
+        nodes: the maximal nodes of the tree over blocks, as (level, index, vector).
         compute: seconds of computing, of the slowest worker.
         load: seconds of loading since the worker's last sum, of the slowest one.
     """
@@ -166,7 +168,7 @@ def load(recipe: Recipe, runs: Sequence[Run]) -> LoadedBlocks:
 
 
 def theta(request: Request) -> Request:
-    """Return the request: as a task of its own it travels to each worker once, and is there again after a loss."""
+    """Return the request: as a task of its own it is sent to each worker once, and recomputed after a loss."""
     return request
 
 
@@ -189,7 +191,7 @@ def _evaluate(request: Request, parts: Sequence[LoadedBlocks]) -> PartialSum:
 
 
 def add(count: int, *sums: PartialSum) -> PartialSum:
-    """Return the sum of sums of different blocks, of `count` in all, in the canonical tree."""
+    """Return the tree sum of sums of different blocks, of `count` in all."""
     total = TreeSum(count)
     for level, index, vector in (node for part in sums for node in part.nodes):
         # A view that cannot be written: `TreeSum` would add in place, and Dask may need this task's arguments again.
@@ -200,9 +202,9 @@ def add(count: int, *sums: PartialSum) -> PartialSum:
 
 
 def _translated(function: Callable[..., T], *arguments: Any) -> T:
-    """Call what calls the user's code, and raise its errors without what caused them.
+    """Run a function that calls the user's code, and raise its errors without their cause.
 
-    A cause would be pickled along: an object of the user's, which the driver would unpickle on its event loop.
+    A cause would be pickled too: an object of the user's, which the driver would unpickle on its event loop.
 
     Raises:
         JobError: the function raised it.
@@ -217,7 +219,7 @@ def _translated(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def _silence() -> None:
-    """Keep Dask from printing each task that raises, with its arguments: the driver tells the error in one line."""
+    """Keep Dask from logging each task that raises, with its arguments: the driver prints the error in one line."""
     logger = logging.getLogger("distributed.worker")
     if _is_news not in logger.filters:
         logger.addFilter(_is_news)

@@ -1,4 +1,4 @@
-"""What each worker is asked for in one evaluation, and by which tree sums come back: arithmetic on runs of blocks."""
+"""The workers' tasks of one evaluation, and the tree by which sums come back: arithmetic on runs of blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TREE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What one worker is asked for: blocks to `keep` loaded, blocks to sum now, and whose sums to add to its own."""
+    """One worker's task: blocks to `keep` loaded, blocks to sum now, and the tasks whose sums it adds to its own."""
 
     address: str
     keep: tuple[Run, ...]
@@ -22,14 +22,15 @@ class WorkerTask:
 
 
 def worker_tasks(plan: Mapping[str, Sequence[Run]], missing: Sequence[Run], sum_bytes: int) -> list[WorkerTask]:
-    """Return what to ask for so that all `missing` blocks are summed: one task per worker, or one tree of all.
+    """Return the tasks that sum all `missing` blocks: one per worker, or one tree of all.
 
     Args:
         plan: worker address -> runs it keeps, from `assign`.
-        missing: the blocks whose sums are still wanted.
+        missing: the blocks that no answer covers yet.
         sum_bytes: bytes of one block's sum vector; many and large ones are added on the way by a tree.
     """
     wanted = ((address, tuple(runs), tuple(intersect(runs, missing))) for address, runs in plan.items())
+    # In block order: neighbours in the tree then complete large nodes together, and answers stay small.
     flat = sorted((WorkerTask(*task) for task in wanted if task[2]), key=lambda task: task.compute)
     return [_tree(flat)] if by_tree(len(flat), sum_bytes) else flat
 

@@ -1,7 +1,7 @@
-"""What runs inside a Dask worker: a plugin that answers evaluations directly, without tasks.
+"""The plugin that answers evaluations on a Dask worker, without tasks.
 
-Nothing here is precious: the plugin is set up on every worker that joins, and a shard loads whatever blocks it is asked
-for.
+It has no state that cannot be rebuilt: it is set up on every worker that joins, and loads the blocks that a request
+names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jobs.sharding.blocks import TreeSum, Vector
 from jobs.usercode import UserCode
 
 LARGE_BYTES = 1 << 20
-"""Sums of more bytes are added in a thread: on the event loop they would hold up messages and heartbeats."""
+"""Sums of more bytes are added in a thread: on the event loop they would delay messages and heartbeats."""
 
 
 class ShardPlugin(CallPlugin):
@@ -63,15 +63,15 @@ class ShardPlugin(CallPlugin):
         await self._in_thread(self._shard.prepare)
 
     async def evaluate(self, *, request: RequestMessage, task: bytes) -> Answer:
-        """Sum a request over this worker's task, add its children's sums, and answer with the maximal nodes.
+        """Sum a request over this worker's task, add its children's sums, and return the maximal nodes.
 
-        Children whose worker is lost are left out: the driver sees which blocks the nodes do not cover.
+        Children whose worker is lost are left out: the driver computes which blocks the nodes do not cover.
 
         Raises:
             UserCodeError, DataError: what a block raised, here or on a child.
         """
         mine = unpack(task)
-        # Before this worker's own sum: theirs go on meanwhile.
+        # Before this worker's own sum: the children compute theirs at the same time.
         children = [asyncio.ensure_future(self._forward(request, child)) for child in mine.children]
         try:
             began, loaded = time.perf_counter(), self._shard.load_seconds
@@ -80,19 +80,20 @@ class ShardPlugin(CallPlugin):
             return await _merged(total, time.perf_counter() - began - load, load, children)
         finally:
             for child in children:
-                child.cancel()  # where one raises, nobody needs the others; those that are done do not mind
-            await asyncio.gather(*children, return_exceptions=True)  # or asyncio would log errors that nobody took
+                child.cancel()  # where one raises, the others' sums are of no use; nothing for those that are done
+            await asyncio.gather(*children, return_exceptions=True)  # or asyncio would log "exception never retrieved"
 
     async def _forward(self, request: RequestMessage, child: WorkerTask) -> Answer:
         message = request_message(request["kind"], request["thetas"], request["direction"])
         try:
             return await evaluate(self.worker.rpc, self.key, message, child)
         except OSError:
+            # The child's children too: their sums were to come through it, and where they are is not known here.
             return lost_answer(sorted(addresses(child)))
 
 
 async def _merged(total: TreeSum, compute: float, load: float, children: Sequence[asyncio.Future[Answer]]) -> Answer:
-    """Return a worker's sum with those of its children, added in the order in which they come."""
+    """Return a worker's sum with those of its children, added in order of arrival."""
     lost: list[str] = []
     for child in asyncio.as_completed(children):
         theirs = await child

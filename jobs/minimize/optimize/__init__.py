@@ -1,1 +1,1 @@
-"""SciPy's methods on an objective: what each needs, what L1, NaN and constraints ask of it, and running it."""
+"""SciPy's methods on an objective: their requirements, L1, constraints, and running them."""

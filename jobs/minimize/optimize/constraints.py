@@ -1,4 +1,4 @@
-"""Constraints as SciPy takes them, whose functions are the user's code: what they raise is told as such."""
+"""Constraints as SciPy takes them, whose functions are the user's code: their errors become UserCodeErrors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTIONS = ("fun", "jac", "hess")
 def guarded(constraints: Any) -> Any:
     """Return constraints, one or several, whose functions raise a UserCodeError for whatever the user's code raises.
 
-    What is no constraint is returned as it is: SciPy says what is wrong with it.
+    What is not a constraint is returned unchanged: SciPy raises an error that explains it.
     """
     if isinstance(constraints, list | tuple):
         return [guarded(constraint) for constraint in constraints]
@@ -32,7 +32,7 @@ def guarded(constraints: Any) -> Any:
 
 
 def _guarded(name: str, value: Any) -> Callable[..., Any] | Any:
-    """Return a function that calls the user's; SciPy also takes texts and strategies, which stay."""
+    """Return a function that calls the user's; texts and strategies, which SciPy takes too, are unchanged."""
     if not callable(value) or isinstance(value, optimize.HessianUpdateStrategy):
         return value
     return functools.partial(call, f"{name} of the problem's constraints", value)

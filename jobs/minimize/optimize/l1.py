@@ -1,8 +1,8 @@
-"""L1 by splitting theta into positive and negative parts under bounds, and what stationary means then.
+"""L1 by splitting theta into positive and negative parts under bounds, and the measure of stationarity then.
 
 Minimizing f(theta) + l1 * sum(|theta_i|) over i penalized equals minimizing the smooth f(p - q) + l1 * sum(p_i + q_i)
 over p, q >= 0 (Andrew & Gao 2007, section 2; Schmidt, Fung & Rosales 2007), which L-BFGS-B does. Entries without
-penalty stay whole in p, with q fixed at 0.
+penalty are not split: they are in p, with q fixed at 0.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Split:
 
     def x0(self, theta: Vector) -> Vector:
         """Return (p, q), (2 n,), for a start (n,)."""
-        whole = self.l1 == 0
-        return np.concatenate([np.where(whole, theta, np.maximum(theta, 0)), np.where(whole, 0, np.maximum(-theta, 0))])
+        free = self.l1 == 0
+        return np.concatenate([np.where(free, theta, np.maximum(theta, 0)), np.where(free, 0, np.maximum(-theta, 0))])
 
     def bounds(self) -> Bounds:
         """Return p, q >= 0, but p free and q = 0 where there is no penalty."""
-        whole = self.l1 == 0
-        low = np.concatenate([np.where(whole, -np.inf, 0), np.zeros(whole.size)])
-        high = np.concatenate([np.full(whole.size, np.inf), np.where(whole, 0, np.inf)])
+        free = self.l1 == 0
+        low = np.concatenate([np.where(free, -np.inf, 0), np.zeros(free.size)])
+        high = np.concatenate([np.full(free.size, np.inf), np.where(free, 0, np.inf)])
         return Bounds(low, high)
 
     def theta(self, pq: Vector) -> Vector:
@@ -54,10 +54,10 @@ class Split:
 
 
 def stationarity(theta: Vector, grad: Vector, l1: Vector | float, bounds: Bounds | None) -> Vector:
-    """Return the vector whose largest entry says how far `theta` is from stationary, (n,).
+    """Return the vector whose largest entry measures how far `theta` is from stationary, (n,).
 
-    It is the gradient; with L1 the subgradient of least norm; with bounds the projected gradient, as L-BFGS-B's gtol
-    has it.
+    It is the gradient; with L1 the subgradient of minimum norm; with bounds the projected gradient, as in L-BFGS-B's
+    gtol.
     """
     sign = np.sign(theta)
     steepest = np.where(sign != 0, grad + l1 * sign, np.sign(grad) * np.maximum(np.abs(grad) - l1, 0))

@@ -1,4 +1,4 @@
-"""SciPy's methods: what each needs and takes, checked before any work begins."""
+"""SciPy's methods: their requirements and options, checked before any work begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobs.errors import InputError, argument, nearest
 from jobs.minimize.objective import Objective
 
 HESS_BYTES = 4 << 30
-"""A dense Hessian larger than this is refused."""
+"""Maximum bytes of a dense Hessian."""
 
 _TRUST = ("initial_trust_radius", "max_trust_radius", "eta", "gtol", "maxiter", "disp", "return_all")
 
@@ -21,7 +21,7 @@ class Method:
 
     Attributes:
         name: as SciPy's documentation writes it.
-        options: the keys that its `options` take.
+        options: the keys of its `options`.
         gradient: 'unused', 'needed', or 'estimated': by finite differences where the problem has none.
         hessian: 'unused', 'optional', 'product' (hessp or hess needed) or 'matrix' (hess needed).
         bounds, constraints: whether it takes them.

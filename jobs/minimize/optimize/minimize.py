@@ -1,4 +1,4 @@
-"""`minimize`: SciPy's methods on an objective, each given what it needs and checked before any work begins."""
+"""`minimize`: SciPy's methods on an objective, with arguments that are checked before any work begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 SMALLEST_EIGENVALUE = 1e-8
-"""dogleg's Hessian is shifted until its smallest eigenvalue is at least this share of its largest entry."""
+"""dogleg's Hessian is shifted until its smallest eigenvalue is at least this fraction of its largest entry."""
 Callback = Callable[..., Any]
 
 
@@ -33,14 +33,13 @@ def minimize(
 
     It behaves as the serial call does, and adds: the gradient, Hessian and Hessian products come from the problem;
     finite differences, where the problem has no gradient, are evaluated in parallel; dogleg's Hessian is shifted
-    until it is positive definite, and the message says so. SciPy's own linear algebra runs on one thread, so that the
-    result does not depend on cores.
+    until it is positive definite, and the message has the shift. SciPy's own linear algebra runs on one thread, so that
+    the result does not depend on cores.
 
     Returns:
-        SciPy's result; `x` is theta (n,), also with l1. Where the gradient is known, `gradient_norm` is the largest
-        entry of the
-        gradient: projected where there are bounds, the least subgradient where there is l1, of the Lagrangian for
-        trust-constr.
+        SciPy's result; `x` is theta (n,), also with l1. Where the gradient is known, `gradient_norm` is its largest
+        entry: of the projected gradient with bounds, of the minimum subgradient with l1, of the Lagrangian's gradient
+        for trust-constr.
 
     Raises:
         InputError: an argument is wrong; before any evaluation.
@@ -112,13 +111,13 @@ class Minimization:
             arguments["options"] = self._options | {"workers": objective.map}
         if method.name == "dogleg":
             shifted = _Shifted(objective)
-            result = shifted.told(optimize.minimize(hess=shifted, **arguments))
+            result = shifted.with_message(optimize.minimize(hess=shifted, **arguments))
         else:
             result = optimize.minimize(**arguments, **self._hessian())
         return _with_gradient_norm(result, objective, 0.0, self._bounds)
 
     def _hessian(self) -> dict[str, Any]:
-        """Return the Hessian's argument: products where they serve, since they are cheaper."""
+        """Return the Hessian's argument: products where the method takes them, since they are cheaper."""
         if self._method.hessian in ("optional", "product") and self._objective.has_hessp:
             return {"hessp": self._objective.hessp}
         if self._method.hessian != "unused" and self._objective.has_hess:
@@ -131,8 +130,9 @@ class Minimization:
         if callback is not None:
             arguments["callback"] = lambda pq: callback(split.theta(pq))
         result = optimize.minimize(split, split.x0(self.x0), **arguments)
+        # By p's half of the split gradient, l1 + grad: what is left is the gradient of the smooth part.
         result.x, result.jac = split.theta(result.x), result.jac[: self._objective.n] - self.l1
-        del result["hess_inv"]
+        del result["hess_inv"]  # of the 2 n split variables
         return _with_gradient_norm(result, self._objective, self.l1, None)
 
 
@@ -140,7 +140,7 @@ def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Ob
     """Return the L1 penalty of each entry, (n,).
 
     Raises:
-        InputError: it is no finite number >= 0, or stands together with what it excludes.
+        InputError: it is not a finite number >= 0, or the method or bounds exclude it.
     """
     if not (np.isfinite(l1) and l1 >= 0):
         raise InputError(f"{argument('l1')} is {l1!r}, but must be a finite number >= 0")
@@ -166,7 +166,7 @@ def _with_gradient_norm(
 
 
 class _Shifted:
-    """A Hessian made positive definite by adding a multiple of the identity, as dogleg needs it."""
+    """A Hessian shifted to positive definite by a multiple of the identity, as dogleg requires."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective, self._largest = objective, 0.0
@@ -178,14 +178,14 @@ class _Shifted:
         shifted = matrix.copy()
         shifted[diagonal] -= floor
         try:
-            np.linalg.cholesky(shifted)
+            np.linalg.cholesky(shifted)  # a test alone, much cheaper than eigenvalues: most Hessians pass it
         except np.linalg.LinAlgError:
             shift = 2 * floor - float(np.linalg.eigvalsh(matrix)[0])
             self._largest = max(self._largest, shift)
             matrix[diagonal] += shift
         return matrix
 
-    def told(self, result: optimize.OptimizeResult) -> optimize.OptimizeResult:
+    def with_message(self, result: optimize.OptimizeResult) -> optimize.OptimizeResult:
         """Return the result with the shift in its message."""
         if self._largest:
             result.message += f" The Hessian was shifted by up to {self._largest:.1e} to be positive definite."

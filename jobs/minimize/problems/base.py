@@ -1,6 +1,6 @@
-"""What a problem is, and how the driver and each worker get the same one.
+"""The interface of a problem, and how the driver and each worker get the same one.
 
-A problem is any object with the methods of `Problem`; it need not know this package. It travels either pickled (a
+A problem is any object with the methods of `Problem`; it need not import this package. It is sent either pickled (a
 small object that loads its data on the worker) or as "module:factory", which each process imports and calls.
 """
 
@@ -21,9 +21,9 @@ from jobs.usercode import UserCode, call
 Vector = NDArray[np.float64]
 DEFAULT_BLOCK_ROWS = 1024
 PICKLE_LIMIT = 10_000_000
-MOST_ROWS = 2**62
-NAMED = 1000
-"""Up to so many entries of theta are listed with a result, by their names where there are any."""
+MAX_ROWS = 2**62
+MAX_LISTED = 1000
+"""Maximum size of a theta that is listed with a result, by its entries' names if there are any."""
 
 
 class Problem(Protocol):
@@ -38,8 +38,8 @@ class Problem(Protocol):
         bounds, constraints: as SciPy takes them, where the options give none.
         fingerprint() -> str: the identity of the data and the model, for resuming a run.
         files() -> paths or s3:// URLs of the files that `load` reads: a run is refused when one has changed.
-        names() -> n texts: what the entries of theta are called, where the result is shown.
-        correct(theta, data) -> int: how many rows of `data` are predicted right; the result has their share.
+        names() -> n texts: the names of theta's entries, where the result is shown.
+        correct(theta, data) -> int: how many rows of `data` are predicted right; the result has their fraction.
         block_rows: rows of a block, a number that depends on the data alone; 1,024 if absent.
     """
 
@@ -53,12 +53,12 @@ class Problem(Protocol):
     def load(self, start: int, stop: int) -> Any:
         """Return rows start .. stop - 1 in whatever form the other methods take. Called on workers only.
 
-        One thread at a time, once for each block that the worker owns, mostly in ascending order.
+        By one thread at a time, once per block of the worker, mostly in ascending order.
         """
 
 
 def user_code(problem: Any) -> UserCode:
-    """Return how a problem given by a user travels: a 'module:function' string is imported, an object pickled.
+    """Return a user's problem as `UserCode`: a 'module:function' string is imported, an object pickled.
 
     Raises:
         InputError: the object holds so much data that it should load them in `load` instead.
@@ -79,7 +79,7 @@ def user_code(problem: Any) -> UserCode:
 
 
 def instantiate(code: UserCode) -> Any:
-    """Return the problem in this process: the object itself, or what the function that is named returns.
+    """Return the problem in this process: the object itself, or what the named function returns.
 
     Raises:
         InputError: it cannot be imported or unpickled here.
@@ -91,7 +91,7 @@ def instantiate(code: UserCode) -> Any:
 
 @dataclass(frozen=True)
 class CheckedProblem:
-    """A problem on the driver, checked: the code that travels, the object itself, and its start (n,)."""
+    """A problem on the driver, checked: the code that is sent, the object itself, and its start (n,)."""
 
     code: UserCode
     problem: Any
@@ -108,7 +108,7 @@ def load_problem(problem: Any) -> CheckedProblem:
     code = user_code(problem)
     loaded = instantiate(code)
     x0 = _check(loaded)
-    if x0.size <= NAMED:
+    if x0.size <= MAX_LISTED:
         names(loaded, x0.size)
     return CheckedProblem(code, loaded, x0)
 
@@ -128,16 +128,16 @@ def _check(problem: Any) -> Vector:
         raise InputError(f"problem {name} has neither value_and_grad(theta, data) nor value(theta, data)")
     for attribute in ("rows", "block_rows"):
         value = attribute_of(problem, attribute, 1)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < MOST_ROWS:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < MAX_ROWS:
             raise InputError(f"problem.{attribute} is {value!r}, but must be a positive integer below 2**62")
     return check_theta("problem.x0()", call("problem.x0()", problem.x0), None)
 
 
 def converted(value: Any, what: str, rule: str, kind: type[JobError] = UserCodeError) -> Vector:
-    """Return what the user's code gave as an array of float64, a new one.
+    """Return a value of the user's code as a new array of float64.
 
     Raises:
-        JobError: of `kind` with the text `rule`: it is of another kind; a UserCodeError that names `what`: it raised.
+        JobError: of `kind` with the text `rule`: it is not numbers; a UserCodeError that names `what`: it raised.
     """
     try:
         return call(what, functools.partial(np.array, value, dtype=np.float64))  # type: ignore[no-any-return]
@@ -193,7 +193,7 @@ def block_rows(problem: Any) -> int:
 
 
 def names(problem: Any, n: int) -> list[str] | None:
-    """Return what the n entries of theta are called; None if the problem has no names.
+    """Return the names of theta's n entries; None if the problem has no names.
 
     Raises:
         UserCodeError: it raised.
@@ -212,7 +212,7 @@ def names(problem: Any, n: int) -> list[str] | None:
 
 
 def files(problem: Any) -> Sequence[str]:
-    """Return the paths or URLs of the files that the problem's rows are read from, as far as it names them.
+    """Return the paths or URLs of the files that the problem's rows are read from, if it names any.
 
     Raises:
         UserCodeError: it raised.

@@ -1,4 +1,4 @@
-"""What a problem is: as a run's identity, by name, and as each worker must have it."""
+"""The identity of a problem: by name, as part of a run's identity, and as each worker must have it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Expected:
 
     Attributes:
         text: rows, rows of a block, and the fingerprint if any.
-        sources: digests of its source code; none of a problem with a fingerprint, which counts instead, or of one whose
-        class travels as well.
+        sources: digests of its source code; none for a problem with a fingerprint, which counts instead, or for one
+            whose class is sent by value.
     """
 
     text: str
     sources: Mapping[str, str]
 
     def check(self, code: UserCode, problem: Any) -> None:
-        """Check a problem that was made here.
+        """Check the problem that this process has loaded.
 
         Raises:
-            InputError: it is another one: other code, or other data.
+            InputError: it differs: other code, or other data.
         """
         if (here := _text(problem)) != self.text:
             raise InputError(
@@ -61,7 +61,7 @@ def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
 
 
 def _roots(code: UserCode, problem: Any) -> tuple[Any, ...]:
-    """Return what leads to the modules of a problem: the one that is named, its factory and class, if imported."""
+    """Return the roots of a problem's modules: the one that is named, its factory and class, if imported."""
     return code.roots() + ((type(problem),) if home(type(problem)) else ())
 
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-KEPT = 4
-"""How many replicas a process keeps: a worker that serves job after job must not keep them all."""
+CACHE_SIZE = 4
+"""Maximum replicas in a process: a worker that serves job after job must not hold them all."""
 CHECKED_ROWS = 1009
-"""A batch length unlikely to be another dimension of a model, to see which dimension of a tensor is the batch."""
+"""A prime batch length, unlikely as another dimension of a model, by which a tensor's batch dimension is recognized."""
 
 _replicas: dict[Spec, Replica] = {}
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a replica is made of.
+    """What a replica is built from.
 
     Attributes:
         code: create_model and loss, by `keras_code.packed`.
@@ -53,7 +53,7 @@ def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
     """Return this process's replica, built by the first caller while others wait.
 
     Args:
-        spec: what it is made of.
+        spec: what it is built from.
         frozen: the digest that the weights outside theta must have, if known.
 
     Raises:
@@ -61,18 +61,19 @@ def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
     """
     replica = _replicas.get(spec)
     if replica is None:
+        # Looked up once more under the lock, which another thread may have held to build the same one.
         with building:
             replica = _replicas.get(spec)
             if replica is None:
                 replica = isolated(spec.dtype, lambda: Replica(spec, frozen))
-                for oldest in list(_replicas)[: 1 - KEPT]:
+                for oldest in list(_replicas)[: 1 - CACHE_SIZE]:
                     del _replicas[oldest]
                 _replicas[spec] = replica
     return replica
 
 
 class Replica:
-    """A model, and what is compiled of it. Nothing in it changes after it is built, so threads share it.
+    """A model, and its compiled functions. It does not change after it is built, so threads share it.
 
     Weights come in as a flat vector theta, (n,) float64: the model's trainable variables in their order, each raveled.
     The others keep their initial values. Layers run with training=False (no dropout, BatchNorm by its moving
@@ -106,7 +107,7 @@ class Replica:
 
     @property
     def hessp(self) -> Any:
-        """(theta, v, x, y) -> (n,) float64, compiled when it is first asked for.
+        """(theta, v, x, y) -> (n,) float64, compiled at first use.
 
         The gradient of v . gradient(theta), by reverse mode twice. Forward over reverse mode (Pearlmutter, Neural
         Computation 6, 1994) is slower in TensorFlow, and has no loops, hence no recurrent layers.
@@ -121,7 +122,7 @@ class Replica:
         return self._hessp
 
     def _losses(self, theta: Any, x: Any, y: Any) -> tuple[Any, list[Any], Any]:
-        """Return (losses of the rows, the model's own losses, its output)."""
+        """Return (losses per row, the model's own losses, its output)."""
         weights = self.flat.pairs(theta, self._spec.dtype)
         with self._keras.StatelessScope(weights, collect_losses=True):
             output = self.model(x, training=False)
@@ -132,7 +133,7 @@ class Replica:
             return self._row_losses(y, output), self.model.losses, output
 
     def _value(self, theta: Any, x: Any, y: Any) -> Any:
-        """Return the loss summed over the rows, with the rows' share of the weight regularizers; () float64."""
+        """Return the loss summed over the rows, with the rows' fraction of the weight regularizers; () float64."""
         tf = self._tf
         losses, penalties, _ = self._losses(theta, x, y)
         value = tf.reduce_sum(tf.cast(losses, tf.float64))
@@ -174,7 +175,7 @@ class Replica:
         return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
 
     def _check_losses(self, loss: Any) -> None:
-        """Check, without computing, that the loss gives one number a row and that model.losses are of weights only."""
+        """Check by tracing that the loss gives one number per row, and that model.losses are of weights only."""
         shapes: dict[str, Any] = {}
 
         def look(theta: Any, x: Any, y: Any) -> None:
@@ -233,7 +234,7 @@ def _fitting(row: tuple[int, ...], wanted: tuple[int | None, ...]) -> tuple[int,
 
 
 def _graph_digest(function: Any) -> bytes:
-    """Return a digest of a concrete function's operations, constants and captured tensors, but of no names.
+    """Return a digest of a concrete function's operations, constants and captured tensors, without names.
 
     Names of functions within functions hold counters that differ from process to process.
     """

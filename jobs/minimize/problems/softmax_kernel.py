@@ -1,12 +1,12 @@
 """Softmax regression on one block of rows: loss, gradient, Hessian product and Hessian, fast on one core.
 
 Weights are held class by class, (classes, features), and scores likewise, (classes, rows): so sums and maxima over the
-few classes run along the rows, which vectorizes. What makes it fast, by what was gained:
+few classes run along the rows, which vectorizes. What makes it fast, the largest gain first:
 
 1. Products are batched over tiles of rows, small enough for OpenBLAS's kernels for small matrices: those do not copy
    (pack) the rows first, and with few classes that copy costs as much as the product.
-2. A block is worked off in parts that fit the second-level cache: rows come from memory once, not twice.
-3. Scratch memory is kept, one set for each thread; rows, weights and scratch start on a cache line.
+2. A block is processed in parts that fit the second-level cache: rows come from memory once, not twice.
+3. Scratch memory is reused, one set per thread; rows, weights and scratch start on a cache line.
 
 No result depends on where arrays lie in memory or on the thread, not in one bit.
 """
@@ -52,13 +52,13 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 class _Scratch(threading.local):
-    """A thread's arrays by name, kept between calls: fresh ones cost page faults, a fifth of the time in float32."""
+    """A thread's arrays by name, reused between calls: fresh ones cost page faults, a fifth of the time in float32."""
 
     def __init__(self) -> None:
         self._memory: dict[str, Array] = {}
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return an uninitialized aligned array, valid until this thread asks for the same name again."""
+        """Return an uninitialized aligned array, valid until this thread's next call with the same name."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = aligned((size,), np.uint8)
@@ -67,8 +67,8 @@ class _Scratch(threading.local):
 
 _scratch = _Scratch()
 
-# BLAS may compute on unused lanes of whatever lies in memory, and so raise floating-point flags at random (seen: a
-# product with one row in float32); NumPy would warn. Where a result is not finite, who asked for it sees that.
+# BLAS may compute on unused lanes of uninitialized memory, and so set floating-point flags at random (seen: a product
+# with one row in float32); NumPy would warn. A result that is not finite is found by `evaluate.request`.
 _quiet = np.errstate(all="ignore")
 
 
@@ -131,7 +131,7 @@ def hessp(theta: Vector, v: Vector, block: Block) -> Vector:
 
 @_quiet
 def hess(theta: Vector, block: Block) -> Vector:
-    """Return the Hessian, (n, n) float64; besides, it takes memory for one more copy of the block.
+    """Return the Hessian, (n, n) float64; it also allocates one more copy of the block.
 
     Classes a and b meet in X^T diag(d) X with d = P_a (1[a = b] - P_b), the same for (b, a).
     Source: Boehning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 44 (1992).
@@ -208,22 +208,22 @@ def _probabilities(weights: Array, biases: Array, x: Array, tile: int, out: Arra
 
 def _project(weights: Array, x: Array, tile: int, out: Array) -> None:
     """Write W x^T, (classes, rows), into `out`, which may be columns of a wider array."""
-    whole = len(x) // tile * tile
-    if whole:
-        np.matmul(weights, _tiles(x.T[:, :whole], tile), out=_tiles(out[:, :whole], tile))
-    if whole < len(x):
-        np.matmul(weights, x[whole:].T, out=out[:, whole:])
+    tiled = len(x) // tile * tile
+    if tiled:
+        np.matmul(weights, _tiles(x.T[:, :tiled], tile), out=_tiles(out[:, :tiled], tile))
+    if tiled < len(x):
+        np.matmul(weights, x[tiled:].T, out=out[:, tiled:])
 
 
 def _add_product(scores: Array, x: Array, tile: int, total: Vector) -> None:
     """Add scores x, (classes, features), to `total`; within a part sums are in the dtype of `x`."""
-    whole = len(x) // tile * tile
-    if whole:
-        products = _scratch("products", (whole // tile, *total.shape), x.dtype)
-        np.matmul(_tiles(scores[:, :whole], tile), x[:whole].reshape(-1, tile, x.shape[1]), out=products)
+    tiled = len(x) // tile * tile
+    if tiled:
+        products = _scratch("products", (tiled // tile, *total.shape), x.dtype)
+        np.matmul(_tiles(scores[:, :tiled], tile), x[:tiled].reshape(-1, tile, x.shape[1]), out=products)
         total += products.sum(axis=0)
-    if whole < len(x):
-        total += scores[:, whole:] @ x[whole:]
+    if tiled < len(x):
+        total += scores[:, tiled:] @ x[tiled:]
 
 
 def _tiles(columns: Array, tile: int) -> Array:

@@ -1,1 +1,1 @@
-"""What the report of a minimize run shows."""
+"""The report of a minimize run."""

@@ -1,4 +1,4 @@
-"""What a report says about a minimize job."""
+"""The content of a minimize run's report."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ VERBS = {"failed": "failed", "stopped": "was stopped", "running": "is running"}
 
 
 def title(run: RunFolder) -> str:
-    """Return what the run is, such as `minimize · L-BFGS-B · digits`."""
+    """Return the run's title, such as `minimize · L-BFGS-B · digits`."""
     subject = run.options.get("problem") or run.options.get("data") or "digits"
     return f"{run.job} · {_method(run)} · {subject}"
 
@@ -87,7 +87,7 @@ def _ended(result: dict[str, Any]) -> str:
 
 
 def _point(loss: float | str, gradient_norm: float | str | None) -> str:
-    """Return where a point is; infinity and nan come as text from JSON."""
+    """Return a point's loss and gradient norm as text; infinity and nan come as text from JSON."""
     norm = math.nan if gradient_norm is None else float(gradient_norm)
     return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
 
@@ -145,7 +145,7 @@ def _numbers(result: dict[str, Any]) -> Section:
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
-    """Return what a report says about a minimize job.
+    """Return the content of a minimize run's report.
 
     Raises:
         InputError: history.csv or x.npy is damaged.

@@ -119,7 +119,7 @@ def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> fi
 
 
 def _omissions(history: History, shown: list[Curve]) -> list[str]:
-    """Return what the plots do not show, in sentences."""
+    """Return sentences on what the plots omit."""
     notes = []
     if hidden := int(np.count_nonzero(~np.isfinite(history.loss))):
         notes.append(f"Not drawn: {plural(hidden, 'evaluation')} with a loss of inf or nan.")

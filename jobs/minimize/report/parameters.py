@@ -33,8 +33,8 @@ def parameters(names: Sequence[str], theta: NDArray[np.float64]) -> Section:
 
 
 def _bars(names: Sequence[str], theta: NDArray[np.float64]) -> figure:
-    """Draw one horizontal bar for each parameter, the first on top; equal names are told apart by a count."""
-    labels = _unlike(names)
+    """Draw one horizontal bar per parameter, the first on top; equal names get a count."""
+    labels = _distinct(names)
     source = ColumnDataSource({"name": labels, "value": theta, "shown": [number(value, 10) for value in theta]})
     plot = figure(
         y_range=FactorRange(*reversed(labels)),
@@ -49,7 +49,7 @@ def _bars(names: Sequence[str], theta: NDArray[np.float64]) -> figure:
     return plot
 
 
-def _unlike(names: Sequence[str]) -> list[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     seen: dict[str, int] = {}
     labels = []
     for name in names:
