@@ -6,6 +6,7 @@ Imported modules are not inspected: their attributes depend on what else the pro
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.machinery
@@ -14,6 +15,7 @@ import site
 import sys
 import sysconfig
 import textwrap
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ from jobs.errors import InputError
 SOURCE = "source of "
 """Prefix of the names of entries with a digest of source code."""
 THIS = __name__.partition(".")[0]
+PARSES = 20
+"""At most so many times is a text parsed that another thread disturbs."""
+_parsing = threading.Lock()
 MODULES = 1000
 """Maximum number of the user's modules that are read."""
 _loaded: dict[str, tuple[Any, str | None]] = {}
@@ -62,7 +67,7 @@ class Source:
     def _bound(self) -> list[tuple[str, str]]:
         """Names that import lines bind, each with the module that it is or may be, or is an attribute of."""
         try:
-            tree = ast.parse(self.text)
+            tree = _parsed(self.text)
         except (SyntaxError, ValueError, RecursionError):
             return []
         bound = []
@@ -78,6 +83,18 @@ class Source:
         above = self.name.split(".")[: None if self.package else -1]
         above = above[: len(above) - node.level + 1] if node.level else []
         return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def _parsed(text: str) -> ast.Module:
+    """Return the syntax tree of a module's text.
+
+    Python 3.11 counts the depth of trees for all threads in one place, and raises SystemError where two threads parse
+    at once (CPython issue 106905). Another thread may be any library's, so a lock of ours alone would not do.
+    """
+    for _ in range(PARSES):
+        with contextlib.suppress(SystemError), _parsing:
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 def sources(*roots: Any) -> dict[str, str]:

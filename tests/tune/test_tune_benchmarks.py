@@ -28,22 +28,22 @@ TITLES = [
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reads a learning rate
-def test_plain_keras_trains_the_same_network():
+def test_plain_keras_trains_the_same_network(tmp_path):
     """The peer's model has the layers of ours, and comes as far with the same hyperparameters."""
     images = images_of("digits")
     settings = tune_cnn.cnn.check_parameters({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
     _, keras = import_tensorflow(1)
     model = cnn_ways._model(keras, images, settings)
     assert [tuple(weight.shape) for weight in model.trainable_variables] == training.step_of(images, 1).shapes
-    trial = cnn_ways.Unwatched(0, "/nonexistent")
+    trial = cnn_ways.Unwatched(0, str(tmp_path))
     parameters = {**settings.model_dump(), "epochs": 6}
     assert WAYS[PLAIN](parameters, trial) == pytest.approx(WAYS[SHARED](parameters, trial), abs=0.1)
 
 
-def test_a_fresh_step_changes_no_bit():
+def test_a_fresh_step_changes_no_bit(tmp_path):
     """What differs between ours with a shared step and with a fresh one is the time."""
     parameters = {"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1, "epochs": 2}
-    trial = cnn_ways.Unwatched(0, "/nonexistent")
+    trial = cnn_ways.Unwatched(0, str(tmp_path))
     assert WAYS[FRESH](parameters, trial) == WAYS[SHARED](parameters, trial)
 
 

@@ -18,7 +18,7 @@ import pytest
 from jobs.errors import DataError, InputError
 from jobs.tune import Stop, Trial, cnn
 from jobs.tune.cnn import images as images_module
-from jobs.tune.cnn import training
+from jobs.tune.cnn import objective, training
 from jobs.tune.cnn.images import held_out, images_of
 from jobs.tune.cnn.training import Step, step_of
 from jobs.tune.trials.trial import Signal
@@ -121,7 +121,7 @@ def test_two_trials_at_once(train):
 def test_a_lost_trial_goes_on_to_the_bit(train, tmp_path, monkeypatch):
     """A trial that is lost after its third epoch does the others only, with the values of one that ran through."""
     through = train({**GOOD, "epochs": 6})
-    monkeypatch.setattr(cnn, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(objective, "SAVE_SECONDS", 0.0)
     lost = Driver(tmp_path / "kept", lost_after=3)
     parameters = {**GOOD, "epochs": 6}
     with pytest.raises(KeyboardInterrupt):

@@ -15,7 +15,7 @@ from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client
 
-from jobs.errors import ClusterError
+from jobs.errors import ClusterError, argument
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
 from jobs.minimize.evaluate.evaluator import Timings
@@ -115,7 +115,7 @@ class FuturesEvaluator:
                 except concurrent.futures.TimeoutError:
                     if time.monotonic() > deadline:
                         raise ClusterError(
-                            f"an evaluation took longer than {self._timeout:g} s (--evaluation-timeout)"
+                            f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
                         ) from None
         finally:
             future.cancel()

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
 
-from jobs.errors import ClusterError, JobError
+from jobs.errors import ClusterError, JobError, argument
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
 from jobs.sharding.assignment import assign, cut
@@ -111,7 +111,7 @@ class ShardFutures:
         return threads
 
     def _give_up(self) -> NoReturn:
-        raise ClusterError(f"no worker for {self._workers_timeout:g} s (--workers-timeout)")
+        raise ClusterError(f"no worker for {self._workers_timeout:g} s ({argument('workers_timeout')})")
 
     async def _list(self) -> dict[str, int]:
         """Return address -> compute threads of the workers that tasks can run on, and count those that were lost.
