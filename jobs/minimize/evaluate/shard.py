@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from jobs.errors import ClusterError
 from jobs.minimize.evaluate.request import OnNan, Request, answer
 from jobs.minimize.problems.base import block_rows, instantiate, rows
 from jobs.minimize.problems.identity import Expected
@@ -77,6 +78,7 @@ class Shard:
         Raises:
             DataError: rows could not be loaded.
             UserCodeError: the problem failed on a block.
+            ClusterError: the shard was closed meanwhile.
         """
         self.prepare()
         if keep is not None:
@@ -84,11 +86,15 @@ class Shard:
             self.forget([block for block in list(self._data) if block not in kept])
         total = TreeSum(len(self._blocks))
         blocks, failed = numbers(compute), threading.Event()
-        work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
-        for future in work:
-            future.result()
+        try:
+            work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
+            for future in work:
+                future.result()
+        except (RuntimeError, CancelledError):  # of a pool that was shut down; the user's errors are UserCodeErrors
+            if not self._closed:
+                raise
         if self._closed:
-            raise RuntimeError("the shard was closed")  # else a partial sum would be returned as if complete
+            raise ClusterError("the shard was closed")  # else a partial sum would be returned as if complete
         return total
 
     def _add_blocks(self, request: Request, blocks: Iterator[int], total: TreeSum, failed: threading.Event) -> None:
