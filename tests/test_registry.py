@@ -65,7 +65,7 @@ def test_listing_jobs_imports_none() -> None:
             "odd = nowhere:JOB",
             "cannot be loaded from nowhere:JOB of odd: ModuleNotFoundError: No module named 'nowhere'",
         ),
-        ("odd = leaving:JOB", "cannot be loaded from leaving:JOB of odd: SystemExit: 3"),
+        ("odd = leaves_at_once:JOB", "cannot be loaded from leaves_at_once:JOB of odd: SystemExit: 3"),
         ("odd = jobs.errors:nearest", "cannot be loaded from jobs.errors:nearest of odd: it is of type function"),
         ("odd = jobs.tune.entry:JOB", "cannot be loaded from jobs.tune.entry:JOB of odd: its name is 'tune'"),
     ],
@@ -74,7 +74,7 @@ def test_a_broken_package_is_one_line_of_its_own_command(
     entry: str, why: str, install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The help says in one line why a job cannot be loaded, its command ends with code 2, and all others work."""
-    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "leaves_at_once.py").write_text("import sys\nsys.exit(3)\n")
     install("odd", entry)
     assert main(["--help"]) == 0
     assert f" odd job 'odd' {why}" in " ".join(capsys.readouterr().out.split())

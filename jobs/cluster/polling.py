@@ -11,7 +11,7 @@ from distributed import Client
 
 from jobs.errors import ClusterError
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.4
 """How often `poll` is called."""
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import itertools
 import time
@@ -15,6 +14,7 @@ from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client
 
+from jobs.cluster.polling import run_polling
 from jobs.errors import ClusterError, argument
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
@@ -105,20 +105,8 @@ class FuturesEvaluator:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on the client's event loop, calling `poll` while it lasts."""
-        future = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
-        deadline = time.monotonic() + self._timeout
-        try:
-            while True:
-                self._poll()
-                try:
-                    return future.result(timeout=0.5)
-                except concurrent.futures.TimeoutError:
-                    if time.monotonic() > deadline:
-                        raise ClusterError(
-                            f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
-                        ) from None
-        finally:
-            future.cancel()
+        overdue = f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
+        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
 
     async def _retry(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run work on the cluster, and retry it with new futures where they, or all workers, were lost at once.
