@@ -390,7 +390,7 @@ def test_a_cluster_that_adapts(adaptive: Client, tmp_path: Path) -> None:
 
 def test_sums_do_not_change_what_they_add() -> None:
     """Dask may need a task's arguments again, when its result was lost with a worker."""
-    parts = [tasks.PartialSum(((0, block, np.full(3, float(block))),), 0.0, 0.0) for block in range(5)]
+    parts = [tasks.PartialSum(((0, block, np.full(3, float(block))),), 0.0, 0.0, frozenset()) for block in range(5)]
     (node,) = tasks.add(5, *parts).nodes
     assert node[2].tolist() == [10.0] * 3
     assert [part.nodes[0][2].tolist() for part in parts] == [[float(block)] * 3 for block in range(5)]

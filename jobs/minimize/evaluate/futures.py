@@ -73,7 +73,7 @@ class FuturesEvaluator:
         self._numbers = itertools.count()
         recipe = tasks.Recipe(self._key, source, expected, on_nan)
         self._shards = ShardFutures(client, recipe, len(blocks), workers_timeout)
-        self._slow = False
+        self._slow, self._workers = False, 0
         self.timings = Timings()
         try:
             self._run(self._retry(self._shards.admit))
@@ -83,8 +83,8 @@ class FuturesEvaluator:
 
     @property
     def workers(self) -> int:
-        """How many workers take part."""
-        return self._shards.workers
+        """How many workers take part; those that did in the last evaluation."""
+        return self._workers or self._shards.admitted
 
     def __call__(self, request: Request) -> Vector:
         """Return the sum, (request.size,) float64; workers may come and go meanwhile.
@@ -141,11 +141,12 @@ class FuturesEvaluator:
             future = self._client.get(HighLevelGraph({root: layer}, {root: set()}), root, sync=False)
         self.timings.bytes_sent += request.nbytes
         try:
-            work = self._client.gather([future], asynchronous=True)
-            (total,) = await self._shards.until(work, {key: block for key, (_, block) in owners.items()})
+            work = self._shards.result(future)
+            total = await self._shards.until(work, {key: block for key, (_, block) in owners.items()})
         finally:
             future.release()
-        await self._shards.refresh()
+        self._workers = len(total.workers)
+        await self._shards.refresh(now=total.workers != self._shards.parts.keys())
         ((*_, vector),) = total.nodes
         self._slow = total.compute > SLOW_SECONDS
         self._record(total, vector)

@@ -73,9 +73,9 @@ class ShardFutures:
         self.lost_workers = 0
 
     @property
-    def workers(self) -> int:
-        """How many workers take part."""
-        return len(self.parts) or len(self._admitted)
+    def admitted(self) -> int:
+        """How many workers have made the problem."""
+        return len(self._admitted)
 
     async def admit(self) -> dict[str, int]:
         """Return address -> compute threads of the workers; new ones have made the problem and checked it.
@@ -141,13 +141,13 @@ class ShardFutures:
             allow_other_workers=bool(address),
         )
 
-    async def refresh(self) -> None:
-        """List the workers, if the list is old; `share` acts on it.
+    async def refresh(self, *, now: bool = False) -> None:
+        """List the workers, if the list is old or `now`; `share` acts on it.
 
         Raises:
             ClusterError: the scheduler is gone.
         """
-        if time.monotonic() - self._listed > REFRESH_SECONDS:
+        if now or time.monotonic() - self._listed > REFRESH_SECONDS:
             await self._list()
 
     async def share(self) -> None:
@@ -246,6 +246,12 @@ class ShardFutures:
         blocks = {part.future.key: part.first for parts in self.parts.values() for part in parts}
         if futures:
             await self.until(self._all(futures), blocks)
+
+    async def result(self, future: Future) -> Any:
+        """Return what a future holds, once it is there: `gather` alone would log an error when it is given up."""
+        await self._all([future])
+        (value,) = await self._client.gather([future], asynchronous=True)
+        return value
 
     async def _all(self, futures: Collection[Future]) -> None:
         async for future in as_completed(futures, loop=self._client.loop):

@@ -146,11 +146,13 @@ class PartialSum:
         nodes: the maximal nodes of the tree over blocks, as (level, index, vector).
         compute: seconds of computing, of the slowest worker.
         load: seconds of loading since the worker's last sum, of the slowest one.
+        workers: the addresses of those that computed.
     """
 
     nodes: tuple[tuple[int, int, Vector], ...]
     compute: float
     load: float
+    workers: frozenset[str]
 
     def __sizeof__(self) -> int:
         return sum(vector.nbytes for *_, vector in self.nodes) + object.__sizeof__(self)
@@ -187,7 +189,7 @@ def _evaluate(request: Request, parts: Sequence[LoadedBlocks]) -> PartialSum:
     began, loaded = time.perf_counter(), own.shard.load_seconds
     total = own.shard.sum(request, None, [run for part in parts for run in part.runs])
     compute = time.perf_counter() - began - (own.shard.load_seconds - loaded)
-    return PartialSum(tuple(total.nodes()), compute, own.new_load_seconds())
+    return PartialSum(tuple(total.nodes()), compute, own.new_load_seconds(), frozenset({get_worker().address}))
 
 
 def add(count: int, *sums: PartialSum) -> PartialSum:
@@ -198,7 +200,8 @@ def add(count: int, *sums: PartialSum) -> PartialSum:
         shared = vector.view()
         shared.flags.writeable = False
         total.add(level, index, shared)
-    return PartialSum(tuple(total.nodes()), max(part.compute for part in sums), max(part.load for part in sums))
+    compute, load = max(part.compute for part in sums), max(part.load for part in sums)
+    return PartialSum(tuple(total.nodes()), compute, load, frozenset().union(*(part.workers for part in sums)))
 
 
 def _translated(function: Callable[..., T], *arguments: Any) -> T:
