@@ -65,7 +65,7 @@ def _started(watched: Watched, *words: str) -> Iterator[Typed]:
 
 def test_wait_follows_a_driver_that_is_replaced(watched: Watched, kubectl: Kubectl) -> None:
     """The driver's pod is deleted by force under `wait`, which follows the next one; its stdout is the summary."""
-    watched.install("fit", values=slow_values())
+    watched.install("fit", values=slow_values(SLOW_SECONDS="0.15"))
     watched.until_event("fit", "progress")
     status = json.loads(watched.tell("status", "fit", "--json")[1])
     assert (status["phase"], status["workers"]["ready"], status["exit_code"]) == ("running", 2, None)
@@ -106,7 +106,7 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
 
 def test_ctrl_c_leaves_the_job_running(watched: Watched) -> None:
     """SIGINT ends `wait` with 130, and the release goes on to its end; so does --timeout with 124."""
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.08"))
+    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
     watched.until_event("fit", "attempt")
     assert watched.tell("wait", "fit", "--timeout", "1")[0] == 124
     with _started(watched, "wait", "fit") as typed:
