@@ -85,7 +85,6 @@ class Shard:
             kept = set(numbers(keep))
             self.forget([block for block in list(self._data) if block not in kept])
         total = TreeSum(len(self._blocks))
-<<<<<<< HEAD
         blocks, failed = numbers(compute), threading.Event()
         try:
             work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
@@ -96,14 +95,6 @@ class Shard:
                 raise
         if self._closed:
             raise ClusterError("the shard was closed")  # else a partial sum would be returned as if complete
-=======
-        blocks, failed = numbers(todo), threading.Event()
-        work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
-        for future in work:
-            future.result()
-        # Of a shard that was closed meanwhile this is not all, but nobody takes it for that: a TreeSum says what it
-        # covers, and a driver that lives asks for the rest. An error would be a traceback in the worker's log.
->>>>>>> p-cluster
         return total
 
     def _add_blocks(self, request: Request, blocks: Iterator[int], total: TreeSum, failed: threading.Event) -> None:
