@@ -12,7 +12,7 @@ from distributed import Client
 from jobs.errors import ClusterError
 
 POLL_SECONDS = 0.4
-"""How often `poll` is called."""
+"""Between two calls of `poll`: a little less than the half second that is promised."""
 T = TypeVar("T")
 
 
@@ -24,7 +24,7 @@ def run_polling(
     timeout: float | None = None,
     overdue: str = "",
 ) -> T:
-    """Run a coroutine on a client's event loop, calling `poll` at once and twice a second while it lasts.
+    """Run a coroutine on a client's event loop, calling `poll` first and at least twice a second while it lasts.
 
     Args:
         client: a synchronous client; this is not called on its event loop's thread.
@@ -36,11 +36,15 @@ def run_polling(
     Raises:
         ClusterError: the time is over.
     """
+    try:
+        poll()
+    except BaseException:
+        work.close()  # else Python would warn of a coroutine that was never awaited
+        raise
     future = asyncio.run_coroutine_threadsafe(work, client.loop.asyncio_loop)
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
         while True:
-            poll()
             try:
                 return future.result(timeout=POLL_SECONDS)
             except TimeoutError:
@@ -49,5 +53,6 @@ def run_polling(
                     return future.result()
                 if deadline is not None and time.monotonic() > deadline:
                     raise ClusterError(overdue) from None
+            poll()
     finally:
         future.cancel()  # nothing where it is done; else the work would go on without its caller

@@ -104,16 +104,16 @@ def test_a_missing_package_is_told(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("random", {"points": 3}, "--sampler random does not take these --sampler-options: points; it takes none"),
-        ("grid", {"seed": 3}, "--sampler grid does not take these --sampler-options: seed; it takes only points"),
-        ("grid", {"points": 1}, "--sampler-options points is 1, but must be an integer >= 2"),
-        ("tpe", {"gama": 3}, "--sampler tpe does not take these --sampler-options: .*'gama'"),
-        ("qmc", {"qmc_type": "sobl"}, "--sampler qmc does not take these --sampler-options: .*sobl"),
-        ("qmc", {"independent_sampler": "x"}, "--sampler qmc does not take these --sampler-options: 'str' object"),
-        ("tpe", {"n_startup_trials": "abc"}, "--sampler tpe does not take these --sampler-options: '<' not supported"),
-        ("tpe", {"n_ei_candidates": "abc"}, "--sampler tpe does not take these --sampler-options: invalid literal"),
-        ("cmaes", {"popsize": "x"}, "--sampler cmaes does not take these --sampler-options: '>' not supported"),
-        ("nsgaii", {"population_size": "x"}, "--sampler nsgaii does not take these --sampler-options: '<' not"),
+        ("random", {"points": 3}, "sampler random does not take these sampler_options: points; it takes none"),
+        ("grid", {"seed": 3}, "sampler grid does not take these sampler_options: seed; it takes only points"),
+        ("grid", {"points": 1}, "sampler_options points is 1, but must be an integer >= 2"),
+        ("tpe", {"gama": 3}, "sampler tpe does not take these sampler_options: .*'gama'"),
+        ("qmc", {"qmc_type": "sobl"}, "sampler qmc does not take these sampler_options: .*sobl"),
+        ("qmc", {"independent_sampler": "x"}, "sampler qmc does not take these sampler_options: 'str' object"),
+        ("tpe", {"n_startup_trials": "abc"}, "sampler tpe does not take these sampler_options: '<' not supported"),
+        ("tpe", {"n_ei_candidates": "abc"}, "sampler tpe does not take these sampler_options: invalid literal"),
+        ("cmaes", {"popsize": "x"}, "sampler cmaes does not take these sampler_options: '>' not supported"),
+        ("nsgaii", {"population_size": "x"}, "sampler nsgaii does not take these sampler_options: '<' not"),
     ],
 )
 def test_wrong_options_of_a_sampler(name: str, options: dict[str, Any], told: str) -> None:

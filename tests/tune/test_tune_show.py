@@ -62,7 +62,7 @@ def test_a_search_that_failed(studies: Any, tmp_path: Path, capsys: pytest.Captu
         studies(leaves, max_failures=2).run(trials=9)
     code, out = _show(tmp_path / "run", capsys)
     assert code == 1
-    assert out.startswith("tune failed, attempt 1: 3 trials have failed (--max-failures 2)")
+    assert out.startswith("tune failed, attempt 1: 3 trials have failed (max_failures 2)")
     assert "3 of 9" in out
 
 
