@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 ABOUT = "Batch jobs for numerical work on Dask clusters."
 JOBS = "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts"
+RELEASES = "a release on Kubernetes (helm install RELEASE charts/minimize)"
 COMMANDS = {
     "a run's folder": {
         "show": "print how a run stands: its result, or its status",
         "report": "write a run's report: one HTML file with plots",
     },
-    "a release on Kubernetes (helm install RELEASE charts/minimize)": {
+    RELEASES: {
         "plan": "say before installing what a values file asks of a cluster",
         "status": "say what a release is doing, and why if it is stuck",
         "wait": "follow it to its end, bring its result here, and exit with its exit code",
@@ -47,7 +48,7 @@ kill -9.
 'dask-jobs --version' names the version.
 '_DASK_JOBS_COMPLETE=bash_source dask-jobs' prints what completes them in bash
 (also zsh_source, fish_source)."""
-RELEASE_COMMANDS = ("plan", "status", "wait", "logs", "cancel", "fetch")
+RELEASE_COMMANDS = tuple(COMMANDS[RELEASES])
 
 
 @command_line()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs import registry
-from jobs.errors import InputError, UserCodeError, command_line
+from jobs.errors import InputError, UserCodeError
 
 if TYPE_CHECKING:
     from jobs.storage import Storage
@@ -19,7 +19,6 @@ STREAMS_SECONDS = 0.1
 """A container's two streams are read separately: a delay between them so long keeps the order of their lines."""
 
 
-@command_line()
 def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) -> int:
     """Run a job to its end, print its result, and return 0.
 

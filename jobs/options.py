@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
 from jobs.errors import InputError, argument, nearest
+from jobs.formatting import one_line
 
 
 class JobOptions(BaseModel):
@@ -113,7 +114,7 @@ def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: no YAML ({' '.join(str(error).split())})") from error
+        raise InputError(f"--config {path}: no YAML ({one_line(error)})") from error
     if not isinstance(values, dict):
         raise InputError(f"--config {path}: holds {type(values).__name__}, but must hold 'option: value' lines")
     values = {str(key).replace("-", "_"): value for key, value in values.items()}

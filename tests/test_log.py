@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.errors import Stopped
 from jobs.runs.log import log
 
 
@@ -38,6 +39,17 @@ def test_an_event_is_one_line_as_ever(capsys: pytest.CaptureFixture[str]) -> Non
     fields = {"done": 1, "loss": "nan", "step": "-inf", "message": "a\n\x1b[31m\u2028b", "name": "ö"}
     assert {key: line[key] for key in list(line)[1:]} == {"job": "minimize", "event": "progress", **fields}
     assert isinstance(line["time"], float)
+
+
+def test_a_signal_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a signal's handler raises while a line is written ends the job, as anywhere else."""
+
+    def write(_text: str) -> int:
+        raise Stopped("stopped by SIGINT")
+
+    monkeypatch.setattr(sys.stderr, "write", write)
+    with pytest.raises(Stopped, match="SIGINT"):
+        log("minimize", "progress")
 
 
 def test_records_of_libraries_and_warnings_are_lines() -> None:

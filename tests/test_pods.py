@@ -87,10 +87,12 @@ def test_warnings_in_a_pod_are_json_lines(pods: Pods) -> None:
     assert worker.wait(20) == 0
     lines = pods.log("worker").splitlines()
     records = [fields for line in lines if line.startswith("{") and "logger" in (fields := json.loads(line))]
-    assert {(one["job"], one["event"], one["logger"]) for one in records} == {
+    # On a busy machine Dask may have more to say, such as of a connection that ended with the driver.
+    assert {(one["job"], one["event"], one["logger"]) for one in records} >= {
         ("worker", "warning", "distributed.worker"),
         ("worker", "warning", "py.warnings"),
     }
+    assert {one["job"] for one in records} == {"worker"}
     assert {"short of memory"} < {one["message"] for one in records}
     assert {line for line in lines if not line.startswith("{")} == {"a print", "an error"}
 

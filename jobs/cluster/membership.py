@@ -131,7 +131,7 @@ class Membership:
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
         except OSError as error:
-            raise ClusterError(f"the scheduler is gone: {error}") from error
+            raise scheduler_gone(error) from error
         # While the client reconnects, the scheduler still removes what the lost connection registered: a registration
         # now could be removed with it.
         if self._client.status == "running":
@@ -174,9 +174,8 @@ class Membership:
         Raises:
             ClusterError: there has been none for too long.
         """
-        absent = time.monotonic() - max(since, self._absent_since)
-        if not self._current and absent > self._timeout:
-            raise ClusterError(f"no worker for {self._timeout:g} s ({argument('workers_timeout')})")
+        if not self._current:
+            check_absence(max(since, self._absent_since), self._timeout)
 
     def reregister(self) -> None:
         """Register the plugin once more at the next refresh: a worker has lost it."""
@@ -237,3 +236,22 @@ class Membership:
             is_set_up, self._registration.name, workers=[address], on_error="return"
         )
         return answer
+
+
+def scheduler_gone(error: OSError) -> ClusterError:
+    """Return the error for a scheduler that does not answer."""
+    return ClusterError(f"the scheduler is gone: {error}")
+
+
+def check_absence(since: float, timeout: float) -> None:
+    """Check that a cluster has not been without workers for longer than `timeout` seconds.
+
+    Args:
+        since: `time.monotonic()` when there was the last one.
+        timeout: seconds.
+
+    Raises:
+        ClusterError: it has.
+    """
+    if time.monotonic() - since > timeout:
+        raise ClusterError(f"no worker for {timeout:g} s ({argument('workers_timeout')})")

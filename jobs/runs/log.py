@@ -17,6 +17,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+from jobs.errors import Stopped
+
 RESTARTED = "DASK_JOBS_RESTARTED"
 """Environment variable: when a process replaced itself by this one, in seconds of the epoch."""
 ROLE = "DASK_JOBS_ROLE"
@@ -72,6 +74,8 @@ class LineHandler(logging.Handler):
             # time, since it is replaced while a user's output is redirected.
             sys.stderr.write(self.format(record) + "\n")
             sys.stderr.flush()
+        except Stopped:  # from the handler of a signal that came while the line was written
+            raise
         except Exception:  # noqa: BLE001  as in logging's own handlers: a log line must not end the program
             self.handleError(record)
 

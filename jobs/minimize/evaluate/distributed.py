@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
-
-from distributed import Client
+from typing import TypeVar
 
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
-from jobs.cluster.polling import run_polling
-from jobs.errors import ClusterError, JobError, argument
+from jobs.errors import ClusterError, JobError
 from jobs.minimize.evaluate import tree
-from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.messages import Answer, lost_answer, request_message
+from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.worker import ShardPlugin, evaluate, merge
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.assignment import assign
-from jobs.sharding.blocks import Blocks, Run, TreeSum, Vector, intersect, numbers, subtract
+from jobs.sharding.blocks import Run, TreeSum, Vector, intersect, numbers, subtract
 from jobs.usercode import UserCode
 
 MAX_WORKERS_LOST_PER_BLOCK = 3
@@ -33,41 +28,13 @@ WATCH_SECONDS = 5.0
 T = TypeVar("T")
 
 
-class DaskEvaluator:
-    """Sums on the workers of a Dask cluster: one message to each worker and one back per evaluation.
+class DaskEvaluator(ClusterEvaluator):
+    """Sums on the workers of a Dask cluster: one message to each worker and one back per evaluation."""
 
-    Args:
-        client: a synchronous client.
-        source: makes the problem on each worker.
-        expected: what the driver's problem is, as each worker's must be.
-        blocks: how the rows are cut.
-        on_nan: 'fail' or 'inf'.
-        workers_timeout: seconds to wait while there is no worker at all.
-        timeout: seconds that one evaluation may take.
-        poll: called at least twice a second while an evaluation runs; what it raises ends the evaluation.
-
-    Raises:
-        InputError, UserCodeError: a worker cannot make the problem, or makes another one.
-        ClusterError: there is no worker.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        source: UserCode,
-        expected: Expected,
-        blocks: Blocks,
-        on_nan: OnNan = "fail",
-        *,
-        workers_timeout: float = 300.0,
-        timeout: float = 3600.0,
-        poll: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._client, self._blocks = client, blocks
-        self._timeout, self._poll = timeout, poll
+    def _set_up(self, source: UserCode, expected: Expected, on_nan: OnNan, workers_timeout: float) -> None:
         self._key = f"dask-jobs-{uuid.uuid4().hex[:12]}"
         self._membership = Membership(
-            client,
+            self._client,
             ShardPlugin(self._key, source, expected, on_nan),
             workers_timeout,
             # Before it is a member: evaluations wait until all new workers have the problem. Else the first worker to
@@ -77,41 +44,17 @@ class DaskEvaluator:
         )
         self._generation = 0
         self._plan: dict[str, list[Run]] = {}
-        self.timings = Timings()
-        try:
-            self._run(self._share())
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def workers(self) -> int:
         """How many workers take part."""
         return len(self._plan)
 
-    def __call__(self, request: Request) -> Vector:
-        """Return the sum, (request.size,) float64; workers may come and go meanwhile.
-
-        Raises:
-            UserCodeError, DataError: what a block raised.
-            ClusterError: no workers in time, too many lost, or the evaluation's time is over.
-        """
-        began = time.perf_counter()
-        total: Vector = self._run(self._sum(request))
-        self.timings.evaluations += 1
-        self.timings.seconds += time.perf_counter() - began
-        return total
-
     def close(self) -> None:
         """Release the workers' data; a cluster that is gone already is not an error."""
         if self._client.status == "running":
             with contextlib.suppress(OSError, ValueError):
                 self._client.sync(self._membership.close)
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run on the client's event loop, calling `poll` while it lasts."""
-        overdue = f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
-        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
 
     async def _prepare(self, address: str) -> None:
         """Make the problem on a new worker.
@@ -124,6 +67,9 @@ class DaskEvaluator:
             await call(self._client.rpc, self._key, address, ShardPlugin.prepare)
         except JobError as error:
             raise type(error)(f"worker {address}: {error}", error.details) from error
+
+    async def _admit(self) -> None:
+        await self._share()
 
     async def _share(self) -> None:
         """Assign the blocks anew if workers came or went; those that stay keep what they hold."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -12,17 +11,16 @@ from typing import Any, TypeVar
 import dask
 from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from distributed import Client
 
-from jobs.cluster.polling import run_polling
-from jobs.errors import ClusterError, argument
+from jobs.cluster.membership import scheduler_gone
+from jobs.errors import ClusterError
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
-from jobs.minimize.evaluate.evaluator import Timings
+from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard_futures import STRANDED, Part, ShardFutures, Stranded
 from jobs.minimize.problems.identity import Expected
-from jobs.sharding.blocks import Blocks, Vector
+from jobs.sharding.blocks import Vector
 from jobs.usercode import UserCode
 
 T = TypeVar("T")
@@ -33,80 +31,39 @@ FAN_IN = 8
 LARGE_BYTES = 1 << 20
 
 
-class FuturesEvaluator:
+class FuturesEvaluator(ClusterEvaluator):
     """Sums on the workers of a Dask cluster by tasks, with the bits of `DaskEvaluator`, at more overhead per sum.
 
     Shards are futures: Dask loads them again elsewhere when their worker is lost, and runs the tasks that need them.
     An evaluation is one graph: theta, a task per worker, and the tree of tasks that adds their sums.
-
-    Args:
-        client: a synchronous client.
-        source: makes the problem on each worker.
-        expected: what the driver's problem is, as each worker's must be.
-        blocks: how the rows are cut.
-        on_nan: 'fail' or 'inf'.
-        workers_timeout: seconds to wait while there is no worker at all.
-        timeout: seconds that one evaluation may take.
-        poll: called at least twice a second while an evaluation runs; what it raises ends the evaluation.
-
-    Raises:
-        InputError, UserCodeError: a worker cannot make the problem, or makes another one.
-        ClusterError: there is no worker.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        source: UserCode,
-        expected: Expected,
-        blocks: Blocks,
-        on_nan: OnNan = "fail",
-        *,
-        workers_timeout: float = 300.0,
-        timeout: float = 3600.0,
-        poll: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._client, self._count = client, len(blocks)
-        self._timeout, self._poll = timeout, poll
+    def _set_up(self, source: UserCode, expected: Expected, on_nan: OnNan, workers_timeout: float) -> None:
         unique = uuid.uuid4().hex
         self._key = f"{unique[:8]}-{unique[8:]}"  # Dask names a task group by the part of keys before 8 hex digits
         self._numbers = itertools.count()
         recipe = tasks.Recipe(self._key, source, expected, on_nan)
-        self._shards = ShardFutures(client, recipe, len(blocks), workers_timeout)
+        self._shards = ShardFutures(self._client, recipe, len(self._blocks), workers_timeout)
         self._slow, self._workers = False, 0
-        self.timings = Timings()
-        try:
-            self._run(self._retry(self._shards.admit))
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def workers(self) -> int:
         """How many workers take part; those that did in the last evaluation."""
         return self._workers or self._shards.admitted
 
-    def __call__(self, request: Request) -> Vector:
-        """Return the sum, (request.size,) float64; workers may come and go meanwhile.
-
-        Raises:
-            UserCodeError, DataError: what a block raised.
-            ClusterError: no workers in time, too many lost, or the evaluation's time is over.
-        """
-        began = time.perf_counter()
-        total = self._run(self._retry(lambda: self._sum(request)))
-        self.timings.evaluations += 1
-        self.timings.seconds += time.perf_counter() - began
-        return total
-
     def close(self) -> None:
         """Release all futures, and with them the workers' data; a cluster that is gone already is not an error."""
         self._shards.release()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run on the client's event loop, calling `poll` while it lasts."""
-        overdue = f"an evaluation took longer than {self._timeout:g} s ({argument('evaluation_timeout')})"
-        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
+    async def _admit(self) -> object:
+        return await self._retry(self._shards.admit)
+
+    async def _sum(self, request: Request) -> Vector:
+        async def work() -> Vector:
+            await self._shards.share()
+            return await self._evaluate(request)
+
+        return await self._retry(work)
 
     async def _retry(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run work on the cluster, and retry it with new futures where they, or all workers, were lost at once.
@@ -124,13 +81,9 @@ class FuturesEvaluator:
                 if times == STRANDED:
                     raise ClusterError(f"tasks were cancelled again and again: {error_line(error)}") from error
             except OSError as error:
-                raise ClusterError(f"the scheduler is gone: {error}") from error
+                raise scheduler_gone(error) from error
             self._shards.release()
         raise AssertionError
-
-    async def _sum(self, request: Request) -> Vector:
-        await self._shards.share()
-        return await self._evaluate(request)
 
     async def _evaluate(self, request: Request) -> Vector:
         graph, owners, root = self._graph(request)
@@ -174,7 +127,7 @@ class FuturesEvaluator:
             groups = [sums[start : start + fan_in] for start in range(0, len(sums), fan_in)]
             sums = [f"add-{name}-{next(numbers)}" for _ in groups]
             graph |= {
-                key: Task(key, tasks.add, self._count, *map(TaskRef, group))
+                key: Task(key, tasks.add, len(self._blocks), *map(TaskRef, group))
                 for key, group in zip(sums, groups, strict=True)
             }
         return graph, owners, sums[0]

@@ -12,7 +12,8 @@ from typing import Any, NoReturn, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
 
-from jobs.errors import ClusterError, JobError, argument
+from jobs.cluster.membership import check_absence, scheduler_gone
+from jobs.errors import ClusterError, JobError
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
 from jobs.sharding.assignment import assign, cut
@@ -98,20 +99,16 @@ class ShardFutures:
 
     async def _some_worker(self) -> dict[str, int]:
         """Return the workers; while there is none, a task is queued, so that an adaptive cluster starts one."""
-        deadline, waiting = time.monotonic() + self._workers_timeout, None
+        began, waiting = time.monotonic(), None
         try:
             while not (threads := await self._list()):
                 waiting = waiting or self._load((), None)
-                if time.monotonic() > deadline:
-                    self._give_up()
+                check_absence(began, self._workers_timeout)
                 await asyncio.sleep(0.1)
         finally:
             if waiting:
                 waiting.release()
         return threads
-
-    def _give_up(self) -> NoReturn:
-        raise ClusterError(f"no worker for {self._workers_timeout:g} s ({argument('workers_timeout')})")
 
     async def _list(self) -> dict[str, int]:
         """Return address -> compute threads of the workers that tasks can run on, and count those that were lost.
@@ -124,7 +121,7 @@ class ShardFutures:
             for address in self._known - identity["workers"].keys():
                 self.lost_workers += await self._was_lost(address)
         except OSError as error:
-            raise ClusterError(f"the scheduler is gone: {error}") from error
+            raise scheduler_gone(error) from error
         self._listed, self._known = time.monotonic(), set(identity["workers"])
         workers = sorted(identity["workers"].items())
         self._current = {address: worker["nthreads"] for address, worker in workers if worker["status"] == "running"}
@@ -225,8 +222,8 @@ class ShardFutures:
             while not (await asyncio.wait({task}, timeout=min(WATCH_SECONDS, self._workers_timeout)))[0]:
                 if workers := await self._list():
                     seen = time.monotonic()
-                elif time.monotonic() - seen > self._workers_timeout:
-                    return self._give_up()
+                else:
+                    check_absence(seen, self._workers_timeout)
                 # Dask runs a task elsewhere when its worker is gone (`allow_other_workers`), but not if there was no
                 # worker at all for a moment: then the task keeps its restriction to an address that will not return.
                 if workers and not placed & workers.keys():

@@ -15,6 +15,7 @@ import yaml
 
 import jobs
 from jobs.errors import InputError, nearest
+from jobs.formatting import one_line
 from jobs.options import PLACEMENT_OPTIONS
 from jobs.release.api.objects import COMPONENT, RUN_URL, WORKERS, Object, annotation, label, name
 from jobs.release.plan.capacity import PodRequest, Resources, requests
@@ -89,7 +90,7 @@ def render(chart: str, values: Sequence[str]) -> Rendered:
 def _complaint(text: str) -> str:
     """Return helm's error on one line; before it helm may write what it has noticed, such as symbolic links."""
     *_, complaint = text.rpartition("Error: ") if text.startswith("Error: ") else text.rpartition("\nError: ")
-    return " ".join(HELP_OF_HELM.sub("", complaint).split())
+    return one_line(HELP_OF_HELM.sub("", complaint))
 
 
 @dataclass(frozen=True)

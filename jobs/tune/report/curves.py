@@ -11,6 +11,7 @@ from jobs.report.page import Plot, Section
 from jobs.tune.report.plots import BEST, COLOURS, TOOLS, bounds, key, new_figure
 
 if TYPE_CHECKING:
+    from bokeh.plotting import figure
     from numpy.typing import NDArray
     from optuna.trial import FrozenTrial
 
@@ -34,10 +35,22 @@ def curves(search: Search) -> Section | None:
     states = [state for state in COLOURS if state in search.states[shown]]
     all_values = np.concatenate([list(trial.intermediate_values.values()) for trial in trials])
     low, high, cut = bounds(all_values, maximize=search.maximize[0])
+    best = search.best or search.best_reported
+    plot = _plot(search, trials, best, (low, high))
+    notes = []
+    if len(shown) < reported.sum():
+        notes.append(f"Shown are {len(shown):,} of {int(reported.sum()):,} trials that reported, the best among them.")
+    notes += ["The worst values lie outside of the plot."] if cut else []
+    line = "the best trial" if search.best is not None else "the trial with the best last report" * (best is not None)
+    data = {"notes": notes, "key": key(states, line=line)}
+    return Section("Learning curves", "report/plots.html", data, [Plot("Reports by step", plot, wide=True)])
+
+
+def _plot(search: Search, trials: list[FrozenTrial], best: FrozenTrial | None, limits: tuple[float, float]) -> figure:
     plot = new_figure(
         1090,
         380,
-        (low, high),
+        limits,
         tools=TOOLS,
         tooltips=[("trial", "@number"), ("state", "@state"), ("step, value", "$x{0}, $y{0.[0000]}")],
         x_axis_label="step",
@@ -48,16 +61,9 @@ def curves(search: Search) -> Section | None:
         plot.multi_line("xs", "ys", source=source, color="colour", alpha="alpha", line_width=1.2),
         plot.scatter("x", "y", source=ColumnDataSource(_singles(search, trials)), color="colour", alpha=0.5, size=3),
     ]
-    if (best := search.best or search.best_reported) is not None and best.intermediate_values:
-        steps, values = _points(best)
-        plot.line(steps, values, color=BEST, line_width=3)
-    notes = []
-    if len(shown) < reported.sum():
-        notes.append(f"Shown are {len(shown):,} of {int(reported.sum()):,} trials that reported, the best among them.")
-    notes += ["The worst values lie outside of the plot."] if cut else []
-    line = "the best trial" if search.best is not None else "the trial with the best last report" * (best is not None)
-    data = {"notes": notes, "key": key(states, line=line)}
-    return Section("Learning curves", "report/plots.html", data, [Plot("Reports by step", plot, wide=True)])
+    if best is not None and best.intermediate_values:
+        plot.line(*_points(best), color=BEST, line_width=3)
+    return plot
 
 
 def _spread(order: NDArray[np.intp]) -> NDArray[np.intp]:

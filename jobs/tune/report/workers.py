@@ -95,11 +95,10 @@ def workers(search: Search) -> Section | None:
     return Section("Workers", "report/plots.html", data, [Plot("Timeline", _plot(search, found), wide=True)])
 
 
-def _plot(search: Search, found: Lanes) -> figure:
+def _bars(search: Search, found: Lanes, count: int) -> ColumnDataSource:
     shown = found.lane < MAX_LANES
-    count = min(len(found.names), MAX_LANES)
     states = search.states[found.number[shown]]
-    source = ColumnDataSource(
+    return ColumnDataSource(
         {
             "y": count - 1 - found.lane[shown],
             "left": found.begin[shown],
@@ -110,6 +109,11 @@ def _plot(search: Search, found: Lanes) -> figure:
             "colour": [COLOURS[state] for state in states.tolist()],
         }
     )
+
+
+def _plot(search: Search, found: Lanes) -> figure:
+    count = min(len(found.names), MAX_LANES)
+    source = _bars(search, found, count)
     plot = figure(
         width=1090,
         height=90 + 24 * count,
