@@ -22,15 +22,15 @@ JOBS = "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their ch
 RELEASES = "a release on Kubernetes (helm install RELEASE charts/minimize)"
 COMMANDS = {
     "a run's folder": {
-        "show": "print how a run stands: its result, or its status",
+        "show": "print a run's state: its result, or its status",
         "report": "write a run's report: one HTML file with plots",
     },
     RELEASES: {
-        "plan": "say before installing what a values file asks of a cluster",
-        "status": "say what a release is doing, and why if it is stuck",
+        "plan": "show before installing what a values file requests of a cluster",
+        "status": "show a release's state, and the cause if it is stuck",
         "wait": "follow it to its end, bring its result here, and exit with its exit code",
         "logs": "print what its driver, scheduler or workers have written",
-        "cancel": "stop it, with all saved",
+        "cancel": "stop it with its state saved",
         "fetch": "bring its run folder here",
     },
 }
@@ -42,8 +42,7 @@ EXAMPLES = (
     "dask-jobs report runs/digits",
     "dask-jobs wait fit -n science",
 )
-NOTES = """The same command on the same run folder goes on where it was, also after
-kill -9.
+NOTES = """The same command on the same run folder resumes the run, also after kill -9.
 'dask-jobs COMMAND --help' lists a command's options.
 'dask-jobs --version' names the version.
 '_DASK_JOBS_COMPLETE=bash_source dask-jobs' prints what completes them in bash
@@ -104,7 +103,7 @@ def _report(arguments: Sequence[str]) -> int:
 
 def _show(arguments: Sequence[str]) -> int:
     if not _is_run(arguments):
-        text = "Prints how a run stands. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."
+        text = "Prints a run's state. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."
         return _usage("show", text, arguments)
     return commands.show(arguments[0])
 

@@ -27,8 +27,8 @@ class JobOptions(BaseModel):
 
     run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
-        description="run folder, a path or s3://bucket/prefix; the same command on the same folder goes on "
-        "where it was (default: runs/<job>-<date>-<time>)",
+        description="run folder, a path or s3://bucket/prefix; the same command on the same folder resumes "
+        "it (default: runs/<job>-<date>-<time>)",
     )
     config: Annotated[str | None, OptionHelp(metavar="PATH", path=True)] = Field(
         default=None, description="YAML file with any of these options; the command line wins"
@@ -41,7 +41,7 @@ class JobOptions(BaseModel):
     workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
         default=None,
         ge=0,
-        description="on this machine: worker processes (default: one a core; 0: no cluster, all in this process); "
+        description="on this machine: worker processes (default: one per core; 0: no cluster, all in this process); "
         "with a scheduler: how many to wait for (default 1)",
     )
     threads: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(

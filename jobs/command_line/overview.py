@@ -13,7 +13,7 @@ EXIT_CODES = {
     "1": "the user's code failed",
     "2": "bad options or data",
     "3": "the cluster failed (try again)",
-    "4": "stopped, all saved (the same command goes on)",
+    "4": "stopped, all saved (the same command resumes it)",
 }
 """A job's exit codes."""
 

@@ -49,7 +49,7 @@ class Options(JobOptions):
         json_schema_extra={"enum": list(METHODS)},
     )
     max_iterations: Annotated[PositiveInt, OptionHelp(METHOD)] = Field(
-        default=1000, description="iterations at most (TNC: evaluations)"
+        default=1000, description="maximum iterations (TNC: evaluations)"
     )
     tol: Annotated[PositiveFloat | None, OptionHelp(METHOD)] = Field(
         default=None, description="tolerance, as scipy.optimize.minimize takes it"
@@ -70,7 +70,7 @@ class Options(JobOptions):
         "as in '[[0,1],[0,null]]'",
     )
     x0: Annotated[str | None, OptionHelp(METHOD, "PATH", path=True)] = Field(
-        default=None, description=".npy file with the start (default: the problem's)"
+        default=None, description=".npy file with the starting point (default: the problem's)"
     )
     on_nan: Annotated[Literal["fail", "inf"], OptionHelp(METHOD)] = Field(
         default="fail",
@@ -78,14 +78,16 @@ class Options(JobOptions):
     )
     evaluator: Annotated[Literal["messages", "futures"], OptionHelp(RUNS, "NAME")] = Field(
         default="messages",
-        description="how workers are asked: by messages, the fastest, or by Dask's futures, which its dashboard and "
-        "adaptive clusters see; the bits are the same",
+        description="how evaluations reach the workers: by messages, the fastest, or by Dask's futures, visible to its "
+        "dashboard and to adaptive clusters; the bits are the same",
     )
     evaluation_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
-        default=3600.0, description="seconds that one evaluation may take"
+        default=3600.0, description="maximum seconds of one evaluation"
     )
     journal_limit: Annotated[PositiveFloat, OptionHelp(RESULTS, "GIB")] = Field(
-        default=20.0, description="GiB of journal; past them a restart goes on from the best point instead of exactly"
+        default=20.0,
+        description="maximum GiB of the journal; beyond them the next attempt starts from the best point "
+        "(a warm start) instead of resuming exactly",
     )
 
     @field_validator("options", mode="after")

@@ -31,7 +31,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Annotated[str | None, OptionHelp(metavar="ID")] = Field(
-        default=None, description="its identity, for which workers ask (default: a random one)"
+        default=None, description="its identity, which workers compare (default: a random one)"
     )
     port: Annotated[NonNegativeInt, OptionHelp(metavar="PORT")] = Field(
         default=8786, description="port to listen on; 0: any"

@@ -54,7 +54,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheduler: Annotated[str, OptionHelp(metavar="ADDRESS")] = Field(
-        description="address of the scheduler, such as tcp://fit-driver:8786; looked up at each try"
+        description="address of the scheduler, such as tcp://fit-driver:8786; resolved at each attempt"
     )
     id: Annotated[str | None, OptionHelp(metavar="ID")] = Field(
         default=None, description="join only the scheduler with this identity (default: any)"
@@ -63,15 +63,15 @@ class Options(BaseModel):
         default=None, description="the worker's name (default: its address)"
     )
     threads: PositiveInt = Field(default=1, description="compute threads")
-    gpus: NonNegativeInt = Field(default=0, description="GPUs that tasks may ask for, as Dask's resource GPU")
+    gpus: NonNegativeInt = Field(default=0, description="GPUs for tasks, declared as Dask's resource GPU")
     memory_limit: Annotated[NonNegativeInt, OptionHelp(metavar="BYTES")] = Field(
-        default=0, description="bytes of memory it may use (default 0: no limit)"
+        default=0, description="maximum bytes of memory (default 0: no limit)"
     )
     port: Annotated[NonNegativeInt, OptionHelp(metavar="PORT")] = Field(
         default=8788, description="port to listen on; 0: any"
     )
     lost_timeout: Annotated[PositiveFloat, OptionHelp(metavar="SECONDS")] = Field(
-        default=600.0, description="seconds without a scheduler until it gives up"
+        default=600.0, description="seconds without a scheduler after which it ends"
     )
     grace: Annotated[PositiveFloat, OptionHelp(metavar="SECONDS")] = Field(
         default=25.0, description="seconds after SIGTERM to hand tasks and data over"

@@ -14,11 +14,11 @@ from jobs.release import arguments as given
 from jobs.release.arguments import ROLES, ClusterOptions, command, release_argument
 
 INTERRUPTED = 130
-"""Exit code of Ctrl-C, as shells have it: 4 would say that the job was stopped."""
+"""Exit code of Ctrl-C, as shells have it: 4 would mean that the job was stopped."""
 
 
 @command(
-    "Say what a release does: phase, progress, workers, and why it is stuck and what to do.",
+    "Show a release's state: phase, progress, workers, and the cause and remedy if it is stuck.",
     examples="""dask-jobs status fit
 dask-jobs status fit -n team-a --json | jq .phase""",
     exit_codes={
@@ -51,7 +51,7 @@ def status(release: str, cluster: ClusterOptions, *, as_json: bool) -> int:
 
 
 @command(
-    "Follow a release's log and progress to its end, and say why it is stuck; then bring the run folder to "
+    "Follow a release's log and progress to its end, with the cause if it is stuck; then bring the run folder to "
     "./RELEASE-result (from scratch space result.json, options.yaml and, of minimize, x.npy alone). A folder of "
     "another run is left as it is, and a number added. Ctrl-C leaves the job running.",
     examples="""helm install fit charts/minimize && dask-jobs wait fit
@@ -60,8 +60,8 @@ dask-jobs wait fit --no-fetch            only the summary and the exit code""",
     exit_codes={
         "0 to 4": "the job's (4: stopped by a signal, a deadline or dask-jobs cancel; 3 also when its driver could not "
         "start in deadlines.start, after which the release is stopped; 2 also when there is no such release)",
-        "124": "--timeout is over: the job goes on",
-        "130": "Ctrl-C: the job goes on",
+        "124": "--timeout is over: the job continues",
+        "130": "Ctrl-C: the job continues",
     },
 )
 @release_argument()
@@ -69,7 +69,7 @@ dask-jobs wait fit --no-fetch            only the summary and the exit code""",
     "--timeout",
     callback=given.seconds,
     metavar="SECONDS",
-    help="seconds to wait at most (default: as long as it takes)",
+    help="maximum seconds to wait (default: no limit)",
 )
 @click.option("--no-fetch", is_flag=True, help="do not bring the result to this machine")
 def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fetch: bool) -> int:
@@ -94,7 +94,7 @@ def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fet
     "Show the logs of a release: its driver's, its scheduler's or its workers'.",
     examples="""dask-jobs logs fit
 dask-jobs logs fit --follow
-dask-jobs logs fit --previous            the driver before this one
+dask-jobs logs fit --previous            the driver's previous pod
 dask-jobs logs fit --role workers --tail 20
 dask-jobs logs fit --worker 3""",
     exit_codes={
@@ -110,11 +110,11 @@ dask-jobs logs fit --worker 3""",
     callback=given.role,
     shell_complete=completer(ROLES),
     metavar="ROLE",
-    help="whose: driver, scheduler or workers (default: driver)",
+    help="driver, scheduler or workers (default: driver)",
 )
-@click.option("--worker", callback=given.whole, metavar="N", help="worker N alone, counted from 0")
-@click.option("-f", "--follow", is_flag=True, help="go on as lines come, until the release has ended")
-@click.option("-p", "--previous", is_flag=True, help="of the driver's pod before this one")
+@click.option("--worker", callback=given.whole, metavar="N", help="only worker N, counted from 0")
+@click.option("-f", "--follow", is_flag=True, help="print lines as they come, until the release has ended")
+@click.option("-p", "--previous", is_flag=True, help="logs of the driver's previous pod")
 @click.option("--tail", callback=given.whole, metavar="LINES", help="only the last lines (default: all)")
 def logs(
     release: str,
@@ -157,14 +157,14 @@ def _role(role: str | None, worker: int | None) -> str:
 
 
 @command(
-    "Stop a release: its driver saves and ends, then its workers; nothing is deleted, and it can go on later.",
+    "Stop a release: its driver saves and ends, then its workers; nothing is deleted, and it can be resumed.",
     examples="""dask-jobs cancel fit
 dask-jobs cancel fit -n team-a && helm uninstall fit -n team-a""",
     exit_codes={
         "0": "no pod is left (also when it had ended already)",
         "2": "no such release",
         "3": "its pods did not end in time",
-        "130": "Ctrl-C: what has been asked for goes on in the cluster; the same command does the rest",
+        "130": "Ctrl-C: the requests sent so far take effect; the same command does the rest",
     },
 )
 @release_argument()
@@ -189,7 +189,7 @@ def cancel(release: str, cluster: ClusterOptions) -> int:
     examples="""dask-jobs fetch fit                      to ./fit-3f2a91c0, the run folder's own name
 dask-jobs fetch fit results/fit
 dask-jobs fetch fit --journal && \\
-  dask-jobs minimize --config fit-3f2a91c0/options.yaml --run fit-3f2a91c0 --workers 0     goes on here""",
+  dask-jobs minimize --config fit-3f2a91c0/options.yaml --run fit-3f2a91c0 --workers 0     resumes here""",
     exit_codes={
         "0": "it is here",
         "2": "no such release or run folder, or the folder here cannot be replaced",
@@ -205,7 +205,7 @@ dask-jobs fetch fit --journal && \\
     required=False,
     help="where to (default: the run folder's own name)",
 )
-@click.option("--journal", is_flag=True, help="minimize's journal too: with it the run can go on here")
+@click.option("--journal", is_flag=True, help="minimize's journal too: with it the run can be resumed here")
 @click.option("--force", is_flag=True, help="replace a run folder that is there, if all in it is a run's")
 def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal: bool, force: bool) -> int:
     """Bring a release's run folder to this machine.
@@ -226,7 +226,7 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
 
 
 @command(
-    "Say before installing what a release asks for: pods, cores, memory, GPUs, the bytes of an evaluation or "
+    "Show before installing what a release requests: pods, cores, memory, GPUs, the bytes of an evaluation or "
     "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install, "
     "and needs helm.",
     examples="""dask-jobs plan -f values.yaml
@@ -256,7 +256,7 @@ def plan(
     set_files: Sequence[str],
     cluster: ClusterOptions,
 ) -> int:
-    """Print what a release would ask for, and whether the cluster has it.
+    """Print what a release would request, and whether the cluster has room for it.
 
     Raises:
         JobError: a value is wrong, or a file cannot be read.

@@ -40,8 +40,8 @@ class Options(JobOptions):
 
     objective: Annotated[str, OptionHelp(COMPUTE, "module:function")] = Field(
         default="jobs.tune.cnn:train",
-        description="module:function; the function takes the hyperparameters, a dict, and if it likes the trial, and "
-        "returns a score or a dict of metrics; without one, a small network learns the shipped digits",
+        description="module:function; the function takes the hyperparameters, a dict, and optionally the trial, and "
+        "returns a score or a dict of metrics; the default trains a small network on the shipped digits",
     )
     space: Annotated[str | dict[str, Any] | None, OptionHelp(COMPUTE, "PATH", path=True)] = Field(
         default=None,
@@ -50,14 +50,15 @@ class Options(JobOptions):
     )
     fixed: Annotated[dict[str, Any], OptionHelp(COMPUTE)] = Field(
         default_factory=dict,
-        description="what every trial gets beside its hyperparameters: --fixed epochs=20 --fixed data=idx:/data/mnist",
+        description="constants passed to every trial beside its hyperparameters: --fixed epochs=20 "
+        "--fixed data=idx:/data/mnist",
     )
     metric: Annotated[list[str], OptionHelp(COMPUTE, "NAME,...")] = Field(
         default_factory=list,
         description="which metric of the returned dict is the objective, or several of them",
     )
     direction: Annotated[list[Direction], OptionHelp(COMPUTE)] = Field(
-        default=["maximize"], description="maximize or minimize; with several metrics one for each"
+        default=["maximize"], description="maximize or minimize; with several metrics one per metric"
     )
     constraints: Annotated[list[str], OptionHelp(COMPUTE, "NAME,...")] = Field(
         default_factory=list, description="metrics that must be <= 0 in a trial that counts as best"
@@ -69,20 +70,20 @@ class Options(JobOptions):
         Field(default="random", description="the algorithm that proposes hyperparameters")
     )
     sampler_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
-        default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 a dimension"
+        default_factory=dict, description="arguments of Optuna's sampler; for grid: points=5 per dimension"
     )
     pruner: Annotated[
         Literal["asha", "median", "percentile", "hyperband", "patient", "threshold", "none"] | None,
         OptionHelp(SEARCH, "NAME"),
     ] = Field(
         default=None,
-        description="the algorithm that stops trials by what they report (default: asha, with several metrics none)",
+        description="the algorithm that prunes trials by their reports (default: asha, with several metrics none)",
     )
     pruner_options: Annotated[dict[str, Any], OptionHelp(SEARCH)] = Field(
         default_factory=dict, description="arguments of Optuna's pruner: --pruner-options reduction_factor=3"
     )
     seed: Annotated[NonNegativeInt, OptionHelp(SEARCH)] = Field(
-        default=0, description="decides what is drawn, and each trial's own seed"
+        default=0, description="seed of the sampler, and of each trial's own seed"
     )
     max_seconds: Annotated[PositiveFloat | None, OptionHelp(END, "SECONDS")] = Field(
         default=None, description="seconds after which the search ends with what it has, all attempts together"
@@ -97,25 +98,25 @@ class Options(JobOptions):
         default=None, description="seconds after which a trial is stopped and counts as failed"
     )
     max_failures: Annotated[NonNegativeInt, OptionHelp(END)] = Field(
-        default=20, description="failed trials that an attempt may have; one more ends the job with exit code 1"
+        default=20, description="maximum failed trials per attempt; one more ends the job with exit code 1"
     )
     max_losses: Annotated[PositiveInt, OptionHelp(END)] = Field(
-        default=3, description="times that a trial may be lost with a worker where it ran alone, until it is failed"
+        default=3, description="maximum workers lost by a trial in quarantine, alone on each; then the trial is failed"
     )
     threads_per_trial: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(
-        default=1, description="compute threads that a trial takes of its worker"
+        default=1, description="compute threads per trial"
     )
     gpus_per_trial: Annotated[NonNegativeFloat, OptionHelp(RUNS, "GPUS")] = Field(
         default=0.0,
-        description="GPUs that a trial takes of its worker, which must declare them as Dask resource GPU; workers that "
-        "are started on this machine have so many each, and see no others",
+        description="GPUs per trial; its worker must declare them as Dask's resource GPU; a worker that is started on "
+        "this machine has so many of its own, and no others are visible to it",
     )
     isolate: Annotated[bool, OptionHelp(RUNS)] = Field(
-        default=False, description="run each trial in a process of its own, so that all its memory comes back"
+        default=False, description="run each trial in a subprocess of its own, so that all its memory is released"
     )
     accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
-        description="go on though the objective's source has changed; the table then says which code ended each trial",
+        description="resume though the objective's source has changed; the table then shows the code of each trial",
     )
 
     @field_validator("metric", "direction", "constraints", mode="before")

@@ -37,7 +37,7 @@ class Image(Section):
     repository: str = Field(default="localhost/dask-jobs", min_length=1, description="the image's name")
     tag: str = Field(default="", description="the image's tag; empty: the chart's appVersion")
     digest: Annotated[str, StringConstraints(pattern="^(sha256:[0-9a-f]{64})?$")] = Field(
-        default="", description="sha256:... pins the image exactly; the tag is then not looked at"
+        default="", description="sha256:... pins the image exactly; the tag is then ignored"
     )
     pullPolicy: Literal["Always", "IfNotPresent", "Never"] = Field(  # noqa: N815
         default="IfNotPresent", description="when the image is pulled"
@@ -48,12 +48,12 @@ class Image(Section):
 class Workers(Placement):
     """The workers: one Indexed Job."""
 
-    count: PositiveInt = Field(default=2, description="how many workers; may be changed while the job runs")
-    min: PositiveInt | None = Field(default=None, description="the job starts when so many are there (null: count)")
-    max: PositiveInt | None = Field(default=None, description="so many are asked for (null: count)")
-    cpu: Cpu = Field(default="500m", description="cores of one worker that are reserved")
-    cpuLimit: CpuLimit = Field(default="", description="cores it may use at most; empty: what the node has free")  # noqa: N815
-    memory: Bytes = Field(default="1Gi", description="memory of one worker, reserved and at most")
+    count: PositiveInt = Field(default=2, description="number of workers; may be changed while the job runs")
+    min: PositiveInt | None = Field(default=None, description="minimum workers with which the job starts (null: count)")
+    max: PositiveInt | None = Field(default=None, description="maximum workers, which the Job requests (null: count)")
+    cpu: Cpu = Field(default="500m", description="requested cores of one worker")
+    cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
+    memory: Bytes = Field(default="1Gi", description="memory of one worker, request and limit")
     gpu: NonNegativeInt = Field(default=0, description="GPUs of one worker")
     gpuResource: str = Field(  # noqa: N815
         default="nvidia.com/gpu", min_length=1, description="what the cluster calls a GPU"
@@ -61,38 +61,38 @@ class Workers(Placement):
     threads: PositiveInt | None = Field(
         default=None, description="compute threads of one worker (null: whole cores of cpu, at least 1)"
     )
-    scratch: Bytes = Field(default="1Gi", description="temporary disk space of one worker, at most")
+    scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of one worker")
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
         default=1000,
-        description="how often workers may fail, all together, until none is started again; disruptions do not count",
+        description="maximum failures of all workers together; then none is restarted; disruptions do not count",
     )
     gracePeriod: Grace = Field(  # noqa: N815
-        default=30, description="seconds that a worker has to hand over its tasks when it is asked to leave"
+        default=30, description="seconds that a worker has after SIGTERM to hand over its tasks"
     )
 
 
 class Scheduler(Section):
     """Dask's scheduler, a sidecar of the driver."""
 
-    cpu: Cpu = Field(default="100m", description="cores of the scheduler that are reserved")
-    memory: Bytes = Field(default="512Mi", description="memory of the scheduler, reserved and at most")
+    cpu: Cpu = Field(default="100m", description="requested cores of the scheduler")
+    memory: Bytes = Field(default="512Mi", description="memory of the scheduler, request and limit")
 
 
 class Driver(Placement):
     """The driver: one Job with one pod."""
 
-    cpu: Cpu = Field(default="250m", description="cores of the driver that are reserved")
-    cpuLimit: CpuLimit = Field(default="", description="cores it may use at most; empty: what the node has free")  # noqa: N815
-    memory: Bytes = Field(default="1Gi", description="memory of the driver, reserved and at most")
-    scratch: Bytes = Field(default="1Gi", description="temporary disk space of the driver, at most")
+    cpu: Cpu = Field(default="250m", description="requested cores of the driver")
+    cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
+    memory: Bytes = Field(default="1Gi", description="memory of the driver, request and limit")
+    scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of the driver")
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
-        default=6, description="how often the driver is tried again after it was killed or lost its cluster"
+        default=6, description="retries of the driver after it was killed or lost its cluster"
     )
     gracePeriod: Grace = Field(  # noqa: N815
-        default=30, description="seconds that the driver has to save when it is asked to leave"
+        default=30, description="seconds that the driver has after SIGTERM to save its state"
     )
     podDisruptionBudget: bool = Field(  # noqa: N815
-        default=True, description="keep node drains from evicting the driver; it can be deleted all the same"
+        default=True, description="keep node drains from evicting the driver; it can still be deleted"
     )
     scheduler: Scheduler = Scheduler()
 
@@ -100,9 +100,9 @@ class Driver(Placement):
 class Claim(Section):
     """A persistent volume for the run folder."""
 
-    create: bool = Field(default=False, description="make a PersistentVolumeClaim for the run folder")
-    name: Name = Field(default="", description="use this claim, which is there already")
-    size: Bytes = Field(default="1Gi", description="size of the claim that is made")
+    create: bool = Field(default=False, description="create a PersistentVolumeClaim for the run folder")
+    name: Name = Field(default="", description="name of an existing claim to use instead")
+    size: Bytes = Field(default="1Gi", description="size of the claim that is created")
     storageClass: str | None = Field(  # noqa: N815
         default=None, description="its StorageClass (null: the cluster's default)"
     )
@@ -114,7 +114,7 @@ class Claim(Section):
         description="its access modes; only the driver's pod mounts it, and with ReadWriteMany the workers too if they "
         "write there",
     )
-    keep: bool = Field(default=False, description="leave the claim there when the release is uninstalled")
+    keep: bool = Field(default=False, description="keep the claim when the release is uninstalled")
 
 
 class Run(Section):
@@ -148,20 +148,20 @@ class S3(Section):
 class ServiceAccount(Section):
     """The pods' service account; no pod gets its token."""
 
-    create: bool = Field(default=True, description="make a service account")
-    name: Name = Field(default="", description="its name; empty: the release's name, or default if none is made")
-    annotations: Texts = Field(default={}, description="its annotations, such as a cloud role to be")
+    create: bool = Field(default=True, description="create a service account")
+    name: Name = Field(default="", description="its name; empty: the release's name, or default if none is created")
+    annotations: Texts = Field(default={}, description="its annotations, such as the cloud role to assume")
 
 
 class Tls(Section):
     """Encryption of all Dask traffic."""
 
-    enabled: bool = Field(default=False, description="encrypt, and refuse whoever has no certificate of the same CA")
+    enabled: bool = Field(default=False, description="encrypt, and refuse peers without a certificate of the same CA")
     secret: Name = Field(default="", description="secret with ca.crt, tls.crt and tls.key, as cert-manager makes it")
 
 
 class NetworkPolicy(Section):
-    """Who reaches the pods, and what they reach."""
+    """Which peers reach the pods, and what the pods reach."""
 
     enabled: bool = Field(
         default=True, description="allow only the release's own pods, DNS, S3 where it is used, and what follows here"
@@ -174,26 +174,26 @@ class NetworkPolicy(Section):
 
 
 class Deadlines(Section):
-    """No wait is endless; all in seconds."""
+    """Deadlines of all waits, in seconds."""
 
     start: PositiveInt = Field(
         default=900,
-        description="for the workers to come, also when all were lost; then the job fails with code 3. Kubernetes may "
-        "wait 600 before it starts a failed pod again",
+        description="for the workers to join, also after all were lost; then the job fails with code 3. Kubernetes may "
+        "wait 600 before it restarts a failed pod",
     )
     schedulerLost: PositiveInt = Field(  # noqa: N815
-        default=600, description="that a worker waits for a scheduler before it gives up"
+        default=600, description="for a worker without a scheduler; then its process ends"
     )
-    job: PositiveInt = Field(default=604800, description="for the whole job; then it is stopped, with all saved")
+    job: PositiveInt = Field(default=604800, description="for the whole job; then it is stopped with its state saved")
 
 
 class Metrics(Section):
     """Prometheus metrics of the scheduler, at /metrics of the dashboard's port."""
 
     podMonitor: bool = Field(  # noqa: N815
-        default=False, description="make a PodMonitor; needs the Prometheus operator, and networkPolicy.dashboardFrom"
+        default=False, description="create a PodMonitor; needs the Prometheus operator, and networkPolicy.dashboardFrom"
     )
-    interval: Duration = Field(default="30s", description="how often they are read")
+    interval: Duration = Field(default="30s", description="interval of the scrapes")
 
 
 class Values(Section):
@@ -220,8 +220,8 @@ class Values(Section):
     ttlSecondsAfterFinished: NonNegativeInt | None = Field(  # noqa: N815
         default=None, description="seconds after which the finished Jobs and their logs are deleted (null: never)"
     )
-    suspend: bool = Field(default=False, description="make the Jobs, but start no pods until it is false")
-    queue: Name = Field(default="", description="LocalQueue of Kueue that decides when the Jobs start")
+    suspend: bool = Field(default=False, description="create the Jobs, but no pods until it is false")
+    queue: Name = Field(default="", description="LocalQueue of Kueue that admits the Jobs")
     podAnnotations: Metadata = Field(default={}, description="more annotations of all pods")  # noqa: N815
     podLabels: Metadata = Field(default={}, description="more labels of all pods")  # noqa: N815
     metrics: Metrics = Metrics()

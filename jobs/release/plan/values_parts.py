@@ -49,7 +49,7 @@ class Toleration(Section):
 
 
 class Affinity(Section):
-    """Where pods want to be."""
+    """Affinity of pods to nodes and to other pods."""
 
     nodeAffinity: Given | None = None  # noqa: N815
     podAffinity: Given | None = None  # noqa: N815
@@ -90,7 +90,7 @@ class VolumeMount(Section):
 
 
 class Peer(Section):
-    """Whom a NetworkPolicy lets in, or out to."""
+    """A peer of a NetworkPolicy: a source or a destination that it allows."""
 
     podSelector: Given | None = None  # noqa: N815
     namespaceSelector: Given | None = None  # noqa: N815
@@ -109,7 +109,7 @@ class Placement(Section):
 
     nodeSelector: Texts = Field(default={}, description="labels that a node must have")  # noqa: N815
     tolerations: list[Toleration] = Field(default=[], description="taints of nodes that the pods tolerate")
-    affinity: Affinity = Field(default=Affinity(), description="nodes and pods to be near to, or far from")
+    affinity: Affinity = Field(default=Affinity(), description="nodes and pods to be placed near to, or far from")
     topologySpreadConstraints: list[Spread] = Field(  # noqa: N815
         default=[], description="how the pods are spread; a constraint without labelSelector counts this role's pods"
     )
