@@ -54,7 +54,7 @@ def _model(keras: Any, images: Any, settings: Any) -> Any:
     layers, size = keras.layers, max(images.x.shape[1:3])
     start = keras.initializers.RandomNormal(stddev=settings.stddev)
     chain = [keras.Input(images.x.shape[1:])]
-    while len(chain) == 1 or size > training.LEAST:
+    while len(chain) == 1 or size > training.MIN_SIZE:
         filters = training.FILTERS[min(len(chain), len(training.FILTERS)) - 1]
         chain.append(
             layers.Conv2D(

@@ -53,7 +53,7 @@ def seconds(context: click.Context, param: click.Parameter, text: str | None) ->
     return number
 
 
-def whole(context: click.Context, param: click.Parameter, text: str | None) -> int | None:
+def non_negative_int(context: click.Context, param: click.Parameter, text: str | None) -> int | None:
     """Read a whole number >= 0, as a callback of an option.
 
     Raises:

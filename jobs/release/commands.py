@@ -86,7 +86,7 @@ def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fet
             return Wait(cluster.connect(), release, view, fetch=not no_fetch).run(timeout)
     except KeyboardInterrupt:
         target = f"{release} -n {cluster.namespace}" if cluster.namespace else release
-        _tell(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
+        _notify(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
         return INTERRUPTED
 
 
@@ -112,10 +112,10 @@ dask-jobs logs fit --worker 3""",
     metavar="ROLE",
     help="driver, scheduler or workers (default: driver)",
 )
-@click.option("--worker", callback=given.whole, metavar="N", help="only worker N, counted from 0")
+@click.option("--worker", callback=given.non_negative_int, metavar="N", help="only worker N, counted from 0")
 @click.option("-f", "--follow", is_flag=True, help="print lines as they come, until the release has ended")
 @click.option("-p", "--previous", is_flag=True, help="logs of the driver's previous pod")
-@click.option("--tail", callback=given.whole, metavar="LINES", help="only the last lines (default: all)")
+@click.option("--tail", callback=given.non_negative_int, metavar="LINES", help="only the last lines (default: all)")
 def logs(
     release: str,
     cluster: ClusterOptions,
@@ -179,7 +179,7 @@ def cancel(release: str, cluster: ClusterOptions) -> int:
     try:
         return stop(cluster.connect(), release)
     except KeyboardInterrupt:
-        _tell(f"not all of {release} may have stopped: the same command does the rest")
+        _notify(f"not all of {release} may have stopped: the same command does the rest")
         return INTERRUPTED
 
 
@@ -219,7 +219,7 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
     try:
         path = bring(found, release, folder, journal=journal, force=force)
     except KeyboardInterrupt:
-        _tell("interrupted; nothing was written")
+        _notify("interrupted; nothing was written")
         return INTERRUPTED
     sys.stdout.write(f"{path}\n")
     return 0
@@ -268,5 +268,5 @@ def plan(
     return 0
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     sys.stderr.write(f"dask-jobs: {text}\n")

@@ -40,7 +40,16 @@ LIFE_SECONDS = 3600
 CONTAINER = "fetch"
 OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
 SLEEP = ["python", "-c", f"import time; time.sleep({LIFE_SECONDS})"]
-KEPT = ("image", "imagePullPolicy", "env", "envFrom", "volumeMounts", "resources", "securityContext", "workingDir")
+COPIED_FIELDS = (
+    "image",
+    "imagePullPolicy",
+    "env",
+    "envFrom",
+    "volumeMounts",
+    "resources",
+    "securityContext",
+    "workingDir",
+)
 DROPPED = ("initContainers", "containers", "restartPolicy", "priorityClassName", "topologySpreadConstraints")
 
 
@@ -155,7 +164,7 @@ def helper_pod(driver: Object) -> dict[str, Any]:
             "activeDeadlineSeconds": LIFE_SECONDS,
             "terminationGracePeriodSeconds": 1,  # it has nothing to save
             "containers": [
-                {"name": CONTAINER, "args": SLEEP, **{key: container[key] for key in KEPT if key in container}}
+                {"name": CONTAINER, "args": SLEEP, **{key: container[key] for key in COPIED_FIELDS if key in container}}
             ],
         },
     }

@@ -19,7 +19,7 @@ from jobs.release.api.objects import Object, seconds, terminated
 AGAIN_SECONDS = 1.0
 OVERLAP_SECONDS = 5
 """How much more of a log is asked for after a lost connection than the time since its last line."""
-KEPT = 100_000
+CACHE_SIZE = 100_000
 """So many lines are remembered; of an overlap that is longer, lines would come twice, and none be lost."""
 STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))(?: |$)(.*)", re.DOTALL)
 """A line that the container has written: its moment and its text."""
@@ -89,7 +89,7 @@ class _Seen:
     def __init__(self) -> None:
         self._order: deque[int] = deque()
         self._counts: Counter[int] = Counter()
-        self._moment, self._heard = "", 0.0
+        self._moment, self._received_at = "", 0.0
 
     def new(self, stream: Iterable[str], *, whole: bool) -> Iterator[str]:
         """Yield the texts of a connection's lines that no connection before it had.
@@ -110,10 +110,10 @@ class _Seen:
                 yield found[2]
 
     def _add(self, key: int, moment: str) -> None:
-        self._moment, self._heard = moment, time.monotonic()
+        self._moment, self._received_at = moment, time.monotonic()
         self._counts[key] += 1
         self._order.append(key)
-        if len(self._order) > KEPT:
+        if len(self._order) > CACHE_SIZE:
             oldest = self._order.popleft()
             self._counts[oldest] -= 1
             if not self._counts[oldest]:
@@ -123,7 +123,7 @@ class _Seen:
         """Return what to ask for after the last line, with some overlap; nothing if there is none yet."""
         if not self._moment:
             return {}
-        age = max(time.monotonic() - self._heard, time.time() - seconds(self._moment))
+        age = max(time.monotonic() - self._received_at, time.time() - seconds(self._moment))
         return {"since_seconds": math.ceil(age) + OVERLAP_SECONDS}
 
 

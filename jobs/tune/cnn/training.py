@@ -19,7 +19,7 @@ from jobs.tune.cnn.images import Images
 
 FILTERS = (16, 32, 64)
 """Of the first, the second, and all further convolutions."""
-LEAST = 4
+MIN_SIZE = 4
 """Convolutions halve the image until it is at most so high and wide."""
 UNITS = 64
 """Of the dense layer before the last; dropout acts on it."""
@@ -75,7 +75,7 @@ def step_of(images: Images, threads: int) -> Step:
 def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
     """Return the network as a Keras model of two inputs: (images, mask of the dense layer's units) -> logits.
 
-    Convolutions of 3 x 3 with stride 2 make the image smaller until it is at most LEAST high and wide, then come a
+    Convolutions of 3 x 3 with stride 2 make the image smaller until it is at most MIN_SIZE high and wide, then come a
     dense layer of UNITS and the one that decides. Dropout is the mask, an input, so that its rate is one too. Units are
     leaky: a learning rate that is far too high ends in a loss that is not finite, and not in dead units that guess.
 
@@ -87,7 +87,7 @@ def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
     layer = functools.partial(keras.layers.Dense, dtype="float32")
     images, mask = keras.Input(shape, dtype="float32"), keras.Input((UNITS,), dtype="float32")
     hidden, depth = images, 0
-    while depth == 0 or max(hidden.shape[1:3]) > LEAST:
+    while depth == 0 or max(hidden.shape[1:3]) > MIN_SIZE:
         filters = FILTERS[min(depth, len(FILTERS) - 1)]
         # without a bias: TensorFlow's optimizer fails, loudly, to merge one with a leaky unit in a loop
         convolution = keras.layers.Conv2D(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NEEDED = {"gp": "torch"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
 GRID_POINTS = 5
-TRIED = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
+CHECKED_PROPOSALS = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
 """Sampler -> how many proposals show whether it takes its options; the 11th is TPE's first that is not random."""
 
 
@@ -105,8 +105,8 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            if name in TRIED:
-                _try(_make(name, space, seed, begun, options), TRIED[name], space)
+            if name in CHECKED_PROPOSALS:
+                _try(_make(name, space, seed, begun, options), CHECKED_PROPOSALS[name], space)
             return _make(name, space, seed, begun, options)
     except InputError:
         raise

@@ -39,7 +39,7 @@ class Checkpoint:
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self._seen = self._look()
+        self._seen = self._file_states()
 
     def _restore(self, name: str) -> None:
         data = self._stored.read(name)
@@ -52,7 +52,7 @@ class Checkpoint:
                 raise
             raise self._stored.damaged(str(error)) from error
 
-    def _look(self) -> dict[str, tuple[int, int]]:
+    def _file_states(self) -> dict[str, tuple[int, int]]:
         """Return name -> (size in bytes, time of change) of all files in the folder."""
         found = {}
         for path in sorted(self.folder.rglob("*")):
@@ -68,7 +68,7 @@ class Checkpoint:
         Raises:
             ClusterError: the run folder cannot be written.
         """
-        now = self._look()
+        now = self._file_states()
         if now == self._seen:
             return
         unchanged = [name for name in now if name in self._stored.places and now[name] == self._seen.get(name)]
