@@ -1,4 +1,4 @@
-"""What runs now: takes each execution through its states, with the cluster, its slots and the trials in step."""
+"""Running executions: takes each through its states, with the cluster, its slots and the trials in step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Executions:
     Args:
         recorder: the study, for reports.
         pool: the cluster.
-        slots: where trials fit.
+        slots: the placement of trials on workers.
         trials: the study's trials.
         limit: seconds of a trial, if limited.
         attempt: this attempt's number, a part of each execution's id.
@@ -71,7 +71,7 @@ class Executions:
 
     @property
     def running(self) -> Collection[RunningTrial]:
-        """What runs now, in the order of launches."""
+        """Running executions, in the order of launches."""
         return self._running.values()
 
     def launch(self, trial: PendingTrial, address: str) -> None:
@@ -80,16 +80,16 @@ class Executions:
         self.on_event(RunningTrial(execution_id, trial, address, time.monotonic()), "launch")
 
     def on_message(self, message: ExecutionMessage) -> None:
-        """Take what is received of an execution, also of one that this attempt does not wait for.
+        """Handle a message of an execution, also of one that this attempt does not wait for.
 
         Raises:
             UserCodeError: too many trials have failed.
-            InputError: the objective cannot be had on a worker.
+            InputError: the objective cannot be loaded on a worker.
             ClusterError: the cluster or the storage fails again and again.
         """
         execution = self._running.get(message["execution_id"])
         if execution is None:
-            # Given up, or an earlier attempt's that does not know yet; a future's own message has no worker.
+            # Given up, or an earlier attempt's that has not noticed yet; a future's own message has no worker.
             worker = "" if message["kind"] == "future" else message["worker"]
             execution = RunningTrial(message["execution_id"], _UNKNOWN, worker, time.monotonic())
         event: ExecutionEvent = message["state"] if message["kind"] == "end" else message["kind"]
@@ -100,18 +100,18 @@ class Executions:
         if self._limit is None:
             return
         now = time.monotonic()
-        for execution in list(self._running.values()):
+        for execution in list(self._running.values()):  # a copy: an event may release its execution
             if event := execution.timing(self._limit, now):
                 self.on_event(execution, event)
 
     def pause(self, address: str) -> bool:
-        """Put back what has not begun on a paused worker, and return whether nothing is left there."""
+        """Requeue what has not begun on a paused worker, and return whether nothing is left there."""
         for execution in self._on(address):
             self.on_event(execution, "worker_paused")
         return not self._on(address)
 
     def lose(self, address: str, *, died: bool) -> None:
-        """Put back what ran on a lost worker; what may have killed it is to run alone.
+        """Requeue what ran on a lost worker; what may have killed it is quarantined.
 
         Args:
             address: the worker's.
@@ -120,9 +120,9 @@ class Executions:
         self._slots.lose(address)
         lost = self._on(address)
         event: ExecutionEvent = "worker_lost"
-        if died and all(execution.stopped is None for execution in lost):  # else it was ended for one's time
+        if died and all(execution.stopped is None for execution in lost):  # else it was ended for a timeout
             event = "worker_died_alone" if len(lost) == 1 else "worker_died"
-        for execution in reversed(lost):  # each goes first in the queue, so that they stand there as they were launched
+        for execution in reversed(lost):  # each goes first in the queue, so that the order of launches is kept
             self.on_event(execution, event, News(f"worker {address} is gone"))
 
     def _on(self, address: str) -> list[RunningTrial]:
@@ -149,13 +149,14 @@ class Executions:
         self._pool.launch(trial.number, execution.execution_id, trial.params, execution.address)
 
     def _abandon(self, execution: RunningTrial, news: News) -> None:
+        # Though nothing waits for it: until it ends, it keeps its threads of the worker from other trials.
         self._pool.answer(execution.address, execution.execution_id, news.step, "abandoned")
 
     def _note_start(self, execution: RunningTrial, _news: News) -> None:
         execution.started = time.monotonic()  # this clock, not the worker's
 
     def _record_report(self, execution: RunningTrial, news: News) -> None:
-        """Record a report and answer it; a trial that is stopped has ended, though its function has yet to notice."""
+        """Record a report and answer it; a pruned trial has ended, though its function has not noticed yet."""
         stop = self._recorder.report(execution.trial.number, news.step, news.value)
         if stop or news.waits:
             self._pool.answer(execution.address, execution.execution_id, news.step, "pruned" if stop else None)
@@ -167,11 +168,11 @@ class Executions:
         self._pool.answer(execution.address, execution.execution_id, 0, "timeout")
 
     def _quit_worker(self, execution: RunningTrial, _news: News) -> None:
-        execution.stopped = time.monotonic()  # the call may be lost with a connection: it is made again after a while
+        execution.stopped = time.monotonic()  # the call may be lost with a connection: it is retried after a while
         self._pool.quit(execution.address)
 
     def _refuse(self, execution: RunningTrial, news: News) -> None:
-        """Raise what is wrong for all trials."""
+        """Raise an error that all trials would have."""
         outcome = news.outcome or Outcome("failed")
         raise InputError(f"worker {execution.address}: {outcome.error}", outcome.details)
 
@@ -184,7 +185,7 @@ class Executions:
         self._end(execution, replace(news, outcome=Outcome("pruned", seconds=execution.seconds)))
 
     def _end_overtime(self, execution: RunningTrial, news: News) -> None:
-        """Fail a trial for its time, however it ended; what it returned stays with it."""
+        """Fail a trial for its timeout, however it ended; its values and metrics are kept."""
         outcome = news.outcome or Outcome("failed", seconds=execution.seconds)
         error = f"took longer than {self._limit:g} s (--trial-timeout)"
         self._end(execution, replace(news, outcome=replace(outcome, state="failed", error=error)))

@@ -19,9 +19,9 @@ from jobs.tune.trials.messages import Event, StopReason
 from jobs.tune.trials.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
-"""How often the scheduler is asked for its workers; it and new workers also send so by themselves."""
+"""Interval of membership refreshes; the scheduler and new workers also announce themselves what changes."""
 READY_SECONDS = 30.0
-"""After how long a worker that has not sent so is taken to be ready."""
+"""Age at which a worker counts as ready though its message has not come."""
 
 
 class Pool:
@@ -33,10 +33,10 @@ class Pool:
         client: the client.
         study: the name of the study on this cluster.
         attempt: which attempt this is; each has its own plugin and topic.
-        settings: what workers need to know.
+        settings: the study's, sent to the workers with the plugin.
         gpus: GPUs of a trial.
-        timeout: seconds without any worker that are too many.
-        poll: called while the scheduler's answer is waited for; what it raises ends the wait.
+        timeout: maximum seconds without any worker.
+        poll: called while the scheduler's answer is awaited; what it raises ends the wait.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Pool:
         )
 
     def refresh(self) -> dict[str, Worker] | None:
-        """Return address -> worker of all that are there, if it is time to ask.
+        """Return address -> worker of the current membership; None if no refresh is due.
 
-        A worker is ready when it has the plugin and no study's trials; it sends so. Should that message be lost, it is
-        taken to be ready some time later.
+        A worker is ready when it has the plugin and no study's trials, which it announces. Should that message be lost,
+        it counts as ready after READY_SECONDS.
 
         Raises:
             ClusterError: the scheduler is gone.
-            InputError: a worker does not know what trials are.
+            InputError: a worker cannot load the plugin.
         """
         if not self._membership.due:
             return None
@@ -92,28 +92,28 @@ class Pool:
         }
 
     def check_workers(self) -> None:
-        """Check that there is a worker, or there was one not long ago.
+        """Check that there is a worker, or was one within the timeout.
 
         Raises:
-            ClusterError: there has been none for too long.
+            ClusterError: there has been none for longer.
         """
         self._membership.check()
 
     def _subscribe(self) -> None:
-        """Listen to a scheduler that does not know this study, the first or one that was restarted."""
-        self._ready.clear()  # workers send anew that they are ready, when they have the plugin once more
+        """Subscribe to the topics of a scheduler that is new to this study: the first, or one that was restarted."""
+        self._ready.clear()  # workers announce it anew, when they have the plugin once more
         self._client.subscribe_topic(self._key, self._on_message)
         self._client.subscribe_topic("all", self._on_scheduler)
 
     def _on_message(self, message: tuple[float, Event]) -> None:
-        self._events.put(message[1])  # on the client's event loop, so no more: the search has a thread of its own
+        self._events.put(message[1])  # nothing more, since it is the client's event loop: the search has its own thread
 
     def ready(self, address: str) -> None:
         """Note that a worker is ready."""
         self._ready.add(address)
 
     def _on_scheduler(self, message: tuple[float, Any]) -> None:
-        """Take an event of the scheduler's own; called by Dask on the client's event loop."""
+        """Handle an event of the scheduler's own; called by Dask on the client's event loop."""
         event = message[1]
         if event.get("action") == "remove-worker":
             self._membership.remove(event["worker"])
@@ -136,16 +136,16 @@ class Pool:
             dict(params),
             key=f"{self._key}-{number:04d}-{execution_id}",
             workers=[address],
-            allow_other_workers=False,  # its worker gone, it waits for good, and is dropped: Dask must not move it
+            allow_other_workers=False,  # its worker gone, it never runs, and is dropped: Dask must not move it
             resources=self._resources,
             pure=False,  # the same trial again is another task, not a result that Dask still has
         )
-        # First, since it may have ended already: `_on_future` passes over an execution that is not here.
+        # First, since it may have ended already: `_on_future` ignores an execution that is not here.
         self._futures[execution_id] = future
         future.add_done_callback(lambda ended: self._on_future(execution_id, number, ended))
 
     def _on_future(self, execution_id: str, number: int, future: Future) -> None:
-        """Called by Dask in a thread of its own when a task ends, also after its `end` event: only news counts."""
+        """Called by Dask in a thread of its own when a task ends; ignored where its `end` event came first."""
         if execution_id in self._futures:
             error = future.exception() if future.status == "error" else None
             if isinstance(error, ClusterError):  # its worker has lost the plugin
@@ -154,12 +154,12 @@ class Pool:
             self._events.put({"kind": "future", "execution_id": execution_id, "number": number, "error": text})
 
     def drop(self, execution_id: str) -> None:
-        """Forget an execution: its task is cancelled if it has not begun, and its end is not waited for."""
+        """Release an execution's future: its task is cancelled if it has not begun, and its end is not awaited."""
         if future := self._futures.pop(execution_id, None):
             future.release()
 
     def answer(self, address: str, execution_id: str, step: int, reason: StopReason | None) -> None:
-        """Send what was decided about a step; a reason ends the execution at its next report at the latest."""
+        """Send the decision about a step; a reason ends the execution at its next report at the latest."""
         rpc = self._client.rpc
         self._send(
             lambda: call(
@@ -175,7 +175,7 @@ class Pool:
         """Call a worker from the client's event loop, without waiting."""
 
         async def send() -> None:
-            with contextlib.suppress(OSError):  # a worker that is gone needs no answer; the scheduler sends that it is
+            with contextlib.suppress(OSError):  # a worker that is gone needs no answer; the scheduler reports its loss
                 await make_call()
 
         self._client.loop.add_callback(send)

@@ -15,7 +15,7 @@ from jobs.tune.search.trial_queue import TrialQueue
 from jobs.tune.trials.messages import Event
 
 POLL_SECONDS = 0.25
-"""How often it looks for a signal or a time that is over while nothing else happens."""
+"""Interval of checks for signals and time limits while no event comes."""
 GATHER_SECONDS = 1.0
 """How long the first trials wait for all workers to be ready, so that they are spread over them."""
 
@@ -26,10 +26,10 @@ class Search:
     Args:
         recorder: the study.
         pool: the cluster.
-        slots: where trials fit.
-        rules: when it ends.
+        slots: the placement of trials on workers.
+        rules: when the search ends.
         limits: what ends a trial, or the job.
-        watcher: what follows it.
+        watcher: observes the search.
         attempt: this attempt's number, for the ids of executions.
     """
 
@@ -51,7 +51,7 @@ class Search:
         self._trials = TrialQueue(recorder, limits, watcher, lambda: self.seconds)
         self._executions = Executions(recorder, pool, slots, self._trials, limit=limits.trial_seconds, attempt=attempt)
         self._leaving: set[str] = set()
-        self._idle: set[str] = set()  # workers that were paused without a trial when they were last looked at
+        self._idle: set[str] = set()  # workers that were paused without a trial at the last refresh
 
     @property
     def seconds(self) -> float:
@@ -60,7 +60,7 @@ class Search:
 
     @property
     def workers(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         return len(self._slots.workers)
 
     def run(self) -> str:
@@ -68,7 +68,7 @@ class Search:
 
         Raises:
             UserCodeError: too many trials have failed.
-            InputError: the objective cannot be had on a worker, or no worker is large enough for a trial.
+            InputError: the objective cannot be loaded on a worker, or no worker is large enough for a trial.
             ClusterError: the scheduler is gone, or there is no worker for too long.
             Stopped: what the watcher raises.
         """
@@ -81,13 +81,14 @@ class Search:
                 if event := self._pool.get(POLL_SECONDS):
                     self._on_event(event)
                 self._executions.stop_late()
+            # The last event came after the loop's own call, and may have changed what runs.
             self._watcher.on_change(self._executions.running)
             return why
         finally:
             self._pool.close()
 
     def _refresh_workers(self) -> None:
-        """Take over which workers there are, when it is time to ask the scheduler, and check that there is one."""
+        """Take over the membership, when a refresh is due, and check that there is a worker."""
         workers = self._pool.refresh()
         # A worker whose end a living scheduler has not sent went with the last one: no trial is the cause of that.
         for address in [] if workers is None else self._slots.update(workers):
@@ -100,10 +101,10 @@ class Search:
             self._pool.check_workers()
 
     def _drain_paused(self) -> None:
-        """Take trials that have not begun from paused workers; restart one that is paused though nothing runs there."""
+        """Requeue trials that have not begun on paused workers; restart a worker that is paused while it is idle."""
         paused = [address for address, worker in self._slots.workers.items() if worker.paused]
         idle = {address for address in paused if self._executions.pause(address)}
-        # Twice in a row: memory that a trial has just left may be given back by the next look.
+        # Twice in a row: memory that a trial has just left may be freed by the next refresh.
         for address in idle & self._idle:
             why = "is short of memory though no trial runs there (--isolate gives the memory of each trial back)"
             self._watcher.log("memory", f"worker {address} {why}, and is started again")
@@ -111,7 +112,7 @@ class Search:
         self._idle = idle - self._idle
 
     def _fill(self) -> None:
-        """Start trials while there are slots, lost ones first; those in quarantine each on a worker of its own."""
+        """Launch trials while there are slots, requeued ones first; those in quarantine each on a worker of its own."""
         if self._trials.pausing:
             return
         if time.monotonic() - self._began < GATHER_SECONDS and not self._slots.gathered:
@@ -126,6 +127,7 @@ class Search:
 
     def _on_event(self, event: Event) -> None:
         if event["kind"] == "ready":
+            # Both: the slots, and the pool, whose next refresh replaces the slots' workers.
             self._pool.ready(event["worker"])
             self._slots.add(event["worker"], Worker(event["threads"], event["gpus"]))
         elif event["kind"] == "leaving":

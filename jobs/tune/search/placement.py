@@ -1,4 +1,4 @@
-"""Which trial runs where: slots of workers, what ran on one that was lost, and which trials are to run alone.
+"""Placement: which trial runs on which worker; the slots of workers, what ran on a lost one, and quarantine.
 
 Pure bookkeeping; a trial is a number, a worker an address.
 """
@@ -14,9 +14,9 @@ from jobs.errors import argument
 
 @dataclass(frozen=True)
 class Worker:
-    """What one worker has: compute threads, and GPUs as it declares them (Dask's resource `GPU`).
+    """The resources of a worker: compute threads, and GPUs as it declares them (Dask's resource `GPU`).
 
-    One that is not ready gets no trials yet, one that is paused (Dask does so when memory is short) no more of them.
+    A worker that is not ready gets no trials yet; one that Dask has paused, for lack of memory, gets no more of them.
     """
 
     threads: int
@@ -34,22 +34,21 @@ class Slots:
     """Places trials on workers; one in quarantine only where no other runs.
 
     Args:
-        threads: compute threads of a trial.
-        gpus: GPUs of a trial; 0 leaves GPUs out of account.
+        threads: compute threads per trial.
+        gpus: GPUs per trial; with 0 GPUs do not count.
     """
 
     def __init__(self, threads: int, gpus: float) -> None:
         self._threads, self._gpus = threads, gpus
         self.workers: dict[str, Worker] = {}
         self._running: dict[str, set[int]] = {}
-        self._quarantine: dict[
-            str, int
-        ] = {}  # workers that are kept for one trial in quarantine, also while they drain
+        # Worker -> the trial in quarantine that it is reserved for, also while it drains.
+        self._quarantine: dict[str, int] = {}
 
     def capacity(self, worker: Worker) -> int:
         """Return how many trials a worker runs at once, when it is ready."""
         by_threads = worker.threads // self._threads
-        # Three times 0.1 fits into 0.3, though the quotient of these floats is below 3.
+        # 0.1 fits three times into 0.3, though the quotient of these floats is below 3.
         return min(by_threads, math.floor(worker.gpus / self._gpus + 1e-9)) if self._gpus else by_threads
 
     @property
@@ -77,18 +76,18 @@ class Slots:
         )
 
     def update(self, workers: Mapping[str, Worker]) -> list[str]:
-        """Take over which workers there are, and return the addresses of those that are gone."""
-        # Those that are gone stay until `lose`: what ran there is still to be asked for.
+        """Take over the membership, and return the addresses of the lost workers."""
+        # Lost workers stay until `lose`, which returns what ran there.
         gone = [address for address in self.workers if address not in workers]
         self.workers = {**{address: self.workers[address] for address in gone}, **workers}
         return gone
 
     def add(self, address: str, worker: Worker) -> None:
-        """Take a worker over, or that it is ready now."""
+        """Add a worker, or replace one that is ready now."""
         self.workers[address] = worker
 
     def lose(self, address: str) -> set[int]:
-        """Forget a worker, and return the trials that ran there."""
+        """Remove a lost worker, and return the trials that ran there."""
         self.workers.pop(address, None)
         self._quarantine.pop(address, None)
         return self._running.pop(address, set())
@@ -114,7 +113,7 @@ class Slots:
         self._running.setdefault(address, set()).add(number)
 
     def quarantine(self, number: int) -> str | None:
-        """Return a worker without trials, for one in quarantine; if there is none, keep one that is to drain."""
+        """Return an idle worker for a trial in quarantine; if there is none, reserve one, which then drains."""
         kept = next((address for address, trial in self._quarantine.items() if trial == number), None)
         if kept is None:
             usable = [
@@ -123,6 +122,6 @@ class Slots:
             kept = min(usable, key=lambda address: len(self._running.get(address, ())), default=None)
             if kept is None:
                 return None
-            # From now on, while others still run there: each slot that they leave would be taken at once.
+            # Reserved while others still run there: else each slot that they free would be taken at once.
             self._quarantine[kept] = number
         return None if self._running.get(kept) else kept

@@ -1,4 +1,4 @@
-"""An execution that runs now, what an event brings along, and the interface of those that watch a search."""
+"""A running execution, the data of an event, and the interface of a search's observers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ GRACE_SECONDS = 5.0
 
 
 class Watcher(Protocol):
-    """What follows a search, for the terminal and the run folder."""
+    """Observer of a search, for the terminal and the run folder."""
 
     def on_change(self, running: Collection[RunningTrial]) -> None:
-        """Called with what runs after each event, and at least four times a second; may raise to end the attempt."""
+        """Called after each event, and at least four times per second; may raise to end the attempt."""
 
     def on_end(self, number: int, outcome: Outcome) -> None:
         """Called when a trial has ended."""
 
     def log(self, event: str, message: str) -> None:
-        """Called when something happens that a person may want to know."""
+        """Called with an event for the log."""
 
 
 @dataclass
@@ -34,13 +34,13 @@ class RunningTrial:
     """One execution of a trial; the search owns it.
 
     Attributes:
-        execution_id: unlike all others'.
+        execution_id: unique in the study.
         trial: the trial.
         address: its worker's.
         launched: when it was sent there, on the clock `time.monotonic`.
-        state: where it stands.
-        started: when it began there; None if that is not known.
-        stopped: when it was stopped for its time, or its worker's process was ended for that.
+        state: its state.
+        started: when it began there; None if that is unknown.
+        stopped: when it was stopped for its timeout, or its worker's process was ended for that.
     """
 
     execution_id: str
@@ -53,7 +53,7 @@ class RunningTrial:
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """Seconds since it began, or if that is unknown since its launch."""
         return time.monotonic() - (self.started or self.launched)
 
     @property
@@ -62,7 +62,7 @@ class RunningTrial:
         return self.state in ("pruned", "pruned_late")
 
     def timing(self, limit: float, now: float) -> Literal["overtime", "unresponsive"] | None:
-        """Return what its time comes to, with `limit` seconds for a trial, at the moment `now`."""
+        """Return the event of its time at the moment `now`, with `limit` seconds for a trial; None if there is none."""
         if self.stopped is None:
             return "overtime" if self.started is not None and now - self.started > limit else None
         return "unresponsive" if now - self.stopped > GRACE_SECONDS else None
@@ -70,14 +70,14 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class News:
-    """What an event brings along, as far as it does.
+    """The data of an event, as far as it has any.
 
     Attributes:
-        why: how an execution was lost, for people.
+        why: how an execution was lost, for the log.
         step: of a report.
         value: of a report.
         waits: whether the execution waits for an answer to it.
-        outcome: how the execution ended, if it did by itself; `failed` stands for ends that no trial has.
+        outcome: how the execution ended, if by itself; `failed` stands for end states that no trial has.
     """
 
     why: str = ""
@@ -88,7 +88,7 @@ class News:
 
 
 def news_of(message: ExecutionMessage) -> News:
-    """Return what a message brings along."""
+    """Return the data of a message."""
     if message["kind"] == "report":
         return News(step=message["step"], value=message["value"], waits=message["waits"])
     if message["kind"] == "future":

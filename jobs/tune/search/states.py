@@ -1,10 +1,10 @@
 """The states of executions and of trials as the driver sees them, and all their transitions, in one table.
 
-An execution is one call of the objective on a worker; a trial has one at a time, and several if it is tried again. What
+An execution is one call of the objective on a worker; a trial has one at a time, and several if it is retried. What
 happens to an execution may be an event of its trial: the end of a worker is a loss of the trial that ran alone there.
 
 What workers send comes in any state, since they do not wait for the driver; so each of their messages has a row for
-every state. What the driver causes itself is refused where it cannot be, which is a fault of this program.
+every state. What the driver causes itself is refused where it cannot be, which is a bug.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _ENDED: _Row = {
     "running": ("released", "end"),
     "late": ("released", "end_overtime"),  # however it ended: it was stopped, or came too late
 }
-# Not even a late execution ends its trial so: what was lost is not the trial's fault.
+# Not even a late execution ends its trial so: the trial is not the cause of the loss.
 _FAULT: _Row = {
     **_OVER,
     "queued": ("released", "fault"),
@@ -113,7 +113,7 @@ EXECUTIONS: Mapping[ExecutionEvent, _Row] = {
     },
     "report": {
         "released": ("released", "abandon"),
-        "queued": ("queued", "record_report"),  # its start was lost with a connection
+        "queued": ("queued", "record_report"),  # its start message was lost with a connection
         "running": ("running", "record_report"),
         "late": ("late", "record_report"),
         "pruned": ("pruned", "ignore"),
@@ -159,11 +159,11 @@ EXECUTIONS: Mapping[ExecutionEvent, _Row] = {
     "worker_lost": {
         "queued": ("released", "lost"),
         "running": ("released", "lost"),
-        "late": ("released", "end_overtime"),  # its worker was ended for its sake
+        "late": ("released", "end_overtime"),  # its worker was ended for its timeout
         "pruned": ("released", "ignore"),
         "pruned_late": ("released", "ignore"),
     },
-    # A worker with a late execution is ended for that one: it is `worker_lost` for all that ran there.
+    # A worker with a late execution is ended for that one's timeout: it is `worker_lost` for all that ran there.
     "worker_died": {
         "queued": ("released", "quarantine"),
         "running": ("released", "quarantine"),
@@ -194,7 +194,7 @@ TRIALS: Mapping[TrialEvent, _TrialRow] = {
     "end": {
         "active": ("ended", "record"),
         "active_quarantined": ("ended", "record"),
-        "pending": ("ended", "record"),  # lost too often, which is found when it is put back
+        "pending": ("ended", "record"),  # lost too often, which is found when it is requeued
         "quarantined": ("ended", "record"),
     },
 }

@@ -1,4 +1,4 @@
-"""When a search ends by itself, and what ends a trial, or the job, from within."""
+"""The rules by which a search ends, and the limits of a trial and of the job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rules:
     patience: int | None = None
 
     def ended(self, recorder: StudyRecorder, seconds: float) -> str | None:
-        """Return why the search has ended after so many seconds of the study, as a person reads it; None if not."""
+        """Return the rule, in words, by which the search has ended after so many seconds of the study; None if not."""
         if recorder.done >= self.trials:
             return f"all {self.trials:,} trials are done"
         if self.target is not None and recorder.best is not None:
@@ -44,8 +44,8 @@ class Limits:
 
     Attributes:
         trial_seconds: seconds of a trial, if limited.
-        failures: failed trials that are not yet too many.
-        losses: losses alone on a worker that make a trial failed.
+        failures: maximum failed trials.
+        losses: maximum losses of a trial alone on a worker; one that has had so many is failed.
     """
 
     trial_seconds: float | None

@@ -15,18 +15,18 @@ from jobs.tune.search.states import TrialAction, TrialEvent, TrialState, of_tria
 from jobs.tune.search.stopping import Limits
 
 FAULTS = 10
-"""How often in a row, with pauses, trials may be lost to the cluster or the storage; once more ends the attempt."""
+"""Maximum faults of the cluster or the storage in a row, with pauses between; one more ends the attempt."""
 PAUSE_SECONDS = 10.0
-"""The longest pause after such a loss."""
+"""The longest pause after such a fault."""
 
 
 class TrialQueue:
     """Takes trials through their states, as `search.states` has them.
 
     Args:
-        recorder: the study; what an earlier attempt has left unfinished waits at once.
+        recorder: the study; the unfinished trials of an earlier attempt are queued at once.
         limits: what ends a trial, or the job.
-        watcher: what follows the search.
+        watcher: observes the search.
         clock: returns the seconds of the study, all attempts together.
     """
 
@@ -54,15 +54,15 @@ class TrialQueue:
 
     @property
     def waiting(self) -> list[PendingTrial]:
-        """The trials that wait for a slot, those that were lost last first."""
+        """The queued trials, those that were requeued last first."""
         return list(self._waiting)
 
     def is_quarantined(self, trial: PendingTrial) -> bool:
-        """Return whether a trial that waits is to have a worker of its own."""
+        """Return whether a queued trial is in quarantine."""
         return self._states[trial.number] == "quarantined"
 
     def ask(self) -> PendingTrial:
-        """Return a new trial of the study's, to be launched at once."""
+        """Return a new trial of the study, to be launched at once."""
         trial = self._recorder.ask()
         self._states[trial.number] = "pending"
         return trial
@@ -90,7 +90,7 @@ class TrialQueue:
         self._waiting.appendleft(trial)
 
     def _requeue(self, trial: PendingTrial, news: News) -> None:
-        """Put a lost trial first in the queue; fail it if it was lost too often while it was alone."""
+        """Put a lost trial first in the queue; fail it if it was lost too often while it ran alone."""
         if trial.losses >= self._limits.losses:
             error = f"lost {trial.losses} times while it ran alone (memory?); the last time: {news.why}"
             self.on_event(trial, "end", News(outcome=Outcome("failed", error=error)))
@@ -100,12 +100,13 @@ class TrialQueue:
 
     def _count_loss(self, trial: PendingTrial, news: News) -> None:
         trial = replace(trial, losses=trial.losses + 1)
+        # In the journal before the trial is requeued: an attempt that resumes here begins with it in quarantine.
         self._recorder.lost(trial.number, trial.losses)
         self._requeue(trial, news)
 
     def _requeue_after_fault(self, trial: PendingTrial, news: News) -> None:
-        """Put a trial back that the cluster or the storage has lost, after a pause; no trial is the cause of that."""
-        # One outage loses all that runs: what comes while the search pauses for it anyway is the same fault.
+        """Requeue a trial after a fault of the cluster or the storage, with a pause; no trial is the cause of it."""
+        # One outage loses all running trials: what comes while the search pauses for it anyway is the same fault.
         if not self.pausing:
             self._faults += 1
             self._pause = time.monotonic() + min(0.25 * 2**self._faults, PAUSE_SECONDS)
