@@ -1,4 +1,4 @@
-"""Images for the shipped network: a data set's rows, split into what is trained on and what is validated on."""
+"""Images for the shipped network: a data set's rows, split into training and validation."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _last: tuple[str, Images] | None = None
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images and labels in memory, never written to: threads share them. Only the same ones are equal.
+    """Images and labels in memory, never written to: threads share them. Equality is identity.
 
     Attributes:
-        x: (rows, height, width, channels) uint8 or float32, to train on.
+        x: (rows, height, width, channels) uint8 or float32, for training.
         y: (rows,) int32 in 0 .. classes - 1.
         validation_x: as x, of other rows.
         validation_y: as y.
         scale: pixels times this are about 0 .. 1.
-        classes: how many there are.
+        classes: their number.
     """
 
     x: NDArray[Any]
@@ -45,15 +45,15 @@ def images_of(spec: str) -> Images:
     """Return the images of a data set, read by the first caller while others wait; a process keeps the last ones.
 
     Args:
-        spec: what `open_dataset` takes. A training set as IDX files is validated on the test set beside it
+        spec: as of `open_dataset`. A training set as IDX files is validated on the test set beside it
             (t10k-images-idx3-ubyte), if there is one; all else is split.
 
     Raises:
-        InputError: `spec` names no data set.
-        DataError: the data are damaged, are no images, or too few.
+        InputError: `spec` does not name a data set.
+        DataError: the data are damaged, not images, or too few.
         ClusterError: the storage cannot be reached.
     """
-    global _last  # noqa: PLW0603  one data set a process, under a lock
+    global _last  # noqa: PLW0603  one data set per process, under a lock
     with _lock:
         if _last is None or _last[0] != spec:
             _last = spec, _read(spec)
@@ -61,7 +61,7 @@ def images_of(spec: str) -> Images:
 
 
 def files_of(spec: str) -> list[str]:
-    """Return the paths or URLs of all files that `images_of` reads; raises as it does, but looks at no image."""
+    """Return the paths or URLs of all files that `images_of` reads; raises as it does, but reads no image."""
     data = open_dataset(spec)
     sets = [data, *filter(None, [_test_set(spec, data)])]
     return [file for one in sets for file in one.files()]

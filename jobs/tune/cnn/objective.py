@@ -28,19 +28,19 @@ SPACE = {
     "stddev": space.log(1e-3, 10),
 }
 SAVE_SECONDS = 5.0
-"""Training between two checkpoints: not more than that is done again after a worker was lost."""
+"""Training between two checkpoints: no more than that is repeated after a worker was lost."""
 
 
 class Settings(BaseModel):
-    """All that a trial is given: its hyperparameters, and what is fixed.
+    """All parameters of a trial: its hyperparameters, and the fixed ones.
 
     Attributes:
         learning_rate: of gradient descent with momentum, in the first epoch; it falls linearly.
         batch_size: rows of a step.
-        dropout: the share of the dense layer's units that each step leaves out.
-        stddev: of the normal distribution that the kernels start from.
-        data: what `jobs.datasets.open_dataset` takes, of images.
-        epochs: of a trial that is not stopped.
+        dropout: the share of the dense layer's units that each step drops.
+        stddev: of the normal distribution of the initial kernels.
+        data: as of `jobs.datasets.open_dataset`, of images.
+        epochs: of a trial that is not stopped early.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -84,10 +84,10 @@ def data_files(parameters: Mapping[str, Any]) -> list[str]:
     """Return the paths or s3:// URLs of all files that trials read, those of a test set too.
 
     Args:
-        parameters: what is fixed, as far as it is given.
+        parameters: the fixed ones, as far as they are given.
 
     Raises:
-        InputError: `data` names no data set.
+        InputError: `data` does not name a data set.
         DataError: the data are damaged.
         ClusterError: the storage cannot be reached.
     """
@@ -98,10 +98,10 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
     """Train the network, report the validation accuracy after each epoch, and return that of the best epoch.
 
     Everything random depends on `trial.seed` alone: the same trial has the same bits in every worker of the same kind,
-    whatever else runs there, and also if it goes on from a checkpoint.
+    whatever else runs there, and also if it is resumed from a checkpoint.
 
     Raises:
-        trial.Stop: it need not go on; at once when a loss is NaN or infinite.
+        trial.Stop: it is stopped early; at once when a loss is NaN or infinite.
         InputError: a parameter is wrong, TensorFlow is missing, or there are no such data.
     """
     settings = check_parameters(parameters)

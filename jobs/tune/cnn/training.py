@@ -1,7 +1,7 @@
-"""The shipped network and its training step, compiled once in a process for all trials on images of one shape.
+"""The shipped network and its training step, compiled once per process for all trials on images of one shape.
 
-What a trial has of its own (weights, momenta, hyperparameters, seed) comes in and goes out as tensors. So nothing in
-here changes when it is used: trials share it one after the other, and in several threads at once.
+A trial's own state (weights, momenta, hyperparameters, seed) comes in and goes out as tensors. So nothing in here is
+mutable: trials share it one after the other, and in several threads at once.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from jobs.keras.runtime import import_tensorflow
 from jobs.tune.cnn.images import Images
 
 FILTERS = (16, 32, 64)
-"""Of the first, the second, and all further convolutions."""
+"""Filters of the first, the second, and all further convolutions."""
 MIN_SIZE = 4
-"""Convolutions halve the image until it is at most so high and wide."""
+"""Maximum height and width of the image after the convolutions, each of which halves it."""
 UNITS = 64
-"""Of the dense layer before the last; dropout acts on it."""
+"""Units of the dense layer before the last; dropout acts on it."""
 MOMENTUM = 0.9
 VALIDATED = 1024
 """Rows that are validated at once."""
 
 Given: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]
-"""Of an epoch: scale of the pixels, order of the rows, seed; learning rate, batch size, dropout."""
+"""Inputs of an epoch: scale of the pixels, order of the rows, seed; learning rate, batch size, dropout."""
 
 _building = threading.Lock()
 _steps: dict[tuple[Any, ...], Step] = {}
@@ -36,12 +36,12 @@ _steps: dict[tuple[Any, ...], Step] = {}
 
 @dataclass(frozen=True)
 class State:
-    """Where a trial's training is.
+    """The state of a trial's training.
 
     Attributes:
         weights: of each layer its kernel, and its bias if it has one, float32.
         momenta: of the same shapes.
-        epoch: how many epochs were trained.
+        epoch: number of epochs trained.
         loss: the last epoch's training loss and the validation loss after it, added up; NaN or infinite if either is.
         accuracy: of the validation images, after it.
         best: the highest accuracy after any epoch.
@@ -57,7 +57,7 @@ class State:
 
 @functools.lru_cache(maxsize=1)
 def _tensors(tf: Any, images: Images) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Return (x, y) to train on and (x, y) to validate on as tensors, on the GPU if there is one."""
+    """Return (x, y) for training and (x, y) for validation as tensors, on the GPU if there is one."""
     pairs = (images.x, images.y), (images.validation_x, images.validation_y)
     train, validation = (tuple(tf.convert_to_tensor(array) for array in pair) for pair in pairs)
     return train, validation
@@ -76,13 +76,13 @@ def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
     """Return the network as a Keras model of two inputs: (images, mask of the dense layer's units) -> logits.
 
     Convolutions of 3 x 3 with stride 2 make the image smaller until it is at most MIN_SIZE high and wide, then come a
-    dense layer of UNITS and the one that decides. Dropout is the mask, an input, so that its rate is one too. Units are
-    leaky: a learning rate that is far too high ends in a loss that is not finite, and not in dead units that guess.
+    dense layer of UNITS and the output layer. Dropout is the mask, an input, so that its rate is one too. Units are
+    leaky: a learning rate that is far too high ends in a loss that is not finite, and not in dead units.
 
     Args:
         keras: the module.
         shape: (height, width, channels) of an image.
-        classes: how many there are.
+        classes: their number.
     """
     layer = functools.partial(keras.layers.Dense, dtype="float32")
     images, mask = keras.Input(shape, dtype="float32"), keras.Input((UNITS,), dtype="float32")
@@ -133,12 +133,12 @@ class Step:
         """Return the state after one more epoch.
 
         Args:
-            state: where training is; it is not changed.
+            state: the state before; it is not changed.
             images: of the shape and type that this step was made for.
             seed: the trial's; the order of rows and the dropout depend on it and on the epoch alone.
             rate: the learning rate.
             batch: rows of a step; the last one of an epoch may have fewer.
-            dropout: the share of units that are left out, 0 .. 1.
+            dropout: the share of units that are dropped, 0 .. 1.
         """
         random = np.random.default_rng([seed, state.epoch + 1])
         order = random.permutation(len(images.y)).astype(np.int32)
@@ -175,7 +175,7 @@ class Step:
         return weights, momenta, loss + validated, accuracy
 
     def _mask(self, rows: Any, dropout: Any, seed: Any) -> Any:
-        """Return what units are multiplied with, (rows, UNITS): mostly 1 / (1 - dropout), and 0 for those left out."""
+        """Return the factors of the units, (rows, UNITS): 1 / (1 - dropout), and 0 for those that are dropped."""
         tf = self._tf
         kept = tf.random.stateless_uniform((rows, UNITS), seed) >= dropout
         return tf.math.divide_no_nan(tf.cast(kept, tf.float32), 1 - dropout)

@@ -1,1 +1,1 @@
-"""What a person sees of a running search: the live table, and what workers and libraries print beside it."""
+"""The display of a running search: the live table, and the output of workers and libraries beside it."""

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table on a terminal, JSON log lines elsewhere."""
+"""The display of a running search: a live table on a terminal, JSON log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from jobs.tune.display.output_capture import OutputCapture
 FRAMES = 4
 """Frames per second."""
 ROWS = 12
-"""Trials shown at most."""
+"""Maximum trials shown."""
 HEAD = 5
-"""Lines above the trials: bar, counts, best, nothing, names of the columns."""
+"""Lines above the trials: bar, counts, best, an empty one, names of the columns."""
 STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red", "diverged": "magenta"}
 
 
@@ -43,18 +43,18 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class SearchStatus:
-    """How a search stands at one moment.
+    """The state of a search at one moment.
 
     Attributes:
         done: trials that have ended.
-        total: trials at most.
+        total: maximum trials.
         counts: trials by state, running ones first.
         best: the best trial, if there is one and a single objective.
         direction: maximize or minimize; None if there are several objectives.
         seconds: of the study, all attempts together, at `moment` on the clock `time.monotonic`.
-        moment: when this was so.
-        eta: seconds that are left, if that is known.
-        lines: trials to show, the most interesting first; no more than `ROWS` of them are.
+        moment: the moment.
+        eta: estimated seconds to the end, if known.
+        lines: trials to show, the most interesting first; at most `ROWS` of them are shown.
     """
 
     done: int
@@ -71,8 +71,8 @@ class SearchStatus:
 class LiveTable(Log):
     """Shows a search on standard error: a table that is redrawn in place on a terminal, else JSON lines.
 
-    The table is gone at the end, for the summary has more; where the search ends otherwise, a line says how far it
-    was.
+    The table is removed at the end, for the summary has more; where the search ends by an error, a line shows its
+    progress.
 
     Args:
         job: the job's name, shown first.
@@ -90,7 +90,7 @@ class LiveTable(Log):
                 get_renderable=self._frame,
                 refresh_per_second=FRAMES,
                 transient=True,
-                redirect_stdout=False,  # rich would see Python's own only, not what children and C libraries print
+                redirect_stdout=False,  # rich would redirect Python's own only, not what children and C libraries print
                 redirect_stderr=False,
             )
 
@@ -100,11 +100,11 @@ class LiveTable(Log):
         return self._live is not None
 
     def update(self, status: SearchStatus) -> None:
-        """Show how the search stands, from the next frame on."""
-        self._status = status
+        """Show the state of the search, from the next frame on."""
+        self._status = status  # replaced, never changed: rich draws it in a thread of its own
 
     def doing(self, what: str) -> None:
-        """Show what goes on before the first trial."""
+        """Show the activity before the first trial."""
         if self._live:
             self._doing = what
         else:
@@ -119,6 +119,7 @@ class LiveTable(Log):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # First: `stop` prints what is still buffered, and that is to be above the table.
         if self._capture:
             self._capture.stop()
         super().__exit__(kind, error, traceback)
@@ -139,7 +140,7 @@ class LiveTable(Log):
 
 @dataclass(frozen=True)
 class StatusTable:
-    """A search as rich draws it, no larger than the terminal."""
+    """A search's status as rich draws it, no larger than the terminal."""
 
     job: str
     status: SearchStatus
@@ -156,7 +157,7 @@ class StatusTable:
 
 
 def last_words(status: SearchStatus) -> list[Text]:
-    """Return how far a search was that did not come to its end."""
+    """Return the progress of a search that was ended by an error."""
     ended = Text(f"{status.done:,} of {status.total:,} trials: ")
     return [ended.append_text(_counts(status))] + ([_best(status)] if status.best else [])
 

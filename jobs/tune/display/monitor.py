@@ -1,4 +1,4 @@
-"""The state of a search while it goes on, for the terminal and the run folder; and its table of trials."""
+"""The state of a running search, for the terminal and the run folder; and its table of trials."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from jobs.tune.search.running import RunningTrial
 
 SAVE_SECONDS = 30.0
-"""How often the table is written while the search goes on."""
+"""Interval at which the table is written while the search runs."""
 SAVE_SHARE = 0.01
-"""It is written less often where that would take a larger share of the time."""
+"""Maximum share of the time that writing it takes; it is written less often where it takes more."""
 
 
 class Observer:
-    """Follows one attempt.
+    """Observes one attempt.
 
     Args:
         run: the run folder.
         reporter: the terminal.
         recorder: the study.
-        total: trials at most.
-        max_seconds: seconds of the study at most, if limited.
+        total: maximum trials.
+        max_seconds: maximum seconds of the study, if limited.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Observer:
             self._reporter.progress(recorder.done, self._total, metrics)
 
     def _remaining(self, running: int, now: float) -> float | None:
-        """Return about how many seconds the search has left, if that is known: for its trials, or of --max-seconds."""
+        """Return the ETA, if known: of its trials, or the rest of --max-seconds."""
         left = self._eta.remaining(self._total - self._recorder.done, now, running)
         if self._seconds is None:
             return left
@@ -119,7 +119,7 @@ class Observer:
         return TrialRow(trial.number, state_of(trial), values, step, seconds, worker, trial.params)
 
     def on_end(self, number: int, outcome: Outcome) -> None:
-        """Keep a failed trial's traceback, and log failures."""
+        """Write a failed trial's traceback, and log failures."""
         self._eta.note(self._recorder.done, time.monotonic())
         self._latest.append(number)
         if outcome.state == "failed":
@@ -132,7 +132,7 @@ class Observer:
         self._reporter.log(event, message=message)
 
     def save(self) -> None:
-        """Write trials.csv and trials.json, and the same numbers to status.json when that is written next."""
+        """Write trials.csv and trials.json; the same numbers come to status.json when it is written next."""
         began = time.monotonic()
         self._report(began)
         rows = self._recorder.rows()

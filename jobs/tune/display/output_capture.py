@@ -1,4 +1,4 @@
-"""What any process prints on this terminal goes above what is live there: also workers', and C libraries'."""
+"""Captures the terminal output of all processes, also workers and C libraries, and shows it above the live table."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from collections.abc import Callable
 OUTPUTS = (1, 2)
 """File descriptors of standard output and standard error."""
 PAUSE_SECONDS = 0.1
-"""Lines are shown together when so much time has passed: what is live is drawn anew after each."""
+"""Interval at which lines are shown together: the live table is redrawn after each time."""
 
 
 class OutputCapture:
-    """Takes over what goes to the terminal through this process's and its children's standard output and error.
+    """Captures the terminal output of this process and its children, on standard output and standard error.
 
-    They get the end of a terminal of our own, so that lines come at once, as they would on the real one. What leads
+    Both become a pseudo-terminal, so that lines come at once, as they would on the real one. An output that leads
     elsewhere, such as into a file, stays as it is. Use `terminal` to write to the real one.
 
     Args:
         show: called, in a thread, with whole lines.
 
     Attributes:
-        terminal: a file that writes to the real terminal, where standard error led to.
+        terminal: a file that writes to the real terminal, that of standard error.
     """
 
     def __init__(self, show: Callable[[str], None]) -> None:
@@ -37,12 +37,13 @@ class OutputCapture:
         self._thread = threading.Thread(target=self._read, name="output", daemon=True)
 
     def start(self) -> None:
-        """Take over."""
+        """Start to capture."""
         self._master, slave = os.openpty()
         _make_plain(slave)
+        # A new pseudo-terminal has no size, by which programs would break their lines and bars.
         with contextlib.suppress(OSError):
             termios.tcsetwinsize(slave, termios.tcgetwinsize(self.terminal.fileno()))
-        sys.stdout.flush()
+        sys.stdout.flush()  # to the real terminal: it was printed before the live table
         for output in OUTPUTS:
             if os.isatty(output):
                 self._kept[output] = os.dup(output)
@@ -51,20 +52,20 @@ class OutputCapture:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give back, and show what has come by now."""
+        """Restore the outputs, and show what has come by now."""
         sys.stdout.flush()
         sys.stderr.flush()
         for output, kept in self._kept.items():
             os.dup2(kept, output)
             os.close(kept)
         self._kept.clear()
-        # After the outputs are given back: the thread shows what is still in the buffer, and then it is over.
+        # After the outputs are restored: the thread shows what is still in the buffer, and ends.
         self._ended.set()
         self._thread.join()
         os.close(self._master)
 
     def _read(self) -> None:
-        """Show lines as they come, and in the end also what is none."""
+        """Show lines as they come, and at the end also an incomplete one."""
         text = b""
         while not self._ended.is_set():
             text += self._part(PAUSE_SECONDS)
@@ -79,7 +80,7 @@ class OutputCapture:
             self._show(_as_seen(text.removesuffix(b"\n")))
 
     def _part(self, seconds: float) -> bytes:
-        """Return what has come, waiting for it at most so long; nothing also when no process is there to write."""
+        """Return what has come, after so many seconds at most; nothing also while no process has the outputs open."""
         try:
             ready, _, _ = select.select([self._master], [], [], seconds)
             return os.read(self._master, 65536) if ready else b""
@@ -89,7 +90,7 @@ class OutputCapture:
 
 
 def _make_plain(terminal: int) -> None:
-    """Let a terminal pass on what is written as it is."""
+    """Set a terminal to pass on output unchanged."""
     modes = termios.tcgetattr(terminal)
     modes[1] &= ~termios.OPOST  # it would make two characters of each newline
     modes[3] &= ~termios.ECHO

@@ -1,1 +1,1 @@
-"""What a study keeps: Optuna's records in the run folder, its table, its identity and its result."""
+"""The records of a study: Optuna's journal in the run folder, its table, its identity and its result."""

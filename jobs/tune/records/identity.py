@@ -1,4 +1,4 @@
-"""What makes a study this study, by name; and by which code its trials have ended."""
+"""The identity of a study, by name; and the code by which its trials have ended."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from jobs.tune.space.space import Space
 
 DIGITS = 8
-"""Of the name of a code."""
+"""Length of the name of a code."""
 
 
 def identity_of(options: Options, space: Space, sources: Mapping[str, str]) -> dict[str, Any]:
-    """Return name -> value of all that must be the same when a study goes on.
+    """Return name -> value of all that must be the same when a study is resumed.
 
     Args:
         options: the options.
@@ -41,16 +41,16 @@ def identity_of(options: Options, space: Space, sources: Mapping[str, str]) -> d
 
 
 def is_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, accept_new_code: bool) -> bool:
-    """Return whether a run folder's study is the one that is asked for; False if it is but for code that is accepted.
+    """Return whether a run folder's study is the requested one; False if it is except for code that is accepted.
 
     Args:
         what: where `before` is from, for messages.
-        before: the identity that the run folder has.
-        now: the one that is asked for.
+        before: the identity in the run folder.
+        now: the requested one.
         accept_new_code: whether the source code may differ.
 
     Raises:
-        InputError: it is another study; the message has what differs, and the remedy.
+        InputError: it is another study; the message has the differences and the remedy.
     """
     other = differences(before, json.loads(json.dumps(now)), repr)
     only_code = all(is_code(name) for name in other)
@@ -70,7 +70,7 @@ def code_of(identity: Mapping[str, Any]) -> str:
 
 
 def codes_text(codes: Mapping[str, int], identity: Mapping[str, Any]) -> str:
-    """Return how many trials ended by which code, if any did by another one than the present: else nothing.
+    """Return the number of trials by code, in words, if any ended by another than the present one: else nothing.
 
     Args:
         codes: name of a code -> number of trials.

@@ -1,9 +1,9 @@
-"""The study's journal: Optuna's records, one JSON object a line, in a log of the run folder.
+"""The study's journal: Optuna's records, one JSON object per line, in a log of the run folder.
 
-`journal/0002.log` is attempt 2's, and holds all that came before: an attempt first copies what it found, without a torn
-end, then its mark, and then deletes older logs. So the newest log with its own mark is the whole study; a local one is
-one plain file, as Optuna's `JournalFileBackend` and optuna-dashboard read it; and what a superseded driver still writes
-goes to a log that is never read. In S3 a log is parts, as `jobs.storage` lays them out.
+`journal/0002.log` is attempt 2's, and holds all earlier records: an attempt first copies those that it found, without a
+torn end, then writes its mark, and then deletes older logs. So the newest log with its own mark is the whole study; a
+local one is one plain file, as Optuna's `JournalFileBackend` and optuna-dashboard read it; and a superseded driver
+writes to a log that is never read. In S3 a log is parts, as `jobs.storage` lays them out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAVED_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Recorded:
-    """What an earlier attempt left: complete lines, and the log they are from (for messages)."""
+    """The records of an earlier attempt: complete lines, and the log they are from (for messages)."""
 
     lines: tuple[bytes, ...] = ()
     address: str = ""
@@ -73,6 +73,7 @@ def _read(storage: Storage, attempt: int) -> Recorded | None:
                 break  # torn when the process was killed
             raise InputError(f"journal {address} is damaged: line {number} is no record of Optuna's; restore it, or "
                              f"choose another {argument('run')}")  # fmt: skip
+        # The mark of this very log: it has those of earlier attempts too, copied with their records.
         marked = marked or record.get("user_attr") == {ATTEMPT: attempt}
         lines.append(line)
     return Recorded(tuple(lines), address) if marked else None
@@ -89,15 +90,15 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 class Journal(BaseJournalBackend):
-    """Where `optuna.storages.JournalStorage` keeps its records: this attempt's log, which it alone writes.
+    """The backend of `optuna.storages.JournalStorage`: this attempt's log, which it alone writes.
 
-    Records are kept back until `commit`, which appends all of them in one piece: what belongs together is there
-    together or not at all, save a torn end.
+    Records are buffered until `commit`, which appends all of them in one piece: records that belong together are all
+    there or none of them, except for a torn end.
 
     Args:
         storage: the run folder.
         attempt: this attempt.
-        recorded: what it goes on from.
+        recorded: the records that it resumes from.
     """
 
     def __init__(self, storage: Storage, attempt: int, recorded: Recorded) -> None:
@@ -116,19 +117,19 @@ class Journal(BaseJournalBackend):
         return (json.loads(line) for line in lines)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Take records, to be written by the next `commit`."""
+        """Buffer records, to be written by the next `commit`."""
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
         self._lines += lines
         self._pending += lines
 
     def commit(self, worked: float = 0.0) -> None:
-        """Write all records taken; they survive the end of the process, in S3 within 30 seconds.
+        """Write all buffered records; they survive the end of the process, in S3 within 30 seconds.
 
         Where the trials recorded since the last `flush` took more than 10 s and 1 % of the study's work, it is
-        flushed: not more than that is done again after a loss of power, or in S3 after a kill.
+        flushed: no more than that is repeated after a loss of power, or in S3 after a kill.
 
         Args:
-            worked: seconds that the trials took that have just ended.
+            worked: seconds of the trials that have just ended.
 
         Raises:
             ClusterError: they cannot be written.
@@ -142,14 +143,14 @@ class Journal(BaseJournalBackend):
             self.flush()
 
     def flush(self) -> None:
-        """Write all records taken, for good."""
+        """Write all buffered records, durably."""
         if self._pending:
             self.commit()
         self._log.flush()
         self._unsaved = 0.0
 
     def supersede(self) -> None:
-        """Delete the logs of earlier attempts, once this one's has all that they held."""
+        """Delete the logs of earlier attempts, once this one's has all their records."""
         # Flushed first: a kill between the two leaves two complete logs, and the newer one is read.
         self.flush()
         for attempt in _attempts(self._storage):
@@ -158,7 +159,7 @@ class Journal(BaseJournalBackend):
                     self._storage.delete_log(name(attempt))
 
     def close(self) -> None:
-        """Write all records taken, and close the log."""
+        """Write all buffered records, and close the log."""
         try:
             if self._pending:
                 self.commit()

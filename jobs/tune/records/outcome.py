@@ -1,4 +1,4 @@
-"""How a trial ended, as worker, driver and journal have it."""
+"""The outcome of a trial, the same on worker and driver and in the journal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STATES: tuple[State, ...] = ("complete", "pruned", "failed", "diverged")
 
 
 def is_state(text: str) -> TypeGuard[State]:
-    """Return whether a trial ends so; an execution may end in other ways."""
+    """Return whether it is an end state of a trial; an execution has others too."""
     return text in STATES
 
 
@@ -19,14 +19,14 @@ class Outcome:
     """A trial's end.
 
     Attributes:
-        state: complete, pruned (stopped early), failed (the user's code, its time, or lost workers), diverged (NaN).
+        state: complete, pruned (stopped early), failed (user code, a timeout, or lost workers), diverged (NaN).
         values: the objectives' values; empty unless complete.
         metrics: all that the function returned, if it was a dict.
-        error: one line, for people.
+        error: one line.
         details: the traceback of the user's code.
-        seconds: how long its last execution ran.
-        worker: where that was.
-        tries: how many executions there were in the attempt in which it ended.
+        seconds: of its last execution.
+        worker: of its last execution.
+        tries: number of executions in the attempt in which it ended.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""The study as the driver keeps it: Optuna's, on the run folder's journal; the driver alone writes it."""
+"""The study on the driver: Optuna's, on the run folder's journal; the driver alone writes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _END = 6  # optuna.storages.journal's operation SET_TRIAL_STATE_VALUES
 
 @dataclass(frozen=True)
 class PendingTrial:
-    """A trial to run: its number, its hyperparameters, and how often it was lost while alone on a worker."""
+    """A trial to run: its number, its hyperparameters, and how often it was lost while it ran alone on a worker."""
 
     number: int
     params: dict[str, Value]
@@ -56,27 +56,27 @@ def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_ne
 
 
 class StudyRecorder:
-    """Asks for trials, takes reports and ends, and knows the best; each call is written to the journal at once.
+    """Asks for trials, records reports and outcomes, and tracks the best; each call is written to the journal at once.
 
     Args:
-        journal: where it is written, with what it goes on from.
+        journal: this attempt's, with the records that it resumes from.
         attempt: this attempt's number.
-        identity: what makes this study this study, by name; `objective` and `directions` among it.
+        identity: the study's, by name; `objective` and `directions` among it.
         space: the search space.
         seed: for a trial whose record was torn.
         metrics: names of the objectives, if they have any.
         constraints: metrics that must be <= 0 in a trial that counts.
 
     Attributes:
-        asked: how many trials the study has, running ones too.
-        counts: how many have ended, by state.
+        asked: number of trials in the study, running ones too.
+        counts: number of trials that have ended, by state.
         best: the best complete trial that keeps the constraints, for a single objective.
-        since_best: how many trials have ended since.
+        since_best: number of trials that have ended since.
         seconds: when the last one ended, in seconds of the study.
         reported: whether any trial has reported.
 
     Raises:
-        InputError: the journal's records make no study.
+        InputError: the journal's records are not those of a study.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class StudyRecorder:
                 load_if_exists=True,
             )
             trials = self.study.get_trials(deepcopy=False)
+        # Optuna replays records unchecked: what a damaged one raises depends on which it is.
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
         if self.study.user_attrs.get(IDENTITY) != identity:
@@ -129,31 +130,31 @@ class StudyRecorder:
             self._count(trial)
 
     def _name_metrics(self) -> None:
-        """Set what the objectives are called in optuna-dashboard."""
+        """Set the names of the objectives in optuna-dashboard."""
         if self.metrics:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self.study.set_metric_names(list(self.metrics))
 
     def use(self, sampler: BaseSampler, pruner: optuna.pruners.BasePruner) -> None:
-        """Set what proposes hyperparameters and what prunes trials."""
+        """Set the sampler and the pruner."""
         self.study.sampler, self.study.pruner = sampler, pruner
 
     @property
     def prunes(self) -> bool:
-        """Whether trials may be stopped by what they report."""
+        """Whether trials may be pruned by their reports."""
         return not isinstance(self.study.pruner, optuna.pruners.NopPruner)
 
     @property
     def done(self) -> int:
-        """How many of them have ended."""
+        """Number of trials that have ended."""
         return sum(self.counts.values())
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
-        """Return a trial as it stands, to be read only."""
+        """Return a trial in its present state, to be read only."""
         return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
@@ -167,7 +168,7 @@ class StudyRecorder:
         return PendingTrial(trial.number, {name: trial.params[name] for name in self._space})
 
     def unfinished(self) -> list[PendingTrial]:
-        """Return the trials that an earlier attempt has left running; a torn record is completed from the seed."""
+        """Return the unfinished trials of an earlier attempt; a torn record is completed from the seed."""
         pending = []
         for trial in self._trials():
             if trial.state == TrialState.RUNNING:
@@ -194,17 +195,18 @@ class StudyRecorder:
         if trial.last_step is not None and step <= trial.last_step:
             return False
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        # Optuna's pruners compare one value: of several objectives none could prune.
         stop = len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
         self._journal.commit()
         return stop
 
     def lost(self, number: int, losses: int) -> None:
-        """Record how often a trial was lost while it was alone on its worker."""
+        """Record how often a trial was lost while it ran alone on its worker."""
         self._storage.set_trial_user_attr(self._id(number), LOSSES, losses)
         self._journal.commit()
 
     def tell(self, number: int, outcome: Outcome, at: float) -> None:
-        """Record how a trial ended, `at` seconds after the study's begin, all attempts together."""
+        """Record a trial's outcome, `at` seconds after the study's begin, all attempts together."""
         where = self._id(number)
         run: dict[str, Any] = {
             "state": outcome.state,
@@ -240,6 +242,7 @@ class StudyRecorder:
     def _constrain(self, where: int, outcome: Outcome) -> None:
         known = self._storage.get_trial(where).constraints
         for name in self._constraints:
+            # The journal may end between a constraint and the trial's end; Optuna warns of one that is set twice.
             if name not in known:
                 optuna.Trial(self.study, where).set_constraint(name, outcome.metrics[name])
 
@@ -253,7 +256,7 @@ class StudyRecorder:
             self.best = trial
 
     def _better(self, trial: FrozenTrial) -> bool:
-        """Return whether a trial is the best so far; of equals, the one with the lower number is."""
+        """Return whether a trial is the best so far; of equal ones the lowest number is."""
         if trial.state != TrialState.COMPLETE or len(self.directions) > 1 or not feasible(trial):
             return False
         return self.best is None or rank(trial, maximize=self.maximize) < rank(self.best, maximize=self.maximize)
@@ -268,5 +271,5 @@ class StudyRecorder:
 
     @property
     def codes(self) -> dict[str, int]:
-        """How many trials have ended by which code."""
+        """Number of trials that have ended, by code."""
         return codes(self._trials())

@@ -1,4 +1,4 @@
-"""What a search's result.json holds, as far as it is read again."""
+"""The fields of a search's result.json that are read again."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class _Result(_Model):
 
 
 def check_result(result: Mapping[str, Any], address: str) -> None:
-    """Check that a search's result is one, before it is shown or taken for an earlier one.
+    """Check that a search's result is valid, before it is shown or taken for an earlier one.
 
     Args:
-        result: what result.json holds.
-        address: where that is.
+        result: the content of result.json.
+        address: its path or URL.
 
     Raises:
         InputError: a field of it is missing or of another type.

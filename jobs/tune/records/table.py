@@ -21,9 +21,9 @@ from jobs.tune.records import journal as journals
 from jobs.tune.records.identity import code_of
 
 IDENTITY = "identity"
-"""The study's user attribute with what makes it this study, by name: objective, space, seed, ..."""
+"""The study's user attribute with its identity, by name: objective, space, seed, ..."""
 RUN = "run"
-"""A trial's user attribute with what Optuna has no field for: how, where and how long it ran."""
+"""A trial's user attribute for which Optuna has no field: how, where and how long it ran."""
 
 
 class _Recorded(BaseJournalBackend):
@@ -40,7 +40,7 @@ class _Recorded(BaseJournalBackend):
 
 
 def load_study(storage: Storage) -> optuna.Study:
-    """Return the study in a run folder as it stands, for reading only; also while a driver works on it.
+    """Return the study in a run folder in its present state, for reading only; also while a driver works on it.
 
     Raises:
         InputError: there is none, or its journal is damaged.
@@ -51,7 +51,7 @@ def load_study(storage: Storage) -> optuna.Study:
 
 
 def find_study(storage: Storage) -> optuna.Study | None:
-    """Return what `load_study` does, and None if there is no study yet.
+    """Return the same as `load_study`, but None if there is no study yet.
 
     Raises:
         InputError: its journal is damaged.
@@ -82,7 +82,7 @@ def _run(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def codes(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """Return how many trials have ended by which code, in the order of their first ends."""
+    """Return code -> number of trials that have ended by it, in the order of their first ends."""
     ended = sorted((run["at"], run["code"]) for trial in trials if "code" in (run := _run(trial)))
     return dict(Counter(code for _, code in ended))
 
@@ -98,7 +98,7 @@ def feasible(trial: FrozenTrial) -> bool:
 
 
 def rank(trial: FrozenTrial, *, maximize: bool) -> tuple[float, int]:
-    """Return by what complete trials of one objective are ordered, the best first: value, and number of equal ones."""
+    """Return the sort key of complete trials of one objective, the best first: value, then number for equal ones."""
     value = float(trial.values[0])
     return (-value if maximize else value), trial.number
 
@@ -141,7 +141,7 @@ def row(trial: FrozenTrial, names: Sequence[str], metrics: Sequence[str]) -> dic
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return a table as CSV, with a line of names; nothing stands for None."""
+    """Return a table as CSV, with a header line; None is empty."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -151,11 +151,11 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return a table as a JSON list of objects, a line each; null stands for None, NaN and infinity."""
+    """Return a table as a JSON list of objects, one per line; None, NaN and infinity are null."""
     lines = [json.dumps({name: finite(value) for name, value in row.items()}, allow_nan=False) for row in rows]
     return ("[" + ",".join(f"\n{line}" for line in lines) + "\n]\n").encode()
 
 
 def finite(value: Any) -> Any:
-    """Return a value as JSON has it: None for NaN and infinity."""
+    """Return a value that JSON can hold: None for NaN and infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

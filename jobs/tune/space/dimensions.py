@@ -1,4 +1,4 @@
-"""What one hyperparameter may be: dimensions of a search space, which check themselves."""
+"""Dimensions of a search space, which check themselves: the values of one hyperparameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = bool | int | float | str | None
 EXACT = 2**53
-"""Optuna keeps integers as 64-bit floats, which have all integers up to this one."""
+"""Optuna stores integers as 64-bit floats, which represent all integers up to this one."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Float:
     """A number in [low, high], uniform in itself or in its logarithm.
 
     Raises:
-        InputError: low, high or high - low is no finite number, low >= high, or low <= 0 with a logarithm.
+        InputError: low, high or high - low is not a finite number, low >= high, or low <= 0 with a logarithm.
     """
 
     low: float
@@ -68,7 +68,7 @@ class Integer:
     """An integer in low .. high, both included, uniform in itself or in its logarithm.
 
     Raises:
-        InputError: low or high is no integer or beyond 2**53, low >= high, or low < 1 with a logarithm.
+        InputError: low or high is not an integer or beyond 2**53, low >= high, or low < 1 with a logarithm.
     """
 
     low: int
@@ -175,5 +175,5 @@ def _check_range(kind: str, low: Any, high: Any, types: tuple[type[int | float],
 def _is_finite(number: float) -> bool:
     try:
         return math.isfinite(number)
-    except OverflowError:  # an integer that is no float
+    except OverflowError:  # an integer that is not a float
         return False

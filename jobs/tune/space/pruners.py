@@ -1,4 +1,4 @@
-"""Pruners by name: Optuna's, which decide after a report whether a trial is worth going on."""
+"""Pruners by name: Optuna's, which decide after a report whether a trial is stopped early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRUNERS: dict[str, tuple[Callable[..., BasePruner], dict[str, Any]]] = {
     "threshold": (pruners.ThresholdPruner, {}),
     "none": (pruners.NopPruner, {}),
 }
-"""Name -> Optuna's class, and what it is given where the options do not say otherwise.
+"""Name -> Optuna's class, and its arguments where the options do not set others.
 
 ASHA takes its first decision after step 1: by Optuna's own default it takes none before a trial has run to its end.
 """

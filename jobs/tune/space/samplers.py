@@ -28,11 +28,11 @@ NEEDED = {"gp": "torch"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
 GRID_POINTS = 5
 CHECKED_PROPOSALS = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
-"""Sampler -> how many proposals show whether it takes its options; the 11th is TPE's first that is not random."""
+"""Sampler -> proposals after which its options are checked; the 11th is TPE's first that is not random."""
 
 
 class Random(BaseSampler):
-    """Draws trial k's hyperparameters from the seed and k alone, in whatever order trials are asked for or end."""
+    """Draws trial k's hyperparameters from the seed and k alone, in whatever order trials start or end."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed = space, seed
@@ -62,7 +62,7 @@ class Random(BaseSampler):
 
 
 class Grid(samplers.GridSampler):
-    """Optuna's grid; the end of the grid is the end of the study by its number of trials."""
+    """Optuna's grid; the study ends with the grid by its number of trials."""
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Do not stop the study: Optuna's method may only be called from within its own loop."""
@@ -74,7 +74,7 @@ def grid(space: Space, points: int) -> dict[str, list[Value]]:
 
 
 def grid_size(space: Space, options: Mapping[str, Any]) -> int:
-    """Return how many trials a grid has; raises InputError for a wrong number of points."""
+    """Return the number of trials of a grid; raises InputError for a wrong number of points."""
     points = options.get("points", GRID_POINTS)
     if isinstance(points, bool) or not isinstance(points, int) or points < 2:
         raise InputError(f"{argument('sampler_options')} points is {points!r}, but must be an integer >= 2")
@@ -84,14 +84,14 @@ def grid_size(space: Space, options: Mapping[str, Any]) -> int:
 def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mapping[str, Any]) -> BaseSampler:
     """Return a sampler.
 
-    A sampler with a state of its own would repeat its first draws when a study goes on, so it is seeded with the number
-    of trials that there are as well.
+    A sampler with a state of its own would repeat its first draws when a study is resumed, so it is seeded with the
+    number of trials so far as well.
 
     Args:
         name: random, grid, qmc, tpe, gp, cmaes or nsgaii.
         space: the search space.
         seed: the study's seed.
-        begun: how many trials the study has.
+        begun: number of trials in the study so far.
         options: further arguments of Optuna's sampler; for a grid `points`, per dimension.
 
     Raises:
@@ -118,7 +118,7 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
 
 
 def _try(sampler: BaseSampler, trials: int, space: Space) -> None:
-    """Let a sampler propose trials of a study in memory, for Optuna checks few options before it uses them."""
+    """Let a sampler propose trials of a study in memory: Optuna checks few options before it uses them."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=sampler)
     distributions = {key: dimension.distribution() for key, dimension in space.items()}
@@ -131,7 +131,7 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
         _refuse(set(options) - {"points"}, "only points")
         grid_size(space, options)
         return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))
-    if name == "qmc":  # its place in the sequence is in the journal, so all attempts scramble it alike
+    if name == "qmc":  # its position in the sequence is in the journal, so all attempts scramble it alike
         return samplers.QMCSampler(
             **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}
         )
@@ -148,7 +148,7 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
 
 
 def _seed(*parts: int) -> int:
-    """Return a seed in 0 .. 2**32 - 1, all that Optuna takes, from integers of any size."""
+    """Return a seed in 0 .. 2**32 - 1, Optuna's range, from integers of any size."""
     return int(np.random.SeedSequence([*parts, 2]).generate_state(1)[0])
 
 

@@ -1,4 +1,4 @@
-"""Search spaces: what each hyperparameter may be, from Python or from YAML.
+"""Search spaces: a dimension for each hyperparameter, from Python or from YAML.
 
 A space is a mapping name -> dimension, in the order given. `uniform`, `log`, `integer` and `choice` make dimensions,
 which check themselves; `load` and `parse` read them from YAML, where `learning_rate: {log: [1.0e-6, 10]}` is
@@ -48,7 +48,7 @@ def check(space: Any) -> dict[str, Dimension]:
     """Return a space given in Python as a dict; a dimension may also be given as in YAML.
 
     Raises:
-        InputError: it is no mapping, it is empty, a name is no text, or a value no dimension.
+        InputError: it is not a mapping, it is empty, a name is not a text, or a value not a dimension.
     """
     if not isinstance(space, Mapping):
         raise InputError(f"space is {type(space).__name__}, but must be a mapping: name -> dimension")
@@ -162,7 +162,7 @@ def _dimension(entry: Any, where: str) -> Dimension:
 
 
 def _only(entry: Mapping[Any, Any], where: str) -> tuple[str, Any]:
-    """Return the one kind of an entry, and what it is given."""
+    """Return the one kind of an entry, and its arguments."""
     for name in entry:
         if name not in KINDS:
             raise InputError(f"{where}: {name!r} is no kind{nearest(str(name), KINDS)} (kinds: {', '.join(KINDS)})")

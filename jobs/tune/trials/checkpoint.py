@@ -12,7 +12,7 @@ from jobs.runs.checkpoint import StoredState
 from jobs.storage import Storage
 
 _NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)
-"""Errors of a file that cannot have the name that a state gives it, on this machine or beside the others."""
+"""Errors of a file name in a state that is not possible on this machine, or beside the others."""
 
 
 class Checkpoint:
@@ -21,7 +21,7 @@ class Checkpoint:
     Args:
         storage: the run folder.
         number: the trial.
-        execution_id: which execution of it this is; no two write the same name.
+        execution_id: the execution's; no two of them write the same name.
         scratch: a folder on this machine.
 
     Raises:
@@ -63,7 +63,7 @@ class Checkpoint:
         return found
 
     def save(self) -> None:
-        """Store what has changed since the last time.
+        """Store the files that have changed since the last time.
 
         Raises:
             ClusterError: the run folder cannot be written.
@@ -73,6 +73,7 @@ class Checkpoint:
             return
         unchanged = [name for name in now if name in self._stored.places and now[name] == self._seen.get(name)]
         self._stored.save(unchanged, now.keys() - set(unchanged), lambda name: (self.folder / name).read_bytes())
+        # As they were before they were read: a file that has changed meanwhile is stored again.
         self._seen = now
 
     def close(self, *, keep: bool) -> None:

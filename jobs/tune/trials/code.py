@@ -1,4 +1,4 @@
-"""The source code that an objective is made of, as digests: a study that goes on with another one is another study."""
+"""The source digests of an objective: a study with other source code is another study."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from jobs.usercode import UserCode
 
 
 def sources_of(objective: Any) -> dict[str, str]:
-    """Return `source of NAME` -> digest of all that an objective is made of.
+    """Return `source of NAME` -> digest of all source code that an objective is made of.
 
-    One that workers import is its modules, see `jobs.sources.sources`. One that goes by value, as from a notebook or a
-    script, is its own source with all that it holds and uses from there, see `jobs.tune.trials.parts`; what it uses of
-    the user's modules counts as these do.
+    One that workers import is its modules, see `jobs.sources.sources`. One that is sent by value, as from a notebook or
+    a script, is its own source with all that it holds and uses from there, see `jobs.tune.trials.parts`; what it uses
+    of the user's modules counts as these do.
 
     Args:
         objective: module:function, which has been imported, or a function.
@@ -30,7 +30,7 @@ def sources_of(objective: Any) -> dict[str, str]:
 
 
 def roots_of(code: UserCode) -> tuple[Any, ...]:
-    """Return what of an objective leads to its modules; nothing of one that goes by value."""
+    """Return the objects or names that lead to an objective's modules; none of one that is sent by value."""
     if code.spec is not None:
         return code.roots()
     module = home(code.load())
@@ -38,14 +38,14 @@ def roots_of(code: UserCode) -> tuple[Any, ...]:
 
 
 def checked(code: UserCode, driver: Mapping[str, str]) -> Function:
-    """Return the function that a worker makes, after a look whether its source is the driver's.
+    """Return the function on a worker, after a check that its source is the driver's.
 
     Args:
-        code: how it travels.
-        driver: digests of its source on the driver; none where it goes by value.
+        code: the function as it was sent.
+        driver: digests of its source on the driver; none where it is sent by value.
 
     Raises:
-        InputError: it cannot be made here, or is of other code.
+        InputError: it cannot be loaded here, or its source differs.
     """
     function = function_of(code)
     if driver and (roots := roots_of(code)):

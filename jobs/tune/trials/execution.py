@@ -1,4 +1,4 @@
-"""One execution of a trial, wherever it runs: what it is, and how the user's function is called. No Dask in it."""
+"""One execution of a trial, wherever it runs, and the call of the user's function; independent of Dask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode
 
 RESUMABLE = ("complete", "fault", "abandoned")
-"""Ends after which a trial's checkpoint stays in the run folder: another execution may go on from it, or a person."""
+"""Ends after which a trial's checkpoint is kept in the run folder: another execution, or the user, resumes from it."""
 SHOWN = 300
 """Characters of an exception's text that are shown."""
 DETAILS = 20_000
@@ -29,7 +29,7 @@ DETAILS = 20_000
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all trials of a study, as workers need it; `code` is what `trials.code.checked` takes."""
+    """The settings of all trials of a study, sent to workers; `code` is what `trials.code.checked` takes."""
 
     source: UserCode
     code: Mapping[str, str]
@@ -49,7 +49,7 @@ class Task:
     Attributes:
         settings: the study's.
         number: the trial's.
-        execution_id: unlike all others.
+        execution_id: unique in the study.
         params: the trial's hyperparameters.
         worker: address of the worker.
         scratch: a folder there.
@@ -63,7 +63,7 @@ class Task:
     scratch: str
 
     def trial(self, link: Link, signal: Signal) -> Trial:
-        """Return the trial as the user's function sees it."""
+        """Return the trial as the user's function gets it."""
         settings = self.settings
         return Trial(
             self.number,
@@ -83,6 +83,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
     """Call the user's function, and return how that ended."""
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
+    # A fault after the driver has stopped the trial is not retried: no execution would resume from the checkpoint.
     trial.close(keep=end["state"] in RESUMABLE and signal.reason in (None, "abandoned"))
     if "error" in end:
         end["error"] = clean(end["error"])
@@ -105,7 +106,7 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
         pass
     except ClusterError as error:
         return {"state": "fault", "error": str(error)}
-    except InputError as error:  # bad for all trials: the shipped network's --fixed
+    except InputError as error:  # an error of all trials: the shipped network's --fixed
         return {"state": "broken", "error": error.text, "details": error.details}
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
         if trial.ended is None:
@@ -119,7 +120,7 @@ def _line(error: BaseException) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text that can be sent and written: names of files may hold bytes that are no characters."""
+    """Return a text that can be sent and written: file names may hold bytes that are not characters."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

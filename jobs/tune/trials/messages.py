@@ -1,4 +1,4 @@
-"""What driver, workers and the child processes of `--isolate` send each other about executions of trials.
+"""The messages between driver, workers and the child processes of `--isolate` about executions of trials.
 
 Dask sends events by msgpack, so they are dicts; TypedDicts, so that mypy checks both ends.
 """
@@ -10,11 +10,11 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 from jobs.tune.records.outcome import State
 
 StopReason: TypeAlias = Literal["pruned", "timeout", "abandoned"]
-"""Why the driver stops an execution; `abandoned`: it does not wait for it any more."""
+"""Why the driver stops an execution; `abandoned`: it no longer waits for it."""
 EndState: TypeAlias = State | Literal["fault", "broken", "died", "timeout", "abandoned"]
-"""How an execution ends: as a trial does, or by what is not the trial's end.
+"""End states of an execution: those of a trial, and those that do not end the trial.
 
-fault: the storage or the cluster failed; broken: something is wrong for all trials; died: its child process ended;
+fault: the storage or the cluster failed; broken: an error that all trials would have; died: its child process ended;
 timeout and abandoned: the driver has stopped it.
 """
 
@@ -30,7 +30,7 @@ class ExecutionEnd(TypedDict):
 
 
 class Report(TypedDict):
-    """A score of a trial that goes on; `waits` if it waits for the driver's answer."""
+    """An intermediate score of a trial; `waits` if it waits for the driver's answer."""
 
     kind: Literal["report"]
     step: int
@@ -90,7 +90,7 @@ class GoneEvent(TypedDict):
 
 
 class FutureEvent(TypedDict):
-    """An execution's task has ended, which is news only if no `end` came before."""
+    """An execution's task has ended; ignored if an `end` came before."""
 
     kind: Literal["future"]
     execution_id: str
@@ -99,6 +99,6 @@ class FutureEvent(TypedDict):
 
 
 ExecutionMessage: TypeAlias = StartEvent | ReportEvent | EndEvent | FutureEvent
-"""What is received of an execution."""
+"""The messages of an execution."""
 Event: TypeAlias = ExecutionMessage | ReadyEvent | LeavingEvent | GoneEvent
-"""What a search receives, in the order in which the scheduler saw it; `gone` and `future` are the driver's own."""
+"""The events of a search, in the order in which the scheduler saw them; `gone` and `future` are the driver's own."""

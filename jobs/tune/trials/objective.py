@@ -1,7 +1,7 @@
-"""The user's function: how driver and workers get the same one, and what it may return.
+"""The user's function: the same one on driver and workers, and what it may return.
 
-It travels as `module:function`, imported on each side, or pickled. It takes the hyperparameters, a dict, and if it
-likes the trial; it returns a number, or a dict of them.
+It is sent as `module:function`, imported on each side, or pickled. It takes the hyperparameters, a dict, and
+optionally the trial; it returns a number, or a dict of them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ RULE = "return a number"
 
 
 def objective_code(objective: Any) -> UserCode:
-    """Return how a user's objective, a function or 'module:function', travels; nothing of it is checked."""
+    """Return a user's objective, a function or 'module:function', as it is sent; nothing of it is checked."""
     return UserCode("objective", objective, "my_model:train")
 
 
 def user_code(objective: Any) -> UserCode:
-    """Return how a user's objective travels, checked: it can be imported or pickled, and takes its arguments.
+    """Return a user's objective as it is sent, checked: it can be imported or pickled, and takes its arguments.
 
     Raises:
-        InputError: it cannot be had or pickled, holds too much data, or takes no argument or too many.
+        InputError: it cannot be imported or pickled, holds too much data, or takes no argument or too many.
     """
     code = objective_code(objective)
     wants_trial(function_of(code), _where(code))
@@ -66,7 +66,7 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
     It does if a second positional argument must be given, or is called `trial`.
 
     Raises:
-        InputError: it takes no argument, or needs more than two, or does not let itself be asked.
+        InputError: it takes no argument, or needs more than two, or its signature raises.
     """
     with usercode.refused(f"{where} does not say what arguments it takes", ": give a plain function"):
         try:
@@ -112,7 +112,7 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
 
 
 def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
-    """Return what of a dict is a finite number."""
+    """Return the entries of a dict that are finite numbers."""
     found = {}
     for name, value in returned.items():
         with contextlib.suppress(TypeError):

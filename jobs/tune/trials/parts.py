@@ -1,4 +1,4 @@
-"""An object that goes by value, as a digest of all that it holds and uses.
+"""The digest of an object that is sent by value: of all that it holds and uses.
 
 Equal ones have equal digests, in each process: no address counts, no order of a set, and no line number. What can be
 found by its name, in a module, is that name; the modules whose source counts are listed beside.
@@ -20,9 +20,9 @@ HIDDEN = ("__dict__", "__weakref__", "__firstlineno__", "__static_attributes__")
 WRAPPED = ("__func__", "__wrapped__", "fget", "fset", "fdel")
 """Attributes by which methods and properties hold functions."""
 DEPTH = 60
-"""What is held deeper than that does not count."""
+"""Objects that are nested deeper do not count."""
 PARTS = 100_000
-"""At most so many objects are looked at, numbers and texts aside."""
+"""Maximum objects that count, numbers and texts aside."""
 
 
 class Parts:
@@ -42,6 +42,7 @@ class Parts:
         """Return what stands for an object: a number or a text itself, a digest of all else."""
         if type(value) in PLAIN:
             return repr(value)
+        # A cycle, by how far it reaches back: an address would differ in each process.
         if id(value) in self._above:
             return f"{len(self._above) - self._above.index(id(value))} above"
         if id(value) not in self._described:
@@ -119,7 +120,7 @@ class Parts:
         yield from map(self.describe, code.co_consts)
 
     def _object(self, value: Any) -> Iterator[str]:
-        """Yield an object's class and what pickle would take of it; else its attributes, as far as there are any."""
+        """Yield an object's class and what pickle would store of it; else its attributes, as far as there are any."""
         yield self.describe(type(value))
         try:
             reduced = value.__reduce_ex__(4)

@@ -1,4 +1,4 @@
-"""What counts as a number where a function reports or returns its score."""
+"""Scores: what counts as a number where a function reports or returns one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def number(value: Any, source: str, rule: str, more: str = "") -> float:
     Args:
         value: of any type.
         source: where the value came from, for the message, such as `the objective returned`.
-        rule: what must be done instead, such as `return a number`.
-        more: what the message ends with.
+        rule: the rule, for the message, such as `return a number`.
+        more: the end of the message.
 
     Raises:
         TypeError: it is not a number: a truth value, a text, complex, an array; or a float cannot hold it.

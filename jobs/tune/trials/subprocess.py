@@ -1,7 +1,7 @@
-"""`--isolate`: each execution in a process of its own, a child of the worker's, so that all its memory comes back.
+"""`--isolate`: each execution in a process of its own, a child of the worker's, so that all its memory is released.
 
 The child is `python -m jobs.tune.trials.subprocess FD`, where FD is its end of a pipe. The worker sends its Python
-path and the task, then the driver's answers; the child sends its reports to the driver, and last how it ended.
+path and the task, then the driver's answers; the child sends its reports to the driver, and last its end.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from jobs.tune.trials.messages import ExecutionEnd, Report, StopReason
 from jobs.tune.trials.trial import Link, Signal
 
 LOOK_SECONDS = 0.5
-"""How often the worker looks whether a trial that is to end has done so."""
+"""Interval of checks whether a trial that is to end has ended."""
 END_SECONDS = 3.0
-"""How long such a trial may take to notice; its process is killed then, before the search ends the worker's."""
+"""Grace period of such a trial; then its process is killed, before the search ends the worker's."""
 
 _Message: TypeAlias = tuple[Literal["report"], Report] | tuple[Literal["end"], ExecutionEnd]
-"""What the child sends."""
+"""The child's messages."""
 
 
 def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
-    """Run an execution in a child process, and return how it ended; `died` if its process did without an answer."""
+    """Run an execution in a child process, and return its end; `died` if the process ended without one."""
     ours, theirs = Pipe()
     with ours, theirs:
         command = [sys.executable, "-m", "jobs.tune.trials.subprocess", str(theirs.fileno())]
+        # A session of its own: Ctrl-C in a terminal is the driver's, which ends its trials in order.
         child = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603  ours
-        theirs.close()  # else the pipe would not end with the child, since this process had its end too
+        theirs.close()  # else the pipe would not end with the child, since this process holds the child's end too
         try:
             ours.send(sys.path)
             ours.send_bytes(cloudpickle.dumps(task))
@@ -53,18 +54,18 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
         finally:
             signal.follow(None)
             child.kill()
-            child.wait()
+            child.wait()  # until its memory is free: the next trial may take this slot at once
 
 
 def _pass_on(pipe: Connection, step: int, reason: StopReason | None) -> None:
     try:
         pipe.send((step, reason))
     except OSError:
-        return  # it has ended, which the worker finds out from the pipe as well
+        return  # it has ended, which `_listen` reads from the pipe as well
 
 
 def _listen(pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
-    """Pass the child's reports on until it sends how it ended, or is to end and does not."""
+    """Forward the child's reports until it sends its end, or is to end and does not."""
     stopped: float | None = None
     while True:
         if pipe.poll(LOOK_SECONDS):
@@ -97,7 +98,7 @@ class _Link:
 
 
 def _take_answers(pipe: Connection, signal: Signal) -> None:
-    """Take the driver's answers; end with the worker."""
+    """Receive the driver's answers; end with the worker."""
     while True:
         try:
             step, reason = pipe.recv()

@@ -1,4 +1,4 @@
-"""What a user's function sees of its trial, on the worker; no Dask and no Optuna in it."""
+"""The trial as a user's function gets it, on the worker; independent of Dask and Optuna."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from jobs.tune.trials.messages import Report, StopReason
 from jobs.tune.trials.score import number
 
 WAIT_SHARE = 0.1
-"""A report waits for the driver's answer for this share of the time since the last one: it costs no more than that."""
+"""A report waits for the driver's answer for at most this share of the time since the last report."""
 WAIT_SECONDS = 1.0
-"""A report waits no longer than this, however long its step took."""
+"""Maximum wait of a report, however long its step took."""
 MIN_WAIT_SECONDS = 0.002
-"""A shorter wait would end before any answer: such a report does not ask for one."""
+"""A shorter wait would end before any answer: such a report requests none."""
 ORDER = "the order is trial.report(value, step)"
 
 
 class Stop(Exception):
-    """Ends a trial that need not go on; raised by `trial.report`, not to be caught by the user's function."""
+    """Ends a trial early; raised by `trial.report`, not to be caught by the user's function."""
 
 
 class Link(Protocol):
@@ -36,7 +36,7 @@ class Link(Protocol):
 
 
 class Signal:
-    """The driver's answers to one execution; made on the worker, set on its event loop, waited for by the trial."""
+    """The driver's answers to one execution; created on the worker, set on its event loop, awaited by the trial."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -45,9 +45,9 @@ class Signal:
         self.reason: StopReason | None = None
 
     def answer(self, step: int, reason: StopReason | None) -> None:
-        """Note that the driver has decided on a step; a reason is the decision to stop."""
+        """Set the driver's decision on a step; a reason is the decision to stop."""
         with self._changed:
-            # Answers may overtake each other, and the first reason stays: a timeout after it is no news.
+            # Answers may overtake each other, and the first reason stays: a timeout after it changes nothing.
             self._answered = max(self._answered, step)
             self.reason = self.reason or reason
             self._changed.notify_all()
@@ -55,14 +55,15 @@ class Signal:
                 self._listener(step, reason)
 
     def follow(self, listener: Callable[[int, StopReason | None], None] | None) -> None:
-        """Pass all answers on, those before this call as one; None ends that."""
+        """Forward all answers, those before this call as one; None ends that."""
         with self._changed:
+            # Called under the lock, so that no answer falls between those before and those after.
             self._listener = listener
             if listener and (self.reason or self._answered >= 0):
                 listener(self._answered, self.reason)
 
     def wait(self, step: int, seconds: float) -> None:
-        """Return when the step is decided on, or the trial is to stop, or after so many seconds."""
+        """Wait until the step is decided on, or the trial is to stop, or so many seconds have passed."""
         with self._changed:
             self._changed.wait_for(lambda: self.reason or self._answered >= step, timeout=seconds)
 
@@ -75,7 +76,7 @@ class Trial:
         params: name -> value, the same as the function's first argument.
         seed: an integer in 0 .. 2**32 - 1 that depends on the study's seed and the number alone.
         workers: addresses of the Dask workers that it runs on.
-        threads: how many compute threads it may use there.
+        threads: compute threads that it may use there.
         Stop: what `report` raises, for functions that must let it pass: `except trial.Stop: raise`.
     """
 
@@ -102,7 +103,7 @@ class Trial:
 
     @property
     def checkpoint(self) -> Path:
-        """A folder on this machine for what the trial needs to go on after its worker is lost.
+        """A folder on this machine for the trial's state, from which it resumes after its worker was lost.
 
         It holds what was there at the last `report` or `save` of an earlier execution. What the function puts there is
         stored in the run folder by the next `report` or `save`, completely or not at all.
@@ -130,7 +131,7 @@ class Trial:
     def report(self, value: float, step: int) -> None:
         """Send the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
 
-        Steps must grow. A trial that goes on after a lost worker may report steps again: that changes nothing.
+        Steps must grow. A trial that is resumed after a lost worker may report steps again: that changes nothing.
 
         Raises:
             Stop: the trial is hopeless, diverged (`value` is NaN or infinite), or out of time; or was stopped before.

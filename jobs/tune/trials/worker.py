@@ -1,4 +1,4 @@
-"""What runs inside a Dask worker: the task that runs one trial, and the plugin by which the driver reaches it.
+"""Trials inside a Dask worker: the task that runs one trial, and the plugin by which the driver reaches it.
 
 Messages to the driver are Dask events (`Worker.log_event`), pushed by the scheduler to the client. Messages from the
 driver are calls of the plugin, on the worker's event loop: neither takes a task slot, and neither side polls.
@@ -26,21 +26,21 @@ from jobs.tune.trials.objective import Function
 from jobs.tune.trials.trial import Signal
 
 PLUGIN_SECONDS = 1.0
-"""How long a task waits for its plugin: it may be late on a new worker, or gone with its study."""
+"""Maximum wait of a task for its plugin, which may be late on a new worker, or gone with its study."""
 KILLED = 7
 """Exit code of a worker process that is ended because of a trial that does not end."""
 GIVEN_UP_SECONDS = 5.0
-"""How long a trial of a study that has ended, or of an earlier attempt, may take to notice."""
+"""Grace period of a trial of a study that has ended, or of an earlier attempt."""
 LEFTOVERS = "dask_jobs_left"
-"""Attribute of a Dask worker: signals of trials that were given up and still run there, whatever study they are of."""
+"""Attribute of a Dask worker: signals of trials that were given up and still run there, of any study."""
 ANNOUNCE_SECONDS = 0.05
-"""How often a worker looks whether such trials have ended."""
+"""Interval of checks whether such trials have ended."""
 LAST_MESSAGE_SECONDS = 1.0
-"""How long a last message may take to leave this process."""
+"""Time for a last message to leave this process."""
 
 
 class TrialPlugin(CallPlugin):
-    """One study in one worker process: its function, made once, and a signal for each running execution.
+    """One study in one worker process: its function, loaded once, and a signal for each running execution.
 
     An execution is distinguished from all others by its id, the driver's attempt and a count. All that the worker's
     event loop and the trials' threads share is a `Signal`.
@@ -53,10 +53,10 @@ class TrialPlugin(CallPlugin):
         self.study, self.settings = study, settings
 
     def setup(self, worker: Worker) -> None:
-        """Called by Dask on the worker's event loop: imports nothing of the user's."""
-        # All that a trial's thread needs before `worker` is there: from then on `run_trial` takes this plugin.
+        """Called by Dask on the worker's event loop: imports no user code."""
+        # All that a trial's thread needs before `worker` is set: from then on `run_trial` takes this plugin.
         self._signals: dict[str, Signal] = {}
-        # Kept by the worker, not by a plugin: the next study has to wait for what any other one has left here.
+        # An attribute of the worker, not of a plugin: the next study has to wait for what any other has left here.
         self._left: set[Signal] = worker.__dict__.setdefault(LEFTOVERS, set())
         self.closed = False
         self._lock = threading.Lock()
@@ -64,12 +64,12 @@ class TrialPlugin(CallPlugin):
         super().setup(worker)
         for other in worker.plugins.values():
             if isinstance(other, TrialPlugin) and other.study == self.study and other is not self:
-                other.give_up()  # an earlier attempt's, whose driver does not know yet
+                other.give_up()  # an earlier attempt's, whose driver has not noticed yet
         logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
         self._announce()
 
     def _announce(self) -> None:
-        """Send that this worker takes trials, once those that an earlier attempt or study has left here have ended."""
+        """Announce that this worker takes trials, once those that an earlier attempt or study left here have ended."""
         if self.closed:
             return
         if self._left:
@@ -80,7 +80,7 @@ class TrialPlugin(CallPlugin):
         self.send({"kind": "ready", "worker": self.worker.address, "threads": state.nthreads, "gpus": gpus})
 
     def teardown(self, worker: Worker) -> None:
-        """Called by Dask when the plugin goes: its study has ended, or its driver is gone."""
+        """Called by Dask when the plugin is removed: its study has ended, or its driver is gone."""
         super().teardown(worker)
         self.give_up()
 
@@ -92,7 +92,7 @@ class TrialPlugin(CallPlugin):
     def give_up(self) -> None:
         """End the trials that still run.
 
-        One that does not notice, since it never reports, would keep its thread from those that come after it.
+        One that does not notice, since it never reports, would keep its thread from later trials.
         """
         if self.closed:
             return
@@ -108,7 +108,7 @@ class TrialPlugin(CallPlugin):
             for plugin in self.worker.plugins.values():
                 if isinstance(plugin, TrialPlugin):
                     plugin.send({"kind": "leaving", "worker": self.worker.address})
-            # Later: `send` only queues the message, and a process that ends at once would take it along.
+            # Later: `send` only queues the message, which a process that ends at once would lose.
             self.worker.loop.call_later(LAST_MESSAGE_SECONDS, self._end_process)
 
     def _end_process(self) -> None:
@@ -119,7 +119,7 @@ class TrialPlugin(CallPlugin):
         os._exit(KILLED)
 
     async def answer(self, *, execution_id: str, step: int, reason: StopReason | None) -> None:
-        """Take the driver's decision about a step of one execution; it may have ended meanwhile."""
+        """Receive the driver's decision about a step of one execution, which may have ended meanwhile."""
         if signal := self._signals.get(execution_id):
             signal.answer(step, reason)
 
@@ -128,12 +128,12 @@ class TrialPlugin(CallPlugin):
         self._end_process()
 
     def function(self) -> Function:
-        """Return the user's function, made by the first trial that needs it, in its thread.
+        """Return the user's function, loaded by the first trial that needs it, in its thread.
 
         Raises:
             InputError: it cannot be imported here.
         """
-        with self._lock:
+        with self._lock:  # also while it is imported: the worker's other first trials wait for the same one
             self._function = self._function or checked(self.settings.source, self.settings.code)
             return self._function
 
@@ -146,7 +146,7 @@ class TrialPlugin(CallPlugin):
         self.send({**report, "execution_id": execution_id, "worker": self.worker.address, "number": number})
 
     def run(self, number: int, execution_id: str, params: dict[str, Any]) -> None:
-        """Run one execution of a trial, and send the driver when it starts and how it ends."""
+        """Run one execution of a trial, and send the driver its start and its end."""
         if self.closed:
             # Raised, not sent: the future ends with it, so that the driver registers its plugin anew.
             raise ClusterError(f"worker {self.worker.address} has given this study up")
@@ -168,7 +168,7 @@ class TrialPlugin(CallPlugin):
                 }
             )
         finally:
-            # After `end` is sent: `_leave` and `_announce` take this thread for busy until then.
+            # After `end` is sent: for `_leave` and `_announce` this thread is busy until then.
             del self._signals[execution_id]
             self._left.discard(signal)
 
