@@ -1,7 +1,7 @@
 """Find good hyperparameters: trials as Dask futures, stopped early, resumable, without a database.
 
-Public: `Study`, a search on a client; `space`, what hyperparameters may be; `Trial`, what a function gets as its second
-argument. Samplers and pruners are Optuna's; what is ours is the running of them on Dask.
+Public: `Study`, a search on a client; `space`, the dimensions of hyperparameters; `Trial`, the second argument of a
+function. Samplers and pruners are Optuna's; running them on Dask is this package's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Stop", "Study", "Trial", "space"]
 HOMES = {"Stop": "trials.trial", "Study": "study", "Trial": "trials.trial"}
-"""Modules of what is public."""
+"""Modules of the public names."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import Optuna only for those who search: workers do without, and every command imports `jobs.tune.entry`."""
+    """Import Optuna only for a search: workers need none, and every command imports `jobs.tune.entry`."""
     if name == "space":
         return import_module(f"{__name__}.space")
     if name in HOMES:

@@ -1,4 +1,4 @@
-"""What `dask-jobs plan` shows of a tune job: how many trials run at once, and what is searched."""
+"""The estimate of a tune job in `dask-jobs plan`: trials at once, and the search space."""
 
 from __future__ import annotations
 

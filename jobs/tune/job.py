@@ -49,7 +49,7 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
         objective: a function in the place of `options.objective`, which is then its name.
 
     Raises:
-        JobError: how it ended otherwise; it is in the run folder too.
+        JobError: it failed or was stopped; the run folder has the error too.
     """
     with attempt_on("tune", options) as attempt:
         checked = plan(options, objective)
@@ -61,7 +61,7 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
 
 
 def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
-    """Return whether a result is that of the study that is asked for; False if it is but for code that is accepted.
+    """Return whether a result is the requested study's; False if it is except for code that is accepted.
 
     Raises:
         InputError: it is another study's, or damaged.
@@ -85,7 +85,7 @@ def read(checked: Plan, folder: Run) -> Recorded:
     """Return the journal of earlier attempts.
 
     Raises:
-        InputError: it is another study's, or has more trials than there are to be.
+        InputError: it is another study's, or has more trials than `--trials`.
     """
     recorded = journals.read(folder.storage)
     done = check_recorded(recorded, checked.identity, accept_new_code=checked.options.accept_new_code)
@@ -98,7 +98,7 @@ def read(checked: Plan, folder: Run) -> Recorded:
 
 
 def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str, Any]:
-    """Do one attempt: check everything, claim the folder, go on from the journal, and write what came out."""
+    """Run one attempt: check everything, claim the folder, resume from the journal, and return the result."""
     options, folder = checked.options, attempt.folder
     reporter = attempt.show(LiveTable("tune"))
     read(checked, folder)
@@ -123,7 +123,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
 
 @contextlib.contextmanager
 def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[StudyRecorder]:
-    """Yield the study on this attempt's journal, which is closed in the end."""
+    """Yield the study on this attempt's journal, which is closed at the end."""
     options = checked.options
     with contextlib.closing(Journal(folder.storage, folder.attempt, recorded)) as journal:
         recorder = StudyRecorder(
@@ -174,7 +174,7 @@ def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder,
 
 
 def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) -> dict[str, Any]:
-    """Return what the study has come to.
+    """Return the result of the study.
 
     Raises:
         UserCodeError: all trials have failed.
@@ -204,7 +204,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
 
 
 def _first_traceback(folder: Run, recorder: StudyRecorder) -> str:
-    """Return the traceback of the first failed trial, for where there is no run folder any more."""
+    """Return the traceback of the first failed trial, in case the run folder is lost."""
     number = next(row["number"] for row in recorder.rows() if row["state"] == "failed")
     with contextlib.suppress(JobError, FileNotFoundError):
         return f"trial {number}: {folder.storage.read(f'failures/{number:04d}.txt').decode(errors='replace')}"
@@ -212,7 +212,7 @@ def _first_traceback(folder: Run, recorder: StudyRecorder) -> str:
 
 
 def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
-    """Return what to do where new code was accepted and no trial was left to run by it; else nothing."""
+    """Return the remedy where new code was accepted and no trial was left for it; else nothing."""
     if not recorder.codes or code_of(checked.identity) in recorder.codes or recorder.done < checked.trials:
         return ""
     grid = checked.trials < checked.options.trials
@@ -220,7 +220,7 @@ def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
 
 
 def _result_of(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:
-    """Return a good trial as result.json has it: number, value or values, params, and code if there are several."""
+    """Return a trial's fields in result.json: number, value or values, params, and code if there are several."""
     cells = row(trial, list(checked.space), checked.options.metric)
     values = [float(value) for value in trial.values]
     value = (

@@ -14,9 +14,9 @@ from jobs.tune.trials.trial import Trial
 def Report(trial: Trial, monitor: str = "val_accuracy") -> Any:  # noqa: N802  called as Keras's callbacks are
     """Return a `keras.callbacks.Callback` that reports `logs[monitor]` after each epoch, the first as step 1.
 
-    A second `fit` in the same trial goes on with the count, unless its `initial_epoch` is beyond it already.
+    A second `fit` in the same trial continues the count, unless its `initial_epoch` is beyond it already.
 
-    `model.fit(..., callbacks=[Report(trial)])` ends by `trial.Stop` if the trial need not go on: pruned, out of
+    `model.fit(..., callbacks=[Report(trial)])` ends by `trial.Stop` if the trial is stopped early: pruned, out of
     time, or diverged, which it is when the monitored value or the training loss is NaN or infinite.
 
     Args:
@@ -24,7 +24,7 @@ def Report(trial: Trial, monitor: str = "val_accuracy") -> Any:  # noqa: N802  c
         monitor: a name in the logs of `fit`, the same one whose last value the objective returns.
 
     Raises:
-        ValueError: from `fit`, after the first epoch: the logs have no such name; says which they have.
+        ValueError: from `fit`, after the first epoch: the logs have no such name; lists theirs.
     """
     return _callback()(trial, monitor)
 

@@ -122,7 +122,7 @@ class Options(JobOptions):
     @field_validator("metric", "direction", "constraints", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """Take one name for a list of one."""
+        """Convert a text to the list of its names."""
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
     @field_validator("fixed", "sampler_options", "pruner_options", mode="after")
@@ -134,7 +134,7 @@ class Options(JobOptions):
     @field_validator("fixed", mode="after")
     @classmethod
     def _check_fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
-        """Refuse what the journal, which is JSON, cannot hold, such as YAML's dates."""
+        """Refuse values that the journal, which is JSON, cannot hold, such as YAML's dates."""
         for name, value in fixed.items():
             try:
                 json.dumps(value, allow_nan=False)
@@ -144,7 +144,7 @@ class Options(JobOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
-        """Refuse what would not be read, or cannot work."""
+        """Refuse options that would not be read, or cannot work."""
         if self.workers == 0:
             raise ValueError("--workers is 0, but trials run on workers; give at least 1")
         if not all([*self.metric, *self.constraints]):

@@ -1,4 +1,4 @@
-"""All that is checked of a search before work begins."""
+"""The checks of a search before work begins."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from jobs.usercode import UserCode
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is checked before work begins.
+    """A checked search.
 
     Attributes:
         options: as given.
-        source: how the objective travels.
+        source: the objective, as it is sent.
         space: the search space.
-        identity: what makes the study this study, by name.
-        trials: how many trials there can be; a grid has no more than it has.
+        identity: of the study, by name.
+        trials: maximum trials; at most those of a grid.
         files: paths or URLs of the files that trials read, as far as the objective's module names them.
-        code: digests of the objective's source, as workers must have it; none of one that goes by value.
-        unseen: why it could not name them, if so: workers may have what the driver has not.
+        code: digests of the objective's source, which workers compare; none of one that is sent by value.
+        unseen: why it could not name them, if so: files may be on the workers alone.
     """
 
     options: Options
@@ -68,7 +68,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
 
 
 def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], str]:
-    """Return the files that the module's `data_files(fixed)` names, or none and why."""
+    """Return the files that the module's `data_files(fixed)` names, or none and the reason."""
     if (data_files := getattr(module, "data_files", None)) is None:
         return (), ""
     try:
@@ -78,7 +78,7 @@ def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], 
 
 
 def _parameters(options: Options, module: ModuleType | None) -> Space:
-    """Return the space, after a look at what trials get."""
+    """Return the space, after a check of the parameters of a trial."""
     space = _space(options, module)
     if twice := sorted(space.keys() & options.fixed.keys()):
         raise InputError(f"{argument('fixed')} {twice[0]} is in the {argument('space')} too; remove one of them")

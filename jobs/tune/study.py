@@ -1,4 +1,4 @@
-"""`Study`: the tune job from Python, on a client that one has already."""
+"""`Study`: the tune job from Python, on an existing client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 OURS = ("config", "scheduler", "workers", "threads", "connect_timeout")
-"""Options without a use here: a study has its client, and no file of options."""
+"""Options without a use here: a study has its client, and no options file."""
 
 
 class Study:
@@ -34,13 +34,13 @@ class Study:
 
     Args:
         client: a Dask client; `jobs.connect` gives one.
-        objective: a function of the hyperparameters, a dict, and if it likes the trial; or 'module:function'.
+        objective: a function of the hyperparameters, a dict, and optionally the trial; or 'module:function'.
         space: name -> dimension, see `jobs.tune.space`.
         options: as of `dask-jobs tune`, with `_` for `-`: run, metric, direction, sampler, pruner, seed, ...
 
     Attributes:
         url: the run folder; `runs/tune-DATE-TIME` if `run` is not given.
-        result: what result.json holds, after `run`.
+        result: the content of result.json, after `run`.
 
     Raises:
         InputError: an option, the space or the objective cannot be used.
@@ -62,16 +62,16 @@ class Study:
         self.result: dict[str, Any] = {}
 
     def run(self, trials: int | None = None, **limits: Any) -> dict[str, Any]:
-        """Run until the study has so many trials, or another rule ends it; returns what result.json holds.
+        """Run until the study has so many trials, or another rule ends it; returns the content of result.json.
 
-        Limits hold for this call; those that are not given are as they were given to Study.
+        Limits hold for this call; those that are not given are those of Study.
 
         Args:
             trials: of the study, all runs of it together.
             limits: max_seconds, target, patience, deadline, as options.
 
         Raises:
-            JobError: how it ended otherwise; the same call goes on.
+            JobError: it failed or was stopped; the same call resumes it.
         """
         changes = {**limits, **({} if trials is None else {"trials": trials})}
         for name in changes:
@@ -83,7 +83,7 @@ class Study:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The best trial in the run folder as {number, value, params}; None if none yet, or several objectives.
+        """The best trial in the run folder as {number, value, params}; None if there is none, or several objectives.
 
         It is complete, keeps the constraints, and is the first of equal ones.
         """

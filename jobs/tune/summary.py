@@ -1,4 +1,4 @@
-"""What a person reads at the end of a tune job."""
+"""The summary of a tune job, printed at its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.tune.records.result import check_result
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
-    """Print a result: how it ended, the best trial, how all ended, and where the table is.
+    """Print a result: how it ended, the best trial, the counts of outcomes, and the path of the table.
 
     Raises:
         InputError: the result is damaged.
@@ -37,7 +37,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
 
 
 def _files(run: str) -> list[tuple[str, str]]:
-    """Return where more is to be read, as far as it is there, and what a person types next."""
+    """Return the paths of further files, as far as they exist, and the next command."""
     storage, folder = open_storage(run), run.rstrip("/")
     lines = []
     with contextlib.suppress(JobError):  # the job has ended well, whatever the storage does now
@@ -72,6 +72,6 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return by which codes trials ended, if by another one than the present: the last line, since it may be stale."""
+    """Return the codes of trials, if any is not the present one's: the last line, since it may be stale."""
     text = codes_text(result["codes"], result["identity"])
     return [("code", text)] if text else []

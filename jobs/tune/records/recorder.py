@@ -262,7 +262,7 @@ class StudyRecorder:
         return self.best is None or rank(trial, maximize=self.maximize) < rank(self.best, maximize=self.maximize)
 
     def front(self) -> list[FrozenTrial]:
-        """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
+        """Return the trials on the Pareto front, by their numbers; none for a single objective."""
         return pareto_front(self.study)
 
     def rows(self) -> list[dict[str, Any]]:

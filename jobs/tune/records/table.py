@@ -104,7 +104,7 @@ def rank(trial: FrozenTrial, *, maximize: bool) -> tuple[float, int]:
 
 
 def pareto_front(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that no other beats in all objectives, by their numbers; none for a single objective."""
+    """Return the trials on the Pareto front, by their numbers; none for a single objective."""
     return sorted(study.best_trials, key=lambda trial: trial.number) if len(study.directions) > 1 else []
 
 

@@ -1,1 +1,1 @@
-"""What the report of a tune run shows."""
+"""The report of a tune run."""

@@ -1,4 +1,4 @@
-"""What a report says about a tune job."""
+"""The content of a tune job's report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MEANINGS = {
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
-    """Return what a report says about a tune job, from its journal as it is now.
+    """Return the content of a tune job's report, from its journal in its present state.
 
     Raises:
         InputError: the journal or the result is damaged.
@@ -66,7 +66,7 @@ def _verb(run: RunFolder) -> str:
 
 
 def _summary(run: RunFolder, search: Search) -> str:
-    """Return in one sentence how the search ended, or where it is, and in another what it found."""
+    """Return one sentence on how the search ended, or its progress, and another on what it found."""
     if run.result:
         sentence = _ended(run.result)
     else:
@@ -99,7 +99,7 @@ def _found(search: Search) -> str:
 
 
 def _sections(search: Search) -> list[Section]:
-    """Return the sections of a search with at least one trial; what there is nothing for is left out."""
+    """Return the sections of a search with at least one trial, without those that would be empty."""
     shares = importances(search)
     several = len(search.metrics) > 1
     parts = [
@@ -129,7 +129,7 @@ def _best(search: Search) -> Section | None:
 
 
 def _facts(search: Search, trial: FrozenTrial) -> list[tuple[str, Any]]:
-    """Return what is known of a trial beside its hyperparameters, as rows of a table."""
+    """Return a trial's fields beside its hyperparameters, as rows of a table."""
     row = search.rows[trial.number]
     facts: dict[str, Any] = {search.metrics[0]: row["last"] if row["value"] is None else row["value"]}
     facts |= {
@@ -140,7 +140,7 @@ def _facts(search: Search, trial: FrozenTrial) -> list[tuple[str, Any]]:
 
 
 def _counts(search: Search) -> Section:
-    """Return how trials ended, as a bar and a table."""
+    """Return the counts of outcomes, as a bar and a table."""
     total = len(search.trials)
     parts = [
         Share(state, COLOURS[state], f"{count:,}", count / total, MEANINGS[state])

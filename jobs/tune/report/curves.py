@@ -1,4 +1,4 @@
-"""What trials reported step by step."""
+"""Learning curves: the reports of trials, step by step."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from jobs.tune.report.data import Search
 
 MAX_CURVES = 400
-"""Curves drawn at most: the best, and of the others some, evenly spread over the search."""
+"""Maximum curves: the best, and some of the others, evenly spread over the search."""
 MAX_POINTS = 80
-"""Points of a curve at most."""
+"""Maximum points of a curve."""
 ALPHA = {"complete": 0.75, "running": 0.75}
 
 

@@ -1,4 +1,4 @@
-"""A search as its report needs it: the study's trials as columns, read at one moment."""
+"""The data of a search's report: a snapshot of the study's trials, as columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATES = ("complete", "pruned", "failed", "diverged", "running")
 
 @dataclass(frozen=True)
 class Search:
-    """A study with n trials, in the order of their numbers; what an earlier attempt left unfinished is `running`.
+    """A study with n trials, in the order of their numbers; the unfinished ones of an earlier attempt are `running`.
 
     Attributes:
         study: Optuna's, to be read only.
@@ -41,11 +41,11 @@ class Search:
 
     @property
     def maximize(self) -> list[bool]:
-        """Whether more is better, for each objective."""
+        """Whether each objective is maximized."""
         return [direction == optuna.study.StudyDirection.MAXIMIZE for direction in self.study.directions]
 
     def extreme(self, metric: int) -> str:
-        """Return which of an objective's values is the best: largest or smallest."""
+        """Return which value of an objective is the best: largest or smallest."""
         return EXTREMES["maximize" if self.maximize[metric] else "minimize"]
 
     @cached_property
@@ -55,7 +55,7 @@ class Search:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many trials are in each state."""
+        """Number of trials by state."""
         return {state: int((self.states == state).sum()) for state in STATES}
 
     @cached_property
@@ -68,7 +68,7 @@ class Search:
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
-        """`values`, and for a trial that is not complete what it has reported last, if there is one objective."""
+        """`values`, and for a trial that is not complete its last report, if there is one objective."""
         if len(self.metrics) > 1:
             return self.values
         last = [_last(trial) for trial in self.trials]
@@ -76,7 +76,7 @@ class Search:
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
-        """Whether each trial keeps the constraints (n,), as far as they are known."""
+        """Whether each trial is feasible (n,), as far as its constraints are known."""
         return np.array([feasible(trial) for trial in self.trials], dtype=bool)
 
     @cached_property
@@ -100,7 +100,7 @@ class Search:
 
     @cached_property
     def pareto_front(self) -> list[FrozenTrial]:
-        """The trials that no other beats in all of several objectives, by their numbers."""
+        """The trials on the Pareto front of several objectives, by their numbers."""
         return pareto_front(self.study)
 
     @cached_property
@@ -110,7 +110,7 @@ class Search:
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """How many trials have ended by which code."""
+        """Number of trials that have ended, by code."""
         return codes(self.trials)
 
     def run(self, name: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How a search of one objective went: its values trial by trial and over time."""
+"""History of a search of one objective: its values by trial and over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials as lines through all their hyperparameters."""
+"""Parallel coordinates: trials as lines through all their hyperparameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jobs.tune.space.dimensions import Dimension
 
 MAX_LINES = 400
-"""Lines at most: the best trials."""
+"""Maximum lines: the best trials."""
 SHADES = ["#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78"]
 """From the worst to the best of those that are drawn."""
 
@@ -48,8 +48,8 @@ class Axis:
     """One vertical axis.
 
     Args:
-        heights: where the trials drawn are on it, (m,) 0 .. 1.
-        ticks: (height, text) to write beside it.
+        heights: positions of the drawn trials on it, (m,) 0 .. 1.
+        ticks: (height, text) beside it.
     """
 
     def __init__(self, heights: NDArray[np.float64], ticks: list[tuple[float, str]]) -> None:
@@ -72,7 +72,7 @@ def _dimension(search: Search, shown: NDArray[np.intp], name: str, dimension: Di
 
 
 def _objective(search: Search, shown: NDArray[np.intp], metric: int) -> Axis:
-    """Return an objective's axis, its better end on top; what lies outside of the usual range is at its end."""
+    """Return an objective's axis, its better end on top; values outside of the usual range are at its end."""
     values = search.scores[shown[::-1], metric]
     low, high, _ = bounds(values, maximize=search.maximize[metric])
     low, high = max(low, float(values.min())), min(high, float(values.max()))

@@ -1,4 +1,4 @@
-"""How a search of several objectives went: each pair of them, and the trials that no other beats in all."""
+"""Pareto front of a search of several objectives: each pair of them, and the trials that are not dominated."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from jobs.tune.report.data import Search
 
 MAX_PAIRS = 6
-"""Pairs of objectives drawn at most."""
+"""Maximum pairs of objectives drawn."""
 MAX_ROWS = 50
-"""Rows of the table at most."""
+"""Maximum rows of the table."""
 
 
 def pareto_front(search: Search) -> Section:
-    """Return the section of several objectives: each pair of them, and the trials that no other beats in all."""
+    """Return the section of several objectives: each pair of them, and the trials that are not dominated."""
     shown = np.flatnonzero(np.isfinite(search.values).all(axis=1))
     if not shown.size:
         return Section("Pareto front", "report/text.html", {"text": "No trial is complete."})

@@ -1,4 +1,4 @@
-"""What the plots of a search share: colours, columns of trials, ranges that one bad trial does not flatten."""
+"""Shared parts of a search's plots: colours, columns of trials, ranges that one bad trial does not flatten."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ COLOURS = {
 BEST = "#12355b"
 TOOLS = "pan,box_zoom,reset,save,hover"
 SPREAD = 5.0
-"""A range of values this many times as wide as that of the better ones is cut."""
+"""Maximum width of a range, as a multiple of that of the better values; a wider one is cut."""
 _GOLDEN = 0.6180339887498949
 
 
 def key(states: Iterable[str], *, line: str = "") -> dict[str, Any]:
-    """Return what the macro `legend` needs to explain the colours of states, and a line through the best."""
+    """Return the entries of the macro `legend`: the colours of states, and a line through the best."""
     return {"dots": [(COLOURS[state], state) for state in states], "line": (BEST, line) if line else None}
 
 
 def coordinates(dimension: Dimension, values: Sequence[Any]) -> NDArray[np.float64]:
-    """Return where values of a dimension are on its axis (n,): numbers, or the index of a choice; nan for others."""
+    """Return the coordinates of values on a dimension's axis (n,): numbers, or indices of choices; nan for others."""
     if isinstance(dimension, Choice):
         index = {(type(value), value): at for at, value in enumerate(dimension.values)}
         return np.array([index.get((type(value), value), np.nan) for value in values], dtype=np.float64)
@@ -44,7 +44,7 @@ def coordinates(dimension: Dimension, values: Sequence[Any]) -> NDArray[np.float
 
 
 def labels(dimension: Choice) -> list[str]:
-    """Return a choice's values as people read them; texts in quotes where they would be taken for something else."""
+    """Return a choice's values as labels; texts in quotes where they look like another value."""
     plain = [str(value) for value in dimension.values]
     return [repr(value) if plain.count(text) > 1 else text for value, text in zip(dimension.values, plain, strict=True)]
 

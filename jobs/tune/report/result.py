@@ -1,4 +1,4 @@
-"""What a report says of a search whose folder has its result alone, as one that was rebuilt from a driver's log."""
+"""The report of a search whose run folder has its result alone, as one that was rebuilt from a driver's log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from jobs.runs.console import EXTREMES
 
 
 def best_trial(title: str, params: dict[str, Any], facts: list[tuple[str, Any]]) -> Section:
-    """Return the section of the best trial: hyperparameters ready to be copied, and what else is known of it."""
+    """Return the section of the best trial: hyperparameters ready to be copied, and its other fields."""
     snippet = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
     return Section(title, "job/best.html", {"snippet": snippet, "facts": facts})
 
 
 def found(result: dict[str, Any]) -> str:
-    """Return in one sentence what a search has found."""
+    """Return the outcome of a search, as a sentence."""
     metrics = result["identity"]["metric"] or ["value"]
     if metrics[1:]:
         return none_beats(len(result.get("front", [])), metrics)
@@ -33,7 +33,7 @@ def best_is(extreme: str, metric: str, value: float, trial: int) -> str:
 
 
 def none_beats(count: int, metrics: list[str]) -> str:
-    """Return how many trials the front has, as a sentence."""
+    """Return the number of trials on the front, as a sentence."""
     return f"No other beats {plural(count, 'trial')} in all of {', '.join(metrics)}."
 
 

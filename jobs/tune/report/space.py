@@ -1,4 +1,4 @@
-"""Which hyperparameters matter, and where in their ranges the good trials are."""
+"""Importances of hyperparameters, and slices: where in their ranges the good trials are."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from jobs.tune.report.data import Search
 
 MIN_TRIALS = 20
-"""Trials that importances need: of fewer, the best tenth is a single trial or two."""
+"""Minimum trials for importances: of fewer, the best tenth is a single trial or two."""
 MAX_SLICES = 12
-"""Plots of single hyperparameters at most."""
+"""Maximum plots of single hyperparameters."""
 
 
 def _scored(search: Search) -> NDArray[np.intp]:
@@ -53,7 +53,7 @@ def importances(search: Search) -> dict[str, float]:
         for at in shown
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental, and what it says of odd studies
+        warnings.simplefilter("ignore")  # experimental, and its warnings on odd studies
         return optuna.importance.get_param_importances(copy, evaluator=PedAnovaImportanceEvaluator())
 
 

@@ -1,4 +1,4 @@
-"""The trials as tables, and all of them to be saved from the page."""
+"""Tables of trials, and all of them for download from the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_FAILED = 50
 
 
 def trials(search: Search) -> Section:
-    """Return the section with the best trials, those that failed, and buttons that save all of them."""
+    """Return the section with the best trials, the failed ones, and buttons that download all of them."""
     order = search.order()
     useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:MAX_BEST]]
     failed = [int(at) for at in np.flatnonzero(search.states == "failed")]
@@ -39,7 +39,7 @@ def trials(search: Search) -> Section:
 
 
 def _order(search: Search, shown: list[int]) -> str:
-    """Return by what the trials that are shown are ordered."""
+    """Return the order of the shown trials, in words."""
     first = f"{search.extreme(0)} {search.metrics[0]} first"
     pruned = search.states[shown] == "pruned"
     kinds = {
@@ -62,7 +62,7 @@ def _head(search: Search) -> list[str]:
 
 
 def _best(search: Search, shown: list[int]) -> list[list[str]]:
-    """Return the trials that are shown as rows of a table."""
+    """Return the shown trials as rows of a table."""
     single, mixed = len(search.metrics) == 1, "code" in search.rows[0]
     rows = []
     for at in shown:

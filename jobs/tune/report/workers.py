@@ -1,4 +1,4 @@
-"""Which worker ran which trial when."""
+"""Timeline of the workers: which worker ran which trial when."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from jobs.tune.report.data import Search
 
 MAX_LANES = 64
-"""Lanes drawn at most."""
+"""Maximum lanes drawn."""
 SLACK = 0.05
 """Seconds by which trials of one lane may overlap: a pruned trial ends at its next report only."""
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """Trials that ended on a worker, by their ends' order: columns (m,); a lane is one place of a worker for a trial.
+    """Trials that ended on a worker, in the order of their ends: columns (m,); a lane is one slot of a worker.
 
     Attributes:
         number: the trials' numbers.
-        begin: when each began, in seconds of the study.
-        end: when it ended.
-        lane: in which lane, 0, 1, ...
+        begin: the start of each, in seconds of the study.
+        end: its end.
+        lane: its lane, 0, 1, ...
         names: the lanes' workers; a worker that ran several trials at once has several lanes.
     """
 
@@ -44,7 +44,7 @@ class Lanes:
     names: list[str]
 
     def busy(self) -> float:
-        """Return which part of the lanes' time, each from its first trial's begin to its last one's end, was used."""
+        """Return the used share of the lanes' time, each from its first trial's start to its last one's end."""
         used, there = 0.0, 0.0
         for lane in range(len(self.names)):
             mine = self.lane == lane
@@ -54,7 +54,7 @@ class Lanes:
 
 
 def lanes(search: Search) -> Lanes:
-    """Return who ran when; each trial goes to the first lane of its worker that is free by then."""
+    """Return the lanes; each trial is placed in the first lane of its worker that is free by then."""
     ended = [at for at, row in enumerate(search.rows) if row["worker"] and row["at"] is not None]
     number = np.array(ended, dtype=np.intp)
     end = search.run("at")[number]

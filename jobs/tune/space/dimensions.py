@@ -53,13 +53,13 @@ class Float:
         return [min(max(float(value), float(self.low)), float(self.high)) for value in inner]
 
     def distribution(self) -> BaseDistribution:
-        """Return what Optuna calls this dimension."""
+        """Return the dimension as a distribution of Optuna."""
         from optuna.distributions import FloatDistribution
 
         return FloatDistribution(float(self.low), float(self.high), log=self.log)
 
     def plain(self) -> dict[str, Any]:
-        """Return the dimension as YAML has it."""
+        """Return the dimension in YAML's types."""
         return {"log" if self.log else "uniform": [float(self.low), float(self.high)]}
 
 
@@ -98,13 +98,13 @@ class Integer:
         return [int(value) for value in dict.fromkeys(np.rint(space(self.low, self.high, points)).astype(int))]
 
     def distribution(self) -> BaseDistribution:
-        """Return what Optuna calls this dimension."""
+        """Return the dimension as a distribution of Optuna."""
         from optuna.distributions import IntDistribution
 
         return IntDistribution(self.low, self.high, log=self.log)
 
     def plain(self) -> dict[str, Any]:
-        """Return the dimension as YAML has it."""
+        """Return the dimension in YAML's types."""
         return {"integer": [self.low, self.high], **({"log": True} if self.log else {})}
 
 
@@ -139,13 +139,13 @@ class Choice:
         return list(self.values)
 
     def distribution(self) -> BaseDistribution:
-        """Return what Optuna calls this dimension."""
+        """Return the dimension as a distribution of Optuna."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self.values)
 
     def plain(self) -> dict[str, Any]:
-        """Return the dimension as YAML has it."""
+        """Return the dimension in YAML's types."""
         return {"choice": list(self.values)}
 
 

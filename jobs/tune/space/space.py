@@ -68,7 +68,7 @@ def check(space: Any) -> dict[str, Dimension]:
 
 
 def plain(space: Space) -> dict[str, dict[str, Any]]:
-    """Return a space as YAML has it; `parse` reads it back."""
+    """Return a space in YAML's types; `parse` reads it back."""
     return {name: dimension.plain() for name, dimension in space.items()}
 
 
@@ -181,7 +181,7 @@ def _make(kind: str, values: list[Any], *, scaled: bool) -> Dimension:
 
 
 def _number(value: Any) -> Any:
-    """Return a number that YAML takes for a text: 1e-6 has no dot."""
+    """Return the number of a text: YAML reads 1e-6, which has no dot, as a text."""
     if isinstance(value, str):
         try:
             return float(value)
