@@ -1,1 +1,1 @@
-"""What changes a release or brings something of it here: wait, cancel, fetch, logs."""
+"""The actions on a release: wait, cancel, fetch, logs."""

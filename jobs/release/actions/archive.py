@@ -26,7 +26,7 @@ JOURNAL = "journal/"
 """Logs, which grow while they are read."""
 PART = re.compile(r"^(journal/\d+(\.log)?)/\d{8}$")
 TRIES = 3
-"""How often a file that changes while it is read is written at most; `unpack` keeps the last."""
+"""Maximum copies of a file that changes while it is read; `unpack` keeps the last."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Counting(io.RawIOBase):
-    """Passes bytes on, and counts and digests them."""
+    """Forwards bytes, and counts and digests them."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -64,10 +64,10 @@ class Counting(io.RawIOBase):
 
 
 def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
-    """Write all files of a run folder to `out` as a tar; those that only serve to go on, if asked for by `journal`.
+    """Write all files of a run folder to `out` as a tar; with `journal` also those that are needed only to resume.
 
     Raises:
-        InputError: the folder holds no run, or cannot be read.
+        InputError: the folder is empty, or cannot be read.
         ClusterError: the storage does not answer.
     """
     members = _members(storage.list(), () if journal else _resume_only(storage))
@@ -81,7 +81,7 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
 
 
 def _resume_only(storage: Storage) -> tuple[str, ...]:
-    """Return the files that only serve to resume; none if no file names the job (yet)."""
+    """Return the files that are needed only to resume; none if no file names the job (yet)."""
     try:
         options = yaml.safe_load(storage.read("options.yaml"))
     except (FileNotFoundError, yaml.YAMLError):
@@ -91,7 +91,7 @@ def _resume_only(storage: Storage) -> tuple[str, ...]:
 
 
 def _members(names: Sequence[str], left_out: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return name in the tar -> the files that make it up: S3 keeps a log in parts, a local folder in one file."""
+    """Return name in the tar -> the files that it consists of: in S3 a log is parts, in a local folder one file."""
     members: dict[str, list[str]] = {}
     for name in names:
         if not name.startswith(left_out):
@@ -100,7 +100,7 @@ def _members(names: Sequence[str], left_out: tuple[str, ...]) -> dict[str, list[
 
 
 def _add(tar: tarfile.TarFile, storage: Storage, name: str, parts: Sequence[str]) -> bool:
-    """Add one file; return whether it was the same from its first byte to its last, or is gone."""
+    """Add one file; return whether it was unchanged from its first byte to its last, or is gone."""
     try:
         # A journal is only appended to: its first `size` bytes stay as they are.
         before = None if name.startswith(JOURNAL) else [storage.fingerprint(part) for part in parts]
@@ -110,11 +110,11 @@ def _add(tar: tarfile.TarFile, storage: Storage, name: str, parts: Sequence[str]
         tar.addfile(entry, as_file(_exactly(storage, parts, entry.size)))
         return before is None or [storage.fingerprint(part) for part in parts] == before
     except FileNotFoundError:
-        return True  # deleted since it was listed, as a checkpoint may be: the tar is one of a moment later
+        return True  # deleted since it was listed, as a checkpoint may be: the tar is a snapshot of a moment later
 
 
 def _exactly(storage: Storage, parts: Sequence[str], size: int) -> Generator[bytes]:
-    """Yield `size` bytes of the parts; zeros where they have become shorter, for the tar has promised so many."""
+    """Yield `size` bytes of the parts; zeros where they have become shorter, since the tar's header has the size."""
     with contextlib.suppress(FileNotFoundError):
         for part in parts:
             for chunk in storage.stream(part):

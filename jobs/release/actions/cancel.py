@@ -1,4 +1,4 @@
-"""`dask-jobs cancel`: stops a release with its state saved, so that it can go on later."""
+"""`dask-jobs cancel`: stops a release with its state saved, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ SAVED = "all is saved"
 WHY = "by dask-jobs cancel"
 POLL_SECONDS = 1.0
 WORKERS_END_SECONDS = 20.0
-"""How long workers may take to end by themselves after the driver's Job has ended."""
+"""Maximum wait for workers to end by themselves after the driver's Job has ended."""
 MORE_SECONDS = 60.0
-"""What a stop may take in addition to the pods' grace period."""
+"""Maximum duration of a stop in addition to the pods' grace period."""
 
 
 def cancel(cluster: Cluster, release: str) -> int:
@@ -53,6 +53,7 @@ def cancel(cluster: Cluster, release: str) -> int:
         _print(f"{release} is stopped already")
         return 0
     log = _stop_driver(cluster, release, objects, run)
+    # Read again: the driver may have ended its Job by itself before it was suspended.
     _, run = read(cluster, release, follows=True)
     if ended(run.driver):
         return _already(cluster, release, run)
@@ -80,7 +81,7 @@ class _DriverEnd:
 
 
 def _stop_driver(cluster: Cluster, release: str, objects: Objects, run: Run) -> _DriverEnd:
-    """Suspend the driver's Job and return what its pod logs until it is gone: the log goes with the pod."""
+    """Suspend the driver's Job and return its pod's log to the end: it is deleted with the pod."""
     pods = [pod for pod in run.driver_pods if live(pod)]
     # Followed before the Job is suspended: Kubernetes deletes the pods of a suspended Job, and their logs with them.
     tails = Tails(cluster)
@@ -135,11 +136,12 @@ def _print(text: str) -> None:
 
 
 def suspend_driver(cluster: Cluster, run: Run, why: str, code: int = Stopped.exit_code) -> None:
-    """Suspend the driver's Job, and note on it that we did, why, and with which exit code."""
+    """Suspend the driver's Job, with an annotation that it was this program, why, and with which exit code."""
     note = why if code == Stopped.exit_code else f"exit code {code}: {why}"
     # Kueue first: it sets suspend back to false on a Job whose workload it has admitted.
     if label(run.driver, QUEUE):
         cluster.release_from_queue(run.driver)
+    # One request: a suspended Job without the annotation is one that others have suspended, and counts as waiting.
     cluster.change_job(name(run.driver), {"metadata": {"annotations": {STOPPED: note}}, "spec": {"suspend": True}})
 
 
@@ -152,13 +154,13 @@ def suspend_workers(cluster: Cluster, run: Run) -> None:
 
 
 def grace(run: Run) -> float:
-    """Return for how many seconds the run's pods may go on after SIGTERM."""
+    """Return the grace period of the run's pods, in seconds after SIGTERM."""
     jobs = [job for job in (run.driver, run.workers) if job is not None]
     return max(float(job["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)) for job in jobs)
 
 
 def until(cluster: Cluster, release: str, what: str, holds: Callable[[Run], bool], seconds: float) -> Run:
-    """Read the release until something holds of its run, and return the run.
+    """Poll the release until a condition holds of its run, and return the run.
 
     Raises:
         ClusterError: it did not hold within `seconds`; the message begins with `what`.
@@ -174,9 +176,9 @@ def until(cluster: Cluster, release: str, what: str, holds: Callable[[Run], bool
 
 
 def end_workers(cluster: Cluster, release: str, run: Run) -> bool:
-    """See to it that no worker outlives an ended driver Job; return whether their Job had to be suspended.
+    """Ensure that no worker outlives an ended driver Job; return whether their Job had to be suspended.
 
-    The driver announces its completion to workers that run. Pending pods do not get it and would stay for ever;
+    The driver announces its completion to running workers. Pending pods do not get it and would stay for ever;
     workers whose driver was killed too often to announce it would stay until their own timeout.
     """
     end = time.monotonic() + WORKERS_END_SECONDS

@@ -1,4 +1,4 @@
-"""Where a run folder is put on this machine: what may be replaced, and how, so that nothing is lost on the way."""
+"""The destination of a run folder on this machine: what may be replaced, and how, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FILES = ("options.yaml", "result.json", "status.json")
 NO_RUN = f"no {', '.join(FILES[:-1])} or {FILES[-1]} of a job"
 REPORT = "report.html"
 MADE = re.compile(r"attempts/|\.tmp-|(options\.yaml|(result|status)\.json|report\.html)$")
-"""Files that runs of all jobs and their reports make."""
+"""Files that runs of all jobs and their reports write."""
 
 
 def default_name(url: str) -> str:
-    """Return the folder that a run is fetched to if none is named: the last part of its URL.
+    """Return the default folder for a run: the last part of its URL.
 
     Raises:
-        InputError: that is not a plain name. Whatever may change the release's Jobs has chosen it: it is not trusted.
+        InputError: that is not a plain name. Anyone who may change the release's Jobs can set it: it is not trusted.
     """
     name = url.rpartition("/")[2]
     if not PLAIN.fullmatch(name):
@@ -41,7 +41,7 @@ def default_name(url: str) -> str:
 
 
 def target_of(folder: str, *, force: bool) -> Path:
-    """Return the absolute path of a local folder that was named, checked that a run folder may be put there.
+    """Return the absolute path of a named local folder, checked that a run folder may be put there.
 
     Raises:
         InputError: the name leads elsewhere; it is a file or a link; it holds files and not `force`, or no run's.
@@ -59,9 +59,9 @@ def check(place: Path, *, target: Path, new: Path | None, force: bool) -> None:
     """Check that a run folder may be put at `target`.
 
     Args:
-        place: where that is now which is to be replaced: `target`, or where it was moved to.
-        target: its name.
-        new: the run folder that has come (None: not yet).
+        place: present path of the folder that is to be replaced: `target`, or where it was moved to.
+        target: its path, for messages.
+        new: the fetched run folder (None: not yet).
         force: a run folder may be replaced.
 
     Raises:
@@ -83,13 +83,13 @@ def check(place: Path, *, target: Path, new: Path | None, force: bool) -> None:
 
 
 def _made(name: str) -> bool:
-    """Return whether a file is one that runs or reports make: it may be replaced by another state of a run."""
+    """Return whether a file is one that runs or reports write: it may be replaced by another state of a run."""
     own = {file for job in registry.jobs() for file in job.files}
     return bool(MADE.match(name)) or name in own or any(file.endswith("/") and name.startswith(file) for file in own)
 
 
 def check_run(folder: Path) -> None:
-    """Check that what has come is a run folder.
+    """Check that the fetched folder is a run folder.
 
     Raises:
         InputError: no file in it names a job of ours.
@@ -99,7 +99,7 @@ def check_run(folder: Path) -> None:
 
 
 def holds_files(folder: Path) -> bool:
-    """Return whether there is a folder with anything in it; OSError if it cannot be read."""
+    """Return whether a folder exists and is not empty; OSError if it cannot be read."""
     return folder.is_dir() and any(folder.iterdir())
 
 
@@ -109,7 +109,7 @@ def is_run_folder(folder: Path) -> bool:
 
 
 def mapping(path: Path) -> dict[str, object]:
-    """Return what a JSON or YAML file holds; empty if it is not there or holds anything else."""
+    """Return the mapping in a JSON or YAML file; empty if it is missing or holds anything else."""
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -138,7 +138,7 @@ def beside(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def translate_errors(target: Path) -> Iterator[None]:
-    """Turn what the file system refuses into one line.
+    """Translate errors of the file system into one line.
 
     Raises:
         InputError: this machine cannot write the target.
@@ -152,19 +152,19 @@ def translate_errors(target: Path) -> Iterator[None]:
 
 
 def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
-    """Move a complete folder to `target`; what was there is deleted once the new one is in its place.
+    """Move a complete folder to `target`; the old one is deleted once the new one is in its place.
 
     Args:
         part: the folder.
-        target: where to.
-        may_replace: raises InputError if what is at a path may not be replaced. It is asked at the last moment, and
-            about what was moved aside: anything may have come to `target` meanwhile.
+        target: its destination.
+        may_replace: raises InputError if what is at a path may not be replaced. It is called at the last moment, and
+            again on what was moved aside: anything may have come to `target` meanwhile.
 
     Raises:
-        InputError: what is there may not be replaced; it is there still.
-        OSError: it cannot be moved, as where `target` is a mount point; what was there is there still.
+        InputError: what is there may not be replaced, and is unchanged.
+        OSError: it cannot be moved, as where `target` is a mount point; what was there is unchanged.
     """
-    part.chmod(0o755)  # mkdtemp makes it 0700
+    part.chmod(0o755)  # mkdtemp has created it with 0700
     may_replace(target)
     if not holds_files(target):
         part.replace(target)  # fails if anything has come there meanwhile
@@ -184,10 +184,10 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
 
 
 def put_result(part: Path, base: Path) -> Path:
-    """Move a complete run folder to `base`, or to `base-2`, `base-3`, ... if that is another's; return where it is.
+    """Move a complete run folder to `base`, or to `base-2`, `base-3`, ... if that is another's; return its path.
 
-    A folder of the same run is replaced if it holds no file that the new one lacks, a report excepted, which can be
-    written again; one that holds the new one's files already stays as it is.
+    A folder of the same run is replaced if it holds no file that the new one lacks, except for a report, which can be
+    written again; one that holds the new one's files already is unchanged.
 
     Raises:
         InputError: something came there at the last moment.
@@ -206,12 +206,12 @@ def put_result(part: Path, base: Path) -> Path:
 
 
 def _may_take(place: Path, new: Path) -> bool:
-    """Return whether a place is one for a new run folder: that can be put there, or is there already."""
+    """Return whether a path suits a new run folder: it can be put there, or is there already."""
     return _may_replace(place, new) or (not place.is_symlink() and _same_run(place, new) and _holds_all(place, new))
 
 
 def _may_replace(place: Path, new: Path) -> bool:
-    """Return whether a new run folder may be put at a place without the loss of a file."""
+    """Return whether a new run folder may be put at a path without the loss of a file."""
     if place.is_symlink() or not place.is_dir():
         return not place.is_symlink() and not place.exists()
     return not holds_files(place) or (_same_run(place, new) and _files(place) - _files(new) <= {REPORT})
@@ -232,7 +232,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def run_id(folder: Path) -> str | None:
-    """Return the id of the run in a folder; None if no file names it."""
+    """Return the id of the run in a folder; None if no file has it."""
     try:
         return run.run_id((folder / run.FIRST).read_bytes())
     except OSError:

@@ -1,4 +1,4 @@
-"""`dask-jobs fetch`: brings a release's run folder to this machine, through a pod that can read it."""
+"""`dask-jobs fetch`: copies a release's run folder to this machine, through a pod that can read it."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ DROPPED = ("initContainers", "containers", "restartPolicy", "priorityClassName",
 
 
 def fetch(cluster: Cluster, release: str, folder: str | None, *, journal: bool, force: bool) -> Path:
-    """Bring the run folder of a release to a local folder, completely or not at all; return the folder.
+    """Copy the run folder of a release to a local folder, completely or not at all; return the folder.
 
     Args:
-        cluster: where the release is.
+        cluster: the release's.
         release: its name.
-        folder: where to (None: the run folder's own name, in the current folder).
-        journal: the journal too, with which the run can go on here.
-        force: replace a run folder that is there.
+        folder: the local folder (None: the run folder's own name, in the current folder).
+        journal: the journal too, with which the run can be resumed here.
+        force: replace an existing run folder.
 
     Raises:
         InputError: no such release; its run folder is gone or empty; the local folder may not be replaced.
@@ -80,7 +80,7 @@ def received(cluster: Cluster, objects: Objects, run: Run, target: Path, *, jour
     """Yield a folder beside `target` with all of a run's folder; it is removed at the end unless it was moved.
 
     Raises:
-        InputError: the run folder is gone or empty, what came is none, or this machine cannot write there.
+        InputError: the run folder is gone or empty, the pod sent none, or this machine cannot write there.
         ClusterError: no pod could be started that reads it, or the connection was lost.
     """
     url = annotation(run.driver, RUN_URL)
@@ -141,10 +141,10 @@ def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
 
 
 def helper_pod(driver: Object) -> dict[str, Any]:
-    """Return the manifest of a pod with the driver's image, environment, volumes and security, that only waits.
+    """Return the manifest of a pod with the driver's image, environment, volumes and security, that only sleeps.
 
-    It ends by itself after an hour, and goes when the driver's Job goes; no Job, Service or disruption budget of the
-    release counts it, and the release's NetworkPolicy lets it out as any of the release's pods.
+    It ends by itself after an hour, and is removed with the driver's Job; no Job, Service or disruption budget of the
+    release counts it, and the release's NetworkPolicy allows its traffic as that of any of the release's pods.
     """
     template = driver["spec"]["template"]
     labels = {key: text for key, text in template["metadata"].get("labels", {}).items() if key not in OWN_LABELS}
@@ -153,6 +153,7 @@ def helper_pod(driver: Object) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
+            # Kubernetes cuts the prefix after 58 characters, and adds 5 of its own.
             "generateName": f"{name(driver)[:50]}-fetch-",
             "labels": labels | {COMPONENT: "fetch"},
             # Garbage collection removes the pod with the Job where this process could not, as after kill -9.

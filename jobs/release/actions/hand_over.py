@@ -1,4 +1,4 @@
-"""What `dask-jobs wait` does when a release has ended: it brings the result, shows it, and names the next command."""
+"""The end of `dask-jobs wait`: the result of an ended release is copied here and shown, with the next command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEEPING = "run.claim or run.s3 in the values keeps it"
 
 @dataclass(frozen=True)
 class Where:
-    """Where a result is: `place` is a local folder or a URL, None if it is not here; `lines` are shown."""
+    """The location of a result: `place` is a local folder or a URL, None if it is not here; `lines` are shown."""
 
     place: str | None
     lines: tuple[str, ...]
@@ -34,10 +34,10 @@ class HandOver:
     """Hands over the result of a release whose driver's Job has ended.
 
     Args:
-        cluster: where the release is.
+        cluster: the release's.
         objects: its objects; `run`, the next argument, is its run.
-        view: what has shown its log.
-        fetch: bring the result to this machine.
+        view: the view that has shown its log.
+        fetch: copy the result to this machine.
     """
 
     def __init__(self, cluster: Cluster, objects: Objects, run: Run, view: WaitView, *, fetch: bool) -> None:
@@ -51,7 +51,7 @@ class HandOver:
         self._workers_ended = False
 
     def run(self) -> None:
-        """Bring and show the result; what fails on the way is said in one line."""
+        """Copy and show the result; an error on the way is one line."""
         self._view.stop()
         if not self._done:
             self._view.end(success=False)
@@ -78,7 +78,7 @@ class HandOver:
         return self._from_log() if self._release.scratch else self._from_claim()
 
     def _removal(self, when: str = "") -> tuple[str, ...]:
-        """Return what removes the release, for one that has ended well: its result is safe."""
+        """Return the line on how to remove the release, for one that has ended well: its result is safe."""
         return (f"to remove the release{when}: {remove_command(self._release)}",) if self._done else ()
 
     def _from_log(self) -> Where:
@@ -93,6 +93,7 @@ class HandOver:
             with beside(self._place) as part:
                 names = rebuild(self._outcome, part)
                 folder = put_result(part, self._place)
+        # Ctrl-C ends the copy and not the wait, whose exit code is the job's.
         except (InputError, KeyboardInterrupt) as error:
             again = f"the result was not written here ({_why(error)}); this tries again: dask-jobs wait {self._target}"
             return Where(None, (again, *once, lost))
@@ -114,7 +115,7 @@ class HandOver:
         return (*self._removal(), earlier, lost)
 
     def _lost(self) -> str:
-        """Return what of the run folder is lost; files that the log usually has first."""
+        """Return the lost files of the run folder; those that the log usually has come first."""
         assert self._outcome is not None
         rest = f" ({self._outcome.job.beside_result})" if self._outcome.job.beside_result else ""
         files = [f"{name} is lost: {why}; so is " for name, why in self._outcome.logged.missing.items()]
@@ -147,7 +148,7 @@ class HandOver:
         )
 
     def _fetched(self) -> Path:
-        """Bring the run folder from its claim; workers that are left could take the place of the pod that reads it.
+        """Copy the run folder from its claim; leftover workers could hold the resources that the helper pod needs.
 
         Raises:
             JobError: it could not be read, or not be written here.

@@ -1,4 +1,4 @@
-"""`dask-jobs logs`: the logs of a release's pods, as they are or as they come."""
+"""`dask-jobs logs`: the logs of a release's pods, printed or followed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def show(cluster: Cluster, run: Run, role: str, worker: int | None, tail: int | 
 
 
 def earlier(pods: tuple[Object, ...], role: str) -> tuple[Object, ...]:
-    """Return the newest pod but one.
+    """Return the previous pod: the newest but one.
 
     Raises:
         InputError: there is only one.
@@ -89,7 +89,7 @@ def follow(cluster: Cluster, release: str, role: str, worker: int | None, tail: 
         _, run = read(cluster, release, follows=True)
         pods = _started(run, role, worker)
         for pod in pods if role == "workers" else pods[-1:]:
-            tails.add(name(pod), ROLES[role], tail if first else None)
+            tails.add(name(pod), ROLES[role], tail if first else None)  # of a later pod all lines are new
         first = False
         if _ended(run):
             _write(tails.rest(REST_SECONDS), several=len(pods) > 1 and role == "workers")

@@ -1,4 +1,4 @@
-"""The `result` line of a driver's log: what came out, also where the run folder is gone with the driver's pod."""
+"""The outcome of a job from the `result` line of its driver's log, also where the run folder is gone with the pod."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobs.release.actions.destination import mapping
 from jobs.runs.encoding import as_json
 
 DEPTH = 50
-"""Results and options of ours are not nested so deep."""
+"""Maximum nesting of results and options, which is more than any of ours has."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Outcome:
     """A job that has ended well.
 
     Attributes:
-        run: its run folder, as the pod called it.
-        options: what its options.yaml holds.
-        result: what its result.json holds; `already` too if the run had ended before.
+        run: its run folder, under the pod's path.
+        options: the content of its options.yaml.
+        result: the content of its result.json; `already` too if the run had ended before.
         job: its job.
-        logged: what the result holds of other files.
+        logged: other files that the result restores.
     """
 
     run: str
@@ -71,7 +71,7 @@ def _is_text(value: Any, depth: int = DEPTH) -> bool:
 
 
 def _logged(job: Job, result: Mapping[str, Any]) -> Logged | None:
-    """Return what a result holds of other files; None if it is not of its job's form."""
+    """Return the other files that a result restores; None if it is not of its job's form."""
     try:
         return job.load_logged()(result)
     except (ValueError, TypeError):
@@ -93,12 +93,11 @@ def rebuild(outcome: Outcome, folder: Path) -> list[str]:
 
 
 def summary(outcome: Outcome, place: str | None) -> str | None:
-    """Return the job's summary as people read it; None if the result is not of a form that can be shown.
+    """Return the job's summary as text; None if the result is not of a form that can be shown.
 
     Args:
-        outcome: what came out.
-        place: where the run folder is, a local folder or a URL (None: not here). Lines that name what is not there
-            are left out.
+        outcome: the job's.
+        place: the run folder's path or URL (None: not here). Lines that name missing files are left out.
     """
     text = _rendered(outcome, place or outcome.run, terminal=sys.stdout.isatty())
     if text is None or (place is not None and "://" in place):
@@ -123,14 +122,14 @@ def _rendered(outcome: Outcome, run: str, *, terminal: bool) -> str | None:
 
 
 def _holds(line: str, place: str | None, run: str) -> bool:
-    """Return whether all that a line names is there."""
+    """Return whether all files that a line names exist."""
     if place is None:
         return run not in line
     return all(Path(found).exists() for found in re.findall(rf"{re.escape(place)}[\w./-]*", line))
 
 
 class _Captured(io.StringIO):
-    """Text that is kept, with colours if it is for a terminal."""
+    """Captured text, with colours if it is for a terminal."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()

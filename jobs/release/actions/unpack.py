@@ -1,7 +1,7 @@
-"""Writes the tar that `jobs.release.actions.archive` sends from a pod into a folder here; the pod is not trusted.
+"""Unpacks the tar that `jobs.release.actions.archive` sends from a pod into a folder here; the pod is not trusted.
 
-Regular files with plain names are written, and nothing else is: `tarfile` reads single headers, but neither follows
-links nor creates anything (its `extractall` could be led out of the folder, CVE-2025-4517).
+Only regular files with plain names are written: `tarfile` parses single headers, but neither follows links nor creates
+anything (its `extractall` can be made to write outside of the folder, CVE-2025-4517).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from jobs.storage import is_plain
 BLOCK = tarfile.BLOCKSIZE
 PIECE_BYTES = 1 << 20
 RECORD_BYTES = 1 << 16
-"""The longest pax header that is read; `pack` writes a name and a size into it."""
+"""Maximum size of a pax header; `pack` writes a name and a size into it."""
 NAME_BYTES, PART_BYTES, PARTS = 1000, 255, 16
-"""The longest name, the longest part of one, and how many parts it may have."""
+"""Maximum bytes of a name and of a part of it, and maximum parts."""
 SHOWN = 60
 LINE = 500
 INCOMPLETE = "not all of the run folder came; the same command tries again"
@@ -32,11 +32,11 @@ class _Refused(Exception):
 
 
 def unpack(output: Output, folder: Path) -> None:
-    """Write all files that a pod sends into an empty folder of this process's own, and check that all came.
+    """Write all files that a pod sends into an empty folder of this process's own, and check that they are complete.
 
     Raises:
-        InputError: the pod could not read the run folder, or what it sent is none.
-        ClusterError: not all of it came.
+        InputError: the pod could not read the run folder, or what it sent is not one.
+        ClusterError: it is not complete.
         OSError: the folder cannot be written.
     """
     refused: _Refused | None = None
@@ -57,7 +57,7 @@ def unpack(output: Output, folder: Path) -> None:
 
 
 def _trailer(lines: list[str]) -> tuple[Any, Any] | None:
-    """Return the bytes and the digest that the pod has sent, by its own count; Python may write more at its exit."""
+    """Return the pod's own count of bytes and its digest; after that line Python may write more at its exit."""
     for line in reversed(lines):
         try:
             fields = json.loads(line)
@@ -85,11 +85,11 @@ def _write_all(stream: BinaryIO, folder: Path) -> None:
         with path.open("xb") as file:
             for start in range(0, size, PIECE_BYTES):
                 file.write(_exactly(stream, min(PIECE_BYTES, size - start)))
-        _exactly(stream, -size % BLOCK)
+        _exactly(stream, -size % BLOCK)  # a tar pads each file to whole blocks
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Return where to create a file; a file of its name is removed, since of two that were packed the later counts."""
+    """Return the path of a file to create; an earlier one is removed, since of two in the tar the later counts."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():

@@ -19,21 +19,21 @@ from jobs.release.status.state import Release, exit_code, is_scratch, release_st
 
 POLL_SECONDS = 2.0
 UNREACHABLE_SECONDS = 900.0
-"""How long the API may fail to answer until the wait is given up."""
+"""Maximum time without an answer of the API; then the wait ends."""
 REST_SECONDS = 15.0
 BEGINS_ANEW = f"its run folder was scratch space of the last driver's pod, so the run begins anew ({KEEPING})"
 TIMED_OUT = 124
-"""Exit code for --timeout, as `timeout(1)` has it: the job goes on."""
+"""Exit code for --timeout, as `timeout(1)` has it: the job continues."""
 
 
 class Wait:
     """Follows one release.
 
     Args:
-        cluster: where it is.
+        cluster: the release's.
         release: its name.
-        view: where its lines are shown.
-        fetch: bring the result to this machine.
+        view: shows its lines.
+        fetch: copy the result to this machine.
     """
 
     def __init__(self, cluster: Cluster, release: str, view: WaitView, *, fetch: bool) -> None:
@@ -50,7 +50,7 @@ class Wait:
 
         Raises:
             InputError: there is no such release, or it was removed meanwhile.
-            ClusterError: its driver could not be started in time, or the API does not answer any more.
+            ClusterError: its driver could not be started in time, or the API no longer answers.
         """
         end = time.monotonic() + timeout if timeout else float("inf")
         while True:
@@ -65,7 +65,7 @@ class Wait:
             self._view.passed()
 
     def _refresh(self) -> tuple[Objects, Run] | None:
-        """Read the release and show what is new; None if the API does not answer."""
+        """Read a snapshot of the release and show what is new; None if the API does not answer."""
         try:
             objects, run = read(self._cluster, self._release, follows=True)
         except InputError as error:
@@ -76,7 +76,7 @@ class Wait:
             self._on_no_answer(error)
             return None
         self._seen, self._unreachable = True, None
-        self._begun = self._begun or objects.now
+        self._begun = self._begun or objects.now  # the cluster's time, in which its pods' ages are too
         if driver_seen(run):
             self._driver_seen = objects.now
         self._report(release_state(objects, run))
@@ -110,7 +110,7 @@ class Wait:
             self._view.notify(text, "yellow")
 
     def _follow(self, run: Run) -> None:
-        """Follow the newest driver once it has started; what is left of the one before comes first."""
+        """Follow the newest driver once it has started, after the rest of the previous one's log."""
         pod = next((pod for pod in reversed(run.driver_pods) if started(pod, "driver")), None)
         if pod is None or name(pod) == self._driver:
             return
@@ -152,7 +152,7 @@ class Wait:
 
 
 def begins_anew(run: Run) -> str:
-    """Return what to add where another driver goes on: what the last one has saved may be lost with its pod."""
+    """Return the note for a run that another driver takes over: the last one's saved state may be lost with its pod."""
     return f"; {BEGINS_ANEW}" if is_scratch(run.driver) else ""
 
 
@@ -164,7 +164,7 @@ def not_started(release: Release, held: float, limit: float) -> str:
 
 
 def awaits_driver(run: Run, followed: str) -> bool:
-    """Return whether the driver that was followed is gone, or has saved and ended (4), while its Job goes on."""
+    """Return whether the followed driver is gone, or has saved and ended (4), while its Job continues."""
     if not followed or suspended(run.driver) or ended(run.driver):
         return False
     if any(live(pod) and name(pod) != followed for pod in run.driver_pods if started(pod, "driver")):

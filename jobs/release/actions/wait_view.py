@@ -1,4 +1,4 @@
-"""What `dask-jobs wait` shows of a driver's log: a bar with an ETA on a terminal, the lines as they are elsewhere."""
+"""The view of a driver's log in `dask-jobs wait`: a bar with an ETA on a terminal, the plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LAST = ("done", "result")
 
 
 class WaitView(Bar):
-    """Shows log lines; the text after a job's end, its summary, is kept for standard output.
+    """Shows log lines; the text after a job's end, its summary, is buffered for standard output.
 
-    Text is held back for a moment in mid-run too: the runtime, which reads stdout and stderr on their own, may give the
-    summary before the events that came before it.
+    Text is held back for a moment in mid-run too: the container runtime reads stdout and stderr separately, and may
+    log the summary before the events that came before it.
 
     `result` is the last line of the event `result`: it is for programs, and not shown.
 
@@ -46,7 +46,7 @@ class WaitView(Bar):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take the bar away, and show text that was held until now."""
+        """Remove the bar, and show the text that was held."""
         super().__exit__(kind, error, traceback)
         self._release_held()
 
@@ -98,13 +98,13 @@ class WaitView(Bar):
             self.notify(sentence(fields["event"], rest))
 
     def _show_end(self, steps: Any) -> None:
-        """Show the steps made, if they are known, and no metrics: those of the last progress are not the result's."""
+        """Show the final steps, if known, and no metrics: those of the last progress are not the result's."""
         if self._live is not None:
             made = steps if isinstance(steps, int) else None
             self._live.update(self._task, completed=made, total=made, metrics="", eta="", refresh=True)
 
     def passed(self) -> None:
-        """Show text of mid-run that was held since the last call or longer: the run's end has not come with it."""
+        """Show text of mid-run that was held since the last call or longer: it was not followed by the run's end."""
         if not self._ending:
             self._release_held(self._passed)
         self._passed = len(self._held)
@@ -117,12 +117,12 @@ class WaitView(Bar):
             self._live.console.print(Text(text, style=style))
 
     def begin_attempt(self) -> None:
-        """A new driver's log begins: its text may be a summary again."""
+        """Begin a new driver's log, whose text may be a summary again."""
         self.result, self._ending = None, True
         self._release_held()
 
     def _release_held(self, count: int | None = None) -> None:
-        """Show text that was held back, or the first `count` lines of it, for it was no summary."""
+        """Show text that was held back, or the first `count` lines of it, since it was not a summary."""
         shown = self._held[:count]
         self._held = self._held[len(shown) :]
         self._after, self._passed = None, 0
@@ -130,7 +130,7 @@ class WaitView(Bar):
             self.notify(text)
 
     def stop(self) -> None:
-        """Take the bar away; lines are shown as before."""
+        """Remove the bar; lines are shown as before."""
         if self._live:
             self._live.stop()
 

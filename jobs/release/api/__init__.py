@@ -1,1 +1,1 @@
-"""Kubernetes' API as the release commands use it: one client, objects, streams, and a snapshot of a release."""
+"""The Kubernetes API for the release commands: one client, objects, streams, and a snapshot of a release."""

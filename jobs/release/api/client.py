@@ -1,4 +1,4 @@
-"""The thin shell over the Kubernetes API: what the release commands read and change, with one-line errors."""
+"""A thin layer over the Kubernetes API: the requests of the release commands, with one-line errors."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from jobs.release.api.objects import Object
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and to wait for each answer."""
 SILENCE_SECONDS = 60.0
-"""How long a followed log may be silent until it is asked for anew: the connection may be dead."""
+"""Maximum silence of a followed log until it is requested anew: the connection may be dead."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MANAGER = "dask-jobs"
 KUEUE, KUEUE_VERSIONS = "kueue.x-k8s.io", ("v1beta2", "v1beta1")
-"""Newest first: the first that is served counts."""
+"""Newest first: the first that the cluster serves is used."""
 
 
 class Forbidden(InputError):
-    """The user's role does not allow what was asked of the cluster."""
+    """The user's role does not allow the request."""
 
 
 class Cluster:
@@ -43,7 +43,7 @@ class Cluster:
         context: the kubeconfig's context (default: its current one).
         kubeconfig: path (default: $KUBECONFIG, ~/.kube/config, or the service account of the pod this runs in).
 
-    `now` is the cluster's time at the last list of objects, seconds since 1970: this machine's clock may be another.
+    `now` is the cluster's time at the last list of objects, seconds since 1970: this machine's clock may differ.
 
     Raises:
         InputError: no kubeconfig, or one that cannot be used.
@@ -63,13 +63,13 @@ class Cluster:
         self._custom: Any = client.CustomObjectsApi(api)
 
     def jobs(self, selector: str, *, everywhere: bool = False) -> tuple[Object, ...]:
-        """Return the Jobs that a label selector names, of this namespace or of all."""
+        """Return the Jobs that match a label selector, of this namespace or of all."""
         if everywhere:
             return self._list(self._batch.list_job_for_all_namespaces, label_selector=selector)
         return self._list(self._batch.list_namespaced_job, self.namespace, label_selector=selector)
 
     def pods(self, selector: str) -> tuple[Object, ...]:
-        """Return the namespace's pods that a label selector names."""
+        """Return the namespace's pods that match a label selector."""
         return self._list(self._core.list_namespaced_pod, self.namespace, label_selector=selector)
 
     def all_pods(self) -> tuple[Object, ...]:
@@ -82,7 +82,7 @@ class Cluster:
         return self._list(self._core.list_node)
 
     def warnings(self) -> tuple[Object, ...]:
-        """Return the namespace's events that are no routine."""
+        """Return the namespace's events other than those of type Normal."""
         return self._list(self._core.list_namespaced_event, self.namespace, field_selector="type!=Normal")
 
     def claim(self, name: str) -> Object | None:
@@ -114,7 +114,7 @@ class Cluster:
     def follow(self, pod: str, container: str, **options: Any) -> Iterator[str]:
         """Yield the lines of a container's log as they come, with their ends, until it ends or the connection is lost.
 
-        What comes last may be without an end: the caller knows whether more of that line is to come.
+        The last line may lack its end: the caller has to decide whether more of it is to come.
         """
         with self._translate_errors():
             reply = self._core.read_namespaced_pod_log(
@@ -157,7 +157,7 @@ class Cluster:
             return
 
     def create_pod(self, pod: Mapping[str, Any]) -> str:
-        """Make a pod and return its name."""
+        """Create a pod and return its name."""
         with self._translate_errors():
             reply = self._core.create_namespaced_pod(
                 self.namespace, dict(pod), field_manager=MANAGER, _preload_content=False, _request_timeout=TIMEOUT
@@ -188,8 +188,8 @@ class Cluster:
         with self._translate_errors():
             while True:
                 reply = method(*arguments, limit=500, _preload_content=False, _request_timeout=TIMEOUT, **options)
-                page = json.loads(reply.data)  # as JSON: the client's models refuse values that are newer than they are
-                # The server's clock: ages of events and pods are its own, and this machine's clock may be minutes off.
+                page = json.loads(reply.data)  # as JSON: the client's models refuse values of newer API versions
+                # The server's clock, which the ages of events and pods are by; this machine's may be minutes off.
                 self.now = parsedate_to_datetime(reply.headers["Date"]).timestamp()
                 items += page["items"]
                 options["_continue"] = page["metadata"].get("continue")
@@ -208,7 +208,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Turn the client's errors into one line each."""
+        """Translate the client's errors into one line each."""
         try:
             yield
         except ApiException as error:
@@ -264,6 +264,7 @@ def _configure(configuration: Any, namespace: str | None, context: str | None, k
                 f"there is no kubeconfig at {path}: name one by --kubeconfig or KUBECONFIG, "
                 "or run where a service account is mounted"
             )
+        # By default the client writes refreshed tokens into the user's kubeconfig.
         load.load_kube_config(path, context, client_configuration=configuration, persist_config=False)
         contexts, current = load.list_kube_config_contexts(path)
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""What a driver's log holds: JSON lines of progress, the last error, records of libraries, and text between them."""
+"""The content of a driver's log: JSON lines of progress, the last error, records of libraries, and other text."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ FIXED = ("time", "job", "event", "done", "total")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: steps done of at most `total`, its metrics, and seconds left if a rate is known."""
+    """The progress of a job: steps done of at most `total`, its metrics, and its ETA if a rate is known."""
 
     done: int
     total: int
     steps: str
-    """What a step is called, in the plural; empty if the job is none that is known."""
+    """The noun of a step, in the plural; empty if the job is unknown."""
     metrics: Mapping[str, Any]
     time: float
     seconds_left: float | None = None
 
     @property
     def fraction(self) -> float:
-        """The part that is done, 0 .. 1."""
+        """The done share, 0 .. 1."""
         return self.done / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)
 class Log:
-    """The state of a driver as its log shows it."""
+    """The state of a driver by its log."""
 
     attempt: int | None = None
     progress: Progress | None = None
@@ -42,9 +42,9 @@ class Log:
     error: str = ""
     done: bool = False
     retry: str = ""
-    """What the driver logged of its next attempt, if no event has followed."""
+    """The driver's message on its next attempt, if no event has followed."""
     text: tuple[str, ...] = field(default=())
-    """The lines that are not JSON, and what libraries have logged."""
+    """The lines that are not JSON, and the records of libraries."""
 
 
 def parse(line: str) -> dict[str, Any] | None:
@@ -64,13 +64,13 @@ def is_record(fields: Mapping[str, Any]) -> bool:
 
 
 def record_text(fields: Mapping[str, Any]) -> str:
-    """Return a library's log record as people read it, with its traceback."""
+    """Return a library's log record as text, with its traceback."""
     parts = (f"{fields['event']}: {fields.get('message', '')}", str(fields.get("traceback", "")))
     return "\n".join(filter(None, parts))
 
 
 def read(lines: Iterable[str]) -> Log:
-    """Return the state that a driver's log, or its end, shows."""
+    """Return the state of a driver by its log, or by the log's end."""
     state: dict[str, Any] = {}
     text: list[str] = []
     seen: list[Progress] = []
@@ -83,6 +83,7 @@ def read(lines: Iterable[str]) -> Log:
             continue
         event = fields["event"]
         state["retry"] = str(fields.get("message", "")) if event == "retry" else ""
+        # A retried driver logs into the same container's log: what the attempt before has left does not count.
         if event == "attempt":
             state |= {"attempt": fields.get("attempt"), "error": "", "doing": "", "done": False}
             seen.clear()
@@ -106,13 +107,13 @@ def progress_of(fields: Mapping[str, Any]) -> Progress | None:
 
 
 def steps_of(fields: Mapping[str, Any]) -> str:
-    """Return what the progress of a JSON line's job counts; empty if the job is none that is known."""
+    """Return the noun of the progress in a JSON line; empty if its job is unknown."""
     job = registry.known(fields.get("job"))
     return job.steps if job else ""
 
 
 def _with_rate(seen: list[Progress]) -> Progress | None:
-    """Return the last progress with seconds left at the rate of the lines that were seen."""
+    """Return the last progress with an ETA by the rate of all lines."""
     if not seen:
         return None
     estimator = EtaEstimator(seen[0].time, seen[0].done)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 120.0
 STDOUT, STDERR, STATUS = 1, 2, 3
 KEPT_BYTES = 1 << 16
-"""So much of the end of standard error is kept; a status, the API's object on how the command ended, is shorter."""
+"""Bytes kept of the end of standard error; a status, the API's object on how the command ended, is shorter."""
 LOST = "the connection to the pod was lost; the same command tries again"
 
 
@@ -27,7 +27,7 @@ class Output(io.RawIOBase):
     The kubernetes client's own reader keeps all output and copies it at every frame.
 
     Args:
-        channels: what `Cluster.execute` returned.
+        channels: as `Cluster.execute` returns them.
     """
 
     def __init__(self, channels: Any) -> None:
@@ -81,7 +81,7 @@ class Output(io.RawIOBase):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what has come."""
+        """SHA-256 of the output so far."""
         return self._digest.hexdigest()
 
     def finish(self) -> tuple[int, str]:

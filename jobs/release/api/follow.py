@@ -18,15 +18,15 @@ from jobs.release.api.objects import Object, seconds, terminated
 
 AGAIN_SECONDS = 1.0
 OVERLAP_SECONDS = 5
-"""How much more of a log is asked for after a lost connection than the time since its last line."""
+"""Overlap that is requested of a log after a lost connection, beyond the time since its last line."""
 CACHE_SIZE = 100_000
-"""So many lines are remembered; of an overlap that is longer, lines would come twice, and none be lost."""
+"""Lines that are remembered; of a longer overlap lines would come twice, but none would be lost."""
 STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))(?: |$)(.*)", re.DOTALL)
-"""A line that the container has written: its moment and its text."""
+"""A line of the container's: its time stamp and its text."""
 
 
 class Logs(Protocol):
-    """What is needed of a cluster: `jobs.release.api.client.Cluster` has it."""
+    """The interface to a cluster's logs: `jobs.release.api.client.Cluster` has it."""
 
     def follow(self, pod: str, container: str, **options: object) -> Iterator[str]:
         """Yield the lines of a container's log as they come, each with its end; the last may lack it."""
@@ -41,7 +41,7 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
     After the container's end its log is read once more: a stream may end a moment before.
 
     Args:
-        logs: where logs and pods are read.
+        logs: reads logs and pods.
         pod: the pod's name; its container, the next argument, need not have started.
         container: its name.
         tail: begin with so many lines of the past (None: all).
@@ -73,7 +73,7 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
 
 
 def _found(logs: Logs, pod: str) -> Object | None:
-    """Return a pod; None if it is gone, an empty one if that is not known."""
+    """Return a pod; None if it is gone, an empty one if that is unknown."""
     try:
         return logs.pod(pod)
     except JobError:
@@ -81,9 +81,9 @@ def _found(logs: Logs, pod: str) -> Object | None:
 
 
 class _Seen:
-    """The lines that were yielded last, known by moment and text.
+    """The lines that were yielded last, by time stamp and text.
 
-    Their order is of no use: the runtime reads stdout and stderr on their own, so a line may come after a younger one.
+    Their order is of no use: the runtime reads stdout and stderr separately, so a line may come after a younger one.
     """
 
     def __init__(self) -> None:
@@ -95,9 +95,10 @@ class _Seen:
         """Yield the texts of a connection's lines that no connection before it had.
 
         Args:
-            stream: its lines. Those without a moment are not the container's, but the kubelet's.
+            stream: its lines. Those without a time stamp are not the container's, but the kubelet's.
             whole: the container has ended, so a last line without an end is one.
         """
+        # Counted per connection: equal lines with equal time stamps are several lines.
         before, here = self._counts.copy(), Counter[int]()
         for line in stream:
             found = STAMPED.match(line.removesuffix("\n"))
@@ -120,15 +121,16 @@ class _Seen:
                 del self._counts[oldest]
 
     def since(self) -> dict[str, object]:
-        """Return what to ask for after the last line, with some overlap; nothing if there is none yet."""
+        """Return the options of the next request, from the last line with overlap; none before the first line."""
         if not self._moment:
             return {}
+        # By either clock, the longer one: a line may come late, and this machine's clock may differ from the node's.
         age = max(time.monotonic() - self._received_at, time.time() - seconds(self._moment))
         return {"since_seconds": math.ceil(age) + OVERLAP_SECONDS}
 
 
 class Tails:
-    """Follows several containers at once, each in a thread; their lines come out of one queue."""
+    """Follows several containers at once, each in a thread; their lines come through one queue."""
 
     def __init__(self, logs: Logs) -> None:
         self._logs = logs

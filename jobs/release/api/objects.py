@@ -1,4 +1,4 @@
-"""The objects of a release as the API gives them (JSON), and which of them are the present run's."""
+"""The objects of a release as JSON of the API, and those of its present run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ RUN_URL = "dask-jobs/run-url"
 START_TIMEOUT = "dask-jobs/start-timeout"
 WORKERS = "dask-jobs/workers"
 STOPPED = "dask-jobs/stopped"
-"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: why, after "exit code N: " if it is
+"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: the reason, after "exit code N: " if it is
 not 4. A queue and `suspend=true` suspend Jobs too."""
 HELM = "meta.helm.sh/release-name"
-"""Annotation of what `helm install` has made; `helm template` does not write it."""
+"""Annotation of objects of `helm install`; `helm template` does not write it."""
 MANAGED = "app.kubernetes.io/managed-by"
 RUN = "dask-jobs/run"
 COMPONENT = "app.kubernetes.io/component"
@@ -26,7 +26,7 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 
 @dataclass(frozen=True)
 class Objects:
-    """All that was read of one release: its Jobs, pods and claims, warnings of its namespace, ends of logs."""
+    """A snapshot of one release: its Jobs, pods and claims, warnings of its namespace, ends of logs."""
 
     release: str
     namespace: str
@@ -91,7 +91,7 @@ def annotation(item: Object, key: str) -> str:
 
 
 def created(item: Object) -> float:
-    """Return when an object was made, seconds since 1970."""
+    """Return when an object was created, seconds since 1970."""
     return seconds(item["metadata"]["creationTimestamp"])
 
 
@@ -120,7 +120,7 @@ def suspended(job: Object) -> bool:
 
 
 def began(run: Run) -> float:
-    """Return when a run's driver Job was started, or else made, seconds since 1970."""
+    """Return when a run's driver Job was started, or else created, seconds since 1970."""
     begin = run.driver.get("status", {}).get("startTime")
     return seconds(begin) if begin else created(run.driver)
 
@@ -132,7 +132,7 @@ def happened(event: Object) -> float:
 
 
 def newest_event(events: Iterable[Object], item: Object, reason: str) -> Object | None:
-    """Return the newest event of a reason that is about an object; None if there is none."""
+    """Return an object's newest event with a reason; None if there is none."""
     about = (event for event in events if event["involvedObject"].get("name") == name(item))
     return max((event for event in about if event["reason"] == reason), key=happened, default=None)
 
@@ -160,7 +160,7 @@ def containers(pod: Object) -> Iterator[Object]:
 
 
 def container(pod: Object, called: str) -> Object:
-    """Return the status of one container; an empty one before it has any."""
+    """Return the status of one container; an empty one before it has one."""
     return next((status for status in containers(pod) if status["name"] == called), {})
 
 
@@ -176,5 +176,5 @@ def started(pod: Object, called: str) -> bool:
 
 
 def ready(pod: Object) -> bool:
-    """Return whether a pod serves and is not leaving."""
+    """Return whether a pod is ready and not being deleted."""
     return condition(pod, "Ready") is not None and "deletionTimestamp" not in pod["metadata"]

@@ -1,4 +1,4 @@
-"""Reads all that is to be known of a release; what vanishes between two requests is left out."""
+"""Reads a snapshot of a release; objects that vanish between two requests are left out."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ HEAD_BYTES = 65536
 
 
 def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Objects, Run]:
-    """Return a release's objects, with the ends of the logs that show its state, and its present run.
+    """Return a snapshot of a release, with the ends of the logs that show its state, and its present run.
 
     Args:
-        cluster: where it is.
+        cluster: the release's.
         release: its name.
-        follows: the caller follows the log of the driver that runs, so that need not be read.
+        follows: the caller follows the log of the running driver, which is then not read.
 
     Raises:
-        InputError: there is no such release in the namespace; names one that is near.
+        InputError: there is no such release in the namespace; suggests one with a near name.
         JobError: the cluster did not answer or refused.
     """
     selector = f"{INSTANCE}={release},{PART_OF}"
@@ -46,7 +46,7 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
     found = Objects(release, cluster.namespace, jobs, cluster.now)
     if present_run(found) is None:
         raise InputError(_missing(cluster, release))
-    # Several requests are no transaction: the pods may be younger than the Jobs, and a log may be gone with its pod.
+    # Several requests are not a transaction: pods may be younger than the Jobs, and a log may be gone with its pod.
     pods = cluster.pods(selector)
     ours = {name(item) for item in (*jobs, *pods)}
     events = tuple(event for event in cluster.warnings() if event["involvedObject"].get("name") in ours)
@@ -70,12 +70,12 @@ class WantedLog:
 
 
 def _missing(cluster: Cluster, release: str) -> str:
-    """Return why there is no such release, with the name that was meant or the namespace that has it."""
+    """Return the error text for a missing release, with a near name or the namespace that has it."""
     here = {job["metadata"]["labels"].get(INSTANCE, "") for job in cluster.jobs(PART_OF)} - {""}
     text = f"there is no release {release!r} in namespace {cluster.namespace!r}{nearest(release, here)}"
     if nearest(release, here):
         return text
-    with contextlib.suppress(JobError):  # to look into other namespaces may be forbidden
+    with contextlib.suppress(JobError):  # listing other namespaces may be forbidden
         jobs = cluster.jobs(f"{INSTANCE}={release},{PART_OF}", everywhere=True)
         if jobs:
             return f"{text}; there is one in namespace {jobs[0]['metadata']['namespace']!r}: add -n"
@@ -83,7 +83,7 @@ def _missing(cluster: Cluster, release: str) -> str:
 
 
 def _claims(cluster: Cluster, jobs: tuple[Object, ...], pods: tuple[Object, ...]) -> Iterator[Object]:
-    """Yield the claims that the release's pods mount, where a pod waits for a place."""
+    """Yield the claims that the release's pods mount, if a pod is Pending."""
     if not any(phase(pod) == "Pending" for pod in pods):
         return
     volumes = [volume for job in jobs for volume in job["spec"]["template"]["spec"].get("volumes", ())]
@@ -103,7 +103,7 @@ def _log(cluster: Cluster, one: WantedLog) -> str:
 
 
 def wanted_logs(run: Run) -> list[WantedLog]:
-    """Return which logs show the state: the newest driver's, the last failed pods', those of crashing sidecars."""
+    """Return the logs that show the state: the newest driver's, the last failed pods', those of crashing sidecars."""
     wanted = [
         WantedLog(name(pod), "driver", DRIVER_LINES, running=terminated(pod, "driver") is None)
         for pod in run.driver_pods[-1:]
