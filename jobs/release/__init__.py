@@ -1,4 +1,4 @@
-"""What is known of Kubernetes outside the charts: a release's values, what it is doing, and how it is ended.
+"""A release on Kubernetes, seen from outside: its values, its state, and the actions on it.
 
 `values.Values` is the one source of the charts' values.yaml, values.schema.json and README tables.
 """

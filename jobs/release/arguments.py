@@ -1,4 +1,4 @@
-"""What the command lines of the release commands share: the release, where it is, and the kinds of values."""
+"""Shared arguments of the release commands: the release, its cluster, and the types of values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def seconds(context: click.Context, param: click.Parameter, text: str | None) ->
     """Read a positive number of seconds, as a callback of an option.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: it is not one.
     """
     if text is None:
         return None
@@ -57,7 +57,7 @@ def non_negative_int(context: click.Context, param: click.Parameter, text: str |
     """Read a whole number >= 0, as a callback of an option.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: it is not one.
     """
     if text is not None and not text.isdecimal():
         raise click.BadParameter(f"{text!r} must be a whole number", context, param)
@@ -82,9 +82,9 @@ def command(about: str, *, examples: str, exit_codes: Mapping[str, str]) -> Call
     Its keyword arguments are the options that click's decorators add below this one, and `cluster`.
 
     Args:
-        about: what it does.
-        examples: command lines, one a line.
-        exit_codes: what each code says.
+        about: its help text.
+        examples: command lines, one per line.
+        exit_codes: code -> its meaning.
     """
 
     def decorate(run: Callable[..., int]) -> Command:

@@ -208,7 +208,7 @@ dask-jobs fetch fit --journal && \\
 @click.option("--journal", is_flag=True, help="minimize's journal too: with it the run can be resumed here")
 @click.option("--force", is_flag=True, help="replace a run folder that is there, if all in it is a run's")
 def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal: bool, force: bool) -> int:
-    """Bring a release's run folder to this machine.
+    """Copy a release's run folder to this machine.
 
     Raises:
         JobError: no such release or run folder, or it could not be read or written.

@@ -14,7 +14,7 @@ RUN_URL = "dask-jobs/run-url"
 START_TIMEOUT = "dask-jobs/start-timeout"
 WORKERS = "dask-jobs/workers"
 STOPPED = "dask-jobs/stopped"
-"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: the reason, after "exit code N: " if it is
+"""Annotation of a driver Job that `dask-jobs cancel` or `wait` has suspended: why, after "exit code N: " if it is
 not 4. A queue and `suspend=true` suspend Jobs too."""
 HELM = "meta.helm.sh/release-name"
 """Annotation of objects of `helm install`; `helm template` does not write it."""

@@ -1,1 +1,1 @@
-"""Why a release is stuck or has failed: findings, each with its cause and its remedy."""
+"""Diagnosis of a release that is stuck or has failed: findings, each with its cause and its remedy."""

@@ -1,4 +1,4 @@
-"""Why a release does not go on, or what went wrong in it, in plain words, with what to do. Pure functions."""
+"""Findings of a release: what holds it up, or what failed in it, in plain words, with remedies. Pure functions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Job:
 
 
 def diagnose(objects: Objects, run: Run) -> tuple[Finding, ...]:
-    """Return what holds a run up (`active`), then what went wrong before; each once, with a count of pods."""
+    """Return the findings of a run: what holds it up (`active`), then earlier ones; each once, with a count of pods."""
     found: list[Finding] = []
     jobs = [_Job("driver", run.driver, run.driver_pods)]
     if run.workers is not None:
@@ -126,7 +126,7 @@ def _of_pod(job: _Job, pod: Object, objects: Objects) -> Iterator[Finding]:
 
 
 def _grouped(found: Iterable[Finding]) -> list[Finding]:
-    """Make one of those that differ in their pods only."""
+    """Merge findings that differ in their pods only."""
     groups: dict[tuple[str, str, str, bool], Finding] = {}
     for one in found:
         key = (one.kind, one.role, one.cause, one.active)

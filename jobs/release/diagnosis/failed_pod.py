@@ -1,4 +1,4 @@
-"""What made a pod fail: out of memory, evicted, or a container's exit code with its last lines."""
+"""Causes of a failed pod: out of memory, evicted, or a container's exit code with its last lines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LAST_LINES = 5
 
 
 def failed_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
-    """Yield why a pod of a role failed; nothing for those that left as asked.
+    """Yield the causes of a failed pod of a role; nothing for one that ended in order after SIGTERM.
 
-    A driver saves (4), a worker hands its tasks over (143); that one gave up (5) is a finding of its Job.
+    A driver saves (4), a worker hands its tasks over (143); a worker without a scheduler (5) is a finding of its Job.
     """
     where, status = f"{role} pod {name(pod)}", pod.get("status", {})
     if status.get("reason") == "Evicted":

@@ -1,4 +1,4 @@
-"""A finding: what is wrong with a release, where, and what to do about it."""
+"""A finding: a problem of a release, with role, cause and remedy."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from jobs.release.api.objects import Object, Objects, name
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that holds a release up, or went wrong in it."""
+    """One problem that holds a release up, or failed in it."""
 
     kind: str
     where: str
     cause: str
     remedy: str
     active: bool = True
-    """Whether it holds the release up at this moment; otherwise it was overcome, or the release ended by it."""
+    """Whether it holds the release up now; otherwise it was overcome, or the release ended by it."""
     count: int = 1
-    """Of how many pods it is true."""
+    """Number of pods with it."""
     log: str = ""
     """The last lines of the container's log."""
 
     @property
     def role(self) -> str:
-        """Of which pods: driver or worker."""
+        """The role of its pods: driver or worker."""
         return self.where.partition(" ")[0]
 
 
 def oom(role: str, called: str, objects: Objects, where: str) -> tuple[str, str]:
-    """Return what to say, and what to do, about a container that used more memory than it may."""
+    """Return cause and remedy for a container that exceeded its memory limit."""
     value = "driver.scheduler.memory" if called == "scheduler" else f"{role_values(role)}.memory"
     pod = next((pod for pod in objects.pods if name(pod) == where.rpartition(" ")[2]), None)
     limit = memory_limit(pod, called) if pod else ""

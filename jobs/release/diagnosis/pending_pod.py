@@ -1,4 +1,4 @@
-"""Why a pod that should run does not: image, place, volumes, secrets, crashes of a sidecar."""
+"""Causes of a Pending pod: image, no node, volumes, secrets, crashes of a sidecar."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidIma
 NO_CONFIG = ("CreateContainerConfigError",)
 NO_START = ("CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun")
 PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate|not found$|not found[.,] preemption|preemption:)")
-"""Where the scheduler's message goes over from why a pod has no node to what preemption would bring."""
+"""Begin of the second part of the scheduler's message: after why a pod has no node, what preemption would do."""
 MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 
 
 def pending_pod(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
-    """Yield what keeps a pod of a role (driver, worker) from running; nothing for one that runs or just starts."""
+    """Yield the causes that keep a pod of a role (driver, worker) from running; nothing for one that runs or starts."""
     where = f"{role} pod {name(pod)}"
     for item in pod.get("status", {}).get("conditions", ()):
         if item["type"] == "PodScheduled" and item["status"] == "False":
@@ -44,7 +44,7 @@ def _unscheduled(role: str, where: str, item: Object, objects: Objects) -> Findi
 
 
 def _place(role: str) -> dict[str, str]:
-    """Return what a part of the scheduler's message calls for; the first that is found counts."""
+    """Return the remedy for a part of the scheduler's message; the first match counts."""
     values = role_values(role)
     return {
         "persistentvolumeclaim": "make the claim, or let the chart make it: run.claim.create=true",
@@ -64,7 +64,7 @@ def _place(role: str) -> dict[str, str]:
 
 
 def _claims(sign: str, objects: Objects) -> str:
-    """Return more on claims that are not bound."""
+    """Return the state of unbound claims."""
     if not sign.lower().startswith("persistentvolumeclaim"):
         return ""
     pending = [claim for claim in objects.claims if claim.get("status", {}).get("phase") == "Pending"]

@@ -1,4 +1,4 @@
-"""Containers that were started anew in their pod, such as the scheduler beside the driver: what had ended them."""
+"""Causes of restarted containers, such as the scheduler beside the driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def out_of_memory(status: Object) -> bool:
 
 
 def restarts(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
-    """Yield what ended each restarted container of a pod, unless it ended well; `active` if it does not run again yet.
+    """Yield the end of each restarted container of a pod, unless it ended well; `active` if it does not run again yet.
 
     A container that waits in CrashLoopBackOff is a finding of `pending_pod`.
     """
@@ -35,12 +35,12 @@ def restarts(role: str, pod: Object, objects: Objects) -> Iterator[Finding]:
 
 
 def _ends(status: Object) -> list[Object]:
-    """Return how a container ended last, and before its restart; after a pod's end the first may be unknown."""
+    """Return a container's last end, and that before its restart; after a pod's end the first may be unknown."""
     return [end for key in ("state", "lastState") if (end := status.get(key, {}).get("terminated"))]
 
 
 def _bad_end(pod: Object, status: Object) -> Object | None:
-    """Return the end that caused a restart; the last one of a pod that leaves is but its end by SIGTERM."""
+    """Return the end that caused a restart; the last one of a pod that is deleted is only its end by SIGTERM."""
     leaves = not live(pod) or "deletionTimestamp" in pod["metadata"]
     ends = [status.get("lastState", {}).get("terminated")] if leaves else _ends(status)
     return next((end for end in ends if end and end["exitCode"] != 0), None)

@@ -1,1 +1,1 @@
-"""What a release requests of a cluster, before it is installed; and the values of the charts."""
+"""The requests of a release to a cluster, before it is installed; and the values of the charts."""

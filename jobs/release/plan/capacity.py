@@ -1,4 +1,4 @@
-"""Whether pods fit on a cluster's nodes: what is free, and how many of them there is room for. Pure."""
+"""Capacity of a cluster's nodes: free resources, and the number of pods that fit. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kubernetes.utils.quantity import parse_quantity
 from jobs.release.api.objects import Object, condition, live, name
 
 Resources = Mapping[str, Decimal]
-"""Resource -> how much: cores, bytes, devices, pods."""
+"""Resource -> amount: cores, bytes, devices, pods."""
 
 
 @dataclass(frozen=True)
 class PodRequest:
-    """Pods of one role: how many, what each requests, and which nodes take them."""
+    """Pods of one role: their number, the requests of each, and the nodes that they may run on."""
 
     role: str
     count: int
@@ -28,7 +28,7 @@ class PodRequest:
 
 @dataclass(frozen=True)
 class Node:
-    """A node with what is free on it."""
+    """A node with its free resources."""
 
     name: str
     free: Resources
@@ -43,7 +43,7 @@ def quantity(text: str | float) -> Decimal:
 
 
 def free_nodes(nodes: Iterable[Object], pods: Iterable[Object]) -> list[Node]:
-    """Return the nodes that take pods, with their allocatable resources less what their pods request."""
+    """Return the schedulable nodes, with their allocatable resources less the requests of their pods."""
     used: dict[tuple[str, str], Decimal] = {}
     for pod in pods:
         if live(pod) and (where := pod["spec"].get("nodeName")):
@@ -60,7 +60,7 @@ def free_nodes(nodes: Iterable[Object], pods: Iterable[Object]) -> list[Node]:
 
 
 def requests(spec: Object) -> dict[str, Decimal]:
-    """Return what a pod requests: its containers and sidecars together, or a larger init container alone."""
+    """Return a pod's requests: its containers and sidecars together, or a larger init container alone."""
     init = spec.get("initContainers", ())
     single = [_of(container) for container in init if container.get("restartPolicy") != "Always"]
     sidecars = [container for container in init if container.get("restartPolicy") == "Always"]
@@ -82,7 +82,7 @@ def _of(container: Object) -> dict[str, Decimal]:
 
 
 def fit(wanted: Iterable[PodRequest], nodes: Sequence[Node]) -> dict[str, int]:
-    """Return role -> how many of its pods fit, each on the first node that has room for it."""
+    """Return role -> number of its pods that fit, each on the first node with room for it."""
     free = {node.name: dict(node.free) for node in nodes}
     placed = {}
     for pods in wanted:
@@ -101,7 +101,7 @@ def fit(wanted: Iterable[PodRequest], nodes: Sequence[Node]) -> dict[str, int]:
 
 
 def takes(node: Node, pods: PodRequest) -> bool:
-    """Return whether a node has the labels that pods select, and no taint that they do not tolerate."""
+    """Return whether a node has the labels of the pods' selector, and no taint that they do not tolerate."""
     if any(node.labels.get(key) != text for key, text in pods.selector.items()):
         return False
     hard = [taint for taint in node.taints if taint.get("effect") in ("NoSchedule", "NoExecute")]

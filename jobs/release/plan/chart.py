@@ -1,4 +1,4 @@
-"""What a chart makes of a person's values: `helm template`, and the objects of the release that it would install."""
+"""A chart rendered with values by `helm template`: the objects of the release that it would install."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from jobs.release.api.objects import COMPONENT, RUN_URL, WORKERS, Object, annota
 from jobs.release.plan.capacity import PodRequest, Resources, requests
 
 RELEASE = "release"
-"""The name under which a chart is rendered; `dask-jobs plan` is not given the one that it will have."""
+"""The name under which a chart is rendered: `dask-jobs plan` has none."""
 RENDER_SECONDS = 60.0
 OWN_RESOURCES = frozenset({"cpu", "memory", "pods", "ephemeral-storage"})
-"""Kubernetes' own resources; any other one that a worker requests is a device."""
+"""Kubernetes' own resources; any other resource of a worker is a device."""
 HELP_OF_HELM = re.compile(r"execution error at \(\S+\): |Use --debug flag to render out invalid YAML")
 
 
 def chart_of(job: str, known: Sequence[str]) -> str:
-    """Return the chart of a job: charts/JOB of the current folder, else of the checkout that this package is run from.
+    """Return the chart of a job: charts/JOB of the current folder, else of the checkout that this package runs from.
 
     Args:
         job: a job's name; or a chart as helm takes it, a path or a URL, which is returned as it is.
@@ -55,7 +55,7 @@ def chart_of(job: str, known: Sequence[str]) -> str:
 def helm_arguments(
     files: Sequence[str], sets: Sequence[str], set_strings: Sequence[str], set_files: Sequence[str]
 ) -> list[str]:
-    """Return helm's arguments for values as the command line gives them; the order of the kinds is of no effect."""
+    """Return helm's arguments for the values of the command line; the order of the kinds has no effect."""
     given = {"-f": files, "--set": sets, "--set-string": set_strings, "--set-file": set_files}
     return [argument for option, values in given.items() for value in values for argument in (option, value)]
 
@@ -68,7 +68,7 @@ def render(chart: str, values: Sequence[str]) -> Rendered:
         values: helm's arguments that give values, as of `helm_arguments`.
 
     Raises:
-        InputError: helm is not here or refuses the values, in its own words on one line; or the chart is another's.
+        InputError: helm is missing or refuses the values, with its error on one line; or the chart is not dask-jobs'.
     """
     helm = shutil.which("helm")
     if helm is None:
@@ -88,7 +88,7 @@ def render(chart: str, values: Sequence[str]) -> Rendered:
 
 
 def _complaint(text: str) -> str:
-    """Return helm's error on one line; before it helm may write what it has noticed, such as symbolic links."""
+    """Return helm's error on one line; before it helm may write warnings, such as of symbolic links."""
     *_, complaint = text.rpartition("Error: ") if text.startswith("Error: ") else text.rpartition("\nError: ")
     return one_line(HELP_OF_HELM.sub("", complaint))
 
@@ -124,7 +124,7 @@ class Rendered:
 
     @cached_property
     def options(self) -> dict[str, Any]:
-        """The job's options as its driver reads them, with the `job`'s name, without those that the chart sets."""
+        """The options in the driver's file, with the `job`'s name, without those that the chart sets."""
         options = yaml.safe_load(self._data("job")["job.yaml"])
         return {key: value for key, value in options.items() if key not in PLACEMENT_OPTIONS}
 
@@ -145,22 +145,22 @@ class Rendered:
         return int(worker["args"][worker["args"].index("--threads") + 1])
 
     def pods(self, role: str, job: Object) -> PodRequest:
-        """Return what the pods of a Job request, named by their role."""
+        """Return the requests of a Job's pods, named by their role."""
         pod = _pod(job)
         return PodRequest(
             role, job["spec"]["parallelism"], requests(pod), pod.get("nodeSelector", {}), pod.get("tolerations", ())
         )
 
     def container(self, called: str) -> Resources:
-        """Return what a container of the driver's pod requests."""
+        """Return the requests of a container of the driver's pod."""
         pod = _pod(self.driver)
         return requests(
             {"containers": [one for one in (*pod["initContainers"], *pod["containers"]) if one["name"] == called]}
         )
 
     def run_folder(self) -> str:
-        """Return where the run folder will be."""
-        # The folder's name begins with the release's, which is not known yet, and ends with a hash of the values.
+        """Return the path or URL of the run folder."""
+        # The folder's name begins with the release's, which is unknown yet, and ends with a hash of the values.
         url = re.sub(rf"/{RELEASE}-[0-9a-f]{{8}}$", "/RELEASE-HASH", annotation(self.driver, RUN_URL))
         claim = _volume(self.driver, "run").get("persistentVolumeClaim", {}).get("claimName")
         if "://" in url:
@@ -185,7 +185,7 @@ class Rendered:
 
 
 def gpu_resource(each: Resources) -> str:
-    """Return what the cluster calls the GPUs among what a pod requests; empty if it requests none."""
+    """Return the resource name of the GPUs that a pod requests; empty if it requests none."""
     return next((resource for resource in each if resource not in OWN_RESOURCES), "")
 
 

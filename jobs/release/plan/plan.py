@@ -1,4 +1,4 @@
-"""`dask-jobs plan`: what a release would ask for, before it is installed."""
+"""`dask-jobs plan`: the requests of a release, before it is installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jobs.release.plan.chart import Rendered, chart_of, gpu_resource, render
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release requests."""
+    """The requests of a release."""
 
     driver: PodRequest
     workers: PodRequest
@@ -37,14 +37,14 @@ class Plan:
     """What the cluster calls a GPU; empty if no worker has one."""
 
     def total(self, resource: str) -> Decimal:
-        """Return how much of a resource all pods request together."""
+        """Return the sum of a resource over the requests of all pods."""
         return sum(
             (need.count * need.each.get(resource, Decimal(0)) for need in (self.driver, self.workers)), Decimal(0)
         )
 
 
 def plan_of(rendered: Rendered) -> Plan:
-    """Return what a rendered release requests; Kubernetes requests, not limits."""
+    """Return the plan of a rendered release, by Kubernetes' requests, not limits."""
     workers = rendered.pods("workers", rendered.workers)
     return Plan(
         driver=rendered.pods("driver", rendered.driver),
@@ -56,7 +56,7 @@ def plan_of(rendered: Rendered) -> Plan:
 
 
 def show_plan(job: str, values: Sequence[str], cluster: Callable[[], Cluster]) -> None:
-    """Print what a release would request, and whether a cluster has room for it.
+    """Print the requests of a release, and whether a cluster has room for it.
 
     Args:
         job: the job's name, or its chart as helm takes it.
@@ -81,7 +81,7 @@ def headline(plan: Plan) -> str:
 
 
 def resource_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield what each pod requests, and where the run folder is, as (name, text)."""
+    """Yield the requests of each pod, and the run folder, as (name, text)."""
     driver, scheduler = (_amounts(rendered.container(container)) for container in ("driver", "scheduler"))
     yield "driver", f"1 pod: {driver}; its scheduler: {scheduler}"
     each = plan.workers.each
@@ -95,7 +95,7 @@ def resource_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def job_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield what the job will do with that, as (name, text), as far as it is known here.
+    """Yield the job's estimate for these resources, as (name, text), as far as it is known here.
 
     Raises:
         InputError: an option in `job` is wrong.
@@ -119,7 +119,7 @@ def _is_code(value: object) -> bool:
 
 @contextlib.contextmanager
 def _code(code: Mapping[str, str]) -> Iterator[str]:
-    """Let the modules in `code`, and those of the current folder, be imported; yields the folder with `code`."""
+    """Put the modules in `code`, and the current folder, on the Python path; yields the folder with `code`."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in code.items():
             Path(folder, name).write_text(text, encoding="utf-8")
@@ -132,7 +132,7 @@ def _code(code: Mapping[str, str]) -> Iterator[str]:
 
 
 def _room(cluster: Callable[[], Cluster], plan: Plan) -> str:
-    """Return whether the cluster has room now, or why that cannot be said."""
+    """Return whether the cluster has room now, or why that is unknown."""
     try:
         found = cluster()
         nodes = free_nodes(found.nodes(), found.all_pods())
@@ -142,7 +142,7 @@ def _room(cluster: Callable[[], Cluster], plan: Plan) -> str:
 
 
 def verdict(plan: Plan, placed: dict[str, int], nodes: int) -> str:
-    """Return what follows from how many pods find a place now."""
+    """Return the verdict for the number of pods that fit now."""
     seen = plural(nodes, "node")
     if not placed["driver"]:
         return f"does not fit now: no node has room for the driver's pod ({seen})"

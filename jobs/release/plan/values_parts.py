@@ -14,14 +14,14 @@ Cpu = Annotated[str, StringConstraints(pattern=f"^{_CPU}$")] | Annotated[float, 
 """Cores as Kubernetes writes them: "500m", "2", 2, 0.5."""
 CpuLimit = Annotated[str, StringConstraints(pattern=f"^({_CPU})?$")] | Annotated[float, Field(gt=0)]
 Bytes = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)$")]
-"""As Kubernetes writes it; the unit is not left out, since memory: 4 would be 4 bytes."""
+"""Bytes as Kubernetes writes them; the unit is required, since memory: 4 would be 4 bytes."""
 Name = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")]
 """A Kubernetes object's name, or empty."""
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]
 Texts = dict[str, str]
 Metadata = Annotated[Texts, Field(json_schema_extra={"propertyNames": {"not": {"pattern": OWN_KEYS}}})]
 Given = dict[str, Any]
-"""An object that goes to Kubernetes as it is."""
+"""An object that is passed to Kubernetes unchanged."""
 
 
 class Section(BaseModel):
@@ -105,7 +105,7 @@ class Egress(Section):
 
 
 class Placement(Section):
-    """On which nodes the pods of a role run, and what is added to them."""
+    """The nodes of a role's pods, and additions to the pods."""
 
     nodeSelector: Texts = Field(default={}, description="labels that a node must have")  # noqa: N815
     tolerations: list[Toleration] = Field(default=[], description="taints of nodes that the pods tolerate")

@@ -1,1 +1,1 @@
-"""What a release is doing, from one snapshot."""
+"""The state of a release, from one snapshot."""

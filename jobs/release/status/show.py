@@ -1,4 +1,4 @@
-"""A release's state as people read it, with colours on a terminal; or JSON."""
+"""Prints a release's state as text, with colours on a terminal; or as JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STYLES = {
     "stopping": "yellow",
 }
 JSON_KEYS = {"cause": "what", "remedy": "todo", "active": "now"}
-"""Keys of a finding in the JSON of `status` that are not called as here; programs read them."""
+"""Field of a finding -> its key in the JSON of `status`, where they differ; programs read the keys."""
 PLAIN_WIDTH = 500
 NAMES = 3
-"""So many pods are named; the rest is counted."""
+"""Maximum pods that are named; the rest is counted."""
 KINDS = "job,service,configmap,networkpolicy,poddisruptionbudget,serviceaccount"
-"""What a release is made of, but for the claim that keeps its run folder."""
+"""The kinds of a release's objects, except for the claim with its run folder."""
 
 
 def show(release: Release, now: float) -> None:
@@ -50,7 +50,7 @@ def show(release: Release, now: float) -> None:
 
 
 def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
-    """Yield what is known of a release, as (name, text)."""
+    """Yield the state of a release, as (name, text)."""
     yield "run", f"{release.run}, attempt {release.attempt}, {_age(release, now)}"
     if release.others:
         yield "", f"an upgrade is in progress: run {', '.join(release.others)} of this release is on its way out"
@@ -69,7 +69,7 @@ def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
 
 
 def _why(release: Release) -> Iterator[tuple[str, str]]:
-    """Yield why a release was stopped, its driver's error, and what the driver does about it."""
+    """Yield why a release was stopped, its driver's error, and the driver's retry."""
     if release.reason:
         yield "reason", release.reason
     if release.error and (release.retry or release.phase in ("failed", "stopped", "stopping")):
@@ -99,7 +99,7 @@ def _names(pods: Sequence[str]) -> str:
 
 
 def leftovers(release: Release) -> str:
-    """Return which command ends the workers that an ended run has left; empty if it has none."""
+    """Return the command that ends the leftover workers of an ended run; empty if it has none."""
     workers = release.workers
     counted = release.phase == "failed" or (release.phase == "done" and workers.pending)
     if not (counted and workers.live):
@@ -111,14 +111,14 @@ def leftovers(release: Release) -> str:
 
 
 def remove_command(release: Release) -> str:
-    """Return the command that removes a release: Helm's, or what undoes `kubectl apply` (claims are kept)."""
+    """Return the command that removes a release: Helm's, or kubectl's after `kubectl apply` (claims are kept)."""
     if release.helm:
         return f"helm uninstall {release.name} -n {release.namespace}"
     return f"kubectl delete {KINDS} -n {release.namespace} -l app.kubernetes.io/instance={release.name}"
 
 
 def next_command(release: Release) -> str:
-    """Return what a person types next."""
+    """Return the next command."""
     target = f"{release.name} -n {release.namespace}"
     if release.phase == "done":
         if release.scratch and not release.has_log:
@@ -135,7 +135,7 @@ def next_command(release: Release) -> str:
 
 
 def resume_command(release: Release) -> str:
-    """Return the command that lets a stopped release go on."""
+    """Return the command that resumes a stopped release."""
     place, jobs = f"-n {release.namespace}", " ".join(release.jobs)
     if release.queue:
         workloads = "".join(f" $(kubectl get workloads {place} -o name | grep job-{job}-)" for job in release.jobs)
@@ -146,7 +146,7 @@ def resume_command(release: Release) -> str:
 
 
 def progress_text(progress: Progress, *, running: bool = True) -> str:
-    """Return progress as one line: 12 of 100 trials (12%), metrics, time left."""
+    """Return progress as one line: 12 of 100 trials (12%), metrics, ETA."""
     left = ""
     if running and progress.seconds_left is not None:
         left = f"about {duration(progress.seconds_left)} left at most"
@@ -156,7 +156,7 @@ def progress_text(progress: Progress, *, running: bool = True) -> str:
 
 
 def describe(finding: Finding, *, ended: bool = False) -> str:
-    """Return a finding as people read it: where, its cause, its remedy, and the log's end."""
+    """Return a finding as text: its place, its cause, its remedy, and the log's end."""
     others = f" (and {finding.count - 1} more)" if finding.count > 1 else ""
     kind = ("cause" if ended else "stuck") if finding.active else "before"
     text = f"{kind}: {finding.where}{others}: {finding.cause}\n  -> {finding.remedy}"
@@ -164,7 +164,7 @@ def describe(finding: Finding, *, ended: bool = False) -> str:
 
 
 def as_json(release: Release) -> str:
-    """Return a release's state for programs."""
+    """Return a release's state as JSON, for programs."""
     fraction = {"fraction": release.progress.fraction} if release.progress else {}
     content = asdict(release)
     content["progress"] = {**content["progress"], **fraction} if release.progress else None
@@ -173,5 +173,5 @@ def as_json(release: Release) -> str:
 
 
 def _finding_json(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a finding's fields under the keys that `status --json` has for them."""
+    """Return a finding's fields under their keys in `status --json`."""
     return {JSON_KEYS.get(name, name): value for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""Whether the driver of a run cannot start, and for how long: the deadline that `dask-jobs wait` watches over. Pure."""
+"""How long the driver of a run has been unable to start, for the deadline in `dask-jobs wait`. Pure."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ DEFAULT_START_TIMEOUT = 900.0
 
 
 def start_timeout(run: Run) -> float:
-    """Return how many seconds the driver may take to start, deadlines.start."""
+    """Return the maximum seconds until the driver starts, deadlines.start."""
     text = annotation(run.driver, START_TIMEOUT)
     return float(text) if text.replace(".", "", 1).isdecimal() else DEFAULT_START_TIMEOUT
 
 
 def driver_seen(run: Run) -> bool:
-    """Return whether a driver pod is there whose driver has started and may still run."""
+    """Return whether there is a driver pod whose driver has started and may still run."""
     return any(live(pod) and started(pod, "driver") for pod in run.driver_pods)
 
 
 def held_up_for(objects: Objects, run: Run, seen: float = 0.0, begun: float = 0.0) -> float:
-    """Return for how many seconds the driver cannot start, as a Pending pod or a refusal to make one explains.
+    """Return for how many seconds the driver has been unable to start, by a Pending pod or a refusal to create one.
 
     Args:
         objects: the release's, with their time.
         run: its present run.
         seen: when a started driver was last seen, seconds since 1970 (0: never). It may be gone with its pod.
-        begun: when the caller began to look: of the time before, without a pod, it knows nothing.
+        begun: when the caller began to observe: of the time before, without a pod, nothing is known.
 
     Returns:
         Seconds; 0 once a driver has started, while the run is suspended or has ended, and when nothing explains why.

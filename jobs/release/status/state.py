@@ -1,4 +1,4 @@
-"""What a release is doing: one frozen `Release`, made of its objects. Pure."""
+"""The state of a release: one frozen `Release`, derived from its objects. Pure."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Workers:
-    """Worker pods: ready now, wanted by the Job, and the least with which the job starts."""
+    """Worker pods: ready now, requested by the Job, and the minimum with which the job starts."""
 
     ready: int
     wanted: int
     least: int
     failed: int
-    """How many have failed since the start; they were replaced."""
+    """Number of pods that have failed since the start; they were replaced."""
     live: int
-    """Pods that run or wait, and so hold or may still take resources."""
+    """Number of pods that run or are Pending, and so hold or may still take resources."""
     pending: tuple[str, ...]
-    """Names of those that wait."""
+    """Names of the Pending ones."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Release:
     doing: str
     error: str
     retry: str
-    """What the driver logged of its next attempt, while it waits for that."""
+    """The driver's message on its retry, while it waits for that."""
     reason: str
     """Why it was stopped, if it was."""
     progress: Progress | None
@@ -86,7 +86,7 @@ class Release:
     scratch: bool
     """Whether the run folder is lost with the driver's pod."""
     has_log: bool
-    """Whether a driver's pod is there that has ended well or has not ended: its log has the result, or will have."""
+    """Whether there is a driver's pod that has ended well or has not ended: its log has the result, or will have."""
     began: float
     finished: float | None
     others: tuple[str, ...]
@@ -142,7 +142,7 @@ def _phase(run: Run, log: driver_log.Log) -> Phase:
 
 
 def _stop(run: Run) -> tuple[int | None, str]:
-    """Return the exit code and the reason if we have stopped the run; one that others suspended only waits."""
+    """Return the exit code and the reason if this program has stopped the run; one that others suspended waits."""
     note = annotation(run.driver, STOPPED)
     if ended(run.driver) or not suspended(run.driver) or not (found := NOTE.match(note)) or not note:
         return None, ""
@@ -152,7 +152,7 @@ def _stop(run: Run) -> tuple[int | None, str]:
 def exit_code(run: Run) -> int | None:
     """Return the job's exit code once it has ended: 0 to 4, as the driver's are; None before.
 
-    The Job's verdict comes first, since a container's code may be of an attempt that does not count.
+    The Job's verdict comes first, since a container's code may be of an attempt that the Job ignores.
     """
     if suspended(run.driver) and not ended(run.driver):
         return _stop(run)[0]
@@ -213,7 +213,7 @@ def is_scratch(driver: Object) -> bool:
 
 
 def over(run: Run) -> bool:
-    """Return whether no pod of the run is left that holds resources, and none will come."""
+    """Return whether no pod of the run holds resources, and none will be created."""
     jobs = [job for job in (run.driver, run.workers) if job is not None]
     return all(ended(job) or suspended(job) for job in jobs) and not any(
         live(pod) for pod in (*run.driver_pods, *run.worker_pods)
