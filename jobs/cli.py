@@ -1,4 +1,4 @@
-"""The command line, `dask-jobs COMMAND [options]`: its commands, overview, completion, and exit code."""
+"""The command line, `dask-jobs COMMAND [options]`: commands, overview, completion, exit code."""
 
 from __future__ import annotations
 

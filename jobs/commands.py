@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 STREAMS_SECONDS = 0.1
-"""A container's two streams are read separately: a delay between them so long keeps the order of their lines."""
+"""Delay that keeps the order of lines on a container's two streams, which its runtime reads separately."""
 
 
 def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) -> int:
     """Run a job to its end, print its result, and return 0.
 
     Args:
-        name: the job's.
-        arguments: its command's.
-        log_result: write the result as one log line too, since a release's run folder may be gone later.
+        name: the job's name.
+        arguments: the command's.
+        log_result: log the result as one line too, since a release's run folder may be gone later.
 
     Raises:
         JobError: it failed, or was stopped.
@@ -45,7 +45,7 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
             from jobs.runs.run import as_yaml
 
             log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
-            # The line is on standard error, the summary on standard output: no flush orders two pipes.
+            # The line is on standard error, the summary on standard output: a flush does not order two pipes.
             time.sleep(STREAMS_SECONDS)
         show = job.load_show()
         show = functools.partial(show_result, show) if result.get("already") else show
@@ -75,7 +75,7 @@ def show(url: str) -> int:
 
 
 def write_report(storage: Storage) -> str:
-    """Write report.html into the run folder at `storage`, from what the folder holds at this moment.
+    """Write report.html into the run folder at `storage`, from a snapshot of the folder.
 
     Returns:
         The report's path or URL.

@@ -1,11 +1,11 @@
 """The exceptions of this package, with their exit codes.
 
     JobError
-    ├── UserCodeError      1  the user's own code failed or returned what it must not
+    ├── UserCodeError      1  the user's own code failed or broke its contract
     ├── InputError         2  bad options, data, software or run folder; found before work begins
     │   └── DataError      2  the data: missing, truncated, wrong format, labels out of range
     ├── ClusterError       3  workers, scheduler or storage failed; worth another attempt
-    │   └── TooFewWorkers  3  they did not come before a timeout; nothing was lost yet
+    │   └── TooFewWorkers  3  they did not join before a timeout; nothing was lost yet
     └── Stopped            4  a signal or a deadline ended the job; all is saved
         └── Superseded     4  a later attempt has taken over the run folder
 
@@ -34,12 +34,12 @@ class JobError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, details: str = "") -> None:
-        """`message` is one line for people; `details` (a user's traceback, say) goes to the log and to status.json."""
+        """`message` is one line; `details`, such as a user's traceback, goes to the log and to status.json."""
         super().__init__(message)
         self.details = details
 
     def __str__(self) -> str:
-        """Return the text with arguments as this process names them: `l1`, or on the command line `--l1`."""
+        """Return the text with arguments in this process's spelling: `l1`, or on the command line `--l1`."""
         return _spelled(self.text, as_options=_command_line)
 
     @property
@@ -80,7 +80,7 @@ class ClusterError(JobError):
 
 
 class TooFewWorkers(ClusterError):
-    """The workers that the job needs did not come before a timeout."""
+    """The workers that the job needs did not join before a timeout."""
 
 
 class Stopped(JobError):
@@ -90,7 +90,7 @@ class Stopped(JobError):
 
 
 class Superseded(Stopped):
-    """A later attempt has taken over the run folder; this one must not write any more."""
+    """A later attempt has taken over the run folder; this one must no longer write."""
 
 
 def print_error(error: JobError) -> int:

@@ -25,7 +25,7 @@ def duration(seconds: float, digits: int | None = None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as a clock shows it: `0:01:23`."""
+    """Return a duration in the form of a clock: `0:01:23`."""
     return str(timedelta(seconds=round(seconds)))
 
 

@@ -41,7 +41,7 @@ class Logged:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job: its name, its texts, and where its parts are.
+    """A job: its name, its texts, and the locations of its parts.
 
     A part is named `module:attribute` and imported when it is used, so that the command line lists all jobs without
     importing any.
@@ -57,9 +57,9 @@ class Job:
         estimate: part: its lines of `dask-jobs plan`, an `Estimate` (empty: none).
         logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
             if it is not a result of this job (empty: none).
-        files: what it writes to its run folder beside what all jobs do; a name that ends with `/` is a folder.
-        resume_only: those of them that are needed to resume it alone; `dask-jobs fetch` skips them by default.
-        beside_result: what a run folder has beside the result, for messages.
+        files: its files in the run folder, beside those of every job; a name that ends with `/` is a folder.
+        resume_only: those of them that are needed only to resume it; `dask-jobs fetch` skips them by default.
+        beside_result: the content of a run folder beside the result, for messages.
     """
 
     name: str

@@ -137,7 +137,7 @@ def read_scalar(text: str) -> Any:
         text: an option's value, as typed.
 
     Returns:
-        The value that YAML reads; the text itself if it is not YAML, such as `*.csv`.
+        The value as YAML; the text itself if it is not YAML, such as `*.csv`.
     """
     try:
         # YAML 1.1, which PyYAML reads, takes a number without a dot, such as 1e-12, for a text.

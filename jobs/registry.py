@@ -35,7 +35,7 @@ def find(name: str) -> Job:
 
 
 def known(name: object) -> Job | None:
-    """Return the job with a name that a run, a release or a log has; None if it cannot be loaded here."""
+    """Return the job with a name from a run, a release or a log; None if it cannot be loaded here."""
     try:
         return find(name) if isinstance(name, str) else None
     except InputError:

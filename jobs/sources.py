@@ -29,12 +29,12 @@ SOURCE = "source of "
 """Prefix of the names of entries with a digest of source code."""
 THIS = __name__.partition(".")[0]
 PARSES = 20
-"""At most so many times is a text parsed that another thread disturbs."""
+"""Maximum attempts to parse a text while other threads parse, too."""
 _parsing = threading.Lock()
 MODULES = 1000
 """Maximum number of the user's modules that are read."""
 _loaded: dict[str, tuple[Any, str | None]] = {}
-"""Name of a module that is imported -> how it was found, another object after a reload, and its source then."""
+"""Name of an imported module -> its spec, a new object after a reload, and its source then."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Source:
 
     @property
     def label(self) -> str:
-        """The file as messages name it: my_model.py, package/part.py, package/__init__.py."""
+        """The name of the file in messages: my_model.py, package/part.py, package/__init__.py."""
         package = self.name if self.package else self.name.rpartition(".")[0]
         return "/".join([*package.split("."), Path(self.file).name]) if package else Path(self.file).name
 
@@ -65,7 +65,7 @@ class Source:
 
     @functools.cached_property
     def _bound(self) -> list[tuple[str, str]]:
-        """Names that import lines bind, each with the module that it is or may be, or is an attribute of."""
+        """Names that import lines bind, each with its module: the name may be a module, or an attribute of one."""
         try:
             tree = _parsed(self.text)
         except (SyntaxError, ValueError, RecursionError):
@@ -89,7 +89,7 @@ def _parsed(text: str) -> ast.Module:
     """Return the syntax tree of a module's text.
 
     Python 3.11 counts the depth of trees for all threads in one place, and raises SystemError where two threads parse
-    at once (CPython issue 106905). Another thread may be any library's, so a lock of ours alone would not do.
+    at once (CPython issue 106905). Another thread may be any library's, so a lock alone would not prevent it.
     """
     for _ in range(PARSES):
         with contextlib.suppress(SystemError), _parsing:
@@ -121,10 +121,10 @@ def sources(*roots: Any) -> dict[str, str]:
 
 
 def check_sources(driver: Mapping[str, str], *roots: Any) -> None:
-    """Check in a worker that the user's code is the driver's; a worker keeps what it imported before an edit.
+    """Check in a worker that the user's code is the driver's; after an edit a worker has still imported the old one.
 
     Raises:
-        InputError: it is not; names the first file that differs.
+        InputError: it is not; the message has the first file that differs.
     """
     here = sources(*roots)
     for name in sorted(driver.keys() | here.keys()):
@@ -162,7 +162,7 @@ def imported(text: str, module: str, names: AbstractSet[str]) -> list[str]:
     Args:
         text: the function's source.
         module: the name of the module that it is in, whose lines may import for it.
-        names: the names that it uses from there.
+        names: the names that it uses of that module.
     """
     enclosing = _source(module)
     own = Source(module, "", enclosing is not None and enclosing.package, textwrap.dedent(text))
@@ -202,7 +202,7 @@ def _is_users(name: str, own: set[str]) -> bool:
 
 @functools.cache
 def _installed() -> tuple[Path, ...]:
-    """Return where modules lie that are not the user's: Python's own, installed packages, and this package."""
+    """Return the folders of modules that are not the user's: Python's own, installed packages, and this package."""
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parent)]
     debian = Path(sys.base_prefix, "lib", "python3", "dist-packages")
@@ -210,7 +210,7 @@ def _installed() -> tuple[Path, ...]:
 
 
 def _found(name: str) -> Any:
-    """Return how Python found or would find a module, its spec; None if it does not."""
+    """Return the spec by which Python found or would find a module; None if there is none."""
     if name in sys.modules:
         return getattr(sys.modules[name], "__spec__", None)
     package = name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""The user's code: imported and called so that all that it raises, `sys.exit()` too, becomes a JobError."""
+"""The user's code: imported and called so that any exception of it, `SystemExit` too, becomes a JobError."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def unpickle(what: str, data: bytes) -> Any:
     """Return an object of the user's from its bytes.
 
     Raises:
-        InputError: it cannot be unpickled in this process, mostly since a module of it cannot be imported here.
+        InputError: it cannot be unpickled in this process, usually since one of its modules cannot be imported here.
     """
     rest = ": put its module on the Python path of every worker, or give 'module:function'"
     with refused(f"{what} cannot be unpickled here", rest):
@@ -120,7 +120,7 @@ def unpickle(what: str, data: bytes) -> Any:
 
 @contextlib.contextmanager
 def refused(what: str, rest: str) -> Iterator[None]:
-    """Translate all that loading or inspecting the user's object raises to an InputError: `WHAT (TypeError: ...)REST`.
+    """Translate any exception of loading or inspecting the user's object to an InputError: `WHAT (TypeError: ...)REST`.
 
     Raises:
         InputError: it raised any exception, also `SystemExit`, except for a ClusterError.

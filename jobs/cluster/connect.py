@@ -94,7 +94,7 @@ def _local(workers: int, threads: int, shares: list[list[str]] | None = None) ->
 
 
 async def answers(address: str, seconds: float) -> None:
-    """Ask a scheduler who it is; `Client` alone would wait for ever on a port that accepts and then says nothing.
+    """Request a scheduler's identity; `Client` alone would wait for ever on a port that accepts and never answers.
 
     Args:
         address: the scheduler's.

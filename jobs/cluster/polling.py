@@ -24,7 +24,7 @@ def run_polling(
     timeout: float | None = None,
     overdue: str = "",
 ) -> T:
-    """Run a coroutine on a client's event loop, calling `poll` first and at least twice a second while it lasts.
+    """Run a coroutine on a client's event loop, calling `poll` first and at least twice per second while it lasts.
 
     Args:
         client: a synchronous client; this is not called on its event loop's thread.

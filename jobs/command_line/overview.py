@@ -1,4 +1,4 @@
-"""The text of `dask-jobs` without a command, and what all help shares; without click, whose import takes time."""
+"""The text of `dask-jobs` without a command, and shared parts of all help; without click, which is slow to import."""
 
 from __future__ import annotations
 

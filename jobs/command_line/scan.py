@@ -24,7 +24,7 @@ class Line:
     """`--name=value`, and the names of flags."""
     positionals: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
-    """Arguments that the command does not take."""
+    """Arguments that the command does not have."""
 
 
 def scan(arguments: Sequence[str], known: Mapping[str, click.Option], positionals: int) -> Line:

@@ -1,7 +1,7 @@
 """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
-Public: `Objective`, a callable for `scipy.optimize`; `minimize`, all of SciPy's methods on it with what each needs; and
-problems: `softmax`, `keras` (any Keras model), or any object as `Problem` describes.
+Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it; and problems: `softmax`,
+`keras` (any Keras model), or any object as `Problem` describes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Objective", "Problem", "minimize"]
 HOMES = {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"}
-"""Modules of what is public."""
+"""Modules of the public names."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where a run's time went, with advice."""
+"""Diagnostics of a run: how its time was spent, with advice."""
 
 from __future__ import annotations
 

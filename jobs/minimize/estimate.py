@@ -27,7 +27,7 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
 
 
 def _evaluation(made: CheckedProblem, workers: int) -> str:
-    """Return how many bytes one evaluation moves: for each worker 8 per parameter, and 8 for the loss, each way."""
+    """Return the bytes that one evaluation moves: per worker 8 for each parameter, and 8 for the loss, each way."""
     one = 8 * (made.x0.size + 1)
     way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
     total, each = decimal_bytes(workers * one), decimal_bytes(one)

@@ -45,7 +45,7 @@ def run(options: Options) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return what is in result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set. The
-    problem and its data must then be those that it was computed from.
+    problem and its data must then be the result's.
 
     Raises:
         JobError: the run failed or was stopped; the error is in the run folder too.
@@ -156,12 +156,12 @@ def _minimization(options: Options, objective: Objective, start: Vector | None) 
 
 
 def _warm_start(folder: Run, reporter: Reporter) -> None:
-    """Make the best point of a run that outgrew its journal its new start.
+    """Make the best point of a run that outgrew its journal its new starting point.
 
     A full journal cannot be replayed to its end, so it is deleted once its best point is saved.
     """
     if folder.storage.exists(journals.FULL) and (best := folder.load_array("x.npy")) is not None:
-        folder.save_array(WARM, best)  # before the journal goes: after a crash between the two this is done once more
+        folder.save_array(WARM, best)  # before the journal is deleted: after a crash between the two this is repeated
         journals.delete(folder.storage)
     if folder.storage.exists(WARM):
         reporter.log(
@@ -170,7 +170,7 @@ def _warm_start(folder: Run, reporter: Reporter) -> None:
 
 
 def _start(options: Options, folder: Run) -> Vector | None:
-    """Return the start: the best point of a run that outgrew its journal, --x0, or None for the problem's own."""
+    """Return the starting point: a warm start's, that of --x0, or None for the problem's own."""
     if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
         return warm
     try:
@@ -181,7 +181,7 @@ def _start(options: Options, folder: Run) -> Vector | None:
 
 
 def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, str]:
-    """Return the run's identity, name -> value, with the names that error messages use."""
+    """Return the run's identity, name -> value, by the names in error messages."""
     chosen = {key: value for key, value in options.options.items() if key not in LIMITS}
     return {
         **objective.identity,

@@ -4,8 +4,8 @@ SciPy's optimizers are deterministic: the same answers lead to the same requests
 and replays the journal, without touching the data, until the journal ends. Each attempt writes one log of its own,
 `journal/<attempt>`; together, in order, they are the sequence of all answers.
 
-A log is a file header (magic, then as JSON the run's identity and how many records come before this log's) and records.
-Two attempts that ran at once recorded the same answers twice, without harm: each log's header has where it begins.
+A log is a file header (magic, then as JSON the run's identity and the number of records before this log's) and records.
+Two attempts that ran at once recorded the same answers twice, without harm: each log's header has its position.
 A record is
 
     4 s  magic              16 s  key of the request (`Request.key`)
@@ -54,8 +54,8 @@ class Journal:
     Args:
         storage: the run folder.
         attempt: the number of this attempt, from 1; logs of lower numbers are replayed.
-        identity: the run's (data, regularizers, ...): name -> value, as error messages have them.
-        limit: bytes; past them nothing more is recorded.
+        identity: the run's (data, regularizers, ...): name -> value, by the names in error messages.
+        limit: maximum bytes; beyond them nothing more is recorded.
 
     Raises:
         InputError: a log belongs to another run, or is corrupt in its middle.
@@ -75,7 +75,7 @@ class Journal:
         """Return the recorded answer to the run's next request, or None when the journal has ended.
 
         Raises:
-            InputError: the recorded request is another one: the journal is of a run with other options.
+            InputError: the recorded request differs: the journal is of a run with other options.
         """
         record = next(self._replay, None)
         if record is None:
@@ -104,14 +104,14 @@ class Journal:
             return
         header = RECORD.pack(MAGIC, record.key, record.seconds, answer.nbytes, zlib.crc32(answer.data))
         if self._empty:
-            # With the first answer, not at the start: only when the replay has ended it is known how many came before.
+            # With the first answer, not at the start: the number of earlier records is unknown until the replay ends.
             self._log.append(_file_header(self._identity, self.replayed))
             self._empty = False
         self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
         self.bytes += size
 
     def close(self) -> None:
-        """Store what is not stored yet, and close the log."""
+        """Flush and close the log."""
         self._log.close()
 
     def _records(self, attempts: int) -> Iterator[Record]:
@@ -131,7 +131,7 @@ def check(storage: Storage, identity: Mapping[str, str], attempts: int | None = 
     """Check that a run folder's journal has this identity; reads the headers only.
 
     Returns:
-        attempt -> how many records come before its log, for attempts (all, or the first `attempts`) that recorded any.
+        attempt -> number of records before its log, for attempts (all, or the first `attempts`) that recorded any.
 
     Raises:
         InputError: it is of another run, or is not a journal.
@@ -149,7 +149,7 @@ def delete(storage: Storage) -> None:
     """Delete the logs of all attempts, then the mark of a full journal."""
     for number in range(1, len(storage.list("attempts/")) + 1):
         storage.delete_log(_name(number))
-    storage.delete(FULL)  # last: while there is a mark, the next attempt does this once more
+    storage.delete(FULL)  # last: while there is a mark, the next attempt repeats this
 
 
 def _name(attempt: int) -> str:
@@ -162,7 +162,7 @@ def _file_header(identity: Mapping[str, str], begin: int) -> bytes:
 
 
 def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> int | None:
-    """Check that a log is of this run and return how many records come before; None if its header is empty or torn."""
+    """Check that a log is of this run and return the number of records before it; None for an empty or torn header."""
     start = stream.read(len(MAGIC) + CHECKED.size)
     if not MAGIC.startswith(start[: len(MAGIC)]):
         raise InputError(

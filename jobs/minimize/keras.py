@@ -49,15 +49,15 @@ def problem(
             compiled or not; or its `module:function`. Called once per process, after set_random_seed(0).
         loss: name or instance of a Keras loss (its `reduction` does not matter), or a function (y_true, y_pred) -> one
             loss per row.
-        data: what `open_dataset` takes, or an object as `jobs.datasets.RowSource` describes: `rows`,
+        data: as of `open_dataset`, or an object as `jobs.datasets.RowSource` describes: `rows`,
             `read(start, stop) -> (x, y)`, and optionally `scale`, `classes`, `fingerprint()`. Rows of x are multiplied
             by `scale` and reshaped to the model's input.
-        dtype: what weights, data and losses are computed in.
+        dtype: of weights, data and losses.
         classes: labels are 0 .. classes - 1; only with `data` that are opened here.
         block_rows: rows of one block; by default 1,024, or a lower power of two for rows of over 4,096 values.
 
     Raises:
-        InputError: TensorFlow is missing; an argument is of the wrong kind; model, loss and data do not fit.
+        InputError: TensorFlow is missing; an argument is of the wrong type; model, loss and data do not fit.
         DataError: the first row cannot be read.
         UserCodeError: create_model raised.
     """
@@ -90,8 +90,8 @@ class KerasProblem:
     Its methods may be called from several threads at once; they share the process's one replica.
 
     Attributes:
-        spec: what the replica is built from.
-        data: where the rows are read from.
+        spec: the specification of the replica.
+        data: the source of the rows.
         block_rows: rows of one block.
         frozen: digest of the weights outside theta, the same in every process.
     """

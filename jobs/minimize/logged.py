@@ -12,14 +12,14 @@ import numpy as np
 from jobs.job import Logged
 
 NOT_FINITE = ("inf", "-inf", "nan")
-"""As texts, for JSON has no such numbers."""
+"""Numbers that are texts in the result, since JSON has none of them."""
 
 
 def logged(result: Mapping[str, Any]) -> Logged:
-    """Return x.npy, with the same bits, or why it cannot be restored from the result.
+    """Return x.npy, with the same bits, or the reason why it cannot be restored from the result.
 
     Raises:
-        ValueError: `result` lacks theta as minimize writes it: its size and, unless it is long, its numbers.
+        ValueError: `result` lacks theta in minimize's form: its size and, unless it is long, its numbers.
     """
     count, theta = result.get("parameters"), result.get("x", [])
     if type(count) is not int or count < 0 or not isinstance(theta, list):

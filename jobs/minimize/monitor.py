@@ -17,7 +17,7 @@ from jobs.runs.run import Run
 
 Vector = NDArray[np.float64]
 COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
-"""Of history.csv."""
+"""Columns of history.csv."""
 SAVE_SECONDS = 30.0
 """Period of saving the history, and past the journal's limit the best point."""
 
@@ -88,7 +88,7 @@ class Observer:
             self._reporter.log("journal", message="past --journal-limit: a restart will go on from the best point only")
 
     def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own name
-        """Report that the optimizer has ended, after how many iterations."""
+        """Report that the optimizer has ended, with its number of iterations."""
         progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
         self._run.status("running", progress=progress)
         self._reporter.record("done", iterations=iterations, success=success, seconds=round(self.seconds, 3))

@@ -56,7 +56,7 @@ class Objective:
 
     Args:
         client: a synchronous Dask client, or None.
-        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or what `load_problem` made of one.
+        problem: an object as `jobs.minimize.Problem` describes, "module:factory", or a result of `load_problem`.
         l2: adds l2 / 2 * ||theta||^2 over the problem's penalized entries.
         on_nan: 'fail', or 'inf': a block whose loss or gradient is NaN makes the loss infinite. Where that happens the
             callable returns a penalty, so that a line search backs off, see `jobs.minimize.evaluate.penalty`.
@@ -65,7 +65,7 @@ class Objective:
         options: of the evaluator: workers_timeout, timeout, poll.
 
     Attributes:
-        journal: where answers are replayed from and recorded; None for neither.
+        journal: replays and records answers; None for neither.
         on_evaluation: called with theta, loss, gradient (None if there is none) and the run's seconds after each
             evaluation.
 

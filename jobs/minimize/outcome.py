@@ -21,11 +21,11 @@ from jobs.runs.run import Run
 def finish(
     folder: Run, objective: Objective, observer: Observer, result: OptimizeResult, origin: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write x.npy, history.csv and, last, result.json; return what that holds.
+    """Write x.npy, history.csv and, last, result.json; return the content of result.json.
 
     Args:
         folder: the run folder.
-        objective: what was minimized.
+        objective: the minimized one.
         observer: its history.
         result: SciPy's.
         origin: the run's identity, and notes of its data.
@@ -74,7 +74,7 @@ def _theta(problem: Any, theta: Vector) -> dict[str, Any]:
 
 
 def _pictures(problem: Any) -> dict[str, Any]:
-    """Return what the report needs to show softmax's weights as pictures."""
+    """Return the data for pictures of softmax's weights in the report."""
     if not isinstance(problem, softmax.Softmax):
         return {}
     shape = problem.data.shape

@@ -52,9 +52,9 @@ def problem(data: str | DatasetLike = "digits", classes: int | None = None, dtyp
     """Return softmax regression on a data set.
 
     Args:
-        data: what `open_dataset` takes, or a dataset.
+        data: as of `open_dataset`, or a dataset.
         classes: labels are 0 .. classes - 1, the largest label + 1 if None; for a `data` that is opened here.
-        dtype: what blocks are stored and multiplied in, see `Softmax`.
+        dtype: of stored blocks and products, see `Softmax`.
 
     Raises:
         InputError: `dtype` or `data` cannot be used, or `classes` goes with a dataset, which has its own.
@@ -78,7 +78,7 @@ class Softmax:
     on the digits with l2 = 1, L-BFGS ends at a loss 7e-8 too high, and at 4e-5 of the first gradient (6e-9 in float64).
 
     Attributes:
-        data: where rows come from; only this travels to the workers, which read the rows.
+        data: the source of the rows; only this is sent to the workers, which read the rows.
         dtype: 'float64' or 'float32'.
 
     Raises:
@@ -169,5 +169,5 @@ class Softmax:
         return softmax_kernel.hess(theta, data)
 
     def correct(self, theta: Vector, data: Block) -> int:
-        """Return how many rows of a block have their own class's score as the largest."""
+        """Return the number of rows of a block whose own class's score is the largest."""
         return softmax_kernel.correct(theta, data)

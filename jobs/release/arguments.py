@@ -19,7 +19,7 @@ ROLES = ("driver", "scheduler", "workers")
 
 
 class ClusterOptions(NamedTuple):
-    """The options that say where the cluster is."""
+    """The options that name the cluster."""
 
     namespace: str | None
     context: str | None
@@ -106,7 +106,7 @@ def release_argument() -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 def _cluster_options() -> list[Option]:
-    """Return the options that say where the cluster is."""
+    """Return the options that name the cluster."""
     texts = (
         (("-n", "--namespace"), "NAME", "default: the kubeconfig context's"),
         (("--context",), "NAME", "context of the kubeconfig (default: its current one)"),

@@ -1,6 +1,6 @@
-"""One HTML file that shows a run: how it ended, how it went, its options, and how to resume it.
+"""The report of a run as one HTML file: its outcome and progress, its options, and how to resume it.
 
-Public: `report_page`. It works for a run in any state, from the files that the run folder has at this moment.
+Public: `report_page`. It works for a run in any state, from a snapshot of the run folder.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Share:
         colour: of its slice.
         amount: its size, as text.
         share: its fraction of the total, 0 .. 1.
-        meaning: what it is.
+        meaning: its explanation.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Content:
 
     Attributes:
         title: the run's title.
-        summary: one sentence on how it ended, or its state.
+        summary: one sentence on its outcome or its state.
         sections: below the summary.
         package: the Python package whose folder `templates` has the templates `job/NAME.html` of these sections; a job
             that uses shared templates alone needs none.

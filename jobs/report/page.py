@@ -28,11 +28,11 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, and what is below it.
+    """A heading, and the content below it.
 
     Attributes:
         title: the heading.
-        template: the template of what is below it, such as `report/table.html`; see `new_environment`.
+        template: the template of the content, such as `report/table.html`; see `new_environment`.
         data: the template's variables by name. It also has `plots`, to be placed by the macro `figure`, and `nonce`,
             without which no script runs.
         plots: the section's figures.

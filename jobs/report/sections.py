@@ -31,7 +31,7 @@ def head(run: RunFolder, title: str, summary: str, steps: str) -> dict[str, Any]
     Args:
         run: the run folder.
         title: the run's title.
-        summary: how it ended, or its state.
+        summary: its outcome or its state.
         steps: the noun of the job's progress, such as `iterations`.
 
     Returns:

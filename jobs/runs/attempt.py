@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.options import JobOptions
 
 DEGRADED_START_SECONDS = 30.0
-"""How long a resumed run waits for as many workers as it asks for; then it starts with those that are there."""
+"""Maximum wait of a resumed run for the workers that it asks for; then it has a degraded start, with those present."""
 AnyLog = TypeVar("AnyLog", bound=Log)
 
 
@@ -28,7 +28,7 @@ class Attempt:
 
     Attributes:
         folder: the run folder.
-        stack: what is closed when the attempt ends, in reverse order.
+        stack: resources that are closed when the attempt ends, in reverse order.
         data: the files that the run reads.
     """
 
@@ -77,7 +77,7 @@ class Attempt:
         self.data.check(self._reporter.doing)
 
     def connect(self, gpus: int = 0) -> Client:
-        """Return the client of a cluster as the options say, which is closed when the attempt ends.
+        """Return the client of the cluster that the options name, which is closed when the attempt ends.
 
         Args:
             gpus: of each worker on this machine.

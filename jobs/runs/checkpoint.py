@@ -1,7 +1,7 @@
 """Files in a run folder that are always one complete state, with any writer and after any crash.
 
-`TOP.json`, the state, maps the files to where their bytes lie (`TOP-...`); it is replaced last, atomically. Bytes that
-the state no longer names are deleted after that.
+`TOP.json`, the state, maps the files to the names of their bytes (`TOP-...`); it is replaced last, atomically. Bytes
+that the state no longer names are deleted after that.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def storage_faults() -> Iterator[None]:
 
 
 class StoredState:
-    """One state of some files, as one writer reads it and replaces it.
+    """One state of some files, read and replaced by one writer.
 
     Args:
         storage: the run folder.
         top: prefix of the names of all its files in the run folder, such as `checkpoints/0007`.
         writer: a name that is unique among all writers of this state.
-        owner: what the state belongs to, for messages: `trial`.
+        owner: the owner of the state, for messages: `trial`.
 
     Attributes:
-        places: name of a file -> where its bytes lie, as this writer has read or written it last.
+        places: name of a file -> name of its bytes, as this writer has read or written it last.
 
     Raises:
         ClusterError: the run folder cannot be read.
@@ -68,7 +68,7 @@ class StoredState:
         """Replace the state.
 
         Args:
-            unchanged: names of files whose bytes are as stored.
+            unchanged: names of files whose bytes are those stored.
             changed: names of the others.
             content: returns the bytes of one of these; called once per file.
 

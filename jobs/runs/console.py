@@ -30,7 +30,7 @@ LOG_SECONDS = 5.0
 
 
 class Display:
-    """What is live on standard error where that is a terminal, None elsewhere; a context manager."""
+    """The live display on standard error where that is a terminal, None elsewhere; a context manager."""
 
     _live: Progress | Live | None = None
 

@@ -1,4 +1,4 @@
-"""Comparing the files that a run reads with what they were when it began.
+"""Comparison of a run's data files with their state when it began.
 
 `data.json` has for each file its address, size, modification time (S3: ETag), and a digest of its whole content, which
 is computed beside the run: it is missing only if the run ended before the file was read once. While size and time are
@@ -22,12 +22,12 @@ NAME = "data.json"
 RESULT = "data"
 """The notes' name in result.json."""
 WAIT_SECONDS = 10.0
-"""How long the end of a run waits for digests that are not complete."""
+"""Maximum wait at the end of a run for digests that are not complete."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """The record of a file: its address, size in bytes and stamp, and a digest, 32 hex digits, empty if not known."""
+    """The record of a file: its address, size in bytes and stamp, and a digest, 32 hex digits, empty if unknown."""
 
     address: str
     size: int
@@ -64,7 +64,7 @@ class DataFiles:
         """Compare the files with their notes in the run folder, if any: the first start writes them.
 
         Args:
-            notify: called with a sentence when a file is read to be compared.
+            notify: called with a sentence when a file has to be read.
 
         Raises:
             InputError: one has other content, or may have: it was written since, and there is no earlier digest.
@@ -99,7 +99,7 @@ class DataFiles:
         """Return the digest of a file's content, which is unchanged.
 
         Raises:
-            InputError: it has changed, or that is not known.
+            InputError: it has changed, or that is unknown.
         """
         what = f"data {new.address}" if old.address == new.address else f"data {old.address}, now {new.address},"
         if old.digest and old.size == new.size and (digest := _digest(new, self._poll)) == old.digest:
@@ -127,7 +127,7 @@ class DataFiles:
         return []
 
     def as_result(self) -> dict[str, Any]:
-        """Return the notes as result.json holds them; call it after `check_again`."""
+        """Return the notes for result.json; call it after `check_again`."""
         return {RESULT: [asdict(note) for note in self._notes]} if self._notes else {}
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class DataFiles:
         self._run.write(NAME, json.dumps([asdict(note) for note in self._notes], indent=1).encode())
 
     def _digest_all(self) -> None:
-        """Digest the files without a digest; what cannot be read now is left to the next attempt."""
+        """Digest the files without a digest; those that cannot be read now are left to the next attempt."""
         try:
             for index, note in enumerate(self._notes):
                 if not note.digest:

@@ -11,7 +11,7 @@ MAX_NOTES = 8192
 
 
 class EtaEstimator:
-    """Estimates a job's remaining seconds from when its steps were done; moments are seconds on any one clock.
+    """Estimates a job's remaining seconds from the times of its steps, in seconds on any one clock.
 
     Args:
         began: when the first step was started, or when `done` steps were done.
@@ -22,7 +22,7 @@ class EtaEstimator:
         self._notes: deque[tuple[int, float]] = deque([(done, began)], maxlen=MAX_NOTES)
 
     def note(self, done: int, moment: float) -> None:
-        """Record that `done` steps, more than at the last call, are done at a moment."""
+        """Record that `done` steps, more than at the last call, are done at a time."""
         self._notes.append((done, moment))
 
     def remaining(self, steps: int, now: float, running: int = 0) -> float | None:
@@ -33,7 +33,7 @@ class EtaEstimator:
         Args:
             steps: steps that are not done.
             now: the present moment.
-            running: how many of them run at once; they count as half done.
+            running: number of them that run; they count as half done.
         """
         last, _ = self._notes[-1]
         window = max(WINDOW, 2 * running)

@@ -1,4 +1,4 @@
-"""Reading a run folder at one moment; any file may still be missing."""
+"""A snapshot of a run folder; any file may still be missing."""
 
 from __future__ import annotations
 

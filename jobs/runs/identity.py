@@ -10,10 +10,10 @@ from jobs.sources import SOURCE
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callable[[Any], str] = str) -> dict[str, str]:
-    """Return name -> `NAME was X, and is now Y` for all that is not as it was, by name.
+    """Return name -> `NAME was X, and is now Y` for all entries that differ, by name.
 
     Args:
-        before: what the run folder has.
+        before: the identity in the run folder.
         now: the identity of the requested run.
         shown: formats a value; a missing one is None.
     """
@@ -22,18 +22,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callab
 
 
 def difference(name: str, before: str, now: str) -> str:
-    """Return a difference as error messages have it: `NAME was X, and is now Y`."""
+    """Return a difference for error messages: `NAME was X, and is now Y`."""
     return f"{name} was {before}, and is now {now}"
 
 
 def another(what: str, kind: str, changes: Iterable[str], remedy: str) -> InputError:
-    """Return the error for resuming what belongs to another run.
+    """Return the error for resuming from files of another run.
 
     Args:
-        what: where it was found, such as `journal FILE`.
+        what: the file, such as `journal FILE`.
         kind: the job's noun for its run.
-        changes: what differs, as `differences` gives it.
-        remedy: what to do.
+        changes: the differences, as of `differences`.
+        remedy: the remedy.
     """
     return InputError(f"{what} belongs to another {kind}: {'; '.join(changes)}; {remedy}")
 

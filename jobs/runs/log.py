@@ -60,7 +60,7 @@ class LineHandler(logging.Handler):
     """Writes each record as one line to standard error.
 
     Args:
-        formatter: makes the line.
+        formatter: formats the line.
     """
 
     def __init__(self, formatter: logging.Formatter) -> None:
@@ -97,10 +97,10 @@ def log(job: str, event: str, **fields: Any) -> None:
 
 
 def collect_logs(role: str) -> None:
-    """Let the records of all libraries and Python's warnings come as the same JSON lines, from now on.
+    """Log the records of all libraries and Python's warnings as the same JSON lines, from now on.
 
-    Levels stay as they are. Handlers that write text to standard error or output are removed, such as those of Dask;
-    user code's own files, and what it prints, are not touched.
+    Levels are unchanged. Handlers that write text to standard error or output are removed, such as those of Dask; user
+    code's own files and printed output are not touched.
 
     Args:
         role: the process: driver, scheduler or worker.
@@ -112,13 +112,13 @@ def collect_logs(role: str) -> None:
         for handler in [one for one in logger.handlers if _is_console(one)]:
             logger.removeHandler(handler)
             logger.propagate = True
-    # TensorFlow makes a handler of its own when it is imported, unless the root logger has one.
+    # TensorFlow adds a handler of its own when it is imported, unless the root logger has one.
     root.addHandler(LineHandler(JsonFormatter(role)))
     logging.captureWarnings(capture=True)
 
 
 def log_start(job: str) -> None:
-    """Write the event `started` with how many seconds this process has spent until now, mostly on imports."""
+    """Write the event `started` with the seconds of this process until now, mostly for imports."""
     began = float(os.environ.pop(RESTARTED, "0")) or psutil.Process().create_time()
     log(job, "started", import_seconds=round(time.time() - began, 3))
 

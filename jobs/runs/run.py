@@ -28,7 +28,7 @@ from jobs.storage import open_storage
 
 FIRST = "attempts/0001"
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading a damaged file, or one of another version, raises."""
+"""Errors of reading a damaged file, or one of another version."""
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
 
@@ -112,7 +112,7 @@ class Run:
         while not self.storage.create(_attempt(self.attempt), as_json(owner)):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
-        # The result alone says that a run has ended, so it goes before the first status of an attempt that runs.
+        # The result alone marks a run as ended, so it is deleted before the first status of an attempt that runs.
         self.storage.delete("result.json")
         self.status("running", now=True)
 
@@ -149,7 +149,7 @@ class Run:
             self._written = time.monotonic()
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the result, last of all, and return what result.json holds."""
+        """Write the result, last of all, and return the content of result.json."""
         content: dict[str, Any] = to_json({"job": self.job, "run_id": run_id(self.storage.read(FIRST)), **result})
         self.status("done", now=True)
         self.storage.write("result.json", as_json(content))
@@ -184,7 +184,7 @@ class Run:
         return array
 
     def poll(self) -> None:
-        """Raise Stopped if a signal came or the deadline has passed; called at least twice a second."""
+        """Raise Stopped if a signal came or the deadline has passed; called at least twice per second."""
         self._stop.poll()
 
     def signals(self) -> AbstractContextManager[None]:
@@ -193,7 +193,7 @@ class Run:
 
 
 def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
-    """Return a job's options as options.yaml holds them."""
+    """Return a job's options as the content of options.yaml."""
     return {"job": job, **options.model_dump(mode="json")}
 
 

@@ -1,4 +1,4 @@
-"""The state of a run, from its folder: its result as it was shown at the end, or its status."""
+"""Prints the state of a run, from its folder: the summary of its end, or its status."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from jobs.usercode import describe
 
 
 class StopRequest:
-    """Records a signal and has the deadline; the job checks both by `poll`.
+    """A recorded signal, and the deadline; the job checks both by `poll`.
 
     Args:
         deadline: seconds from now on, if limited.

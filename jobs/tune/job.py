@@ -107,7 +107,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
     attempt.check_data()
     client = client or attempt.connect(math.ceil(options.gpus_per_trial))
     attempt.start()
-    # Read again, now that no other driver goes on with it.
+    # Read again, now that no other driver appends to it.
     recorder = attempt.stack.enter_context(open_recorder(checked, folder, read(checked, folder)))
     observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
     search = _search(checked, folder, client, recorder, observer)

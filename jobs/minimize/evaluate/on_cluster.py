@@ -31,7 +31,7 @@ class ClusterEvaluator(ABC):
         on_nan: 'fail' or 'inf'.
         workers_timeout: seconds to wait while there is no worker at all.
         timeout: seconds that one evaluation may take.
-        poll: called at least twice a second while an evaluation runs; what it raises ends the evaluation.
+        poll: called at least twice per second while an evaluation runs; what it raises ends the evaluation.
 
     Raises:
         InputError, UserCodeError: a worker cannot make the problem, or makes another one.

@@ -47,7 +47,7 @@ WORK: dict[str, tuple[str, Callable[[Any], str]]] = {
     "evaluations": ("Evaluations by the workers", "{:,}".format),
     "replayed": ("Evaluations replayed from the journal", "{:,}".format),
     "rows": ("Rows of the data", "{:,}".format),
-    "rows_per_second": ("Rows a second", "{:,.0f}".format),
+    "rows_per_second": ("Rows per second", "{:,.0f}".format),
     "workers_lost": ("Workers lost", "{:,}".format),
     "bytes_sent": ("Sent to the workers", format_bytes),
     "bytes_received": ("Received from the workers", format_bytes),

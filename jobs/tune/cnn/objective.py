@@ -130,8 +130,8 @@ def _save(path: Path, state: State) -> None:
     """Write the state; a file that is torn when the worker dies is lost with it, the stored one is complete."""
     weights = {f"weight{number}": np.asarray(value) for number, value in enumerate(state.weights)}
     momenta = {f"momentum{number}": np.asarray(value) for number, value in enumerate(state.momenta)}
-    told = {"epoch": state.epoch, "loss": state.loss, "accuracy": state.accuracy, "best": state.best}
-    np.savez(path, **weights, **momenta, **told)  # type: ignore[arg-type]  # one of its arguments is no array
+    scalars = {"epoch": state.epoch, "loss": state.loss, "accuracy": state.accuracy, "best": state.best}
+    np.savez(path, **weights, **momenta, **scalars)  # type: ignore[arg-type]  # one of its arguments is not an array
 
 
 def _load(path: Path) -> State:

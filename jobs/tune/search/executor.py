@@ -57,7 +57,7 @@ class Pool:
         self._ready: set[str] = set()
         # Membership has the workers that are there, and registers the plugin. It admits none (no `prepare`): whether a
         # worker takes trials is an event of the worker's own, since a trial of an earlier attempt may keep its threads
-        # for long, and a search goes on meanwhile with the others, where an evaluation needs all. Nor does it show the
+        # for long, and a search continues meanwhile on the others, where an evaluation needs all. Nor does it show the
         # scheduler that it is in use: trials are tasks, and an empty one would wait behind them.
         self._membership = Membership(
             client,

@@ -111,9 +111,9 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
     except InputError:
         raise
     except Exception as error:
-        told = one_line(error) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise InputError(
-            f"{argument('sampler')} {name} does not take these {argument('sampler_options')}: {told}"
+            f"{argument('sampler')} {name} does not take these {argument('sampler_options')}: {reason}"
         ) from error
 
 
