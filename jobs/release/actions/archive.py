@@ -73,6 +73,7 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
     members = _members(storage.list(), () if journal else _resume_only(storage))
     if not members:
         raise InputError(f"run folder {storage.url} holds no files (yet)")
+    # "w|": standard output cannot seek.
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         for name, parts in members.items():
             for _ in range(TRIES):

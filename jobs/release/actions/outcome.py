@@ -63,6 +63,7 @@ def outcome_in(folder: Path) -> Outcome | None:
 def _is_text(value: Any, depth: int = DEPTH) -> bool:
     """Return whether a JSON value can be written as UTF-8, and is not nested deeper than any of ours."""
     if isinstance(value, str):
+        # JSON may have half of a surrogate pair as \ud800, which no UTF-8 file can hold.
         return not any("\ud800" <= letter <= "\udfff" for letter in value)
     if not isinstance(value, list | dict):
         return True

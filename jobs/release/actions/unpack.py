@@ -153,6 +153,7 @@ def _is_good(name: str) -> bool:
 
 
 def _check_end(stream: BinaryIO) -> None:
+    # tarfile fills the last record with zeros, up to a whole one.
     rest = stream.read(tarfile.RECORDSIZE + 1)
     if len(rest) > tarfile.RECORDSIZE or any(rest):
         raise _Refused("more comes after the end of its tar")

@@ -50,6 +50,7 @@ class Cluster:
     """
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
+        # Each of the retries below would be a warning, beside the one line of the error.
         logging.getLogger("urllib3").setLevel(logging.ERROR)
         configuration: Any = client.Configuration()
         self.namespace = _configure(configuration, namespace, context, kubeconfig)
@@ -123,6 +124,7 @@ class Cluster:
             )  # fmt: skip
             rest = b""
             with contextlib.closing(reply):
+                # Decoded line by line: a piece may end in the middle of a character.
                 for piece in reply.stream(decode_content=False):
                     *lines, rest = (rest + piece).split(b"\n")
                     yield from (line.decode(errors="replace") + "\n" for line in lines)
@@ -146,7 +148,7 @@ class Cluster:
         for version in KUEUE_VERSIONS:
             place = (KUEUE, version, self.namespace, "workloads")
             found = self._read(self._custom.list_namespaced_custom_object, *place, label_selector=selector)
-            if found is None:
+            if found is None:  # 404: the cluster does not serve this version, or has no Kueue
                 continue
             for workload in found["items"]:
                 change = {"spec": {"active": False}}
@@ -178,6 +180,7 @@ class Cluster:
     def execute(self, pod: str, container: str, command: list[str]) -> Any:
         """Start a command in a container; returns the websocket of its channels, see `jobs.release.api.exec`."""
         with self._translate_errors():
+            # binary: the output is a tar, which the client would decode as UTF-8.
             return stream(
                 self._core.connect_get_namespaced_pod_exec, pod, self.namespace, container=container, command=command,
                 stdin=False, stdout=True, stderr=True, tty=False, _preload_content=False, binary=True,
@@ -238,7 +241,7 @@ def explain(status: int, message: str, host: str) -> JobError:
 def _message(error: ApiException) -> str:
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
-        text = str(json.loads(body)["message"])
+        text = str(json.loads(body)["message"])  # a Status object of the API; a proxy's answer may be anything
     except (ValueError, KeyError, TypeError):
         text = body or str(error.reason)
     return one_line(text)
@@ -253,6 +256,7 @@ def _unreachable(host: str, error: Exception) -> str:
 def _configure(configuration: Any, namespace: str | None, context: str | None, kubeconfig: str | None) -> str:
     """Fill in the client's configuration and return the namespace."""
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    # $KUBECONFIG may be several files, of which kubectl and the client merge those that exist.
     there = any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part)
     load: Any = config
     try:

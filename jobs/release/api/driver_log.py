@@ -53,7 +53,7 @@ def parse(line: str) -> dict[str, Any] | None:
         return None
     try:
         fields = json.loads(line)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # user code may print anything, also JSON that is nested too deep
         return None
     return fields if isinstance(fields, dict) and "event" in fields else None
 

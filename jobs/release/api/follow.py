@@ -140,6 +140,7 @@ class Tails:
     def add(self, pod: str, container: str, tail: int | None = None) -> None:
         """Follow a container from now on; nothing happens if it is followed already."""
         if (pod, container) not in self._threads:
+            # daemon: a silent stream blocks its thread, and must not keep a command that has ended.
             thread = threading.Thread(target=self._run, args=(pod, container, tail), daemon=True)
             self._threads[pod, container] = thread
             thread.start()

@@ -111,6 +111,7 @@ def condition(item: Object, *kinds: str) -> Object | None:
 
 def ended(job: Object) -> bool:
     """Return whether a Job is complete or failed for good; its last pods may still be stopping."""
+    # The last two come first: from 1.31 on Complete and Failed wait until all pods have terminated.
     return condition(job, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget") is not None
 
 
@@ -127,6 +128,7 @@ def began(run: Run) -> float:
 
 def happened(event: Object) -> float:
     """Return when an event was last seen, seconds since 1970."""
+    # Events of the newer API, as the scheduler's, have an eventTime instead.
     moment = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
     return seconds(moment) if moment else 0.0
 

@@ -98,7 +98,7 @@ def _log(cluster: Cluster, one: WantedLog) -> str:
     text = cluster.log(one.pod, one.container, tail_lines=one.lines, previous=one.previous) or ""
     if one.lines == DRIVER_LINES and text.count("\n") >= DRIVER_LINES and '"event": "attempt"' not in text:
         head = cluster.log(one.pod, one.container, limit_bytes=HEAD_BYTES) or ""
-        return head.rpartition("\n")[0] + "\n" + text
+        return head.rpartition("\n")[0] + "\n" + text  # without the last line, which limit_bytes has cut
     return text
 
 

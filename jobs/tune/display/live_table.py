@@ -163,6 +163,7 @@ def last_words(status: SearchStatus) -> list[Text]:
 
 
 def _bar(job: str, status: SearchStatus, width: int) -> RenderableType:
+    # The clock and the ETA run on where the next status is late, as while the driver writes to S3.
     seconds = status.seconds + time.monotonic() - status.moment
     left = None if status.eta is None else max(0.0, status.eta - (time.monotonic() - status.moment))
     text = Text(f"{status.done:,}/{status.total:,}  {clock(seconds)}")

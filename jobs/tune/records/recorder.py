@@ -125,6 +125,7 @@ class StudyRecorder:
         self.study.set_user_attr(ATTEMPT, attempt)
         self._journal.supersede()
         self.asked = len(trials)
+        # Counted in the order of their ends, on which --patience depends, and which is not that of their numbers.
         ended = [trial for trial in trials if trial.state.is_finished()]
         for trial in sorted(ended, key=lambda trial: (trial.user_attrs.get(RUN, {}).get("at", 0.0), trial.number)):
             self._count(trial)
@@ -252,6 +253,7 @@ class StudyRecorder:
         self.reported = self.reported or trial.last_step is not None
         self.since_best += 1
         if self._better(trial):
+            # An equal one with a lower number becomes the best, but is not an improvement for --patience.
             self.since_best = 0 if self.best is None or trial.value != self.best.value else self.since_best
             self.best = trial
 

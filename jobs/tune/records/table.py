@@ -62,6 +62,7 @@ def find_study(storage: Storage) -> optuna.Study | None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
+    # As in `StudyRecorder`: Optuna replays records unchecked.
     except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"journal {recorded.address} makes no study ({type(error).__name__}: {error})") from error
 

@@ -155,7 +155,7 @@ class Trial:
             self._link.send(kind="report", step=step, value=value, waits=waits)
             if waits:
                 self._signal.wait(step, seconds)
-        self._reported = time.monotonic()
+        self._reported = time.monotonic()  # after the wait, which is not a part of the next step's time
         if self._signal.reason is not None:
             self._end(self._signal.reason)
 

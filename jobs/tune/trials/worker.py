@@ -65,6 +65,7 @@ class TrialPlugin(CallPlugin):
         for other in worker.plugins.values():
             if isinstance(other, TrialPlugin) and other.study == self.study and other is not self:
                 other.give_up()  # an earlier attempt's, whose driver has not noticed yet
+        # Once per process, for all studies: a logger ignores a filter that it has already.
         logging.getLogger("distributed.worker.state_machine").addFilter(_quiet)
         self._announce()
 
