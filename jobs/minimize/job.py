@@ -42,7 +42,7 @@ LIMITS = ("maxiter", "maxfun", "maxfev")
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Run the job on its run folder until it ends, and return what is in result.json.
+    """Run the job on its run folder until it ends, and return the content of result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set. The
     problem and its data must then be the result's.
@@ -80,7 +80,7 @@ def _check_kept(folder: Run, identity: Mapping[str, str]) -> None:
         before = result.get("identity")
         if not isinstance(before, dict):
             raise InputError(f"the result in {folder.url} does not say of what it is; choose another {argument('run')}")
-        if folder.storage.exists(WARM):  # a start that this run made itself
+        if folder.storage.exists(WARM):  # a warm start of this very run
             before["start"] = identity["start"]
         journals.check_identity(f"the result in {folder.url}", before, identity)
 

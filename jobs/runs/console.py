@@ -52,7 +52,7 @@ class Bar(Display):
     Args:
         name: shown first.
         total: maximum steps; the ETA is for them (None: not known yet).
-        redirect_stdout: whether printed output goes above the line.
+        redirect_stdout: whether printed output is shown above the line.
     """
 
     def __init__(self, name: str, total: int | None, *, redirect_stdout: bool = True) -> None:

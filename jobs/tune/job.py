@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
-    """Run the job on its run folder until it ends, and return what is in result.json.
+    """Run the job on its run folder until it ends, and return the content of result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set.
 

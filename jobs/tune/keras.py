@@ -1,4 +1,4 @@
-"""A Keras callback that reports a trial's epochs; Keras is imported when the first one is made."""
+"""A Keras callback that reports a trial's epochs; Keras is imported when the first one is created."""
 
 from __future__ import annotations
 

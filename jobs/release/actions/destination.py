@@ -92,7 +92,7 @@ def check_run(folder: Path) -> None:
     """Check that the fetched folder is a run folder.
 
     Raises:
-        InputError: no file in it names a job of ours.
+        InputError: no file in it names one of the jobs.
     """
     if not is_run_folder(folder):
         raise InputError(f"the pod sent what is no run folder: {NO_RUN}; nothing here was changed")

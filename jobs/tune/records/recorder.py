@@ -38,7 +38,7 @@ class PendingTrial:
 
 
 def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_new_code: bool) -> int:
-    """Return how many trials an earlier attempt has finished.
+    """Return the number of trials that earlier attempts have finished.
 
     Raises:
         InputError: its journal is another study's, see `is_same`.

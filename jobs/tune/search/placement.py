@@ -46,14 +46,14 @@ class Slots:
         self._quarantine: dict[str, int] = {}
 
     def capacity(self, worker: Worker) -> int:
-        """Return how many trials a worker runs at once, when it is ready."""
+        """Return the slots of a worker: the number of trials that it runs at once, when it is ready."""
         by_threads = worker.threads // self._threads
         # 0.1 fits three times into 0.3, though the quotient of these floats is below 3.
         return min(by_threads, math.floor(worker.gpus / self._gpus + 1e-9)) if self._gpus else by_threads
 
     @property
     def total(self) -> int:
-        """How many trials all workers run at once."""
+        """Number of slots of all workers."""
         return sum(map(self.capacity, self.workers.values()))
 
     @property

@@ -68,7 +68,7 @@ class TrialQueue:
         return trial
 
     def executions(self, trial: PendingTrial) -> int:
-        """Return how many executions a trial has had in this attempt."""
+        """Return the number of a trial's executions in this attempt."""
         return self._executions.get(trial.number, 0)
 
     def on_event(self, trial: PendingTrial, event: TrialEvent, news: News) -> None:

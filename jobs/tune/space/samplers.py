@@ -1,4 +1,4 @@
-"""Samplers by name: Optuna's, made with a seed; and random search whose trial k depends on (seed, k) alone."""
+"""Samplers by name: Optuna's, with a seed; and random search whose trial k depends on (seed, k) alone."""
 
 from __future__ import annotations
 
