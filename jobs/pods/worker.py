@@ -54,7 +54,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scheduler: Annotated[str, OptionHelp(metavar="ADDRESS")] = Field(
-        description="address of the scheduler, such as tcp://fit-driver:8786; resolved at each attempt"
+        description="address of the scheduler, such as tcp://fit-driver:8786; resolved at each connection"
     )
     id: Annotated[str | None, OptionHelp(metavar="ID")] = Field(
         default=None, description="join only the scheduler with this identity (default: any)"
