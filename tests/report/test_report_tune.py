@@ -7,7 +7,6 @@ import math
 import re
 from html import unescape
 
-import numpy as np
 import optuna
 import pytest
 import yaml
@@ -28,7 +27,6 @@ from jobs.tune.records.journal import Recorded
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.table import load_study, rows
 from jobs.tune.report.data import read_search
-from jobs.tune.report.plots import bounds, coordinates, labels
 from jobs.tune.report.space import importances
 from jobs.tune.report.workers import lanes
 
@@ -296,19 +294,3 @@ def test_importances_find_what_matters(tmp_path):
     shares = importances(read_search(recorded(tmp_path / "run", 200, complete, pruner="none")))
     assert next(iter(shares)) == "rate"
     assert sum(shares.values()) == pytest.approx(1)
-
-
-def test_choices_of_any_type_have_places():
-    """3, "3", True and None are different values of a choice, and are written differently where they would not be."""
-    choice = space.choice([0, True, "3", 3, None])
-    assert coordinates(choice, [None, "3", 3, True, 0]).tolist() == [4, 2, 3, 1, 0]
-    assert labels(choice) == ["0", "True", "'3'", "3", "None"]
-
-
-def test_a_few_bad_values_do_not_flatten_a_plot():
-    """The range ends at the better three quarters where the worst are far off, and at the worst where they are not."""
-    low, high, cut = bounds(np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1e9]), maximize=False)
-    assert (low < 1, 1.35 < high < 2, cut) == (True, True, True)
-    low, high, cut = bounds(np.array([0.0, 1.0, 2.0, np.nan]), maximize=True)
-    assert (low < 0, high > 2, cut) == (True, True, False)
-    assert bounds(np.array([np.nan]), maximize=True) == (0.0, 1.0, False)

@@ -25,7 +25,7 @@ def history(search: Search) -> Section:
     if not shown.size:
         text = "No trial is complete, and none was pruned after a report."
         return Section("History", "report/text.html", {"text": text})
-    low, high, cut = bounds(search.scores[shown, 0], maximize=search.maximize[0])
+    low, high, cut = bounds(search.scores[shown, 0], maximize=search.maximize[0], keep=search.best_scores[:, 0])
     plots = [
         Plot(
             f"{search.metrics[0]} ({search.extreme(0)} is best) against {what}",

@@ -27,6 +27,7 @@ BEST = "#12355b"
 TOOLS = "pan,box_zoom,reset,save,hover"
 SPREAD = 5.0
 """Maximum width of a range, as a multiple of that of the better values; a wider one is cut."""
+NOTHING = np.empty(0)
 _GOLDEN = 0.6180339887498949
 
 
@@ -61,11 +62,13 @@ def tick_choice(axis: Axis, dimension: Choice) -> None:
     axis.major_label_overrides = {at: name if len(name) <= 18 else name[:17] + "…" for at, name in enumerate(names)}
 
 
-def bounds(values: NDArray[np.float64], *, maximize: bool) -> tuple[float, float, bool]:
+def bounds(
+    values: NDArray[np.float64], *, maximize: bool, keep: NDArray[np.float64] = NOTHING
+) -> tuple[float, float, bool]:
     """Return a range (low, high) for an axis of values (n,), some of which may be nan, and whether it cuts any off.
 
     It reaches from the best to the worst, or where that is `SPREAD` times as far as the three better quarters reach, to
-    the end of those.
+    the end of those, or to the worst of `keep`, values (m,) that are never cut off.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -73,7 +76,9 @@ def bounds(values: NDArray[np.float64], *, maximize: bool) -> tuple[float, float
     best, worst = (finite.max(), finite.min()) if maximize else (finite.min(), finite.max())
     usual = float(np.quantile(finite, 0.25 if maximize else 0.75))
     cut = abs(worst - best) > SPREAD * abs(usual - best) > 0
-    end = usual if cut else float(worst)
+    kept = [usual, *keep[np.isfinite(keep)]]
+    end = (min(kept) if maximize else max(kept)) if cut else worst
+    cut &= end != worst
     low, high = min(best, end), max(best, end)
     margin = 0.06 * (high - low) or 0.01 * max(abs(high), 1e-9)
     return float(low - margin), float(high + margin), bool(cut)

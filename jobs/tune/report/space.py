@@ -81,7 +81,8 @@ def slices(search: Search, shares: dict[str, float]) -> Section | None:
     cut = False
     plots = []
     for metric, name in pairs[:MAX_SLICES]:
-        low, high, cuts = bounds(search.scores[shown, metric], maximize=search.maximize[metric])
+        best = search.best_scores[:, metric]
+        low, high, cuts = bounds(search.scores[shown, metric], maximize=search.maximize[metric], keep=best)
         cut |= cuts
         drawn = _slice(search, shown, source, (metric, name), (low, high))
         plots.append(Plot(f"{search.metrics[metric]} against {name}", drawn))
