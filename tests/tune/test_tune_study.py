@@ -114,7 +114,7 @@ def test_kinds_of_scores(studies: Any) -> None:
     errors = {name: row["error"] for name, row in table.items() if row["state"] == "failed"}
     assert errors["none"] == "TypeError: the objective returned None, but must return a number"
     assert errors["text"] == "TypeError: the objective returned '0.5' (str), but must return a number"
-    assert "say which of a counts with --metric" in errors["dict"]
+    assert "say which of a counts, by the option metric" in errors["dict"]
     assert {table[name]["state"] for name in ("nan", "inf")} == {"diverged"}
 
 
@@ -259,7 +259,9 @@ def test_a_trial_out_of_time_is_stopped_at_its_report(studies: Any) -> None:
 def test_an_objective_that_never_reports_is_told_of_once(studies: Any, capfd: pytest.CaptureFixture[str]) -> None:
     """With a pruner, and nothing for it to go by, one line says so."""
     studies(trials.sleeps, X).run(trials=5)
-    assert capfd.readouterr().err.count("the objective has reported nothing") == 1
+    told = capfd.readouterr().err
+    assert told.count("the objective has reported nothing") == 1
+    assert told.count("or set pruner to none") == 1
     studies(trials.sleeps, X, run="second", pruner="none")
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from jobs.errors import ClusterError, UserCodeError, argument
+from jobs.errors import ClusterError, UserCodeError, argument, spelled
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import PendingTrial, StudyRecorder
 from jobs.tune.search.running import News, Watcher
@@ -141,6 +141,8 @@ class TrialQueue:
             self._warned = True
             self._watcher.log(
                 "pruner",
-                "the objective has reported nothing, so no trial is stopped early: call trial.report(value, step), or "
-                "say --pruner none",
+                spelled(
+                    "the objective has reported nothing, so no trial is stopped early: call trial.report(value, step), "
+                    f"or set {argument('pruner')} to none"
+                ),
             )
