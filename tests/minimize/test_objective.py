@@ -139,7 +139,7 @@ class Hole(LeastSquares):
         (type("P", (LeastSquares,), {"x0": lambda _: "abc"})(), r"problem.x0\(\) is str, but must be a vector"),
         ("my_model", "problem is 'my_model', but must be 'module:function'"),
         ("no_such_module:problem", "problem no_such_module:problem: cannot import it"),
-        ("problems:nothing", "problem problems:nothing: cannot import it"),
+        ("problems:nothing", "problem problems:nothing: module 'problems' has no 'nothing'"),
     ],
 )
 def test_problems_that_break_the_contract(problem: Any, message: str) -> None:
