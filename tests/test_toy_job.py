@@ -64,7 +64,9 @@ def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str]
     assert driver.returncode == -signal.SIGKILL
     saved = _inside(steps)
     stands = dask_jobs("show", "run")
-    assert (stands.returncode, stands.stdout.partition(",")[0]) == (4, "pi running")
+    assert (stands.returncode, stands.stdout.partition(",")[0]) == (4, "pi not running")
+    gone = f"attempt 1: its driver, process {driver.pid}, is gone; the same command on this run folder resumes it\n"
+    assert gone in stands.stdout
     enough = str(len(saved) + 3)
     for run in ("run", "other"):
         ended = dask_jobs("pi", "--steps", enough, *options, run)
