@@ -17,7 +17,6 @@ import cloudpickle
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument, nearest
 from jobs.formatting import error_first_line, error_line
 
-
 MISSING = object()
 
 

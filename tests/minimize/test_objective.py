@@ -179,3 +179,9 @@ def test_data_errors_keep_their_kind(client: Client) -> None:
 class Truncated(LeastSquares):
     def load(self, start: int, stop: int) -> Any:
         raise DataError("short file")
+
+
+def test_it_is_shown_in_a_line() -> None:
+    """An objective in a shell says of what it is."""
+    with Objective(None, LeastSquares()) as objective:
+        assert repr(objective) == "<Objective of LeastSquares: 3 parameters, 97 rows, in this process>"
