@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +39,14 @@ def test_only_minimize_works_without_workers(capsys: pytest.CaptureFixture[str])
     assert "0: no cluster, all in this process" in text
     assert "maximum iterations (TNC, COBYLA: evaluations)" in text
     assert text.index("what to compute:") < text.index("how to minimize:") < text.index("where it runs:")
+
+
+def test_a_summary_has_no_blanks_at_the_ends_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Into a pipe go the texts alone; the log says once which the run folder is."""
+    run = str(tmp_path / "run")
+    assert main(["minimize", "--max-iterations", "2", "--workers", "0", "--run", run]) == 0
+    printed = capsys.readouterr()
+    assert f"run folder  {run}" in re.sub("  +", "  ", printed.out)
+    assert [line for line in printed.out.splitlines() if line != line.rstrip()] == []
+    first = json.loads(printed.err.splitlines()[0])
+    assert (first["event"], first["message"]) == ("run folder", run)

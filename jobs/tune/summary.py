@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import plural, short
-from jobs.runs.console import best_name
+from jobs.runs.console import best_name, print_rows
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
@@ -30,10 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    lines = [*_lines(result), *_files(run), *_code(result)]
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
+    print_rows(console, [*_lines(result), *_files(run), *_code(result)])
 
 
 def _files(run: str) -> list[tuple[str, str]]:
