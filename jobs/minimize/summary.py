@@ -30,6 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     spent, norm = result["diagnostics"], result["gradient_norm"]
+    lost = spent.get("workers_lost", 0)
     return [
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
@@ -38,6 +39,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("iterations", _evaluations(result)),
         ("time", _time(result)),
+        *([("lost workers", f"{lost:,}; their blocks were loaded again elsewhere")] if lost else []),
         *([("throughput", _throughput(spent))] if spent["evaluations"] else []),
     ]
 

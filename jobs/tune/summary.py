@@ -63,9 +63,15 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
+        *_lost(result),
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _lost(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    count = result.get("lost_executions", 0)
+    return [("lost workers", f"{plural(count, 'execution')} retried")] if count else []
 
 
 def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:

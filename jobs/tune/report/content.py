@@ -10,7 +10,7 @@ from jobs.report.html import duration
 from jobs.report.page import Section
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
-from jobs.tune.records.table import IDENTITY
+from jobs.tune.records.table import IDENTITY, lost_executions
 from jobs.tune.report.curves import curves
 from jobs.tune.report.data import Search, read_search
 from jobs.tune.report.history import history
@@ -147,5 +147,7 @@ def _counts(search: Search) -> Section:
         for state, count in search.counts.items()
         if count
     ]
-    data = {"text": "", "note": "", "head": ("State", "Trials", "Share", ""), "parts": parts}
+    lost = lost_executions(search.trials)
+    note = f"Retried because a worker was lost: {plural(lost, 'execution')}." if lost else ""
+    data = {"text": "", "note": note, "head": ("State", "Trials", "Share", ""), "parts": parts}
     return Section("How the trials ended", "report/shares.html", data)
