@@ -1,6 +1,14 @@
 """The theme of a report's plots: fonts, colours, Bokeh's settings; the page's style sheet is templates/style.css."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bokeh.models import AdaptiveTicker, NoOverlap
 from bokeh.themes import Theme
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 INK, FRAME, GRID = "#33404d", "#c4ccd4", "#e9edf1"
@@ -29,3 +37,16 @@ THEME = Theme(
         },
     },
 )
+
+
+def set_ticks(plot: figure, *, whole: bool = False) -> None:
+    """Leave labels out that would overlap, as on logarithmic axes of many decades.
+
+    Args:
+        plot: a figure; its axes are changed.
+        whole: the x axis has whole numbers, such as steps, and so it has ticks at no others.
+    """
+    plot.axis.major_label_policy = NoOverlap()
+    for axis in plot.xaxis:
+        if whole and isinstance(axis.ticker, AdaptiveTicker):
+            axis.ticker.min_interval = 1

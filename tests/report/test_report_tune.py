@@ -168,7 +168,7 @@ def test_one_trial(tmp_path):
     """A single trial is the best; importances are not told."""
     text = text_of(recorded(tmp_path / "run", 1, complete))
     assert "The search is running in attempt 1 after 1 trial. The best (largest) value is " in text
-    assert "Not told: it needs 20 trials" in text
+    assert "Not computed: it needs 20 trials" in text
 
 
 def test_all_failed(tmp_path):

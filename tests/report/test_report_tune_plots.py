@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bokeh.models import Step
-from test_report_tune import recorded
+from bokeh.models import NoOverlap, Step
+from test_report_tune import complete, recorded
 
 from jobs.tune import space
 from jobs.tune.records.outcome import Outcome
@@ -33,6 +33,17 @@ def test_a_few_bad_values_do_not_flatten_a_plot():
     assert bounds(np.array([np.nan]), maximize=True) == (0.0, 1.0, False)
     low, high, cut = bounds(np.array([1.0, 1.1, 1.2, 1.3, 1.4, 20.0, 1e9]), maximize=False, keep=np.array([20.0]))
     assert (high > 20, high < 30, cut) == (True, True, True)
+
+
+def test_ticks_are_at_whole_numbers_and_do_not_overlap(tmp_path):
+    """Trials, steps and integers have no ticks between them; labels that would overlap are left out on every axis."""
+    search = read_search(recorded(tmp_path / "run", 4, complete))
+    trial, seconds = (plot.figure for plot in history(search).plots)
+    step = curves(search).plots[0].figure
+    assert (trial.xaxis.ticker.min_interval, step.xaxis.ticker.min_interval) == (1, 1)
+    assert seconds.xaxis.ticker.min_interval == 0
+    for plot in (trial, seconds, step, *(plot.figure for plot in slices(search, {}).plots)):
+        assert all(isinstance(axis.major_label_policy, NoOverlap) for axis in plot.axis)
 
 
 def _last_is_best(recorder, ticket):

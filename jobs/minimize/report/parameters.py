@@ -10,6 +10,7 @@ from bokeh.plotting import figure
 
 from jobs.formatting import number
 from jobs.report.page import Plot, Section
+from jobs.report.theme import set_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ def _bars(names: Sequence[str], theta: NDArray[np.float64]) -> figure:
         x_axis_label="value",
     )
     plot.hbar(y="name", right="value", left=0, height=0.7, color=COLOUR, source=source)
+    set_ticks(plot)
     plot.ygrid.visible = False
     return plot
 

@@ -52,6 +52,7 @@ def _plot(search: Search, trials: list[FrozenTrial], best: FrozenTrial | None, l
         1090,
         380,
         limits,
+        whole=True,
         tools=TOOLS,
         tooltips=[("trial", "@number"), ("state", "@state"), ("step, value", "$x{0}, $y{0.[0000]}")],
         x_axis_label="step",

@@ -48,7 +48,8 @@ def _history(search: Search, shown: NDArray[np.intp], axis: str, y_range: tuple[
     states, scores = search.states[shown], search.scores[shown, 0]
     source = ColumnDataSource({"x": x, "y": scores, "number": shown, **colours(states)})
     tips = [("trial", "@number"), (search.metrics[0], "@y{0.[000000]}"), ("state", "@state")]
-    plot = new_figure(545, 280, y_range, tools=TOOLS, tooltips=tips, x_axis_label=AXES[axis])
+    options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": AXES[axis]}
+    plot = new_figure(545, 280, y_range, whole=axis == "number", **options)
     dots(plot, source, "x", "y", states)
     counts = (states == "complete") & search.feasible[shown]
     if counts.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource
@@ -53,7 +53,7 @@ def _plot(search: Search, shown: NDArray[np.intp], x: int, y: int) -> figure:
     tips = [("trial", "@number"), (names[x], "@x{0.[000000]}"), (names[y], "@y{0.[000000]}")]
     best = search.best_scores[np.argsort(search.best_scores[:, x], kind="stable")]
     low, high, _ = bounds(values[:, y], maximize=search.maximize[y], keep=best[:, y])
-    options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": names[x], "y_axis_label": names[y]}
+    options: dict[str, Any] = {"tools": TOOLS, "tooltips": tips, "x_axis_label": names[x], "y_axis_label": names[y]}
     plot = new_figure(545, 380, (low, high), **options)
     dots(plot, source, "x", "y", search.states[shown])
     if len(names) == 2:

@@ -20,6 +20,7 @@ from jobs.errors import argument
 from jobs.options import JobOptions
 from jobs.report.content import Content
 from jobs.report.page import Plot, Section
+from jobs.report.theme import set_ticks
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.console import Reporter
 from jobs.runs.eta import EtaEstimator
@@ -108,6 +109,7 @@ def content(run: RunFolder, storage: Storage) -> Content:
     """Return the job's own part of a report."""
     inside = _saved(storage)
     plot = figure(width=545, height=250, x_axis_label="step", y_axis_label="points within the circle")
+    set_ticks(plot, whole=True)
     plot.line(list(range(len(inside))), inside)
     summary = f"Pi is about {run.result['pi']:.6g}." if run.result else "No result yet."
     texts = {"notes": [f"Of {run.options['points']:,} points."], "key": {"dots": []}}
