@@ -53,9 +53,11 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         by = f", by code {best['code']}" if "code" in best else ""
         lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']}{by})"))
         lines += [(f"  {name}", short(value, 6)) for name, value in best["params"].items()]
-    for trial in result.get("front", []):
+    if front := result.get("front", []):
+        lines.append(("Pareto front", plural(len(front), "trial")))
+    for trial in front:
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
-        lines.append((f"trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
+        lines.append((f"  trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
     counts = {state: count for state, count in result["trials"].items() if count}
     counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
     attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""

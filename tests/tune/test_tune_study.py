@@ -13,6 +13,7 @@ from trials import QUADRATIC as SPACE
 
 from jobs.errors import InputError, UserCodeError
 from jobs.tune import Study, space
+from jobs.tune.summary import show
 
 X = {"x": space.uniform(-1, 1)}
 
@@ -186,8 +187,8 @@ def test_metrics_and_constraints(studies: Any) -> None:
     assert study.best["value"] == max(row["value"] for row in feasible)
 
 
-def test_several_objectives_have_a_front(studies: Any) -> None:
-    """With several metrics the result is the trials that no other beats in all of them."""
+def test_several_objectives_have_a_front(studies: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """With several metrics the result is the non-dominated trials, which the summary lists below a heading."""
     study = studies(
         trials.metrics, X, metric=["accuracy", "cost"], direction=["maximize", "minimize"], sampler="nsgaii"
     )
@@ -204,6 +205,12 @@ def test_several_objectives_have_a_front(studies: Any) -> None:
     assert [trial["number"] for trial in result["front"]] == sorted({row["number"] for row in table} - beaten)
     assert result["best"] is None
     assert set(result["front"][0]["values"]) == {"accuracy", "cost"}
+    show(result, study.url)
+    lines = capsys.readouterr().out.splitlines()
+    heading = next(
+        at for at, line in enumerate(lines) if line.split() == ["Pareto", "front", str(len(result["front"])), "trials"]
+    )
+    assert all(line.startswith("  trial ") for line in lines[heading + 1 : heading + 1 + len(result["front"])])
 
 
 def test_a_missing_metric_fails_the_trial(studies: Any) -> None:

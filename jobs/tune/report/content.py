@@ -17,7 +17,7 @@ from jobs.tune.report.history import history
 from jobs.tune.report.parallel import parallel
 from jobs.tune.report.pareto_front import pareto_front
 from jobs.tune.report.plots import COLOURS
-from jobs.tune.report.result import best_is, best_trial, found, none_beats, sections
+from jobs.tune.report.result import best_is, best_trial, found, non_dominated, sections
 from jobs.tune.report.space import importance, importances, slices
 from jobs.tune.report.table import trials
 from jobs.tune.report.workers import workers
@@ -88,7 +88,7 @@ def _ended(result: dict[str, Any]) -> str:
 
 def _found(search: Search) -> str:
     if len(search.metrics) > 1:
-        return none_beats(len(search.pareto_front), search.metrics)
+        return non_dominated(len(search.pareto_front), search.metrics)
     if (best := search.best) is not None:
         return best_is(search.extreme(0), search.metrics[0], best.values[0], best.number)
     if (best := search.best_reported) is not None:

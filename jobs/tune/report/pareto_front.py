@@ -1,4 +1,4 @@
-"""Pareto front of a search of several objectives: each pair of them, and the trials that are not dominated."""
+"""Pareto front of a search of several objectives: each pair of them, and the non-dominated trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_ROWS = 50
 
 
 def pareto_front(search: Search) -> Section:
-    """Return the section of several objectives: each pair of them, and the trials that are not dominated."""
+    """Return the section of several objectives: each pair of them, and the non-dominated trials."""
     shown = np.flatnonzero(np.isfinite(search.values).all(axis=1))
     if not shown.size:
         return Section("Pareto front", "report/text.html", {"text": "No trial is complete."})
@@ -34,9 +34,9 @@ def pareto_front(search: Search) -> Section:
     goals = ", ".join(
         f"{'more' if up else 'less'} {name}" for name, up in zip(search.metrics, search.maximize, strict=True)
     )
-    count = plural(len(search.pareto_front), "trial")
+    count = len(search.pareto_front)
     data = {
-        "text": f"{count} that no other beats in all objectives ({goals} is better).",
+        "text": f"{plural(count, 'trial')} {'is' if count == 1 else 'are'} on the front; better is: {goals}.",
         "key": key(["complete"], line="the front"),
         "head": ["Trial", *search.metrics, *search.space],
         "rows": _rows(search),
