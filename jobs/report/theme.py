@@ -1,4 +1,4 @@
-"""The theme of a report's plots: fonts, colours, Bokeh's settings; the page's style sheet is templates/style.css."""
+"""The theme of a report: fonts, the palette, Bokeh's settings; the page's style sheet is templates/style.css."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 INK, FRAME, GRID = "#33404d", "#c4ccd4", "#e9edf1"
+BLUE, NAVY, SKY = "#2f6db3", "#12355b", "#7fa6cf"
+GREEN, AMBER, ORANGE, RED = "#4f9d6b", "#e0b06a", "#e08a2b", "#c23b3b"
+VIOLET, PURPLE = "#8a5aa8", "#7d5ba6"
+SHADES = ("#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78")
+"""From the least to the most."""
 
 _AXIS = {
     "axis_line_color": None,

@@ -13,12 +13,12 @@ from bokeh.plotting import figure
 from jobs.formatting import plural
 from jobs.minimize.report.history import History, downsample, lowest_so_far
 from jobs.report.page import Plot, Section
-from jobs.report.theme import set_ticks
+from jobs.report.theme import NAVY, SKY, set_ticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EACH, LOWEST = "#7fa6cf", "#12355b"
+EACH, LOWEST = SKY, NAVY
 NOT_HERE = "The history of evaluations (history.csv) is not in this folder."
 AXES = {"evaluation": "evaluations", "seconds": "seconds"}
 TABLE_ROWS = 24

@@ -8,7 +8,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker
 from bokeh.plotting import figure
 
-from jobs.report.theme import set_ticks
+from jobs.report.theme import AMBER, BLUE, GREEN, NAVY, RED, VIOLET, set_ticks
 from jobs.tune.space.dimensions import Choice, Dimension
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLOURS = {
-    "complete": "#2f6db3",
-    "pruned": "#e0b06a",
-    "failed": "#c23b3b",
-    "diverged": "#8a5aa8",
-    "running": "#4f9d6b",
+    "complete": BLUE,
+    "pruned": AMBER,
+    "failed": RED,
+    "diverged": VIOLET,
+    "running": GREEN,
 }
-BEST = "#12355b"
+BEST = NAVY
 TOOLS = "pan,box_zoom,reset,save,hover"
 SPREAD = 5.0
 """Maximum width of a range, as a multiple of that of the better values; a wider one is cut."""
