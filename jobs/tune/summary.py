@@ -72,7 +72,7 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _lost(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    count = result.get("lost_executions", 0)
+    count = result["lost_executions"]
     return [("lost workers", f"{plural(count, 'execution')} retried")] if count else []
 
 
