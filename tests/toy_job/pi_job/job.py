@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from bokeh.plotting import figure
+from distributed import Future, wait
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from jobs.cluster.connect import versions
-from jobs.cluster.polling import run_polling
 from jobs.command_line.option_help import COMPUTE, END, OptionHelp
 from jobs.errors import argument
 from jobs.options import JobOptions
@@ -61,7 +62,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     with attempt.saving(save):
         while len(inside) < options.steps:
             task = client.submit(draw, options.seed, len(inside), options.points)
-            inside.append(run_polling(client, client.gather(task, asynchronous=True), folder.poll))
+            inside.append(_result(task, folder.poll))
             save()
             eta.note(len(inside), time.monotonic())
             left = eta.remaining(options.steps - len(inside), time.monotonic())
@@ -71,6 +72,15 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     reporter.record("done", steps=len(inside))
     outcome = {"success": True, "pi": _pi(inside, options.points), "steps": len(inside)}
     return folder.finish(outcome | {"attempt": folder.attempt, "versions": versions()})
+
+
+def _result(task: Future, poll: Callable[[], None]) -> int:
+    """Return a task's result; `poll` is called at least twice per second meanwhile."""
+    while not task.done():
+        poll()
+        with contextlib.suppress(TimeoutError):
+            wait(task, timeout=0.4)
+    return int(task.result())
 
 
 def draw(seed: int, step: int, points: int) -> int:
