@@ -164,6 +164,11 @@ def test_what_tune_reads(words: list[str], given: dict[str, Any]) -> None:
             ["--no-isolat"],
             "--no-isolat: there is no such option; did you mean '--isolate'? (dask-jobs tune --help lists them)",
         ),
+        (
+            "tune",
+            ["--fixed", "day=2026-01-02"],
+            "--fixed day is datetime.date(2026, 1, 2), but must be a number, a text, true, false or null",
+        ),
         ("worker", [], "--scheduler is missing"),
         ("worker", ["--port=-1"], "--scheduler is missing; --port is '-1', but must be greater than or equal to 0"),
         ("worker", ["stray"], f"unrecognized arguments: stray{HINT}"),

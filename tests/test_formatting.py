@@ -44,6 +44,13 @@ def test_counts_and_numbers() -> None:
     assert formatting.number(1 / 3) == "0.333333"
 
 
+def test_values_in_errors() -> None:
+    """A value is as Python writes it, a long one short; one that Python cannot write is named by its type."""
+    assert [formatting.given(value) for value in (True, "a\n", [1.5])] == ["True", "'a\\n'", "[1.5]"]
+    assert formatting.given(10**400) == "1" + "0" * 79 + "..." + "0" * 20
+    assert formatting.given(10**5000) == "a value of type int"
+
+
 class Broken(ValueError):
     """An error of the user's whose text cannot be had."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
+from jobs.formatting import given
 from jobs.minimize.optimize.methods import METHODS
 from jobs.options import JobOptions, read_scalar
 
@@ -97,7 +98,7 @@ class Options(JobOptions):
         options = {key: read_scalar(value) if isinstance(value, str) else value for key, value in options.items()}
         for key, value in options.items():
             if isinstance(value, str) and key != "factorization_method":
-                raise ValueError(f"--options {key} is {value!r}, but must be a number")
+                raise ValueError(f"--options {key} is {given(value)}, but must be a number")
         return options
 
     @model_validator(mode="after")
