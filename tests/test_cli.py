@@ -253,6 +253,35 @@ def test_help(arguments: list[str], code: int, text: str, capsys: pytest.Capture
     assert text in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command", [["--help"], ["--version"], ["tune", "--help"], ["show", "--help"], ["status", "-h"]]
+)
+def test_output_that_cannot_be_written_exits_with_3(command: list[str]) -> None:
+    """A full disk behind standard output is one line; so is standard output that is closed."""
+    code = "import sys; from jobs.cli import main; sys.exit(main())"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", code, *command], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.stderr.decode() == ("dask-jobs: error: standard output cannot be written: No space left on device\n")
+    assert done.returncode == 3
+
+
+def test_ctrl_c_in_the_first_moment() -> None:
+    """It is one line, also while the program is imported."""
+    code = """if True:
+        import os, signal, sys
+        class Finder:
+            def find_spec(self, name, *_):
+                if name == "jobs.registry":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Finder())
+        from jobs.cli import main
+        sys.exit(main(["--help"]))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "dask-jobs: error: interrupted; the same command starts it, or goes on\n"
+    assert done.returncode == 4
+
+
 def test_help_of_a_command_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` shows each option with its text."""
     from jobs.minimize.options import Options

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from jobs.cli import COMMANDS, main
+from jobs.cli import main
 from jobs.errors import InputError
 from jobs.minimize.options import Options as Minimize
 from jobs.options import parse
 from jobs.pods.scheduler import Options as Scheduler
 from jobs.pods.worker import Options as Worker
+from jobs.program import COMMANDS
 from jobs.release import commands
 from jobs.release.arguments import ClusterOptions
 from jobs.tune.options import Options as Tune
