@@ -37,8 +37,13 @@ def number(value: float, digits: int = 6) -> str:
 
 
 def short(value: Any, digits: int) -> str:
-    """Return a value, such as a hyperparameter's, with a float rounded to so many significant digits."""
-    return number(value, digits) if isinstance(value, float) else str(value)
+    """Return a value, such as a hyperparameter's, printable, with a float rounded to so many significant digits."""
+    return number(value, digits) if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which line breaks and what controls a terminal are as in Python's source: `\n`, `\x1b`."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def given(value: object) -> str:

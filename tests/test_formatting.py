@@ -41,6 +41,7 @@ def test_counts_and_numbers() -> None:
     """One is singular, none is plural; a float is rounded, and all else is as it is."""
     assert [formatting.plural(count, "worker") for count in (0, 1, 1234)] == ["0 workers", "1 worker", "1,234 workers"]
     assert [formatting.short(value, 4) for value in (0.0123456789, 64, None, True)] == ["0.01235", "64", "None", "True"]
+    assert formatting.short("a\nb\x1b[31m\u2028é", 4) == r"a\nb\x1b[31m\u2028é"
     assert formatting.number(1 / 3) == "0.333333"
 
 
