@@ -27,6 +27,8 @@ from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
 from jobs.errors import InputError, argument, nearest
 from jobs.formatting import given, one_line
 
+MAX_BITS = 63
+"""Maximum bits of an integer, its sign apart."""
 MAX_DEPTH = 32
 """Maximum depth of lists and mappings in each other: what writes and compares them calls itself at each level."""
 
@@ -72,11 +74,13 @@ class JobOptions(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _no_boolean(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        """Refuse a boolean as a number: for pydantic true is 1."""
+    def _is_number(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse a boolean as a number, since for pydantic true is 1, and integers that no library could take."""
         checked = check(value)
         if isinstance(value, bool) and type(checked) in (int, float):
             raise PydanticCustomError("number_type", "Input should be a number, and no boolean")
+        if is_huge(checked):
+            raise PydanticCustomError("too_large", "Input should be less than 2**63")
         return checked
 
 
@@ -115,6 +119,11 @@ def validated(options: type[AnyOptions], values: Mapping[str, Any]) -> AnyOption
         return options.model_validate(values)
     except ValidationError as error:
         raise InputError("; ".join(_error_text(detail) for detail in error.errors())) from None
+
+
+def is_huge(value: Any) -> bool:
+    """Return whether a value is an integer of more than 64 bits."""
+    return isinstance(value, int) and value.bit_length() > MAX_BITS
 
 
 def _is_deep(value: Any) -> bool:
