@@ -85,6 +85,11 @@ class Membership:
         self.generation = 0
 
     @property
+    def members(self) -> Mapping[str, Member]:
+        """Address -> member as of the last refresh."""
+        return self._current
+
+    @property
     def due(self) -> bool:
         """Whether it is time to refresh: the list is old, a member has failed, or the client has connected again."""
         return self._registration.due or time.monotonic() - self._refreshed > self._refresh_seconds

@@ -1,0 +1,288 @@
+"""The driver's side of a group of replicas: who takes part, who has the state, what to do when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import pickle
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from distributed import Client
+
+from jobs.cluster.membership import Membership
+from jobs.cluster.plugin import call
+from jobs.errors import ClusterError, InputError
+from jobs.sharding.assignment import assign
+from jobs.sharding.blocks import Run, length
+from jobs.train.exchange.group import Roster
+from jobs.train.messages import Built, Facts, Outcome, Status
+from jobs.train.plan import Plan
+from jobs.train.worker import TrainPlugin
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+WATCH_SECONDS = 0.5
+"""Period of looking who is there, and how far the group is."""
+GRACE_SECONDS = 10.0
+"""How long members of a group that was ended may compute their last step before they count as lost."""
+MAX_FAILURES = 20
+"""Groups in a row that may end without a step."""
+
+
+class Coordinator:
+    """Keeps replicas on all workers of a cluster in step; its coroutines run on the client's event loop.
+
+    Args:
+        client: the client.
+        plugin: the workers' side.
+        workers_timeout: seconds without any worker that are too many.
+        mixed: whether workers whose arithmetic differs are admitted.
+
+    Attributes:
+        restore: sets the state on the worker at an address when no worker has it: the first, or a checkpoint's.
+        lost_workers: how many were lost while they took part.
+        fingerprint: of the first worker.
+    """
+
+    def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
+        self._client, self._key, self._mixed = client, plugin.key, mixed
+        self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
+        self.restore: Callable[[str], Awaitable[None]] = self._initialize
+        self.fingerprint: dict[str, str] = {}
+        self.lost_workers = 0
+        self._plan: bytes | None = None
+        self._parts = 1
+        self._structure: str = ""
+        self._facts: Facts | None = None
+        self._held: dict[str, list[Run]] = {}
+        self._generation = 0
+        self._banned: set[str] = set()
+
+    async def ask(
+        self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any
+    ) -> T:
+        """Call a method of the plugin on the worker at an address."""
+        return await call(self._client.rpc, self._key, address, method, **message)
+
+    async def _prepare(self, address: str) -> None:
+        """Build the model on a new worker, and open the data; called before it is a member.
+
+        Raises:
+            InputError: its model or its arithmetic is another one.
+            OSError: it is gone, or did not send in time before.
+        """
+        if address in self._banned:
+            raise OSError(f"worker {address} was late")
+        try:
+            self._check(address, await self.ask(address, TrainPlugin.prepare))
+            if self._plan is not None:
+                await self._open(address)
+        except InputError as error:
+            if not self._generation:
+                raise
+            # The run goes on without a worker that joins and does not fit.
+            log.warning("turned away: %s", error)
+            self._banned.add(address)
+            raise OSError(str(error)) from error
+
+    def _check(self, address: str, built: Built) -> None:
+        if not self.fingerprint:
+            self.fingerprint = built["fingerprint"]
+        for name, value in built["fingerprint"].items():
+            if value != self.fingerprint[name] and not self._mixed:
+                raise InputError(
+                    f"worker {address} computes other bits: its {name} is {value!r}, that of the first worker "
+                    f"{self.fingerprint[name]!r}; make the workers alike, or give up equal bits with mixed"
+                )
+        self._check_structure(address, built["structure"])
+
+    def _check_structure(self, address: str, structure: str) -> None:
+        if structure and self._structure and structure != self._structure:
+            raise InputError(
+                f"worker {address} has built another model: names or shapes of its variables differ; create_model must "
+                "make the same one everywhere"
+            )
+        self._structure = self._structure or structure
+
+    async def _open(self, address: str) -> Facts:
+        assert self._plan is not None
+        facts = await self.ask(address, TrainPlugin.load, plan=self._plan)
+        self._check_structure(address, facts["structure"])
+        if self._facts is not None and facts != self._facts:
+            raise InputError(f"worker {address} sees other data than the first: {facts} against {self._facts}")
+        self._facts = facts
+        return facts
+
+    async def load(self, plan: Plan) -> Facts:
+        """Open the data on all workers.
+
+        Raises:
+            InputError, DataError, UserCodeError: they cannot be used.
+            ClusterError: there is no worker.
+        """
+        self._plan, self._parts, self._facts = pickle.dumps(plan), plan.parts, None
+        while self._facts is None:
+            for address in await self.membership.current():
+                await self.or_lost(address, self._open(address))
+        return self._facts
+
+    async def or_lost(self, address: str, work: Awaitable[T]) -> T | None:
+        """Return what a worker answers, None if it is gone; then it is no member any more."""
+        try:
+            return await work
+        except OSError:
+            self.membership.fail(address)
+            return None
+
+    async def _initialize(self, address: str) -> None:
+        await self.ask(address, TrainPlugin.initialize)
+
+    async def sync(self) -> list[str]:
+        """Give all members the state of the most advanced one, and return their addresses.
+
+        Raises:
+            ClusterError: there is no worker, or copies differ.
+        """
+        while True:
+            members = list(await self.membership.current())
+            steps = {one: await self.or_lost(one, self._step(one)) for one in members}
+            present = {address: step for address, step in steps.items() if step is not None}
+            if not present:
+                continue
+            source, step = max(present.items(), key=lambda item: item[1])
+            try:
+                if step < 0:
+                    await self.restore(source)
+                    step = await self._step(source)
+                behind = [address for address, one in present.items() if one < step and address != source]
+                await self._copy(source, behind)
+            except OSError:
+                self.membership.fail(source)
+                continue
+            if present.keys() <= self.membership.members.keys():
+                return list(present)
+
+    async def _step(self, address: str) -> int:
+        return (await self.ask(address, TrainPlugin.status))["step"]
+
+    async def _copy(self, source: str, behind: list[str]) -> None:
+        if not behind:
+            return
+        wanted = await self.ask(source, TrainPlugin.copy, source=source)
+        found = await asyncio.gather(
+            *(self.or_lost(one, self.ask(one, TrainPlugin.copy, source=source)) for one in behind)
+        )
+        for address, digest in zip(behind, found, strict=True):
+            if digest not in (None, wanted):
+                raise ClusterError(f"worker {address} has another state than {source}, from which it was copied")
+
+    def _roster(self, members: list[str]) -> Roster:
+        """Deal the parts to members, in aligned runs, moving as few as possible; members beyond the parts are spares."""
+        active = members[: self._parts]
+        held = {address: runs for address, runs in self._held.items() if address in active}
+        # Who holds parts keeps them only while the shares stay nearly equal: a step takes as long as its slowest.
+        dealt = assign(self._parts, dict.fromkeys(active, 1), held)
+        if max(map(length, dealt.values())) > -(-self._parts // len(active)):
+            dealt = assign(self._parts, dict.fromkeys(active, 1), {})
+        self._held = dealt
+        self._generation += 1
+        return Roster(self._generation, {address: dealt.get(address, []) for address in members}, self._parts)
+
+    async def train(self, until: int, progress: Callable[[Status], None]) -> Status:
+        """Take steps until `until` are done, with any workers that there are, and return the status of one.
+
+        Raises:
+            UserCodeError, DataError: what a worker raised.
+            ClusterError: no workers in time, or groups end again and again without a step.
+        """
+        failures, before = 0, -1
+        while True:
+            members = await self.sync()
+            status = await self.or_lost(members[0], self.ask(members[0], TrainPlugin.status))
+            if status is None:
+                continue
+            if status["step"] >= until:
+                return status
+            failures = failures + 1 if status["step"] == before else 0
+            before = status["step"]
+            if failures > MAX_FAILURES:
+                raise ClusterError(f"{failures} groups of workers in a row ended before step {before + 1}")
+            await self._group(self._roster(members), until, progress)
+
+    async def _group(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
+        """Run a group until its steps are done, a member is lost, or another worker joins."""
+        message = pickle.dumps(roster)
+        tasks = {
+            address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))
+            for address in roster.runs
+        }
+        watch = asyncio.create_task(self._watch(roster, progress))
+        try:
+            await asyncio.wait({*tasks.values(), watch}, return_when=asyncio.FIRST_COMPLETED)
+            await self._until_uneven(set(tasks.values()), watch)
+        finally:
+            watch.cancel()
+            await self._end(roster, tasks)
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        self._judge(tasks)
+
+    async def _until_uneven(self, tasks: set[asyncio.Task[Outcome]], watch: asyncio.Task[None]) -> None:
+        """Wait until all tasks are done well, or one is not, or the watch has ended: it saw another worker join."""
+        waiting = {task for task in tasks if not task.done()}
+        while waiting and not watch.done():
+            if any(task.exception() or task.result()["ended"] != "done" for task in tasks - waiting):
+                return
+            _, rest = await asyncio.wait({*waiting, watch}, return_when=asyncio.FIRST_COMPLETED)
+            waiting = {task for task in rest if task is not watch}
+
+    async def _end(self, roster: Roster, tasks: Mapping[str, asyncio.Task[Outcome]]) -> None:
+        """End a group on all its members, and wait for their last step; who does not end it in time is cancelled."""
+        if any(not task.done() for task in tasks.values()):
+            aborts = [self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs]
+            ends = asyncio.gather(*aborts, return_exceptions=True)
+            _, late = await asyncio.wait({ends, *tasks.values()}, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    def _judge(self, tasks: Mapping[str, asyncio.Task[Outcome]]) -> None:
+        """Note who was lost in a group, and raise what a member's own code raised."""
+        errors = []
+        for address, task in tasks.items():
+            if task.cancelled():
+                self._lose(address, ban=True)
+            elif isinstance(error := task.exception(), OSError):
+                self._lose(address)
+            elif error is not None:
+                errors.append(error)
+            else:
+                for other in task.result()["late"]:
+                    self._lose(other, ban=True)
+        # The part that names itself comes before those that only saw the sum.
+        for error in sorted(errors, key=lambda one: "some part" in str(one)):
+            raise error
+
+    def _lose(self, address: str, *, ban: bool = False) -> None:
+        self.lost_workers += 1
+        self.membership.fail(address)
+        if ban:
+            self._banned.add(address)
+
+    async def _watch(self, roster: Roster, progress: Callable[[Status], None]) -> None:
+        """Look who is there and how far the group is, until a worker has joined that can take part.
+
+        A new worker is prepared meanwhile, which takes seconds; the group is ended when it is ready.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            address = next(iter(roster.runs))
+            with contextlib.suppress(OSError, ClusterError):
+                progress(await self.ask(address, TrainPlugin.status))
+            members = await self.membership.refresh()
+            if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
+                return
+
+
