@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import cloudpickle
 import numpy as np
 from distributed import Client
+from distributed.protocol import to_serialize
 from numpy.typing import NDArray
 
 from jobs.cluster.polling import run_polling
+from jobs.errors import ClusterError
 from jobs.sharding.assignment import assign
-from jobs.sharding.blocks import numbers
+from jobs.sharding.blocks import TreeSum, numbers
 from jobs.storage import Storage
 from jobs.train import checkpoint
 from jobs.train.checkpoint import Manifest, Shape
 from jobs.train.coordinator import Coordinator
 from jobs.train.messages import Facts, Status
-from jobs.train.plan import Plan
+from jobs.train.plan import PARTS, Plan
 from jobs.train.trainer import Progress, Sums
 from jobs.train.worker import TrainPlugin
 from jobs.usercode import UserCode
@@ -64,6 +67,8 @@ class ClusterTrainer:
         self._all = Coordinator(client, self._plugin, workers_timeout, mixed=mixed)
         self._plan: Plan | None = None
         self._saving: Future[None] | None = None
+        self._manifest: Manifest | None = None
+        self._started, self._calls = False, 0
         self._shared: bool | None = None
         try:
             self._run(self._all.membership.current())
@@ -101,11 +106,25 @@ class ClusterTrainer:
 
     def start(self, manifest: Manifest | None) -> None:
         """Set the initial state, or a checkpoint's, on all workers."""
-        if manifest is not None:
-            self._all.restore = lambda address: self._restore(address, manifest)
+        self._manifest = manifest
+        self._all.restore = self._restore
         self._run(self._all.sync())
+        self._started = True
 
-    async def _restore(self, address: str, manifest: Manifest) -> None:
+    async def _restore(self, address: str) -> None:
+        """Set the last checkpoint's state on one worker, or the initial one.
+
+        Raises:
+            ClusterError: all replicas were lost at once, and there is no run folder.
+        """
+        if self._started and self._storage is None:
+            raise ClusterError("all replicas were lost at once, and with them the weights")
+        if self._manifest is None:
+            await self._all.ask(address, TrainPlugin.initialize)
+        else:
+            await self._read(address, self._manifest)
+
+    async def _read(self, address: str, manifest: Manifest) -> None:
         """Have one worker read a checkpoint; where it cannot reach the run folder, the driver reads it, piece by piece."""
         assert self._storage is not None
         url = self._storage.url if await self._reached(address) else None
@@ -124,6 +143,14 @@ class ClusterTrainer:
             return await self._all.ask(address, TrainPlugin.reaches, **message)
         finally:
             await asyncio.to_thread(self._storage.delete, PROBE)
+
+    def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights, on all workers."""
+        self._run(self._rewind())
+
+    async def _rewind(self) -> None:
+        members = await self._all.sync()
+        await asyncio.gather(*(self._all.or_lost(one, self._all.ask(one, TrainPlugin.rewind)) for one in members))
 
     def train(self, until: int, progress: Progress) -> Status:
         """Take steps until `until` are done, with whatever workers there are."""
@@ -202,7 +229,9 @@ class ClusterTrainer:
             )
         except OSError:
             return  # the next one will be whole
-        await asyncio.to_thread(publish, Manifest(step, layout, tuple(digests), progress))
+        manifest = Manifest(step, layout, tuple(digests), progress)
+        await asyncio.to_thread(publish, manifest)
+        self._manifest = manifest
 
     async def _shared_folder(self, members: list[str]) -> bool:
         if self._shared is None:
@@ -238,6 +267,41 @@ class ClusterTrainer:
         members = await self._all.sync()
         await asyncio.gather(
             *(self._all.or_lost(one, self._all.ask(one, TrainPlugin.set_weights, weights=weights)) for one in members)
+        )
+
+    def gradients(self, rows: tuple[NDArray[Any], ...]) -> dict[str, NDArray[Any]]:
+        """Return name -> mean gradient of rows: x, y and, if there are any, weights."""
+        return self._run(self._gradients(rows))
+
+    async def _gradients(self, rows: tuple[NDArray[Any], ...]) -> dict[str, NDArray[Any]]:
+        self._calls += 1
+        ends = [len(rows[0]) * part // PARTS for part in range(PARTS + 1)]
+        parts = [part for part in range(PARTS) if ends[part] < ends[part + 1]]
+        tree = TreeSum(len(parts))
+        while missing := list(numbers(tree.missing())):
+            members = await self._all.sync()
+            tasks = []
+            for number in missing:
+                part = parts[number]
+                piece = [to_serialize(np.ascontiguousarray(one[ends[part] : ends[part + 1]])) for one in rows]
+                address = members[number % len(members)]
+                ask = self._all.ask(address, TrainPlugin.gradients, rows=piece, step=self._calls, part=part)
+                tasks.append(self._all.or_lost(address, ask))
+            for number, vector in zip(missing, await asyncio.gather(*tasks), strict=True):
+                if vector is not None:
+                    tree.add(0, number, np.array(vector))
+        have = await self._on_first(lambda one: self._all.ask(one, TrainPlugin.trainable))
+        return unpacked_gradients(tree.total(), have)
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        """Take the optimizer's step by gradients, by name, on every replica."""
+        self._run(self._apply(dict(gradients)))
+
+    async def _apply(self, gradients: dict[str, Any]) -> None:
+        members = await self._all.sync()
+        sent = {name: to_serialize(np.asarray(array)) for name, array in gradients.items()}
+        await asyncio.gather(
+            *(self._all.or_lost(one, self._all.ask(one, TrainPlugin.step, gradients=sent)) for one in members)
         )
 
     def on_one(self, function: Callable[[Any], Any]) -> Any:
@@ -276,3 +340,21 @@ async def _boxed(work: Coroutine[Any, Any, T]) -> tuple[T]:
 
 async def _of(future: Future[T]) -> T:
     return await asyncio.wrap_future(future)
+
+
+def unpacked_gradients(
+    vector: NDArray[Any], shapes: list[tuple[str, list[int]]]
+) -> dict[str, NDArray[Any]]:
+    """Return name -> mean gradient of a sum over parts.
+
+    Args:
+        vector: gradients times rows first.
+        shapes: name and shape of each trainable variable, in order; then what is before the rows at the vector's end.
+    """
+    at, found = 0, {}
+    *trainable, (_, (rows_at,)) = shapes
+    for name, shape in trainable:
+        size = math.prod(shape)
+        found[name] = (vector[at : at + size] / vector[rows_at]).reshape(shape)
+        at += size
+    return found

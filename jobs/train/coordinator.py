@@ -41,7 +41,7 @@ class Coordinator:
         mixed: whether workers whose arithmetic differs are admitted.
 
     Attributes:
-        restore: sets the state on the worker at an address when no worker has it: the first, or a checkpoint's.
+        restore: sets the state on the worker at an address, when no worker has one.
         lost_workers: how many were lost while they took part.
         fingerprint: of the first worker.
     """
@@ -49,7 +49,7 @@ class Coordinator:
     def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
         self._client, self._key, self._mixed = client, plugin.key, mixed
         self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
-        self.restore: Callable[[str], Awaitable[None]] = self._initialize
+        self.restore: Callable[[str], Awaitable[None]]
         self.fingerprint: dict[str, str] = {}
         self.lost_workers = 0
         self._plan: bytes | None = None
@@ -135,9 +135,6 @@ class Coordinator:
         except OSError:
             self.membership.fail(address)
             return None
-
-    async def _initialize(self, address: str) -> None:
-        await self.ask(address, TrainPlugin.initialize)
 
     async def sync(self) -> list[str]:
         """Give all members the state of the most advanced one, and return their addresses.

@@ -158,6 +158,17 @@ class Fit:
         """Seconds of training, all attempts together."""
         return self.state.seconds + time.monotonic() - self._began
 
+    def go_on(self, *, started: bool) -> FitState:
+        """Train for all epochs from the replicas' present weights, and return history and why it ended.
+
+        Args:
+            started: whether the trainer has a state.
+        """
+        if not started:
+            self._trainer.start(None)
+        self._trainer.rewind()
+        return self.run()
+
     def run(self) -> FitState:
         """Train to the end, and return history and why it ended.
 

@@ -66,6 +66,10 @@ class SerialTrainer:
         pieces = [checkpoint.read_piece(self._storage, manifest, index) for index in range(len(manifest.digests))]
         self._its.set_state(checkpoint.joined(manifest.shapes, pieces))
 
+    def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+        self._its.rewind()
+
     def train(self, until: int, progress: Progress) -> Status:
         """Take steps until `until` are done."""
         its, shown = self._its, time.monotonic()

@@ -32,6 +32,9 @@ class Trainer(Protocol):
     def start(self, manifest: Manifest | None) -> None:
         """Set the initial state, or a checkpoint's."""
 
+    def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+
     def train(self, until: int, progress: Progress) -> Status:
         """Take steps until `until` are done; `progress` is called about twice a second."""
 
@@ -46,6 +49,9 @@ class Trainer(Protocol):
 
     def saved(self) -> None:
         """Wait until the checkpoint is written."""
+
+    def set_weights(self, weights: dict[str, Any]) -> None:
+        """Set the weights by name."""
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the weights by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,18 +14,20 @@ from jobs.datasets.rows import RowSource
 from jobs.errors import InputError, UserCodeError
 from jobs.keras.build import isolated
 from jobs.keras.runtime import import_tensorflow
-from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches
+from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches, tensors
 from jobs.train.data.open import Data
 from jobs.train.data.order import Order
+from jobs.train.data.rows import Arrays
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
 from jobs.train.plan import Plan
 from jobs.train.replica.evaluation import Evaluation
 from jobs.train.replica.forward import Rows
 from jobs.train.replica.gradient import GradientStep
-from jobs.train.replica.layout import LOSS, ROWS
+from jobs.train.replica.layout import LOSS, METRICS, ROWS
 from jobs.train.replica.local import LocalRound
 from jobs.train.replica.model import ReplicaModel
+from jobs.train.replica.names import check_arrays
 from jobs.usercode import UserCode
 
 Array = NDArray[Any]
@@ -77,6 +79,7 @@ class Training:
         self.sums: NDArray[np.float64] = np.zeros(0)
         self.skipped = 0
         self.spent = Spent()
+        self._step_function: GradientStep | None = None
 
     def load(self, plan: Plan) -> DataFacts:
         """Open the data, and compile what they are computed by; the state is the initial one afterwards.
@@ -87,8 +90,8 @@ class Training:
         self.plan = plan
         batches = self._batches(plan.data, plan.held_out)
         self._ahead = Ahead(batches)
-        rows = self._first(batches)
-        self.replica.fit_to(*rows)
+        self.replica.fit_to(*self._first(batches))
+        rows = self._first(batches)  # once more: a model without shapes has a type only now
         self.strategy: GradientStep | LocalRound = (
             LocalRound(self.replica, rows, plan.seed, plan.slots)
             if plan.every
@@ -136,6 +139,10 @@ class Training:
     def initialize(self) -> None:
         """Begin with the weights as they were built: for one process, from which all others take them."""
         self.step = 0
+
+    def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+        self.step = self.skipped = 0
 
     def state(self) -> list[Array]:
         """Return the state after `step` steps: all variables, then the epoch's sums and steps that were skipped."""
@@ -229,6 +236,39 @@ class Training:
         results = {name: float(value) for name, value in model.get_metrics_result().items()}
         model.reset_metrics()
         return results | {"loss": float(sums[LOSS] / sums[ROWS]) if sums[ROWS] else float("nan")}
+
+    def gradients(self, arrays: Arrays, step: int, part: int) -> Vector:
+        """Return the vector of rows that a caller gives; the step is a number of the caller's."""
+        rows = tensors(arrays, self.replica, None)
+        return self._single(rows).part([rows], step, part)
+
+    def _single(self, rows: Rows) -> GradientStep:
+        """Return the functions of single steps, compiled for the first rows that are given."""
+        if self._step_function is None:
+            self.replica.fit_to(*rows)
+            self._step_function = GradientStep(self.replica, rows, seed=0)
+        return self._step_function
+
+    def gradient_places(self) -> list[tuple[str, list[int]]]:
+        """Return (name, shape) of each trainable variable; last, the place of the rows in a vector of `gradients`."""
+        assert self._step_function is not None
+        layout = self._step_function.layout
+        named = zip(self.replica.variables, self.replica.trainable, strict=False)
+        return [*((name, list(one.shape)) for name, one in named), ("", [layout.size - METRICS - layout.metrics + ROWS])]
+
+    def apply(self, gradients: Mapping[str, Any]) -> None:
+        """Take the optimizer's step by mean gradients, by name.
+
+        Raises:
+            InputError: names or shapes do not fit.
+        """
+        replica = self.replica
+        names = list(replica.variables)[: len(replica.trainable)]
+        shapes = {name: tuple(replica.variables[name].shape) for name in names}
+        arrays = check_arrays("gradients", gradients, shapes)
+        tf, _ = import_tensorflow()
+        pairs = [(tf.convert_to_tensor(arrays[name], replica.dtype), replica.variables[name]) for name in names]
+        isolated(replica.floatx, lambda: replica.model.optimizer.apply_gradients(pairs))
 
     def close(self) -> None:
         """End the thread that reads ahead."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from distributed import Worker
@@ -26,6 +27,8 @@ from jobs.usercode import UserCode
 from jobs.usercode import call as call_user
 
 Array = NDArray[Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class TrainPlugin(CallPlugin):
@@ -59,6 +62,16 @@ class TrainPlugin(CallPlugin):
             self._training.close()
         self._training, self._snapshot = None, []
 
+    async def _work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function in a thread, beside the event loop.
+
+        Raises:
+            JobError: it raised one; all else is an error of the user's model or data.
+        """
+        # Not as it is: what a call raises that is no JobError would count as a worker's loss, and be tried for ever.
+        work = functools.partial(function, *args, **kwargs)
+        return await self._in_thread(call_user, f"worker {self.worker.address}", work)  # type: ignore[no-any-return]
+
     @property
     def _its(self) -> Training:
         if self._training is None:
@@ -72,7 +85,7 @@ class TrainPlugin(CallPlugin):
         Raises:
             InputError, UserCodeError: it cannot be built, or cannot be trained.
         """
-        return await self._in_thread(self._build)
+        return await self._work(self._build)
 
     def _build(self) -> Built:
         threads = self.worker.state.nthreads
@@ -93,11 +106,15 @@ class TrainPlugin(CallPlugin):
             facts = self._its.load(pickle.loads(plan))  # noqa: S301
             return {**asdict(facts), "structure": self._its.replica.structure()}  # type: ignore[typeddict-item]
 
-        return await self._in_thread(work)
+        return await self._work(work)
 
     async def initialize(self) -> None:
         """Set the initial state."""
-        await self._in_thread(self._its.initialize)
+        await self._work(self._its.initialize)
+
+    async def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+        self._its.rewind()
 
     async def status(self) -> Status:
         """Return how far this worker is."""
@@ -111,7 +128,7 @@ class TrainPlugin(CallPlugin):
 
     async def fetch(self) -> list[Any]:
         """Return the state, for another worker."""
-        state = await self._in_thread(self._its.state)
+        state = await self._work(self._its.state)
         return [to_serialize(np.asarray(array, order="C")) for array in state]
 
     async def copy(self, *, source: str) -> str:
@@ -122,8 +139,8 @@ class TrainPlugin(CallPlugin):
         """
         if source != self.worker.address:
             state = await call(self.worker.rpc, self.key, source, TrainPlugin.fetch)
-            await self._in_thread(self._its.set_state, state)
-        return await self._in_thread(self._its.replica.digest)
+            await self._work(self._its.set_state, state)
+        return await self._work(self._its.replica.digest)
 
     async def push(self, *, label: Sequence[Any], nodes: Sequence[Sequence[int]], vectors: Sequence[Any]) -> None:
         """Take a packet of another worker."""
@@ -149,7 +166,7 @@ class TrainPlugin(CallPlugin):
             UserCodeError: the loss is not finite, or the user's code raised.
             DataError, ClusterError: the data cannot be read.
         """
-        return await self._in_thread(self._train, pickle.loads(roster), until)  # noqa: S301  our own class
+        return await self._work(self._train, pickle.loads(roster), until)  # noqa: S301  our own class
 
     def _train(self, roster: Roster, until: int) -> Outcome:
         its = self._its
@@ -166,12 +183,12 @@ class TrainPlugin(CallPlugin):
 
     async def evaluate(self, *, parts: Sequence[int]) -> list[tuple[int, list[float]]]:
         """Return (part, its sums over the validation data) of some parts: loss times rows, rows, metrics."""
-        found = await self._in_thread(self._its.evaluate, list(parts))
+        found = await self._work(self._its.evaluate, list(parts))
         return [(part, sums.tolist()) for part, sums in found.items()]
 
     async def logs(self, *, sums: Sequence[float]) -> dict[str, float]:
         """Return loss and metrics, name -> value, of sums."""
-        return await self._in_thread(self._its.logs, np.asarray(sums, np.float64))
+        return await self._work(self._its.logs, np.asarray(sums, np.float64))
 
     async def snapshot(self) -> list[tuple[list[int], str]]:
         """Copy the state, which `save` writes while training goes on; return its arrays' shapes and types."""
@@ -180,7 +197,7 @@ class TrainPlugin(CallPlugin):
             self._snapshot = [np.array(array) for array in self._its.state()]
             return [(list(shape.shape), shape.dtype) for shape in checkpoint.shapes(self._snapshot)]
 
-        return await self._in_thread(work)
+        return await self._work(work)
 
     async def save(self, *, url: str | None, step: int, index: int) -> tuple[str, bytes]:
         """Write a piece of the snapshot to the run folder; return its digest, and where there is no `url` the piece.
@@ -195,7 +212,7 @@ class TrainPlugin(CallPlugin):
                 open_storage(url).write(checkpoint.piece_name(step, index), data)
             return checkpoint.digest(data), b"" if url is not None else data
 
-        return await self._in_thread(work)
+        return await self._work(work)
 
     async def restore(self, *, url: str | None, manifest: bytes, index: int, data: bytes) -> None:
         """Take a piece of a checkpoint, read here or sent; with the last one the state is set.
@@ -213,7 +230,7 @@ class TrainPlugin(CallPlugin):
                 pieces, self._pieces = [self._pieces[at] for at in sorted(self._pieces)], {}
                 self._its.set_state(checkpoint.joined(saved.shapes, pieces))
 
-        await self._in_thread(work)
+        await self._work(work)
 
     async def reaches(self, *, url: str, file: str, content: bytes) -> bool:
         """Return whether this worker sees the driver's run folder: the same content of a file."""
@@ -224,16 +241,36 @@ class TrainPlugin(CallPlugin):
             except Exception:  # noqa: BLE001  any reason why not: it is then written by the driver
                 return False
 
-        return await self._in_thread(work)
+        return await self._work(work)
 
     async def weights(self) -> dict[str, Any]:
         """Return name -> value of weights and statistics."""
-        found = await self._in_thread(self._its.replica.weights)
+        found = await self._work(self._its.replica.weights)
         return {name: to_serialize(np.asarray(array, order="C")) for name, array in found.items()}
 
     async def set_weights(self, *, weights: dict[str, Any]) -> None:
         """Set weights and statistics by name."""
-        await self._in_thread(self._its.replica.set_weights, weights)
+        await self._work(self._its.replica.set_weights, weights)
+
+    async def gradients(self, *, rows: Sequence[Any], step: int, part: int) -> Any:
+        """Return the vector of one part: gradients and statistics times rows, and the tail.
+
+        Raises:
+            InputError: model and rows do not fit.
+        """
+        return to_serialize(await self._work(self._its.gradients, tuple(rows), step, part))
+
+    async def trainable(self) -> list[tuple[str, list[int]]]:
+        """Return (name, shape) of each trainable variable, last where in a vector of `gradients` the rows are."""
+        return await self._work(self._its.gradient_places)
+
+    async def step(self, *, gradients: dict[str, Any]) -> None:
+        """Take the optimizer's step by the means of gradients, by name.
+
+        Raises:
+            InputError: names or shapes do not fit.
+        """
+        await self._work(self._its.apply, gradients)
 
     async def apply(self, *, function: bytes) -> bytes:
         """Return function(model), pickled."""
@@ -245,4 +282,4 @@ class TrainPlugin(CallPlugin):
             data: bytes = cloudpickle.dumps(call_user("the function", wanted.load(), self._its.replica.model))
             return data
 
-        return await self._in_thread(work)
+        return await self._work(work)

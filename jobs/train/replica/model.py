@@ -42,7 +42,8 @@ class ReplicaModel:
     def __init__(self, create_model: UserCode, seed: int, threads: int) -> None:
         self._tf, self._keras = import_tensorflow(threads)
         self._create_model, self._seed = create_model, seed
-        self.floatx, self.built = "float32", False
+        self.floatx = self.dtype = "float32"
+        self.built = False
         self._x_row: tuple[int, ...] | None = None
         self.model: Any = self._make()
         self._check_compiled()
