@@ -38,6 +38,11 @@ class Evaluation:
         scalars = [tf.cast(loss, replica.dtype) * count, count, *metrics]
         return tf.concat([tf.reshape(tf.cast(one, tf.float64), [-1]) for one in scalars], 0)
 
+    @property
+    def traces(self) -> int:
+        """How often the function was traced."""
+        return self._test.traces
+
     def sums(self, batches: Iterable[Rows]) -> NDArray[np.float64]:
         """Return the sums over batches: loss times rows, rows, metrics; (2 + metrics,) float64."""
         total = np.zeros(self._size)
