@@ -14,10 +14,11 @@ from jobs.storage import Storage
 from jobs.train import checkpoint
 from jobs.train.checkpoint import Manifest
 from jobs.train.exchange.group import alone
+from jobs.train.fingerprint import fingerprint
 from jobs.train.messages import Facts, Status
 from jobs.train.plan import Plan
 from jobs.train.trainer import Progress, Sums
-from jobs.train.training import Training, fingerprint
+from jobs.train.training import Training
 from jobs.usercode import UserCode, call
 
 PROGRESS_SECONDS = 0.5

@@ -275,30 +275,3 @@ class Training:
         if hasattr(self, "_ahead"):
             self._ahead.close()
 
-
-def fingerprint(threads: int) -> dict[str, str]:
-    """Return what decides the bits of a process's arithmetic, name -> value."""
-    tf, keras = import_tensorflow(threads)
-    import os
-    import platform
-
-    return {
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "machine": platform.machine(),
-        "threads": str(threads),
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "") or _instructions(),
-    }
-
-
-def _instructions() -> str:
-    """Return the vector instructions of the processor that oneDNN and TensorFlow choose their kernels by."""
-    known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            line = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        return ""
-    flags = line.split()
-    return " ".join(name for name in known if name in flags)

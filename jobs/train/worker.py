@@ -22,7 +22,8 @@ from jobs.train import checkpoint
 from jobs.train.exchange.group import Group, Roster
 from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
 from jobs.train.messages import Built, Facts, Outcome, Status
-from jobs.train.training import Training, fingerprint
+from jobs.train.fingerprint import check_gpus, fingerprint
+from jobs.train.training import Training
 from jobs.usercode import UserCode
 from jobs.usercode import call as call_user
 
@@ -89,6 +90,7 @@ class TrainPlugin(CallPlugin):
 
     def _build(self) -> Built:
         threads = self.worker.state.nthreads
+        check_gpus(self.worker.address, self.worker.state.total_resources.get("GPU", 0), threads)
         if self._training is None:
             self._training = Training(self._create_model, self._seed, threads)
         replica = self._training.replica
