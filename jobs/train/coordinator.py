@@ -58,7 +58,6 @@ class Coordinator:
         self._facts: Facts | None = None
         self._held: dict[str, list[Run]] = {}
         self._generation = 0
-        self._banned: set[str] = set()
 
     async def ask(
         self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any
@@ -71,10 +70,8 @@ class Coordinator:
 
         Raises:
             InputError: its model or its arithmetic is another one.
-            OSError: it is gone, or did not send in time before.
+            OSError: it is gone, or is turned away.
         """
-        if address in self._banned:
-            raise OSError(f"worker {address} was late")
         try:
             self._check(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
@@ -84,7 +81,7 @@ class Coordinator:
                 raise
             # The run goes on without a worker that joins and does not fit.
             log.warning("turned away: %s", error)
-            self._banned.add(address)
+            self.membership.exclude(address)
             raise OSError(str(error)) from error
 
     def _check(self, address: str, built: Built) -> None:
@@ -250,23 +247,25 @@ class Coordinator:
         errors = []
         for address, task in tasks.items():
             if task.cancelled():
-                self._lose(address, ban=True)
+                self._lose(address, for_good=True)
             elif isinstance(error := task.exception(), OSError):
                 self._lose(address)
             elif error is not None:
                 errors.append(error)
             else:
                 for other in task.result()["late"]:
-                    self._lose(other, ban=True)
+                    self._lose(other, for_good=True)
         # The part that names itself comes before those that only saw the sum.
         for error in sorted(errors, key=lambda one: "some part" in str(one)):
             raise error
 
-    def _lose(self, address: str, *, ban: bool = False) -> None:
-        self.lost_workers += 1
-        self.membership.fail(address)
-        if ban:
-            self._banned.add(address)
+    def _lose(self, address: str, *, for_good: bool = False) -> None:
+        if address in self.membership.members:
+            self.lost_workers += 1
+        if for_good:
+            self.membership.exclude(address)
+        else:
+            self.membership.fail(address)
 
     async def _watch(self, roster: Roster, progress: Callable[[Status], None]) -> None:
         """Look who is there and how far the group is, until a worker has joined that can take part.
