@@ -168,8 +168,8 @@ OTHERS = (
     "one; with more memory it goes on in the same run folder."
 )
 STUDY = (
-    "`helm upgrade` with another `workers.count` scales the running job; with more memory, or more trials or epochs, it "
-    "goes on in the same run folder; with other `code`, or another of the job's {}, it begins a new one."
+    "`helm upgrade` with another `workers.count` scales the running job; with more memory, trials or epochs it goes "
+    "on in the same run folder; with other `code`, or another of the job's {}, it begins a new one."
 )
 ABOUT = (
     "The release's NOTES, printed by this command, say how to follow it, wait for it, open the dashboard, fetch the "

@@ -128,7 +128,7 @@ def _own_randint(seed: int) -> Iterator[None]:
     def randint(a: int, b: int) -> int:
         return (own if threading.get_ident() == thread else shared)(a, b)
 
-    random.randint = randint  # type: ignore[assignment]  # a bound method
+    random.randint = randint
     try:
         yield
     finally:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobs.train.callbacks import KerasCallbacks
 from jobs.train.data.open import Data
-from jobs.train.fit import Fit, FitState, History
-from jobs.train.plan import PARTS, OnNan, Plan
+from jobs.train.exchange.wire import Wire
+from jobs.train.loop.callbacks import KerasCallbacks
+from jobs.train.loop.fit import Fit, FitState, History
+from jobs.train.process.plan import PARTS, OnNan, Plan
 from jobs.train.replica.local import Slots
 from jobs.train.replicas import Replicas
-from jobs.train.exchange.wire import Wire
 
 
 class GradientAveraging:

@@ -13,16 +13,16 @@ from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.identity import another, differences
 from jobs.runs.run import Run
 from jobs.sources import sources
-from jobs.train.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
-from jobs.train.checkpoint import Checkpoints
-from jobs.train.cluster_trainer import ClusterTrainer
 from jobs.train.data.open import Data
-from jobs.train.fit import Fit
+from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
+from jobs.train.loop.checkpoint import Checkpoints
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.serial import SerialTrainer
 from jobs.train.monitor import Monitor
 from jobs.train.options import Options
 from jobs.train.outcome import finish
-from jobs.train.plan import Plan, as_dict
-from jobs.train.serial import SerialTrainer
+from jobs.train.process.plan import Plan, as_dict
 from jobs.usercode import UserCode
 
 EVERY = 10
@@ -133,7 +133,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         checkpoints=Checkpoints(folder.storage),
         saving=options.saving,
         identity=identity,
-        on_progress=monitor.progress,
+        on_progress=monitor.on_status,
         on_epoch=monitor.epoch,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
         on_pause=lambda step: monitor.weights(step, trainer.weights()),

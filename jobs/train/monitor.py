@@ -13,11 +13,11 @@ from jobs.formatting import short
 from jobs.runs.console import Reporter
 from jobs.runs.eta import EtaEstimator
 from jobs.runs.run import Run
-from jobs.train.messages import Facts, Status
+from jobs.train.process.messages import Facts, Status
 from jobs.train.replica.layout import LOSS, ROWS
 
 if TYPE_CHECKING:
-    from jobs.train.fit import Fit
+    from jobs.train.loop.fit import Fit
 
 SHOWN_WEIGHTS = 6
 """Maximum numbers of a variable that are printed."""
@@ -31,7 +31,7 @@ class Monitor(Reporter):
     """
 
     def __init__(self, run: Run) -> None:
-        super().__init__("train", None)
+        super().__init__("train", 0)
         self._run, self._samples = run, 0
         self._last: Mapping[str, float] = {}
 
@@ -43,8 +43,8 @@ class Monitor(Reporter):
         self._first = fit.step
         self._eta = EtaEstimator(self._start, fit.step)
 
-    def progress(self, status: Status) -> None:  # type: ignore[override]  # of one status
-        """Show a status."""
+    def on_status(self, status: Status) -> None:
+        """Show how far a worker is, and write it to status.json."""
         now, step = time.monotonic(), status["step"]
         if step <= self._done and step != self._total:
             return
@@ -57,14 +57,9 @@ class Monitor(Reporter):
         if self._samples:
             metrics["samples_per_second"] = rate * self._samples / self._steps
         eta = self._eta.remaining(self._total - step, now)
-        if self._live:
-            from jobs.runs.console import metrics_text
-
-            self.draw(step, self._total, metrics_text(metrics), eta)
-        else:
-            Reporter.progress(self, step, self._total, metrics)
-        told = {"done": step, "total": self._total, "fraction": step / self._total}
-        self._run.status("running", progress=told if eta is None else {**told, "eta": eta}, metrics=metrics)
+        self.update(step, metrics, eta)
+        progress = {"done": step, "total": self._total, "fraction": step / self._total}
+        self._run.status("running", progress=progress if eta is None else {**progress, "eta": eta}, metrics=metrics)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Show the end of an epoch."""

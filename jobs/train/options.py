@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
 from jobs.options import JobOptions
-from jobs.train.fit import Saving
+from jobs.train.loop.fit import Saving
 
 HOW = "how to train"
 EXAMPLES = ("digits", "linear")
@@ -36,8 +36,9 @@ class Options(JobOptions):
     )
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
-        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns rows, "
-        "arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches (default: digits)",
+        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns "
+        "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
+        "(default: digits)",
     )
     example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE, "NAME")] = Field(
         default=None,
@@ -57,8 +58,8 @@ class Options(JobOptions):
     )
     averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
         default="gradient",
-        description="gradient: one common step per batch; parameters: parts train alone, and their weights are averaged "
-        "every --every steps",
+        description="gradient: one common step per batch; parameters: parts train alone, and their weights are "
+        "averaged every --every steps",
     )
     every: Annotated[PositiveInt | None, OptionHelp(HOW, "STEPS")] = Field(
         default=None, description="steps between two averages of parameters (default: 10)"

@@ -13,16 +13,14 @@ import numpy as np
 
 from jobs.cluster.connect import versions
 from jobs.runs.run import Run
-from jobs.train.fit import Fit, FitState
-from jobs.train.messages import Facts
-from jobs.train.trainer import Trainer
+from jobs.train.loop.fit import Fit, FitState
+from jobs.train.loop.trainer import Trainer
+from jobs.train.process.messages import Facts
 
 HISTORY, MODEL, WEIGHTS = "history.csv", "model.keras", "weights.npz"
 
 
-def finish(
-    folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mapping[str, Any]
-) -> dict[str, Any]:
+def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mapping[str, Any]) -> dict[str, Any]:
     """Write model.keras, weights.npz, history.csv and, last, result.json; return what that holds.
 
     Args:
@@ -35,7 +33,7 @@ def finish(
     state, spent, skipped = fit.state, fit.spent, fit.skipped
     weights = trainer.weights()
     buffer = io.BytesIO()
-    np.savez(buffer, **weights)
+    np.savez(buffer, allow_pickle=False, **weights)
     folder.storage.write(WEIGHTS, buffer.getvalue())
     folder.storage.write(MODEL, trainer.on_one(as_keras_file))
     folder.storage.write(HISTORY, history_csv(state))
@@ -76,7 +74,5 @@ def history_csv(state: FitState) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["epoch", *state.history])
-    table.writerows(
-        [epoch, *values] for epoch, values in enumerate(zip(*state.history.values(), strict=True), start=1)
-    )
+    table.writerows([epoch, *values] for epoch, values in enumerate(zip(*state.history.values(), strict=True), start=1))
     return text.getvalue().encode()

@@ -10,7 +10,7 @@ from distributed import Client
 from numpy.typing import NDArray
 
 from jobs.errors import InputError
-from jobs.train.cluster_trainer import ClusterTrainer
+from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.replica.names import check_arrays
 from jobs.usercode import UserCode
 

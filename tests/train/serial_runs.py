@@ -9,8 +9,8 @@ import numpy as np
 
 from jobs.train.data.open import Data
 from jobs.train.exchange.group import alone
-from jobs.train.plan import Plan
-from jobs.train.training import Training
+from jobs.train.process.plan import Plan
+from jobs.train.process.training import Training
 from jobs.usercode import UserCode
 
 

@@ -13,8 +13,8 @@ from distributed import Client
 from serial_runs import bits, plan_of, trained
 
 from jobs import connect
-from jobs.train.cluster_trainer import ClusterTrainer
-from jobs.train.messages import Status
+from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.process.messages import Status
 from jobs.usercode import UserCode
 
 STEPS = 30
@@ -80,7 +80,7 @@ def test_start_weights_do_not_depend_on_what_a_worker_does_beside(client_of, ser
         client.run(_draw, stop=True)
 
 
-def _draw(stop: bool = False) -> None:
+def _draw(*, stop: bool = False) -> None:
     """Draw from Python's random in a thread of this process, or stop it."""
     import random
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from serial_runs import bits, plan_of, trained, training
 
-from jobs.train.training import Training
+from jobs.train.process.training import Training
 
 STEPS = 50
 

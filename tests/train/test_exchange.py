@@ -28,7 +28,9 @@ class Mesh:
         self.roster = Roster(1, {name: runs.get(name, []) for name in names}, parts)
         self.inboxes = {name: Inbox() for name in names}
         self.groups = {
-            name: Group(self.roster, name, self.inboxes[name], self._send, Format(wire, rounded), timeout)
+            name: Group(
+                self.roster, name, self.inboxes[name], send=self._send, form=Format(wire, rounded), timeout=timeout
+            )
             for name in names
         }
 
@@ -74,11 +76,13 @@ def test_half_precision_does_not_depend_on_the_members_either(size):
     """Gradients are rounded at each node, what follows them is not."""
     vectors = _vectors(size)
     rounded = size - 10
-    totals = [total for members in (1, 2, 3, 8) for total in Mesh(members, wire="bfloat16", rounded=rounded).totals(vectors)]
+    totals = [
+        total for members in (1, 2, 3, 8) for total in Mesh(members, wire="bfloat16", rounded=rounded).totals(vectors)
+    ]
     assert len({total.tobytes() for total in totals}) == 1
     exact = Mesh(1).totals(vectors)[0]
     assert np.array_equal(totals[0][rounded:], exact[rounded:])
-    assert 0 < np.abs(totals[0] - exact).max()
+    assert np.abs(totals[0] - exact).max() > 0
     assert np.linalg.norm(totals[0] - exact) < 0.02 * np.linalg.norm(exact)
 
 
@@ -102,7 +106,9 @@ def test_many_steps_one_after_another():
     def one(name: str) -> list[bytes]:
         mine = mesh.roster.mine(name)
         return [
-            mesh.groups[name].total(step, {part: vectors[step][part].copy() for part in mine}, SMALL, "float32").tobytes()
+            mesh.groups[name]
+            .total(step, {part: vectors[step][part].copy() for part in mine}, SMALL, "float32")
+            .tobytes()
             for step in vectors
         ]
 

@@ -115,8 +115,8 @@ class FactoryBatches:
             return len(made)
         except TypeError as error:
             raise InputError(
-                f"the data factory returned {type(made).__name__} of unknown length: return a tf.data.Dataset that knows "
-                "its own (else .apply(tf.data.experimental.assert_cardinality(n))), or a keras.utils.PyDataset"
+                f"the data factory returned {type(made).__name__} of unknown length: return a tf.data.Dataset that "
+                "knows its own (else .apply(tf.data.experimental.assert_cardinality(n))), or a keras.utils.PyDataset"
             ) from error
 
     def at(self, step: int, part: int) -> Rows | None:
@@ -134,7 +134,7 @@ class FactoryBatches:
         batch = call("the data factory", next, opened[2], None)
         if batch is None:
             raise DataError(
-                f"the data factory gave {offset} batches for part {part} of epoch {epoch}, but said {self._lengths[part]}"
+                f"the data factory gave {offset} batches for part {part} of epoch {epoch}, not {self._lengths[part]}"
             )
         self._open[part] = (epoch, offset + 1, opened[2])
         x, y, *weight = batch if isinstance(batch, (tuple, list)) else (batch, None)
@@ -168,14 +168,15 @@ class Ahead:
 
     def get(self, step: int, part: int) -> Rows | None:
         """Return a part's rows of a step, waiting for them if need be."""
-        future = self._next.pop((step, part), None) or self._thread.submit(self.batches.at, step, part)
+        key = (step, part)
+        future = self._next.pop(key) if key in self._next else self._thread.submit(self.batches.at, *key)
         return future.result()
 
     def prepare(self, wanted: Iterable[tuple[int, int]]) -> None:
         """Begin to read (step, part) pairs; what was prepared and not taken is dropped."""
         before, self._next = self._next, {}
         for key in wanted:
-            self._next[key] = before.pop(key, None) or self._thread.submit(self.batches.at, *key)
+            self._next[key] = before.pop(key) if key in before else self._thread.submit(self.batches.at, *key)
         for future in before.values():
             future.cancel()
 

@@ -47,7 +47,8 @@ class Data:
         value = self._code.load()
         if inspect.isroutine(value):
             if takes_parts(value):
-                return value  # type: ignore[no-any-return]  # of the user's
+                factory: Factory = value
+                return factory
             value = call(f"{self._name} {self._code.name}", value)
         return row_source(ArrayRows(*value) if isinstance(value, tuple) else value)
 
@@ -81,7 +82,7 @@ def takes_parts(function: Any) -> bool:
     if len(required) != 4:
         names = ", ".join(one.name for one in parameters)
         raise InputError(
-            f"data is a function of ({names}), but must take nothing and return rows, or (part, parts, epoch, seed) and "
-            "return that part's batches"
+            f"data is a function of ({names}), but must take nothing and return rows, or (part, parts, epoch, seed) "
+            "and return that part's batches"
         )
     return True

@@ -60,7 +60,9 @@ class BlockCache:
         arrays = tuple(np.asarray(part) for part in call("data.read", self._source.read, start, stop))
         if not all(len(array) == stop - start for array in arrays):
             lengths = " and ".join(str(len(array)) for array in arrays)
-            raise DataError(f"data.read({start}, {stop}) returned {lengths} rows, but must return {stop - start} of each")
+            raise DataError(
+                f"data.read({start}, {stop}) returned {lengths} rows, but must return {stop - start} of each"
+            )
         return arrays
 
 

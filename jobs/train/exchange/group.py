@@ -60,9 +60,7 @@ class Group:
         sent: bytes of vectors that were sent.
     """
 
-    def __init__(
-        self, roster: Roster, address: str, inbox: Inbox, send: Send, form: Format, timeout: float
-    ) -> None:
+    def __init__(self, roster: Roster, address: str, inbox: Inbox, *, send: Send, form: Format, timeout: float) -> None:
         self.roster, self._address, self._inbox, self._send = roster, address, inbox, send
         self._form, self._timeout = form, timeout
         self._others = [one for one in roster.runs if one != address]
@@ -169,4 +167,4 @@ def alone(parts: int, form: Format) -> Group:
     def send(address: str, key: Key, packet: Packet) -> Future[Any]:
         raise NotImplementedError
 
-    return Group(Roster(0, {"": [(0, parts)]}, parts), "", Inbox(), send, form, 0.0)
+    return Group(Roster(0, {"": [(0, parts)]}, parts), "", Inbox(), send=send, form=form, timeout=0.0)

@@ -158,7 +158,7 @@ class ReplicaModel:
         """Return a digest of the whole state: weights, statistics, optimizer slots."""
         digest = hashlib.blake2b(digest_size=16)
         for array in self.state():
-            digest.update(memoryview(np.asarray(array, order="C")).cast("B"))
+            digest.update(np.asarray(array, order="C").tobytes())
         return digest.hexdigest()
 
     def state(self) -> list[Array]:

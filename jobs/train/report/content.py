@@ -10,7 +10,7 @@ from jobs.formatting import number, plural
 from jobs.report.content import Content, Share
 from jobs.report.html import duration
 from jobs.report.page import Plot, Section
-from jobs.train.checkpoint import Checkpoints
+from jobs.train.loop.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
@@ -90,7 +90,9 @@ def _time(result: dict[str, Any]) -> Section:
     parts = [Share(name, colour, duration(spent[key]), spent[key] / total, text) for key, name, colour, text in PARTS]
     note = "Of one worker, in the last attempt." if result["attempt"] > 1 else "Of one worker."
     head = ("Part", "Time", "Share", "What it is")
-    return Section("Where the time went", "report/shares.html", {"text": "", "note": note, "head": head, "parts": parts})
+    return Section(
+        "Where the time went", "report/shares.html", {"text": "", "note": note, "head": head, "parts": parts}
+    )
 
 
 def _numbers(result: dict[str, Any]) -> Section:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from jobs.errors import InputError
-from jobs.train.callbacks import EpochEnd, monitored
-from jobs.train.checkpoint import Checkpoints, Manifest
-from jobs.train.messages import Facts, Status
-from jobs.train.plan import Plan
-from jobs.train.trainer import Trainer
+from jobs.train.loop.callbacks import EpochEnd, monitored
+from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.loop.trainer import Trainer
+from jobs.train.process.messages import Facts, Status
+from jobs.train.process.plan import Plan
 
 History = dict[str, list[float]]
 FEW_STEPS = 16
@@ -88,7 +90,7 @@ class Fit:
         *,
         at_epoch_end: Sequence[EpochEnd] = (),
         checkpoints: Checkpoints | None = None,
-        saving: Saving = Saving(),  # noqa: B008  frozen
+        saving: Saving = Saving(),
         identity: Mapping[str, str] | None = None,
         on_progress: Callable[[Status], None] = lambda _: None,
         on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
@@ -218,7 +220,7 @@ class Fit:
 
     def _end_epoch(self, status: Status) -> None:
         epoch = self._step // self._steps - 1
-        logs = self._trainer.logs(status["sums"])
+        logs = self._trainer.logs(np.asarray(status["sums"]))
         if self._has_validation:
             held_out = self._trainer.logs(self._trainer.evaluate())
             logs |= {f"val_{name}": value for name, value in held_out.items()}

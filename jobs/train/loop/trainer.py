@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.train.checkpoint import Manifest
-from jobs.train.messages import Facts, Status
-from jobs.train.plan import Plan
+from jobs.train.loop.checkpoint import Manifest
+from jobs.train.process.messages import Facts, Status
+from jobs.train.process.plan import Plan
 
 Sums = NDArray[np.float64]
 Progress = Callable[[Status], None]
@@ -19,12 +19,17 @@ Progress = Callable[[Status], None]
 class Trainer(Protocol):
     """Trains one model; made by `serial.SerialTrainer` and `cluster_trainer.ClusterTrainer`."""
 
-    workers: int
-    """How many take part; 0: this process."""
-    lost_workers: int
-    """How many were lost."""
-    fingerprint: Mapping[str, str]
-    """What decides the bits of the arithmetic, name -> value."""
+    @property
+    def workers(self) -> int:
+        """How many take part; 0: this process."""
+
+    @property
+    def lost_workers(self) -> int:
+        """How many were lost."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """What decides the bits of the arithmetic, name -> value."""
 
     def load(self, plan: Plan) -> Facts:
         """Open the data everywhere."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import pickle
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -17,18 +18,19 @@ from jobs.errors import ClusterError, InputError
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
-from jobs.train.messages import Built, Facts, Outcome, Status
-from jobs.train.plan import Plan
-from jobs.train.worker import TrainPlugin
+from jobs.train.group.worker import TrainPlugin
+from jobs.train.process.messages import Built, Facts, Outcome, Status
+from jobs.train.process.plan import Plan
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
 """Period of looking who is there, and how far the group is."""
-GRACE_SECONDS = 10.0
-"""How long members of a group that was ended may compute their last step before they count as lost."""
 MAX_FAILURES = 20
 """Groups in a row that may end without a step."""
+
+
+Tasks = Mapping[str, asyncio.Task[Outcome]]
 
 
 class Coordinator:
@@ -53,15 +55,21 @@ class Coordinator:
         self.fingerprint: dict[str, str] = {}
         self.lost_workers = 0
         self._plan: bytes | None = None
-        self._parts = 1
+        self._parts, self._step_timeout = 1, 0.0
         self._structure: str = ""
         self._facts: Facts | None = None
         self._held: dict[str, list[Run]] = {}
         self._generation = 0
 
-    async def ask(
-        self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any
-    ) -> T:
+    async def on_first(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+        """Return the answer of a worker that has the state; of another one if it is lost meanwhile."""
+        while True:
+            address, *_ = await self.sync()
+            answer = await self.or_lost(address, boxed(ask(address)))
+            if answer is not None:
+                return answer[0]
+
+    async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
         """Call a method of the plugin on the worker at an address."""
         return await call(self._client.rpc, self._key, address, method, **message)
 
@@ -120,6 +128,7 @@ class Coordinator:
             ClusterError: there is no worker.
         """
         self._plan, self._parts, self._facts = pickle.dumps(plan), plan.parts, None
+        self._step_timeout = plan.step_timeout
         while self._facts is None:
             for address in await self.membership.current():
                 await self.or_lost(address, self._open(address))
@@ -173,7 +182,7 @@ class Coordinator:
                 raise ClusterError(f"worker {address} has another state than {source}, from which it was copied")
 
     def _roster(self, members: list[str]) -> Roster:
-        """Deal the parts to members, in aligned runs, moving as few as possible; members beyond the parts are spares."""
+        """Deal the parts to members, in aligned runs, few of them anew; members beyond the parts are spares."""
         active = members[: self._parts]
         held = {address: runs for address, runs in self._held.items() if address in active}
         # Who holds parts keeps them only while the shares stay nearly equal: a step takes as long as its slowest.
@@ -214,8 +223,7 @@ class Coordinator:
         }
         watch = asyncio.create_task(self._watch(roster, progress))
         try:
-            await asyncio.wait({*tasks.values(), watch}, return_when=asyncio.FIRST_COMPLETED)
-            await self._until_uneven(set(tasks.values()), watch)
+            await self._until_uneven(tasks, watch)
         finally:
             watch.cancel()
             await self._end(roster, tasks)
@@ -223,38 +231,41 @@ class Coordinator:
                 await watch
         self._judge(tasks)
 
-    async def _until_uneven(self, tasks: set[asyncio.Task[Outcome]], watch: asyncio.Task[None]) -> None:
+    @staticmethod
+    async def _until_uneven(tasks: Tasks, watch: asyncio.Task[None]) -> None:
         """Wait until all tasks are done well, or one is not, or the watch has ended: it saw another worker join."""
-        waiting = {task for task in tasks if not task.done()}
-        while waiting and not watch.done():
-            if any(task.exception() or task.result()["ended"] != "done" for task in tasks - waiting):
+        while not watch.done() and (waiting := {task for task in tasks.values() if not task.done()}):
+            ended = [task for task in tasks.values() if task.done()]
+            if any(task.exception() or task.result()["ended"] != "done" for task in ended):
                 return
-            _, rest = await asyncio.wait({*waiting, watch}, return_when=asyncio.FIRST_COMPLETED)
-            waiting = {task for task in rest if task is not watch}
+            await asyncio.wait([*waiting, watch], return_when=asyncio.FIRST_COMPLETED)
 
-    async def _end(self, roster: Roster, tasks: Mapping[str, asyncio.Task[Outcome]]) -> None:
+    async def _end(self, roster: Roster, tasks: Tasks) -> None:
         """End a group on all its members, and wait for their last step; who does not end it in time is cancelled."""
-        if any(not task.done() for task in tasks.values()):
-            aborts = [self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs]
-            ends = asyncio.gather(*aborts, return_exceptions=True)
-            _, late = await asyncio.wait({ends, *tasks.values()}, timeout=GRACE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        aborts = [self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs]
+        ends = asyncio.gather(*aborts, return_exceptions=True)  # not awaited: one that is frozen never answers
+        deadline = time.monotonic() + self._step_timeout
+        while waiting := [task for one, task in tasks.items() if not task.done() and one not in _late(tasks)]:
+            done, _ = await asyncio.wait(
+                waiting, timeout=max(deadline - time.monotonic(), 0), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                break
+        ends.cancel()
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    def _judge(self, tasks: Mapping[str, asyncio.Task[Outcome]]) -> None:
+    def _judge(self, tasks: Tasks) -> None:
         """Note who was lost in a group, and raise what a member's own code raised."""
-        errors = []
+        errors, late = [], _late(tasks)
         for address, task in tasks.items():
-            if task.cancelled():
+            if task.cancelled() or address in late:
                 self._lose(address, for_good=True)
             elif isinstance(error := task.exception(), OSError):
                 self._lose(address)
             elif error is not None:
                 errors.append(error)
-            else:
-                for other in task.result()["late"]:
-                    self._lose(other, for_good=True)
         # The part that names itself comes before those that only saw the sum.
         for error in sorted(errors, key=lambda one: "some part" in str(one)):
             raise error
@@ -282,3 +293,12 @@ class Coordinator:
                 return
 
 
+def _late(tasks: Tasks) -> set[str]:
+    """Return the members that others have waited for in vain."""
+    ended = [task.result() for task in tasks.values() if task.done() and not task.cancelled() and not task.exception()]
+    return {address for outcome in ended for address in outcome["late"]}
+
+
+async def boxed(work: Awaitable[T]) -> tuple[T]:
+    """Return an answer in a tuple, so that None is an answer too."""
+    return (await work,)

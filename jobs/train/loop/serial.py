@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.storage import Storage
-from jobs.train import checkpoint
-from jobs.train.checkpoint import Manifest
 from jobs.train.exchange.group import alone
-from jobs.train.fingerprint import fingerprint
-from jobs.train.messages import Facts, Status
-from jobs.train.plan import Plan
-from jobs.train.trainer import Progress, Sums
-from jobs.train.training import Training
+from jobs.train.loop import checkpoint
+from jobs.train.loop.checkpoint import Manifest
+from jobs.train.loop.trainer import Progress, Sums
+from jobs.train.process.fingerprint import fingerprint
+from jobs.train.process.messages import Facts, Status
+from jobs.train.process.plan import Plan
+from jobs.train.process.training import Training
 from jobs.usercode import UserCode, call
 
 PROGRESS_SECONDS = 0.5
@@ -91,7 +91,8 @@ class SerialTrainer:
     def evaluate(self) -> Sums:
         """Return the sums over the validation data, (2 + metrics,) float64."""
         found = self._its.evaluate(range(self._its.plan.parts))
-        return np.sum([found[part] for part in sorted(found)], axis=0)
+        total: Sums = np.sum([found[part] for part in sorted(found)], axis=0)
+        return total
 
     def logs(self, sums: Sums) -> dict[str, float]:
         """Return loss and metrics, name -> value, of sums."""

@@ -77,8 +77,8 @@ def piece(state: Sequence[Array], index: int) -> bytes:
     low, high, at, found = index * PIECE_BYTES, (index + 1) * PIECE_BYTES, 0, []
     for array in state:
         if array.nbytes and at < high and at + array.nbytes > low:
-            data = memoryview(np.asarray(array, order="C").reshape(-1)).cast("B")
-            found.append(data[max(low - at, 0) : high - at])
+            data = np.asarray(array, order="C").reshape(-1).view(np.uint8)
+            found.append(data[max(low - at, 0) : high - at].tobytes())
         at += array.nbytes
     return b"".join(found)
 
@@ -111,8 +111,8 @@ def read_piece(storage: Storage, manifest: Manifest, index: int) -> bytes:
         data = b""
     if digest(data) != manifest.digests[index]:
         raise InputError(
-            f"{storage.address(name)} is missing or damaged: delete {storage.address(manifest.name)}, and the run goes on "
-            "from the checkpoint before"
+            f"{storage.address(name)} is missing or damaged: delete {storage.address(manifest.name)}, and the run goes "
+            "on from the checkpoint before"
         )
     return data
 
@@ -141,12 +141,11 @@ class Checkpoints:
             content = json.loads(self._storage.read(name))
             layout = tuple(Shape(tuple(one["shape"]), one["dtype"]) for one in content["shapes"])
             step, digests, progress = int(content["step"]), tuple(content["digests"]), dict(content["progress"])
-            if len(digests) != piece_count(layout):
-                raise ValueError(f"{len(digests)} digests")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            assert len(digests) == piece_count(layout), f"{len(digests)} digests"
+        except (AssertionError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
-                f"checkpoint {self._storage.address(name)} is damaged ({error}); remove it, and the run goes on from the "
-                f"one before, or choose another {argument('run')}"
+                f"checkpoint {self._storage.address(name)} is damaged ({error}); remove it, and the run goes on from "
+                f"the one before, or choose another {argument('run')}"
             ) from error
         return Manifest(step, layout, digests, progress)
 

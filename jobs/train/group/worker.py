@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from jobs.cluster.plugin import CallPlugin, call
 from jobs.errors import ClusterError
 from jobs.storage import open_storage
-from jobs.train import checkpoint
 from jobs.train.exchange.group import Group, Roster
 from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
-from jobs.train.messages import Built, Facts, Outcome, Status
-from jobs.train.fingerprint import check_gpus, fingerprint
-from jobs.train.training import Training
+from jobs.train.loop import checkpoint
+from jobs.train.process.fingerprint import check_gpus, fingerprint
+from jobs.train.process.messages import Built, Facts, Outcome, Status
+from jobs.train.process.training import Training
 from jobs.usercode import UserCode
 from jobs.usercode import call as call_user
 
@@ -71,7 +71,7 @@ class TrainPlugin(CallPlugin):
         """
         # Not as it is: what a call raises that is no JobError would count as a worker's loss, and be tried for ever.
         work = functools.partial(function, *args, **kwargs)
-        return await self._in_thread(call_user, f"worker {self.worker.address}", work)  # type: ignore[no-any-return]
+        return await self._in_thread(call_user, f"worker {self.worker.address}", work)
 
     @property
     def _its(self) -> Training:
@@ -172,7 +172,9 @@ class TrainPlugin(CallPlugin):
 
     def _train(self, roster: Roster, until: int) -> Outcome:
         its = self._its
-        group = Group(roster, self.worker.address, self._inbox, self._send, its.form, its.plan.step_timeout)
+        group = Group(
+            roster, self.worker.address, self._inbox, send=self._send, form=its.form, timeout=its.plan.step_timeout
+        )
         try:
             its.run(group, until)
         except AbortedError:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.datasets.rows import RowSource
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import InputError, UserCodeError, argument
 from jobs.keras.build import isolated
 from jobs.keras.runtime import import_tensorflow
 from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches, tensors
@@ -20,7 +20,7 @@ from jobs.train.data.order import Order
 from jobs.train.data.rows import Arrays
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
-from jobs.train.plan import Plan
+from jobs.train.process.plan import Plan
 from jobs.train.replica.evaluation import Evaluation
 from jobs.train.replica.forward import Rows
 from jobs.train.replica.gradient import GradientStep
@@ -121,7 +121,7 @@ class Training:
             raise InputError(f"validation is {held_out:g} of {rows} rows, which is none of a part's: give more")
         if trained < plan.batch_size:
             raise InputError(
-                f"the data have {trained} rows to train on, fewer than batch_size, {plan.batch_size}: give a smaller one"
+                f"the data have {trained} rows to train on, fewer than {argument('batch_size')}, {plan.batch_size}"
             )
         return order
 
@@ -208,8 +208,8 @@ class Training:
     def _not_finite(self, where: str) -> None:
         if self.plan.on_nan == "fail":
             raise UserCodeError(
-                f"the loss of {where} in step {self.step + 1} is not finite: lower the learning rate or clip gradients, "
-                "or skip such steps with on_nan 'skip'"
+                f"the loss of {where} in step {self.step + 1} is not finite: lower the learning rate, clip gradients, "
+                f"or skip such steps with {argument('on_nan')} skip"
             )
 
     def evaluate(self, parts: Iterable[int]) -> dict[int, NDArray[np.float64]]:
@@ -254,7 +254,10 @@ class Training:
         assert self._step_function is not None
         layout = self._step_function.layout
         named = zip(self.replica.variables, self.replica.trainable, strict=False)
-        return [*((name, list(one.shape)) for name, one in named), ("", [layout.size - METRICS - layout.metrics + ROWS])]
+        return [
+            *((name, list(one.shape)) for name, one in named),
+            ("", [layout.size - METRICS - layout.metrics + ROWS]),
+        ]
 
     def apply(self, gradients: Mapping[str, Any]) -> None:
         """Take the optimizer's step by mean gradients, by name.
@@ -274,4 +277,3 @@ class Training:
         """End the thread that reads ahead."""
         if hasattr(self, "_ahead"):
             self._ahead.close()
-

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jobs.errors import InputError
-from jobs.train.trainer import Trainer
+from jobs.train.loop.trainer import Trainer
 from jobs.usercode import UserCode, call
 
 Logs = Mapping[str, float]
@@ -169,8 +169,9 @@ class KerasCallbacks:
     """
 
     def __init__(self, given: Any, trainer: Trainer, epochs: int) -> None:
-        made = call("callbacks", UserCode("callbacks", given, "my_model:callbacks").load()) if isinstance(given, str) else given
-        self._callbacks, self._model = list(made), RemoteModel(trainer)
+        if isinstance(given, str):
+            given = call("callbacks", UserCode("callbacks", given, "my_model:callbacks").load())
+        self._callbacks, self._model = list(given), RemoteModel(trainer)
         for one in self._callbacks:
             if not hasattr(one, "on_epoch_end"):
                 raise InputError(f"callbacks has {type(one).__name__}, but must be a list of keras.callbacks.Callback")
