@@ -71,8 +71,8 @@ def slow() -> Any:
     import keras
 
     inputs = keras.Input((6,))
-    wide = keras.layers.Dense(1500, activation="tanh")(inputs)
-    wide = keras.layers.Dense(1500, activation="tanh")(wide)
+    wide = keras.layers.Dense(900, activation="tanh")(inputs)
+    wide = keras.layers.Dense(900, activation="tanh")(wide)
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Dropout(0.3)(wide))
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -100,7 +100,7 @@ def _draw(*, stop: bool = False) -> None:
 @pytest.mark.parametrize("every", [0, 5])
 def test_a_worker_is_killed_and_its_successor_joins(every):
     """Survivors finish the step without a restart; the nanny's new process joins; no sample is lost or doubled."""
-    plan, steps = plan_of(networks.data, every=every), 120
+    plan, steps = plan_of(networks.data, every=every), 60
     wanted = trained(networks.slow, plan, steps)
     with connect(workers=3) as client:
         process, *_ = client.run(os.getpid).values()
@@ -120,20 +120,24 @@ def test_a_worker_is_killed_and_its_successor_joins(every):
 
 
 def test_a_worker_joins():
-    """It takes part from the next step on, with the state of the others."""
-    plan, steps = plan_of(networks.data), 400
-    wanted = bits(trained(networks.slow, plan, steps).replica.model)
+    """It builds the model while the other trains, and takes part from the next step on, with the other's state."""
+    plan, steps = plan_of(networks.data), 0
     with connect(workers=1) as client:
-        seen = []
-
-        def progress(status: Status) -> None:
-            if not seen:
-                client.cluster.scale(2)
-            seen.append(status["step"])
-
-        replicas, _, _, trainer = _run(client, networks.slow, plan, steps, progress)
-    assert replicas == [wanted] * 2
-    assert trainer.lost_workers == 0
+        trainer = ClusterTrainer(client, UserCode("create_model", networks.slow, "m:f"))
+        try:
+            trainer.load(plan)
+            trainer.start(None)
+            client.cluster.scale(2)
+            while trainer.workers < 2:
+                steps += 20
+                trainer.train(steps, lambda _: None)
+            steps += 20
+            trainer.train(steps, lambda _: None)
+            replicas = trainer.on_all(bits)
+            assert trainer.lost_workers == 0
+        finally:
+            trainer.close()
+    assert replicas == [bits(trained(networks.slow, plan, steps).replica.model)] * 2
 
 
 def test_a_worker_that_does_not_answer_counts_as_lost():

@@ -163,8 +163,10 @@ class Training:
             UserCodeError: the loss is not finite, or the user's code raised.
         """
         try:
-            while self.step < until:
-                self._take(group)
+            # What overflows is found by the loss, and said; NumPy's warnings would come beside it.
+            with np.errstate(over="ignore", invalid="ignore"):
+                while self.step < until:
+                    self._take(group)
         except BaseException:
             self.strategy.cancel()
             raise
