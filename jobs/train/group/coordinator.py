@@ -18,8 +18,9 @@ from jobs.errors import ClusterError, InputError
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
+from jobs.train.group.likeness import Likeness
 from jobs.train.group.worker import TrainPlugin
-from jobs.train.process.messages import Built, Facts, Outcome, Status
+from jobs.train.process.messages import Facts, Outcome, Status
 from jobs.train.process.plan import Plan
 
 T = TypeVar("T")
@@ -45,21 +46,22 @@ class Coordinator:
     Attributes:
         restore: sets the state on the worker at an address, when no worker has one.
         lost_workers: how many were lost while they took part.
-        fingerprint: of the first worker.
     """
 
     def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
-        self._client, self._key, self._mixed = client, plugin.key, mixed
+        self._client, self._key, self._likeness = client, plugin.key, Likeness(mixed=mixed)
         self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
         self.restore: Callable[[str], Awaitable[None]]
-        self.fingerprint: dict[str, str] = {}
         self.lost_workers = 0
         self._plan: bytes | None = None
         self._parts, self._step_timeout = 1, 0.0
-        self._structure: str = ""
-        self._facts: Facts | None = None
         self._held: dict[str, list[Run]] = {}
         self._generation = 0
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What decides the bits of the first worker's arithmetic, name -> value."""
+        return self._likeness.fingerprint
 
     async def on_first(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
         """Return the answer of a worker that has the state; of another one if it is lost meanwhile."""
@@ -81,7 +83,7 @@ class Coordinator:
             OSError: it is gone, or is turned away.
         """
         try:
-            self._check(address, await self.ask(address, TrainPlugin.prepare))
+            self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
                 await self._open(address)
         except InputError as error:
@@ -92,32 +94,10 @@ class Coordinator:
             self.membership.exclude(address)
             raise OSError(str(error)) from error
 
-    def _check(self, address: str, built: Built) -> None:
-        if not self.fingerprint:
-            self.fingerprint = built["fingerprint"]
-        for name, value in built["fingerprint"].items():
-            if value != self.fingerprint[name] and not self._mixed:
-                raise InputError(
-                    f"worker {address} computes other bits: its {name} is {value!r}, that of the first worker "
-                    f"{self.fingerprint[name]!r}; make the workers alike, or give up equal bits with mixed"
-                )
-        self._check_structure(address, built["structure"])
-
-    def _check_structure(self, address: str, structure: str) -> None:
-        if structure and self._structure and structure != self._structure:
-            raise InputError(
-                f"worker {address} has built another model: names or shapes of its variables differ; create_model must "
-                "make the same one everywhere"
-            )
-        self._structure = self._structure or structure
-
     async def _open(self, address: str) -> Facts:
         assert self._plan is not None
         facts = await self.ask(address, TrainPlugin.load, plan=self._plan)
-        self._check_structure(address, facts["structure"])
-        if self._facts is not None and facts != self._facts:
-            raise InputError(f"worker {address} sees other data than the first: {facts} against {self._facts}")
-        self._facts = facts
+        self._likeness.check_facts(address, facts)
         return facts
 
     async def load(self, plan: Plan) -> Facts:
@@ -127,12 +107,12 @@ class Coordinator:
             InputError, DataError, UserCodeError: they cannot be used.
             ClusterError: there is no worker.
         """
-        self._plan, self._parts, self._facts = pickle.dumps(plan), plan.parts, None
-        self._step_timeout = plan.step_timeout
-        while self._facts is None:
-            for address in await self.membership.current():
-                await self.or_lost(address, self._open(address))
-        return self._facts
+        self._plan, self._parts, self._step_timeout = pickle.dumps(plan), plan.parts, plan.step_timeout
+        self._likeness.facts = None
+        while self._likeness.facts is None:
+            members = list(await self.membership.current())
+            await asyncio.gather(*(self.or_lost(one, self._open(one)) for one in members))
+        return self._likeness.facts
 
     async def or_lost(self, address: str, work: Awaitable[T]) -> T | None:
         """Return what a worker answers, None if it is gone; then it is no member any more."""
