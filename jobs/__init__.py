@@ -5,20 +5,15 @@ Public: `connect`, and the errors of `jobs.errors`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.errors import ClusterError, DataError, InputError, JobError, Stopped, UserCodeError
+from jobs.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from jobs.cluster.connect import connect
 
 __all__ = ["ClusterError", "DataError", "InputError", "JobError", "Stopped", "UserCodeError", "connect"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import Dask at the first use of `connect`: it takes a second or more."""
-    if name == "connect":
-        from jobs.cluster.connect import connect
-
-        return connect
-    raise AttributeError(f"module 'jobs' has no attribute {name!r}")
+# Dask is imported at the first use of `connect`: that takes a second or more.
+__getattr__, __dir__ = _lazy(__name__, {"connect": "cluster.connect"})

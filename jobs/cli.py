@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -52,8 +53,32 @@ RELEASE_COMMANDS = tuple(COMMANDS[RELEASES])
 
 @command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; a JobError is printed as one line on standard error."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    """Run a command and return its exit code; a JobError is printed as one line on standard error.
+
+    A reader of its output that ends early, as `| head` does, is no error.
+    """
+    code = 0
+    try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+    return code
+
+
+def _reader_is_gone() -> bool:
+    """Return whether standard output is a pipe without a reader; if so, the rest of the output is dropped."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not poll.poll(0):
+        return False
+    # Python flushes standard output at its exit, and would print the error again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
+def _run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have bytes that are not characters
     if instruction := os.environ.get("_DASK_JOBS_COMPLETE"):

@@ -62,14 +62,17 @@ def show(url: str) -> int:
         InputError: it is not a run folder, or its job is not installed here.
     """
     from jobs.runs.folder import read_run
+    from jobs.runs.owner import dead_driver
     from jobs.runs.show import show_result, show_status
     from jobs.storage import open_storage
 
-    folder = read_run(open_storage(url))
+    storage = open_storage(url)
+    dead = dead_driver(storage)  # first: what it has written by then, it may have ended well
+    folder = read_run(storage)
     if folder.job not in registry.names():
         raise InputError(f"{url} is no run of {' or '.join(registry.names())}: it says {folder.job!r}")
     if folder.state != "done":
-        return show_status(folder, url)
+        return show_status(folder, url, dead)
     show_result(registry.find(folder.job).load_show(), folder.result, url)
     return 0
 

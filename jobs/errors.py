@@ -40,7 +40,7 @@ class JobError(Exception):
 
     def __str__(self) -> str:
         """Return the text with arguments in this process's spelling: `l1`, or on the command line `--l1`."""
-        return _spelled(self.text, as_options=_command_line)
+        return spelled(self.text)
 
     @property
     def text(self) -> str:
@@ -118,6 +118,11 @@ def command_line() -> Iterator[None]:
         yield
     finally:
         _command_line = before
+
+
+def spelled(text: str) -> str:
+    """Return a text with the arguments that `argument` marked in this process's spelling: `l1`, or `--l1`."""
+    return _spelled(text, as_options=_command_line)
 
 
 def _spelled(text: str, *, as_options: bool) -> str:

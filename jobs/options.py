@@ -40,9 +40,9 @@ class JobOptions(BaseModel):
     )
     workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
         default=None,
-        ge=0,
-        description="on this machine: worker processes (default: one per core; 0: no cluster, all in this process); "
-        "with a scheduler: how many to wait for (default 1)",
+        ge=1,
+        description="on this machine: worker processes (default: one per core); with a scheduler: how many to wait for "
+        "(default 1)",
     )
     threads: Annotated[PositiveInt, OptionHelp(RUNS)] = Field(
         default=1, description="compute threads of each worker on this machine"

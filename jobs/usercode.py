@@ -14,8 +14,10 @@ from typing import Any
 
 import cloudpickle
 
-from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument
+from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument, nearest
 from jobs.formatting import error_first_line, error_line
+
+MISSING = object()
 
 
 class UserCode:
@@ -97,14 +99,19 @@ def load(given_as: str, spec: str, example: str) -> Any:
         example: an example of one, for messages.
 
     Raises:
-        InputError: it is not of that form, or cannot be imported.
+        InputError: it is not of that form, or cannot be imported, or its module has no such name.
     """
     module, _, name = spec.partition(":")
     if not (module and name):
         raise InputError(f"{given_as} is {spec!r}, but must be 'module:function', such as {example!r}")
     rest = "; the module must be on the Python path of the driver and of every worker"
     with refused(f"{given_as} {spec}: cannot import it", rest):
-        return getattr(importlib.import_module(module), name)
+        found = importlib.import_module(module)
+    with refused(f"{given_as} {spec}: cannot be read from its module", ""):
+        if (value := getattr(found, name, MISSING)) is not MISSING:
+            return value
+        names = [other for other in vars(found) if not other.startswith("_")]
+    raise InputError(f"{given_as} {spec}: module {module!r} has no {name!r}{nearest(name, names)}")
 
 
 def unpickle(what: str, data: bytes) -> Any:

@@ -51,7 +51,7 @@ def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["--l2=-1"], "--l2 is '-1', but must be greater than or equal to 0"),
         (["--on-nan", "ignore"], "--on-nan is 'ignore', but must be 'fail' or 'inf'"),
         (["--data", "digits"], "--data digits and --problem problems:LeastSquares exclude each other"),
-        (["--problem", "problems:Nothing"], "--problem problems:Nothing: cannot import it"),
+        (["--problem", "problems:Nothing"], "--problem problems:Nothing: module 'problems' has no 'Nothing'"),
         (["--problem", "nowhere:problem"], "--problem nowhere:problem: cannot import it"),
         (["--problem", "problems"], "--problem is 'problems', but must be 'module:function'"),
         (["--problem", "problems:ValueOnly", "--method", "dogleg"], "--method dogleg needs a gradient"),

@@ -40,6 +40,12 @@ def test_help_lists_it(dask_jobs: Command) -> None:
     assert "\n  pi " in dask_jobs("--help").stdout.partition("\n  minimize ")[2].partition("\n  tune ")[0]
     told = dask_jobs("pi", "--help")
     assert (told.returncode, "--points" in told.stdout, "--scheduler" in told.stdout) == (0, True, True)
+    assert told.stdout.index("what to compute:") < told.stdout.index("--points") < told.stdout.index("where it runs:")
+    assert "examples:\n  dask-jobs pi --steps 20 --run runs/pi\n" in told.stdout
+
+
+def _inside(steps: Path) -> list[int]:
+    return list(json.loads(steps.read_text())["inside"])
 
 
 def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str], tmp_path: Path) -> None:
@@ -49,16 +55,18 @@ def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str]
     command = [*DASK_JOBS, "pi", "--steps", "1000000", *options, "run"]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
         deadline = time.monotonic() + 120
-        while not (steps.exists() and len(json.loads(steps.read_text())) >= 3):
+        while not (steps.exists() and len(_inside(steps)) >= 3):
             assert driver.poll() is None, driver.stderr.read() if driver.stderr else ""
             assert time.monotonic() < deadline
             time.sleep(0.05)
         driver.kill()
         driver.communicate()
     assert driver.returncode == -signal.SIGKILL
-    saved = json.loads(steps.read_text())
+    saved = _inside(steps)
     stands = dask_jobs("show", "run")
-    assert (stands.returncode, stands.stdout.partition(",")[0]) == (4, "pi running")
+    assert (stands.returncode, stands.stdout.partition(",")[0]) == (4, "pi not running")
+    gone = f"attempt 1: its driver, process {driver.pid}, is gone; the same command on this run folder resumes it\n"
+    assert gone in stands.stdout
     enough = str(len(saved) + 3)
     for run in ("run", "other"):
         ended = dask_jobs("pi", "--steps", enough, *options, run)
@@ -66,8 +74,8 @@ def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str]
     results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("run", "other")]
     assert [result["attempt"] for result in results] == [2, 1]
     assert results[0]["pi"] == results[1]["pi"]
-    assert json.loads(steps.read_text()) == json.loads((tmp_path / "other/steps.json").read_text())
-    assert json.loads(steps.read_text())[: len(saved)] == saved
+    assert _inside(steps) == _inside(tmp_path / "other/steps.json")
+    assert _inside(steps)[: len(saved)] == saved
 
 
 def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
@@ -82,3 +90,20 @@ def test_it_is_shown_and_reported(dask_jobs: Command, tmp_path: Path) -> None:
     text = page.read_text()
     assert "<h2>Points within the circle</h2>" in text
     assert "dask-jobs pi --workers 1 --steps 2 --points 100 --run" in text
+
+
+def test_it_is_continued_or_refused(dask_jobs: Command, tmp_path: Path) -> None:
+    """More steps continue an ended run; steps of other options are refused, and the result is kept."""
+    options = ["--workers", "1", "--run", "run"]
+    for steps, earlier in (("2", False), ("2", True), ("3", False)):
+        ran = dask_jobs("pi", "--steps", steps, "--points", "100", *options)
+        assert (ran.returncode, "earlier" in ran.stdout) == (0, earlier), ran.stderr
+    result = (tmp_path / "run/result.json").read_bytes()
+    for changed, text in (("--points=10", "points was 100, and is now 10"), ("--seed=3", "seed was 0, and is now 3")):
+        points = [] if changed.startswith("--points") else ["--points", "100"]
+        refused = dask_jobs("pi", "--steps", "3", *points, changed, *options)
+        assert (refused.returncode, refused.stderr.count(f"belongs to another run: {text}; choose another --run")) == (
+            2,
+            1,
+        )
+    assert (tmp_path / "run/result.json").read_bytes() == result

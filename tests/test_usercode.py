@@ -47,6 +47,13 @@ def test_a_name_is_imported_where_it_is_loaded() -> None:
     assert code.name == code.spec == "math:sqrt"
 
 
+def test_a_name_that_its_module_has_not() -> None:
+    """The module was found, so the error says what it has not, with its nearest name."""
+    with pytest.raises(InputError) as error:
+        UserCode("loss", "math:sqtr", "my_model:loss").load()
+    assert str(error.value) == "loss math:sqtr: module 'math' has no 'sqtr'; did you mean 'sqrt'?"
+
+
 def test_frozen_code_stays_as_it_was() -> None:
     """What is pickled once travels as it was then, whatever happens to the object later."""
     data = [1]

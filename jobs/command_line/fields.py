@@ -35,10 +35,10 @@ class OptionsCommand(Command):
     def __init__(self, model: type[BaseModel], program: str) -> None:
         about, _, examples = (inspect.getdoc(model) or "").partition("Examples:\n")
         self._model = model
-        own = inspect.get_annotations(model)
+        shared = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", ())}
         options = [_option(name, field) for name, field in model.model_fields.items()]
         # A job's own groups come first; within a group what all jobs share does.
-        groups = [option.group for option in sorted(options, key=lambda option: option.name not in own)] + [OTHER]
+        groups = [option.group for option in sorted(options, key=lambda option: option.name in shared)] + [OTHER]
         super().__init__(
             program,
             program="",

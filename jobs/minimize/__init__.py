@@ -6,8 +6,9 @@ Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jobs.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from jobs.minimize.objective import Objective
@@ -15,12 +16,8 @@ if TYPE_CHECKING:
     from jobs.minimize.problems.base import Problem
 
 __all__ = ["Objective", "Problem", "minimize"]
-HOMES = {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"}
-"""Modules of the public names."""
-
-
-def __getattr__(name: str) -> Any:
-    """Import Dask and SciPy at first use: `jobs.minimize.entry`, which every command imports, must be cheap."""
-    if name in HOMES:
-        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Dask and SciPy are imported at first use: `jobs.minimize.entry`, which every command imports, must be cheap.
+__getattr__, __dir__ = _lazy(
+    __name__,
+    {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"},
+)

@@ -12,6 +12,7 @@ from distributed import Client
 from numpy.typing import NDArray
 
 from jobs.errors import InputError
+from jobs.formatting import plural
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
 from jobs.minimize.evaluate.futures import FuturesEvaluator
@@ -107,6 +108,12 @@ class Objective:
         self._on_nan = on_nan
         self._best: tuple[Vector, Vector] | None = None
         self.on_evaluation: Callable[[Vector, float, Vector | None, float], None] | None = None
+
+    def __repr__(self) -> str:
+        """Return the problem's class, its sizes, and where it is computed."""
+        where = f"on {plural(self.sum.workers, 'worker')}" if self.sum.workers else "in this process"
+        size = f"{plural(self.n, 'parameter')}, {plural(self.rows, 'row')}"
+        return f"<Objective of {type(self.problem).__name__}: {size}, {where}>"
 
     @property
     def has_gradient(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
-from jobs.minimize.optimize.methods import METHODS
+from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
 from jobs.options import JobOptions, read_scalar
 
 METHOD = "how to minimize"
@@ -29,6 +29,12 @@ class Options(JobOptions):
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("evaluator",)
 
+    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
+        default=None,
+        ge=0,
+        description="on this machine: worker processes (default: one per core; 0: no cluster, all in this process); "
+        "with a scheduler: how many to wait for (default 1)",
+    )
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
         description="data for softmax regression: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
@@ -49,7 +55,7 @@ class Options(JobOptions):
         json_schema_extra={"enum": list(METHODS)},
     )
     max_iterations: Annotated[PositiveInt, OptionHelp(METHOD)] = Field(
-        default=1000, description="maximum iterations (TNC: evaluations)"
+        default=1000, description=f"maximum iterations ({', '.join(COUNT_EVALUATIONS)}: evaluations)"
     )
     tol: Annotated[PositiveFloat | None, OptionHelp(METHOD)] = Field(
         default=None, description="tolerance, as scipy.optimize.minimize takes it"

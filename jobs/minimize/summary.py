@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jobs.formatting import decimal_bytes, plural
+from jobs.runs.console import print_rows
 
 SHOWN = 12
 """Maximum size of a theta that is printed."""
@@ -22,11 +22,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "converged") if result["success"] else ("yellow", "not converged")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in _lines(result, run):
-        table.add_row(Text(name, style="dim"), Text(text))
-    table.add_row(Text("run folder", style="dim"), Text(run))
-    console.print(table)
+    print_rows(console, [*_lines(result, run), ("run folder", run)])
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(f"hint: {hint}", style="yellow"))
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
@@ -34,6 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     spent, norm = result["diagnostics"], result["gradient_norm"]
+    lost = spent.get("workers_lost", 0)
     return [
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
@@ -42,6 +39,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("iterations", _evaluations(result)),
         ("time", _time(result)),
+        *([("lost workers", f"{lost:,}; their blocks were loaded again elsewhere")] if lost else []),
         *([("throughput", _throughput(spent))] if spent["evaluations"] else []),
     ]
 

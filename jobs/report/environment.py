@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 
 from jobs.formatting import number, plural
 from jobs.report.html import duration, value_text
+from jobs.report.theme import BLUE, NAVY
 
 
 def new_environment(package: str) -> Environment:
@@ -24,6 +25,7 @@ def new_environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colours"] = {"blue": BLUE, "navy": NAVY}
     environment.filters |= {"duration": duration, "number": number, "plural": plural, "value_text": value_text}
     # The filter `tojson` keeps the order of columns, and NaN, which JSON does not have, is an error.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}

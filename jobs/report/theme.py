@@ -1,9 +1,22 @@
-"""The theme of a report's plots: fonts, colours, Bokeh's settings; the page's style sheet is templates/style.css."""
+"""The theme of a report: fonts, the palette, Bokeh's settings; the page's style sheet is templates/style.css."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bokeh.models import AdaptiveTicker, NoOverlap
 from bokeh.themes import Theme
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 INK, FRAME, GRID = "#33404d", "#c4ccd4", "#e9edf1"
+BLUE, NAVY, SKY = "#2f6db3", "#12355b", "#7fa6cf"
+GREEN, AMBER, ORANGE, RED = "#4f9d6b", "#e0b06a", "#e08a2b", "#c23b3b"
+VIOLET, PURPLE = "#8a5aa8", "#7d5ba6"
+SHADES = ("#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78")
+"""From the least to the most."""
 
 _AXIS = {
     "axis_line_color": None,
@@ -29,3 +42,16 @@ THEME = Theme(
         },
     },
 )
+
+
+def set_ticks(plot: figure, *, whole: bool = False) -> None:
+    """Leave labels out that would overlap, as on logarithmic axes of many decades.
+
+    Args:
+        plot: a figure; its axes are changed.
+        whole: the x axis has whole numbers, such as steps, and so it has ticks at no others.
+    """
+    plot.axis.major_label_policy = NoOverlap()
+    for axis in plot.xaxis:
+        if whole and isinstance(axis.ticker, AdaptiveTicker):
+            axis.ticker.min_interval = 1

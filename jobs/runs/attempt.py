@@ -65,7 +65,7 @@ class Attempt:
     def show(self, reporter: AnyLog) -> AnyLog:
         """Show the attempt's progress from now on, until it ends; return the reporter."""
         self._reporter = self.stack.enter_context(reporter)
-        reporter.log("run", message=f"run folder {self.folder.url}")
+        reporter.log("run folder", message=self.folder.url)
         return reporter
 
     def check_data(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,13 +68,20 @@ class Bar(Display):
                 transient=True,
                 redirect_stdout=redirect_stdout,
             )
-            self._task = self._live.add_task(name, total=total, metrics="", eta=UNKNOWN_ETA)
+            self._task = self._live.add_task(name, total=total, metrics="", eta=f"ETA {UNKNOWN_ETA}")
 
     def draw(self, done: int, total: int, metrics: str, eta: float | None) -> None:
         """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal."""
         assert self._live is not None
         left = UNKNOWN_ETA if eta is None else clock(eta)
-        self._live.update(self._task, completed=done, total=total, metrics=metrics, eta=left)
+        self._live.update(self._task, completed=done, total=total, metrics=metrics, eta=f"ETA {left}")
+
+
+def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Print rows of a name and a text in two columns; unlike rich's tables without blanks after the text."""
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:

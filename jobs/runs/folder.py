@@ -14,7 +14,7 @@ import yaml
 
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
-from jobs.runs.run import DAMAGED
+from jobs.runs.owner import DAMAGED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import secrets
-import socket
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-import psutil
 import yaml
 from numpy.typing import NDArray
 
@@ -22,13 +18,12 @@ from jobs.errors import InputError, JobError, Stopped, Superseded, argument
 from jobs.formatting import error_line
 from jobs.options import PLACEMENT_OPTIONS, JobOptions
 from jobs.runs.encoding import as_json, to_json
+from jobs.runs.owner import last_owner, this_process
 from jobs.runs.stop import StopRequest
 from jobs.sources import digest
 from jobs.storage import open_storage
 
 FIRST = "attempts/0001"
-DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""Errors of reading a damaged file, or one of another version."""
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
 
@@ -105,11 +100,9 @@ class Run:
         """
         self._check_alone()
         self.attempt = len(self.storage.list("attempts/")) + 1
-        process = psutil.Process()
-        owner = {"host": socket.gethostname(), "process": process.pid, "started": process.create_time()}
-        owner["id"] = secrets.token_hex(8)  # one process may make several runs
+        owner = this_process()
         # Only one driver can create each number. Before options.yaml, which only a driver that has a number may write.
-        while not self.storage.create(_attempt(self.attempt), as_json(owner)):
+        while not self.storage.create(_attempt(self.attempt), owner):
             self.attempt += 1
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
         # The result alone marks a run as ended, so it is deleted before the first status of an attempt that runs.
@@ -118,17 +111,12 @@ class Run:
 
     def _check_alone(self) -> None:
         """Refuse to start beside a live driver on this machine; one elsewhere stops by itself, see `status`."""
-        for name in self.storage.list("attempts/")[-1:]:
-            with contextlib.suppress(psutil.NoSuchProcess, *DAMAGED):  # an owner that cannot be read is not alive
-                other = json.loads(self.storage.read(name))
-                process = psutil.Process(other["process"])
-                # The start time too: process ids are reused, in a restarted container nearly always.
-                lives = process.create_time() == other["started"] and process.status() != psutil.STATUS_ZOMBIE
-                if lives and other["host"] == socket.gethostname() and other["process"] != os.getpid():
-                    raise InputError(
-                        f"{argument('run')} {self.url}: another driver, process {other['process']}, is at work on it; "
-                        "wait for it, or stop it"
-                    )
+        other = last_owner(self.storage)
+        if other and other.is_here and other.lives and not other.is_this:
+            raise InputError(
+                f"{argument('run')} {self.url}: another driver, process {other.process}, is at work on it; "
+                "wait for it, or stop it"
+            )
 
     def status(self, state: str, *, now: bool = False, **fields: Any) -> None:
         """Update status.json: at once, or when the last one is old enough.

@@ -10,16 +10,22 @@ from typing import Any
 from jobs.errors import Stopped, UserCodeError
 from jobs.runs.console import metrics_text
 from jobs.runs.folder import RunFolder, readable
+from jobs.runs.owner import Owner
 
 
-def show_status(folder: RunFolder, url: str) -> int:
+def show_status(folder: RunFolder, url: str, dead: Owner | None) -> int:
     """Print the state of a run that is not done; return its exit code, or 4 while it has none.
+
+    Args:
+        folder: its files, read after the next was found out.
+        url: the folder.
+        dead: its last driver, if that was a process of this machine and is gone.
 
     Raises:
         InputError: its status is damaged, or another version's.
     """
     with readable(url, "status.json"):
-        text = "\n".join([_state(folder), *_progress(folder)])
+        text = "\n".join([_state(folder, dead), *_progress(folder)])
         default = UserCodeError.exit_code if folder.state == "failed" else Stopped.exit_code
         code = int(folder.status.get("exit_code", default))
     sys.stdout.write(text + "\n")
@@ -36,9 +42,14 @@ def show_result(show: Callable[[Mapping[str, Any], str], None], result: Mapping[
         show(result, url)
 
 
-def _state(folder: RunFolder) -> str:
-    error = folder.status.get("error")
-    return f"{folder.job} {folder.state}, attempt {folder.status.get('attempt', 0)}" + (f": {error}" if error else "")
+def _state(folder: RunFolder, dead: Owner | None) -> str:
+    attempt, error = f"attempt {folder.status.get('attempt', 0)}", folder.status.get("error")
+    if dead and folder.state == "running":
+        return (
+            f"{folder.job} not running, {attempt}: its driver, process {dead.process}, is gone; "
+            "the same command on this run folder resumes it"
+        )
+    return f"{folder.job} {folder.state}, {attempt}" + (f": {error}" if error else "")
 
 
 def _progress(folder: RunFolder) -> list[str]:

@@ -6,8 +6,9 @@ function. Samplers and pruners are Optuna's; running them on Dask is this packag
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jobs.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from jobs.tune import space
@@ -15,14 +16,8 @@ if TYPE_CHECKING:
     from jobs.tune.trials.trial import Stop, Trial
 
 __all__ = ["Stop", "Study", "Trial", "space"]
-HOMES = {"Stop": "trials.trial", "Study": "study", "Trial": "trials.trial"}
-"""Modules of the public names."""
-
-
-def __getattr__(name: str) -> Any:
-    """Import Optuna only for a search: workers need none, and every command imports `jobs.tune.entry`."""
-    if name == "space":
-        return import_module(f"{__name__}.space")
-    if name in HOMES:
-        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Optuna is imported only for a search: workers need none, and every command imports `jobs.tune.entry`.
+__getattr__, __dir__ = _lazy(
+    __name__,
+    {"Stop": "trials.trial", "Study": "study", "Trial": "trials.trial", "space": ""},
+)

@@ -194,6 +194,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         **({"front": front} if recorder.directions[1:] else {}),
         "trials": recorder.counts,
         "unfinished": recorder.asked - recorder.done,
+        "lost_executions": recorder.lost_executions,
         "objective": checked.options.objective,
         "sampler": checked.options.sampler,
         "pruner": checked.options.prunes,

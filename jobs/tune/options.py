@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from jobs.command_line.option_help import COMPUTE, END, RUNS, OptionHelp
+from jobs.errors import argument
 from jobs.options import JobOptions, read_scalar
 
 SEARCH = "how to search"
@@ -145,31 +146,32 @@ class Options(JobOptions):
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
         """Refuse options that would not be read, or cannot work."""
-        if self.workers == 0:
-            raise ValueError("--workers is 0, but trials run on workers; give at least 1")
+        metric, constraints = argument("metric"), argument("constraints")
         if not all([*self.metric, *self.constraints]):
-            raise ValueError("--metric and --constraints must be names, and one of them is empty; remove it")
+            raise ValueError(f"{metric} and {constraints} must be names, and one of them is empty; remove it")
         if self.constraints and not self.metric:
-            raise ValueError("--constraints is given without --metric; say which metric of the dict is the objective")
+            raise ValueError(f"{constraints} is given without {metric}; say which metric of the dict is the objective")
         if len(self.direction) != max(1, len(self.metric)):
             raise ValueError(
-                f"--direction is {','.join(self.direction)!r}, but must be one for each of "
-                f"{len(self.metric) or 1} objectives (--metric)"
+                f"{argument('direction')} is {','.join(self.direction)!r}, but must be one for each of "
+                f"{len(self.metric) or 1} objectives ({metric})"
             )
         if len({*self.metric, *self.constraints}) < len(self.metric) + len(self.constraints):
-            raise ValueError("--metric and --constraints name the same metric twice")
+            raise ValueError(f"{metric} and {constraints} name the same metric twice")
         if len(self.metric) > 1:
-            self._several()
+            self._several(f"with several {metric}")
         return self
 
-    def _several(self) -> None:
+    def _several(self, several: str) -> None:
         if self.pruner not in (None, "none"):
-            raise ValueError(f"--pruner is {self.pruner!r}, but with several --metric only none works")
-        for name, value in {"--target": self.target, "--patience": self.patience}.items():
-            if value is not None:
-                raise ValueError(f"{name} is {value:g}, but with several --metric there is no single best")
+            raise ValueError(f"{argument('pruner')} is {self.pruner!r}, but {several} only none works")
+        for name in ("target", "patience"):
+            if (value := getattr(self, name)) is not None:
+                raise ValueError(f"{argument(name)} is {value:g}, but {several} there is no single best")
         if self.sampler == "cmaes":
-            raise ValueError("--sampler cmaes takes one --metric; take nsgaii, tpe or random for several")
+            raise ValueError(
+                f"{argument('sampler')} cmaes takes one {argument('metric')}; take nsgaii, tpe or random for several"
+            )
 
     @property
     def prunes(self) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import plural, short
-from jobs.runs.console import best_name
+from jobs.runs.console import best_name, print_rows
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
@@ -30,10 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    lines = [*_lines(result), *_files(run), *_code(result)]
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
+    print_rows(console, [*_lines(result), *_files(run), *_code(result)])
 
 
 def _files(run: str) -> list[tuple[str, str]]:
@@ -56,9 +53,11 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         by = f", by code {best['code']}" if "code" in best else ""
         lines.append((best_name(result["direction"][0]), f"{best['value']:.10g} (trial {best['number']}{by})"))
         lines += [(f"  {name}", short(value, 6)) for name, value in best["params"].items()]
-    for trial in result.get("front", []):
+    if front := result.get("front", []):
+        lines.append(("Pareto front", plural(len(front), "trial")))
+    for trial in front:
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
-        lines.append((f"trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
+        lines.append((f"  trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
     counts = {state: count for state, count in result["trials"].items() if count}
     counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
     attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""
@@ -66,9 +65,15 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
+        *_lost(result),
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _lost(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    count = result["lost_executions"]
+    return [("lost workers", f"{plural(count, 'execution')} retried")] if count else []
 
 
 def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:

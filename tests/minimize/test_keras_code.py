@@ -39,7 +39,11 @@ from jobs.minimize.keras import problem
         (models.mlp, {"block_rows": 0}, "block_rows is 0"),
         (7, {}, "create_model is 7, but must be a function"),
         ("my_model", {}, "create_model is 'my_model', but must be a function or 'module:function'"),
-        ("keras_models:mpl", {}, "create_model keras_models:mpl: cannot import it .*mpl"),
+        (
+            "keras_models:mpl",
+            {},
+            "create_model keras_models:mpl: module 'keras_models' has no 'mpl'; did you mean 'mlp'",
+        ),
         ("keras_models:__name__", {}, "is str, but must be a function"),
         (functools.partial(models.mlp, threading.Lock()), {}, "cannot be sent to workers"),
     ],

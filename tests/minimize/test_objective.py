@@ -139,7 +139,7 @@ class Hole(LeastSquares):
         (type("P", (LeastSquares,), {"x0": lambda _: "abc"})(), r"problem.x0\(\) is str, but must be a vector"),
         ("my_model", "problem is 'my_model', but must be 'module:function'"),
         ("no_such_module:problem", "problem no_such_module:problem: cannot import it"),
-        ("problems:nothing", "problem problems:nothing: cannot import it"),
+        ("problems:nothing", "problem problems:nothing: module 'problems' has no 'nothing'"),
     ],
 )
 def test_problems_that_break_the_contract(problem: Any, message: str) -> None:
@@ -179,3 +179,9 @@ def test_data_errors_keep_their_kind(client: Client) -> None:
 class Truncated(LeastSquares):
     def load(self, start: int, stop: int) -> Any:
         raise DataError("short file")
+
+
+def test_it_is_shown_in_a_line() -> None:
+    """An objective in a shell says of what it is."""
+    with Objective(None, LeastSquares()) as objective:
+        assert repr(objective) == "<Objective of LeastSquares: 3 parameters, 97 rows, in this process>"

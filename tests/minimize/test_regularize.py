@@ -92,6 +92,15 @@ def test_constraints_are_kept(method: str) -> None:
     assert result.x.sum() == pytest.approx(3.0, abs=1e-3)
 
 
+def test_cobyla_has_its_least_evaluations(recwarn: pytest.WarningsRecorder) -> None:
+    """Fewer evaluations than COBYLA makes are its least number, said once in the message, not by SciPy's warnings."""
+    with Objective(None, LeastSquares()) as objective:
+        result = minimize(objective, method="COBYLA", options={"maxiter": 2})
+    assert result.nfev == 5
+    assert result.message.endswith(" COBYLA takes at least n + 2 evaluations: 5, not 2.")
+    assert not recwarn.list
+
+
 def test_tol_and_callback_are_passed_on() -> None:
     """A looser tolerance ends sooner, and the callback sees each iteration, with L1 as theta."""
     with Objective(None, Logistic()) as objective:

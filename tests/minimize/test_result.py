@@ -76,6 +76,14 @@ def test_the_summary_has_theta(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert any(line.split(None, 1) == ["x", text] for line in _shown(many, capsys))
 
 
+def test_lost_workers_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The summary says how many workers were lost, if any."""
+    result = _result("problems:LeastSquares", tmp_path / "run")
+    assert not any("lost" in line for line in _shown(result, capsys))
+    result["diagnostics"]["workers_lost"] = 2
+    assert any(line.split(None, 2)[:2] == ["lost", "workers"] for line in _shown(result, capsys))
+
+
 def test_a_long_theta_is_not_listed(tmp_path: Path) -> None:
     """More than 1,000 numbers are in x.npy only, and their names are not asked for."""
     x = np.random.default_rng(0).random((40, 600))

@@ -13,6 +13,7 @@ import pytest
 from bokeh.plotting import figure
 from jinja2 import UndefinedError
 
+from jobs.report import theme
 from jobs.report.page import Plot, Section, page
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,16 @@ def test_the_wheel_has_all_templates(tmp_path):
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("jobs/")}
     assert {"jobs/report/templates/page.html", "jobs/tune/report/templates/save.js"} <= packed
     assert packed == there
+
+
+def test_the_palette_has_one_owner():
+    """A colour of the theme stands in no other file: two plots cannot come to differ by a shade."""
+    palette = {value for value in vars(theme).values() if isinstance(value, str) and value.startswith("#")}
+    assert theme.BLUE in palette
+    others = [path for path in (ROOT / "jobs").rglob("*") if path.suffix in (".py", ".css", ".html", ".js")]
+    for path in others:
+        text = path.read_text().lower() if path != Path(theme.__file__) else ""
+        assert not [colour for colour in palette if colour in text], path
 
 
 def test_what_a_template_prints_is_escaped():

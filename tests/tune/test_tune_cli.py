@@ -82,7 +82,7 @@ GOOD = {"--objective": "trials:sleeps", "--space": "SPACE", "--run": "RUN"}
             {"--metric": "a,b", "--direction": "maximize,minimize", "--target": "1"},
             "--target is 1, but with several --metric there is no single best",
         ),
-        ({"--workers": "0"}, "--workers is 0, but trials run on workers"),
+        ({"--workers": "0"}, "--workers is '0', but must be greater than or equal to 1"),
         ({"--seed": "-1"}, "--seed is '-1', but must be greater than or equal to 0"),
         ({"--trail": "3"}, "--trail: there is no such option; did you mean '--trials'?"),
         ({"--fixed": "x=1"}, "--fixed x is in the --space too; remove one of them"),

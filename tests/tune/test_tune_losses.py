@@ -15,12 +15,15 @@ from distributed import Client, LocalCluster
 from pods import pods_in
 
 from jobs import connect
+from jobs.commands import write_report
 from jobs.errors import ClusterError, InputError
 from jobs.runs import attempt
+from jobs.storage import open_storage
 from jobs.tune import Study, space
 from jobs.tune.job import run
 from jobs.tune.options import Options
 from jobs.tune.search import running
+from jobs.tune.summary import show
 
 
 def _meanwhile(action: Callable[[], None]) -> threading.Thread:
@@ -41,7 +44,9 @@ def _complete_once(study: Study, count: int) -> None:
 
 
 @pytest.mark.parametrize("victims", [1, 2])
-def test_workers_killed_in_mid_trial(victims: int, breakable: Client, traces: Path, tmp_path: Path) -> None:
+def test_workers_killed_in_mid_trial(
+    victims: int, breakable: Client, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """kill -9 of one worker, or of all, with four trials running: each is complete once, with its own parameters."""
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
 
@@ -58,6 +63,12 @@ def test_workers_killed_in_mid_trial(victims: int, breakable: Client, traces: Pa
     drawn = [space.draw(trials.with_folder(traces), 0, number)["x"] for number in range(10)]
     assert [row["params_x"] for row in study.rows()] == drawn
     assert {row["tries"] for row in study.rows()} == {1, 2}
+    lost = study.result["lost_executions"]
+    assert lost == sum(row["tries"] - 1 for row in study.rows())
+    show(study.result, str(tmp_path / "run"))
+    assert f"lost workers    {lost} executions retried\n" in capsys.readouterr().out
+    write_report(open_storage(tmp_path / "run"))
+    assert f"Retried because a worker was lost: {lost} executions." in (tmp_path / "run/report.html").read_text()
 
 
 def test_a_trial_that_kills_its_worker_is_found_out(breakable: Client, traces: Path, tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ def test_the_best_is_the_run_folders(client: Client, tmp_path: Path) -> None:
     assert again.best["number"] == max(feasible, key=lambda row: (row["value"], -row["number"]))["number"]
 
 
+def test_errors_have_pythons_names(client: Client, tmp_path: Path) -> None:
+    """What is wrong with options is said in the names that Python has for them."""
+    options = {"run": str(tmp_path), "metric": ["a", "b"], "direction": ["maximize", "minimize"]}
+    for name, value in {"pruner": "asha", "target": 1.0, "sampler": "cmaes"}.items():
+        with pytest.raises(InputError, match=f"^{name} .* metric") as error:
+            Study(client, trials.sleeps, {"x": space.uniform(0, 1)}, **options, **{name: value})
+        assert "--" not in str(error.value)
+
+
 def test_options_that_a_study_does_not_have(studies: Any, client: Client) -> None:
     """A mistyped option or limit is refused at once."""
     with pytest.raises(InputError, match="there is no option 'trails'"):

@@ -110,7 +110,7 @@ def test_the_front_of_a_folder_that_was_rebuilt(studies: Any, tmp_path: Path) ->
     options = {"metric": ["accuracy", "cost"], "direction": ["maximize", "minimize"]}
     result = studies(metrics, **options).run(trials=6)
     text = _text(_rebuilt(result, tmp_path / "run", tmp_path / "rebuilt"))
-    assert f"No other beats {len(result['front'])} trials in all of accuracy, cost." in text
+    assert f"{len(result['front'])} trials are non-dominated in accuracy and cost: none is better in one and as" in text
     for trial in result["front"]:
         assert f"{trial['values']['cost']:.6g}" in text
 

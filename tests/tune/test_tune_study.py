@@ -13,6 +13,7 @@ from trials import QUADRATIC as SPACE
 
 from jobs.errors import InputError, UserCodeError
 from jobs.tune import Study, space
+from jobs.tune.summary import show
 
 X = {"x": space.uniform(-1, 1)}
 
@@ -114,7 +115,7 @@ def test_kinds_of_scores(studies: Any) -> None:
     errors = {name: row["error"] for name, row in table.items() if row["state"] == "failed"}
     assert errors["none"] == "TypeError: the objective returned None, but must return a number"
     assert errors["text"] == "TypeError: the objective returned '0.5' (str), but must return a number"
-    assert "say which of a counts with --metric" in errors["dict"]
+    assert "say which of a counts, by the option metric" in errors["dict"]
     assert {table[name]["state"] for name in ("nan", "inf")} == {"diverged"}
 
 
@@ -186,8 +187,8 @@ def test_metrics_and_constraints(studies: Any) -> None:
     assert study.best["value"] == max(row["value"] for row in feasible)
 
 
-def test_several_objectives_have_a_front(studies: Any) -> None:
-    """With several metrics the result is the trials that no other beats in all of them."""
+def test_several_objectives_have_a_front(studies: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """With several metrics the result is the non-dominated trials, which the summary lists below a heading."""
     study = studies(
         trials.metrics, X, metric=["accuracy", "cost"], direction=["maximize", "minimize"], sampler="nsgaii"
     )
@@ -204,6 +205,10 @@ def test_several_objectives_have_a_front(studies: Any) -> None:
     assert [trial["number"] for trial in result["front"]] == sorted({row["number"] for row in table} - beaten)
     assert result["best"] is None
     assert set(result["front"][0]["values"]) == {"accuracy", "cost"}
+    show(result, study.url)
+    lines = capsys.readouterr().out.splitlines()
+    heading = next(at for at, line in enumerate(lines) if line.startswith("Pareto front  "))
+    assert all(line.startswith("  trial ") for line in lines[heading + 1 : heading + 1 + len(result["front"])])
 
 
 def test_a_missing_metric_fails_the_trial(studies: Any) -> None:
@@ -259,7 +264,9 @@ def test_a_trial_out_of_time_is_stopped_at_its_report(studies: Any) -> None:
 def test_an_objective_that_never_reports_is_told_of_once(studies: Any, capfd: pytest.CaptureFixture[str]) -> None:
     """With a pruner, and nothing for it to go by, one line says so."""
     studies(trials.sleeps, X).run(trials=5)
-    assert capfd.readouterr().err.count("the objective has reported nothing") == 1
+    told = capfd.readouterr().err
+    assert told.count("the objective has reported nothing") == 1
+    assert told.count("or set pruner to none") == 1
     studies(trials.sleeps, X, run="second", pruner="none")
 
 

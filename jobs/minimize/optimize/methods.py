@@ -25,7 +25,8 @@ class Method:
         gradient: 'unused', 'needed', or 'estimated': by finite differences where the problem has none.
         hessian: 'unused', 'optional', 'product' (hessp or hess needed) or 'matrix' (hess needed).
         bounds, constraints: whether it takes them.
-        iterations: the option that limits its iterations (TNC has only a limit of evaluations).
+        iterations: the option that limits its iterations.
+        counts_evaluations: whether that option limits evaluations instead, since the method has no other limit.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Method:
     bounds: bool = False
     constraints: bool = False
     iterations: str = "maxiter"
+    counts_evaluations: bool = False
 
 
 METHODS = {
@@ -79,6 +81,7 @@ METHODS = {
             ),
             bounds=True,
             iterations="maxfun",
+            counts_evaluations=True,
         ),
         Method(
             "COBYLA",
@@ -86,6 +89,7 @@ METHODS = {
             gradient="unused",
             bounds=True,
             constraints=True,
+            counts_evaluations=True,
         ),
         Method(
             "COBYQA",
@@ -120,6 +124,7 @@ METHODS = {
         Method("trust-krylov", (*_TRUST, "inexact"), gradient="needed", hessian="product"),
     )
 }
+COUNT_EVALUATIONS = tuple(name for name, method in METHODS.items() if method.counts_evaluations)
 
 
 def find(name: str) -> Method:

@@ -78,8 +78,8 @@ class Minimization:
         l1: float = 0.0,
     ) -> None:
         self._objective, self._method = objective, find(method)
-        self._options = dict(options or {})
-        check_options(self._method, self._options)
+        check_options(self._method, options or {})
+        self._options, self._note = _least_evaluations(self._method, options or {}, objective.n)
         check_needs(self._method, objective)
         self.x0 = objective.x0() if x0 is None else check_theta("x0", x0, objective.n)
         given = attribute_of(objective.problem, "bounds", None) if bounds is None else bounds
@@ -94,7 +94,9 @@ class Minimization:
     def solve(self, callback: Callback | None = None) -> optimize.OptimizeResult:
         """Run SciPy's method; see `minimize` for the result and the errors."""
         with threadpool_limits(limits=1):
-            return self._split(callback) if np.any(self.l1) else self._smooth(callback)
+            result = self._split(callback) if np.any(self.l1) else self._smooth(callback)
+        result.message += self._note
+        return result
 
     def _smooth(self, callback: Callback | None) -> optimize.OptimizeResult:
         arguments = self._arguments | {
@@ -134,6 +136,17 @@ class Minimization:
         result.x, result.jac = split.theta(result.x), result.jac[: self._objective.n] - self.l1
         del result["hess_inv"]  # of the 2 n split variables
         return _with_gradient_norm(result, self._objective, self.l1, None)
+
+
+def _least_evaluations(method: Method, options: Mapping[str, Any], n: int) -> tuple[dict[str, Any], str]:
+    """Return the options with no fewer evaluations than COBYLA makes, and a sentence on it if they were fewer.
+
+    SciPy raises a smaller limit itself, with a warning each time. Its default is 1,000.
+    """
+    least, limit = n + 2, options.get("maxiter", 1000)
+    if method.name != "COBYLA" or not isinstance(limit, int | float) or limit >= least:
+        return dict(options), ""
+    return {**options, "maxiter": least}, f" COBYLA takes at least n + 2 evaluations: {least:,}, not {limit:,}."
 
 
 def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Objective) -> Vector:

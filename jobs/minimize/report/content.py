@@ -16,6 +16,7 @@ from jobs.minimize.report.weights import weights
 from jobs.report.content import Content, Share
 from jobs.report.html import duration
 from jobs.report.page import Section
+from jobs.report.theme import BLUE, GREEN, ORANGE, PURPLE
 from jobs.runs.folder import read_array
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 PARTS = (
-    ("compute_seconds", "Compute", "#2f6db3", "loss and gradient of the problem, on the workers"),
-    ("communication_seconds", "Communication", "#e08a2b", "messages, and waiting for the slowest worker"),
-    ("optimizer_seconds", "Optimizer", "#7d5ba6", "SciPy and the journal, on the driver"),
-    ("load_seconds", "Loading", "#4f9d6b", "reading the data, on the workers"),
+    ("compute_seconds", "Compute", BLUE, "loss and gradient of the problem, on the workers"),
+    ("communication_seconds", "Communication", ORANGE, "messages, and waiting for the slowest worker"),
+    ("optimizer_seconds", "Optimizer", PURPLE, "SciPy and the journal, on the driver"),
+    ("load_seconds", "Loading", GREEN, "reading the data, on the workers"),
 )
 NUMBERS = {
     "fun": "Loss at the optimum",

@@ -13,11 +13,12 @@ from bokeh.plotting import figure
 from jobs.formatting import plural
 from jobs.minimize.report.history import History, downsample, lowest_so_far
 from jobs.report.page import Plot, Section
+from jobs.report.theme import NAVY, SKY, set_ticks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EACH, LOWEST = "#7fa6cf", "#12355b"
+EACH, LOWEST = SKY, NAVY
 NOT_HERE = "The history of evaluations (history.csv) is not in this folder."
 AXES = {"evaluation": "evaluations", "seconds": "seconds"}
 TABLE_ROWS = 24
@@ -105,6 +106,7 @@ def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> fi
         tools="pan,box_zoom,reset,save,hover",
         tooltips=[(axis, f"@{axis}{{0.[00]}}"), (curve.name.lower(), "@value{%.8g}")],
     )
+    set_ticks(plot, whole=axis == "evaluation")
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
     plot.hover.formatters = {"@value": "printf"}
     size = 6 if curve.drawn.size < 200 else 3

@@ -10,6 +10,7 @@ from bokeh.plotting import figure
 
 from jobs.formatting import number
 from jobs.report.page import Plot, Section
+from jobs.report.theme import BLUE, set_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 200
 """Parameters that are drawn and listed; more are in x.npy."""
-COLOUR = "#2f6db3"
 MAX_ROWS = 24
 """A longer table is folded."""
 BAR, EDGE = 18, 60
@@ -44,7 +44,8 @@ def _bars(names: Sequence[str], theta: NDArray[np.float64]) -> figure:
         tooltips=[("parameter", "@name"), ("value", "@shown")],
         x_axis_label="value",
     )
-    plot.hbar(y="name", right="value", left=0, height=0.7, color=COLOUR, source=source)
+    plot.hbar(y="name", right="value", left=0, height=0.7, color=BLUE, source=source)
+    set_ticks(plot)
     plot.ygrid.visible = False
     return plot
 

@@ -27,6 +27,7 @@ class Outcome:
         seconds: of its last execution.
         worker: of its last execution.
         tries: number of executions in the attempt in which it ended.
+        lost_executions: how many of them were retried because their worker was lost.
     """
 
     state: State
@@ -37,3 +38,4 @@ class Outcome:
     seconds: float = 0.0
     worker: str = ""
     tries: int = 1
+    lost_executions: int = 0

@@ -18,7 +18,7 @@ from jobs.errors import InputError
 from jobs.tune.records.identity import code_of, is_same
 from jobs.tune.records.journal import ATTEMPT, Journal, Recorded
 from jobs.tune.records.outcome import STATES, Outcome
-from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, pareto_front, rank, rows, state_of
+from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, lost_executions, pareto_front, rank, rows, state_of
 from jobs.tune.space.dimensions import Value
 from jobs.tune.space.space import Space, draw
 
@@ -217,7 +217,11 @@ class StudyRecorder:
             "tries": outcome.tries,
             "code": self._code,
         }
-        extra = {"error": outcome.error, "metrics": outcome.metrics}
+        extra = {
+            "error": outcome.error,
+            "metrics": outcome.metrics,
+            "lost_executions": outcome.lost_executions,
+        }
         run |= {name: value for name, value in extra.items() if value}
         # Before `study.tell`: Optuna refuses changes of a trial that has ended.
         self._storage.set_trial_user_attr(where, RUN, run)
@@ -270,6 +274,11 @@ class StudyRecorder:
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each, by their numbers; see `row`."""
         return rows(self.study)
+
+    @property
+    def lost_executions(self) -> int:
+        """Number of executions that were retried because their worker was lost, of trials that have ended."""
+        return lost_executions(self._trials())
 
     @property
     def codes(self) -> dict[str, int]:

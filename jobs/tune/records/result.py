@@ -40,6 +40,7 @@ class _Result(_Model):
     front: list[_OfFront] = []
     trials: dict[str, int]
     unfinished: int
+    lost_executions: int
     sampler: str
     pruner: str
     direction: Annotated[list[Literal["maximize", "minimize"]], Field(min_length=1)]

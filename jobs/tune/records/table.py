@@ -117,6 +117,11 @@ def state_of(trial: FrozenTrial) -> Any:
     return trial.user_attrs.get(RUN, {}).get("state") or default[trial.state]
 
 
+def lost_executions(trials: Sequence[FrozenTrial]) -> int:
+    """Return the number of executions that were retried because their worker was lost, of trials that have ended."""
+    return sum(trial.user_attrs.get(RUN, {}).get("lost_executions", 0) for trial in trials)
+
+
 def row(trial: FrozenTrial, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     """Return a trial as a row, with columns as in Optuna's table: number, state, value, params_NAME, and how it ran.
 

@@ -10,14 +10,14 @@ from jobs.report.html import duration
 from jobs.report.page import Section
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
-from jobs.tune.records.table import IDENTITY
+from jobs.tune.records.table import IDENTITY, lost_executions
 from jobs.tune.report.curves import curves
 from jobs.tune.report.data import Search, read_search
 from jobs.tune.report.history import history
 from jobs.tune.report.parallel import parallel
 from jobs.tune.report.pareto_front import pareto_front
 from jobs.tune.report.plots import COLOURS
-from jobs.tune.report.result import best_is, best_trial, found, none_beats, sections
+from jobs.tune.report.result import best_is, best_trial, found, non_dominated, sections
 from jobs.tune.report.space import importance, importances, slices
 from jobs.tune.report.table import trials
 from jobs.tune.report.workers import workers
@@ -88,7 +88,7 @@ def _ended(result: dict[str, Any]) -> str:
 
 def _found(search: Search) -> str:
     if len(search.metrics) > 1:
-        return none_beats(len(search.pareto_front), search.metrics)
+        return non_dominated(len(search.pareto_front), search.metrics)
     if (best := search.best) is not None:
         return best_is(search.extreme(0), search.metrics[0], best.values[0], best.number)
     if (best := search.best_reported) is not None:
@@ -147,5 +147,7 @@ def _counts(search: Search) -> Section:
         for state, count in search.counts.items()
         if count
     ]
-    data = {"text": "", "note": "", "head": ("State", "Trials", "Share", ""), "parts": parts}
+    lost = lost_executions(search.trials)
+    note = f"Retried because a worker was lost: {plural(lost, 'execution')}." if lost else ""
+    data = {"text": "", "note": note, "head": ("State", "Trials", "Share", ""), "parts": parts}
     return Section("How the trials ended", "report/shares.html", data)

@@ -34,8 +34,9 @@ def curves(search: Search) -> Section | None:
     trials = [search.trials[at] for at in shown]
     states = [state for state in COLOURS if state in search.states[shown]]
     all_values = np.concatenate([list(trial.intermediate_values.values()) for trial in trials])
-    low, high, cut = bounds(all_values, maximize=search.maximize[0])
     best = search.best or search.best_reported
+    own = np.array([] if best is None else list(best.intermediate_values.values()), dtype=np.float64)
+    low, high, cut = bounds(all_values, maximize=search.maximize[0], keep=own)
     plot = _plot(search, trials, best, (low, high))
     notes = []
     if len(shown) < reported.sum():
@@ -51,6 +52,7 @@ def _plot(search: Search, trials: list[FrozenTrial], best: FrozenTrial | None, l
         1090,
         380,
         limits,
+        whole=True,
         tools=TOOLS,
         tooltips=[("trial", "@number"), ("state", "@state"), ("step, value", "$x{0}, $y{0.[0000]}")],
         x_axis_label="step",

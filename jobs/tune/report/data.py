@@ -104,6 +104,13 @@ class Search:
         return pareto_front(self.study)
 
     @cached_property
+    def best_scores(self) -> NDArray[np.float64]:
+        """Scores (k, objectives) of the best trial, complete or not, or of those on the front; k may be 0."""
+        best = self.best or self.best_reported
+        trials = self.pareto_front if len(self.metrics) > 1 else [best] * (best is not None)
+        return self.scores[[trial.number for trial in trials if trial is not None]]
+
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The table of trials, as in trials.csv."""
         return rows(self.study)

@@ -25,7 +25,7 @@ def history(search: Search) -> Section:
     if not shown.size:
         text = "No trial is complete, and none was pruned after a report."
         return Section("History", "report/text.html", {"text": text})
-    low, high, cut = bounds(search.scores[shown, 0], maximize=search.maximize[0])
+    low, high, cut = bounds(search.scores[shown, 0], maximize=search.maximize[0], keep=search.best_scores[:, 0])
     plots = [
         Plot(
             f"{search.metrics[0]} ({search.extreme(0)} is best) against {what}",
@@ -48,7 +48,8 @@ def _history(search: Search, shown: NDArray[np.intp], axis: str, y_range: tuple[
     states, scores = search.states[shown], search.scores[shown, 0]
     source = ColumnDataSource({"x": x, "y": scores, "number": shown, **colours(states)})
     tips = [("trial", "@number"), (search.metrics[0], "@y{0.[000000]}"), ("state", "@state")]
-    plot = new_figure(545, 280, y_range, tools=TOOLS, tooltips=tips, x_axis_label=AXES[axis])
+    options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": AXES[axis]}
+    plot = new_figure(545, 280, y_range, whole=axis == "number", **options)
     dots(plot, source, "x", "y", states)
     counts = (states == "complete") & search.feasible[shown]
     if counts.any():

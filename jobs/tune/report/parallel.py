@@ -11,7 +11,7 @@ from bokeh.plotting import figure
 
 from jobs.formatting import number
 from jobs.report.page import Plot, Section
-from jobs.report.theme import FONT, FRAME, INK
+from jobs.report.theme import FONT, FRAME, INK, SHADES
 from jobs.tune.report.plots import bounds, coordinates, jitter, labels
 from jobs.tune.space.dimensions import Choice
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MAX_LINES = 400
 """Maximum lines: the best trials."""
-SHADES = ["#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78"]
-"""From the worst to the best of those that are drawn."""
 
 
 def parallel(search: Search) -> Section | None:

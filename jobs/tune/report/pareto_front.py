@@ -1,9 +1,9 @@
-"""Pareto front of a search of several objectives: each pair of them, and the trials that are not dominated."""
+"""Pareto front of a search of several objectives: each pair of them, and the non-dominated trials."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource
@@ -25,7 +25,7 @@ MAX_ROWS = 50
 
 
 def pareto_front(search: Search) -> Section:
-    """Return the section of several objectives: each pair of them, and the trials that are not dominated."""
+    """Return the section of several objectives: each pair of them, and the non-dominated trials."""
     shown = np.flatnonzero(np.isfinite(search.values).all(axis=1))
     if not shown.size:
         return Section("Pareto front", "report/text.html", {"text": "No trial is complete."})
@@ -34,9 +34,9 @@ def pareto_front(search: Search) -> Section:
     goals = ", ".join(
         f"{'more' if up else 'less'} {name}" for name, up in zip(search.metrics, search.maximize, strict=True)
     )
-    count = plural(len(search.pareto_front), "trial")
+    count = len(search.pareto_front)
     data = {
-        "text": f"{count} that no other beats in all objectives ({goals} is better).",
+        "text": f"{plural(count, 'trial')} {'is' if count == 1 else 'are'} on the front; better is: {goals}.",
         "key": key(["complete"], line="the front"),
         "head": ["Trial", *search.metrics, *search.space],
         "rows": _rows(search),
@@ -51,17 +51,14 @@ def _plot(search: Search, shown: NDArray[np.intp], x: int, y: int) -> figure:
     source = ColumnDataSource({"x": values[:, x], "y": values[:, y], "number": shown, **colours(search.states[shown])})
     source.data["alpha"] = np.where(search.feasible[shown], 0.6, 0.2)
     tips = [("trial", "@number"), (names[x], "@x{0.[000000]}"), (names[y], "@y{0.[000000]}")]
-    low, high, _ = bounds(values[:, y], maximize=search.maximize[y])
-    options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": names[x], "y_axis_label": names[y]}
+    best = search.best_scores[np.argsort(search.best_scores[:, x], kind="stable")]
+    low, high, _ = bounds(values[:, y], maximize=search.maximize[y], keep=best[:, y])
+    options: dict[str, Any] = {"tools": TOOLS, "tooltips": tips, "x_axis_label": names[x], "y_axis_label": names[y]}
     plot = new_figure(545, 380, (low, high), **options)
     dots(plot, source, "x", "y", search.states[shown])
-    numbers = [trial.number for trial in search.pareto_front]
-    best = search.values[numbers]
-    best = best[np.argsort(best[:, x], kind="stable")]
     if len(names) == 2:
-        plot.step(
-            best[:, x], best[:, y], mode="after" if search.maximize[0] != search.maximize[1] else "before", color=BEST
-        )
+        # What is attained at some x is by a trial at least as good in x: to its right where x is minimized.
+        plot.step(best[:, x], best[:, y], mode="before" if search.maximize[x] else "after", color=BEST)
     plot.scatter(best[:, x], best[:, y], size=9, fill_color=None, line_color=BEST, line_width=1.8)
     return plot
 

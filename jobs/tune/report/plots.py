@@ -8,6 +8,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker
 from bokeh.plotting import figure
 
+from jobs.report.theme import AMBER, BLUE, GREEN, NAVY, RED, VIOLET, set_ticks
 from jobs.tune.space.dimensions import Choice, Dimension
 
 if TYPE_CHECKING:
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLOURS = {
-    "complete": "#2f6db3",
-    "pruned": "#e0b06a",
-    "failed": "#c23b3b",
-    "diverged": "#8a5aa8",
-    "running": "#4f9d6b",
+    "complete": BLUE,
+    "pruned": AMBER,
+    "failed": RED,
+    "diverged": VIOLET,
+    "running": GREEN,
 }
-BEST = "#12355b"
+BEST = NAVY
 TOOLS = "pan,box_zoom,reset,save,hover"
 SPREAD = 5.0
 """Maximum width of a range, as a multiple of that of the better values; a wider one is cut."""
+NOTHING = np.empty(0)
 _GOLDEN = 0.6180339887498949
 
 
@@ -61,11 +63,13 @@ def tick_choice(axis: Axis, dimension: Choice) -> None:
     axis.major_label_overrides = {at: name if len(name) <= 18 else name[:17] + "…" for at, name in enumerate(names)}
 
 
-def bounds(values: NDArray[np.float64], *, maximize: bool) -> tuple[float, float, bool]:
+def bounds(
+    values: NDArray[np.float64], *, maximize: bool, keep: NDArray[np.float64] = NOTHING
+) -> tuple[float, float, bool]:
     """Return a range (low, high) for an axis of values (n,), some of which may be nan, and whether it cuts any off.
 
     It reaches from the best to the worst, or where that is `SPREAD` times as far as the three better quarters reach, to
-    the end of those.
+    the end of those, or to the worst of `keep`, values (m,) that are never cut off.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -73,16 +77,19 @@ def bounds(values: NDArray[np.float64], *, maximize: bool) -> tuple[float, float
     best, worst = (finite.max(), finite.min()) if maximize else (finite.min(), finite.max())
     usual = float(np.quantile(finite, 0.25 if maximize else 0.75))
     cut = abs(worst - best) > SPREAD * abs(usual - best) > 0
-    end = usual if cut else float(worst)
+    kept = [usual, *keep[np.isfinite(keep)]]
+    end = (min(kept) if maximize else max(kept)) if cut else worst
+    cut &= end != worst
     low, high = min(best, end), max(best, end)
     margin = 0.06 * (high - low) or 0.01 * max(abs(high), 1e-9)
     return float(low - margin), float(high + margin), bool(cut)
 
 
-def new_figure(width: int, height: int, values: tuple[float, float], **options: Any) -> figure:
-    """Return a figure whose y axis has the range `values`."""
+def new_figure(width: int, height: int, values: tuple[float, float], *, whole: bool = False, **options: Any) -> figure:
+    """Return a figure whose y axis has the range `values`, and whose x axis has whole numbers if `whole`."""
     plot = figure(width=width, height=height, min_border_left=60, y_range=values, **options)
     plot.y_range.reset_start, plot.y_range.reset_end = values
+    set_ticks(plot, whole=whole)
     return plot
 
 

@@ -21,7 +21,7 @@ def found(result: dict[str, Any]) -> str:
     """Return the outcome of a search, as a sentence."""
     metrics = result["identity"]["metric"] or ["value"]
     if metrics[1:]:
-        return none_beats(len(result.get("front", [])), metrics)
+        return non_dominated(len(result.get("front", [])), metrics)
     if (best := result["best"]) is None:
         return "No trial counts as best."
     return best_is(EXTREMES[result["direction"][0]], metrics[0], best["value"], best["number"])
@@ -32,9 +32,16 @@ def best_is(extreme: str, metric: str, value: float, trial: int) -> str:
     return f"The best ({extreme}) {metric} is {number(value)}, of trial {trial}."
 
 
-def none_beats(count: int, metrics: list[str]) -> str:
-    """Return the number of trials on the front, as a sentence."""
-    return f"No other beats {plural(count, 'trial')} in all of {', '.join(metrics)}."
+def non_dominated(count: int, metrics: list[str]) -> str:
+    """Return the number of trials on the front, and what that means, as a sentence."""
+    if not count:
+        return "No trial counts as best."
+    names = f"{', '.join(metrics[:-1])} and {metrics[-1]}"
+    others = "other" if len(metrics) == 2 else "others"
+    verb = "is" if count == 1 else "are"
+    return (
+        f"{plural(count, 'trial')} {verb} non-dominated in {names}: none is better in one and as good in the {others}."
+    )
 
 
 def sections(result: dict[str, Any]) -> list[Section]:

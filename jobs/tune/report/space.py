@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from jobs.report.page import Plot, Section
 from jobs.tune.report.plots import TOOLS, bounds, colours, coordinates, dots, jitter, key, new_figure, tick_choice
-from jobs.tune.space.dimensions import Choice
+from jobs.tune.space.dimensions import Choice, Integer
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -61,7 +61,7 @@ def importance(search: Search, shares: dict[str, float]) -> Section:
     """Return the section with each hyperparameter's importance."""
     title = "Importance of hyperparameters"
     if not shares:
-        text = f"Not told: it needs {MIN_TRIALS} trials that are complete, or pruned after a report."
+        text = f"Not computed: it needs {MIN_TRIALS} trials that are complete, or pruned after a report."
         return Section(title, "report/text.html", {"text": text})
     pruned = int((search.states[_scored(search)] == "pruned").sum())
     return Section(title, "job/importance.html", {"shares": shares, "pruned": pruned})
@@ -81,7 +81,8 @@ def slices(search: Search, shares: dict[str, float]) -> Section | None:
     cut = False
     plots = []
     for metric, name in pairs[:MAX_SLICES]:
-        low, high, cuts = bounds(search.scores[shown, metric], maximize=search.maximize[metric])
+        best = search.best_scores[:, metric]
+        low, high, cuts = bounds(search.scores[shown, metric], maximize=search.maximize[metric], keep=best)
         cut |= cuts
         drawn = _slice(search, shown, source, (metric, name), (low, high))
         plots.append(Plot(f"{search.metrics[metric]} against {name}", drawn))
@@ -107,9 +108,8 @@ def _slice(
     source.data[f"p {name}"] = [str(search.trials[at].params[name]) for at in shown]
     tips = [("trial", "@number"), (name, f"@{{p {name}}}"), (search.metrics[metric], f"@y{metric}{{0.[0000]}}")]
     log = not isinstance(dimension, Choice) and dimension.log
-    plot = new_figure(
-        357, 250, y_range, tools=TOOLS, tooltips=tips, x_axis_label=name, x_axis_type="log" if log else "linear"
-    )
+    options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": name, "x_axis_type": "log" if log else "linear"}
+    plot = new_figure(357, 250, y_range, whole=isinstance(dimension, Integer), **options)
     dots(plot, source, column, f"y{metric}", search.states[shown])
     if isinstance(dimension, Choice):
         tick_choice(plot.xaxis[0], dimension)

@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from jobs.errors import ClusterError, UserCodeError, argument
+from jobs.errors import ClusterError, UserCodeError, argument, spelled
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import PendingTrial, StudyRecorder
 from jobs.tune.search.running import News, Watcher
 from jobs.tune.search.states import TrialAction, TrialEvent, TrialState, of_trial
 from jobs.tune.search.stopping import Limits
 
+LOST: tuple[TrialEvent, ...] = ("lost", "quarantine", "lost_alone")
+"""Events of a trial whose worker is gone."""
 FAULTS = 10
 """Maximum faults of the cluster or the storage in a row, with pauses between; one more ends the attempt."""
 PAUSE_SECONDS = 10.0
@@ -37,6 +39,7 @@ class TrialQueue:
             trial.number: "quarantined" if trial.losses else "pending" for trial in self._waiting
         }
         self._executions: dict[int, int] = {}
+        self._lost: dict[int, int] = {}
         self._failures, self._faults, self._pause, self._warned = 0, 0, 0.0, False
         self.actions: dict[TrialAction, Callable[[PendingTrial, News], None]] = {
             "launch": self._launch,
@@ -80,6 +83,8 @@ class TrialQueue:
         """
         self._states[trial.number], action = of_trial(self._states[trial.number], event)
         self.actions[action](trial, news)
+        if event in LOST and self._states[trial.number] != "ended":
+            self._lost[trial.number] = self._lost.get(trial.number, 0) + 1
 
     def _launch(self, trial: PendingTrial, _news: News) -> None:
         self._executions[trial.number] = self.executions(trial) + 1
@@ -117,7 +122,7 @@ class TrialQueue:
     def _record(self, trial: PendingTrial, news: News) -> None:
         """Record how a trial ended."""
         assert news.outcome is not None
-        outcome = replace(news.outcome, tries=self.executions(trial))
+        outcome = replace(news.outcome, tries=self.executions(trial), lost_executions=self._lost.get(trial.number, 0))
         self._faults = 0  # faults in a row: a trial's end shows that cluster and storage work
         self._recorder.tell(trial.number, outcome, self._clock())
         self._watcher.on_end(trial.number, outcome)
@@ -141,6 +146,8 @@ class TrialQueue:
             self._warned = True
             self._watcher.log(
                 "pruner",
-                "the objective has reported nothing, so no trial is stopped early: call trial.report(value, step), or "
-                "say --pruner none",
+                spelled(
+                    "the objective has reported nothing, so no trial is stopped early: call trial.report(value, step), "
+                    f"or set {argument('pruner')} to none"
+                ),
             )

@@ -102,8 +102,8 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
             raise TypeError(f"the objective returned {shown(returned)}, but must return a dict with {names}")
         return [number(returned, "the objective returned", RULE)], {}
     if not metrics:
-        names = ", ".join(map(str, returned))
-        raise TypeError(f"the objective returned a dict; say which of {names or 'its entries'} counts with --metric")
+        names = ", ".join(map(str, returned)) or "its entries"
+        raise TypeError(f"the objective returned a dict; say which of {names} counts, by the option metric")
     for name in (*metrics, *constraints):
         if name not in returned:
             raise TypeError(f"the objective returned a dict without {name!r}; it has {', '.join(map(str, returned))}")

@@ -1,0 +1,43 @@
+"""What a person sees of a running job on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+
+SCRIPT = """
+from jobs.runs.console import Reporter
+with Reporter("minimize", 10) as reporter:
+    reporter.log("run folder", message="runs/x")
+    reporter.update(2, {"loss": 0.5}, None)
+    reporter._live.refresh()
+    reporter.update(2, {"loss": 0.5}, 332.0)
+    reporter._live.refresh()
+"""
+
+
+def _on_a_terminal(script: str) -> str:
+    """Return what a script writes to standard error, a terminal of 120 columns, without control sequences."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
+    subprocess.run([sys.executable, "-c", script], stderr=theirs, env=environment, check=True, timeout=60)
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError):  # how Linux ends what is read of a terminal
+        while part := os.read(ours, 65536):
+            text += part
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode())
+
+
+def test_the_live_line_says_what_its_numbers_are() -> None:
+    """The ETA is named, also before it is known, as in the live table of a search."""
+    text = _on_a_terminal(SCRIPT)
+    assert "2/10" in text
+    assert "ETA -:--:--" in text
+    assert "ETA 0:05:32" in text
+    assert "run folder: runs/x" in text
