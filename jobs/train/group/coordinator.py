@@ -222,8 +222,10 @@ class Coordinator:
 
     async def _end(self, roster: Roster, tasks: Tasks) -> None:
         """End a group on all its members, and wait for their last step; who does not end it in time is cancelled."""
-        aborts = [self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs]
-        ends = asyncio.gather(*aborts, return_exceptions=True)  # not awaited: one that is frozen never answers
+        if all(task.done() for task in tasks.values()):
+            return
+        asks = (self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs)
+        aborts = [asyncio.create_task(ask) for ask in asks]  # not awaited: a worker that is frozen never answers
         deadline = time.monotonic() + self._step_timeout
         while waiting := [task for one, task in tasks.items() if not task.done() and one not in _late(tasks)]:
             done, _ = await asyncio.wait(
@@ -231,10 +233,10 @@ class Coordinator:
             )
             if not done:
                 break
-        ends.cancel()
-        for task in tasks.values():
+        left = [*aborts, *tasks.values()]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _judge(self, tasks: Tasks) -> None:
         """Note who was lost in a group, and raise what a member's own code raised."""
