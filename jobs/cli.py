@@ -1,166 +1,19 @@
-"""The command line, `dask-jobs COMMAND [options]`: commands, overview, completion, exit code."""
+"""The entry of the command line: it imports the program where Ctrl-C is expected."""
 
 from __future__ import annotations
 
-import functools
-import io
-import os
-import select
 import sys
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from jobs import commands, registry
-from jobs.command_line.overview import overview
-from jobs.errors import InputError, JobError, Stopped, command_line, nearest, print_error
-
-if TYPE_CHECKING:
-    from jobs.command_line.command import Command
-
-ABOUT = "Batch jobs for numerical work on Dask clusters."
-JOBS = "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts"
-RELEASES = "a release on Kubernetes (helm install RELEASE charts/minimize)"
-COMMANDS = {
-    "a run's folder": {
-        "show": "print a run's state: its result, or its status",
-        "report": "write a run's report: one HTML file with plots",
-    },
-    RELEASES: {
-        "plan": "show before installing what a values file requests of a cluster",
-        "status": "show a release's state, and the cause if it is stuck",
-        "wait": "follow it to its end, bring its result here, and exit with its exit code",
-        "logs": "print what its driver, scheduler or workers have written",
-        "cancel": "stop it with its state saved",
-        "fetch": "bring its run folder here",
-    },
-}
-EXAMPLES = (
-    "dask-jobs minimize --data digits --run runs/digits",
-    "dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist",
-    "dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7",
-    "dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search",
-    "dask-jobs report runs/digits",
-    "dask-jobs wait fit -n science",
-)
-NOTES = """The same command on the same run folder resumes the run, also after kill -9.
-'dask-jobs COMMAND --help' lists a command's options.
-'dask-jobs --version' names the version.
-'_DASK_JOBS_COMPLETE=bash_source dask-jobs' prints what completes them in bash
-(also zsh_source, fish_source)."""
-RELEASE_COMMANDS = tuple(COMMANDS[RELEASES])
+from jobs.errors import Stopped
 
 
-@command_line()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; a JobError is printed as one line on standard error.
-
-    A reader of its output that ends early, as `| head` does, is no error.
-    """
-    code = 0
+    """Run a command and return its exit code; errors and Ctrl-C are one line on standard error."""
     try:
-        code = _run(sys.argv[1:] if arguments is None else list(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        if not _reader_is_gone():
-            raise
-    return code
+        from jobs import program
 
-
-def _reader_is_gone() -> bool:
-    """Return whether standard output is a pipe without a reader; if so, the rest of the output is dropped."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    if not poll.poll(0):
-        return False
-    # Python flushes standard output at its exit, and would print the error again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return True
-
-
-def _run(arguments: Sequence[str]) -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may have bytes that are not characters
-    if instruction := os.environ.get("_DASK_JOBS_COMPLETE"):
-        return _complete(instruction)
-    if arguments == ["--version"]:
-        sys.stdout.write(f"dask-jobs {version('dask-jobs')}\n")
-        return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(overview(ABOUT, {JOBS: registry.summaries(), **COMMANDS}, EXAMPLES, NOTES))
-        return 0 if arguments else 2
-    try:
-        return _command(arguments[0])(arguments[1:])
-    except JobError as error:
-        return print_error(error)
+        return program.run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
         sys.stderr.write("dask-jobs: error: interrupted; the same command starts it, or goes on\n")
         return Stopped.exit_code
-
-
-def _command(name: str) -> Callable[[Sequence[str]], int]:
-    found: dict[str, Callable[[Sequence[str]], int]] = {
-        job: functools.partial(commands.run_job, job) for job in registry.names()
-    }
-    found |= {"show": _show, "report": _report}
-    known = [*found, *RELEASE_COMMANDS]
-    if name not in known:
-        raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
-    return found[name] if name in found else _release_command(name)
-
-
-def _release_command(name: str) -> Callable[[Sequence[str]], int]:
-    from jobs.release import commands
-
-    command: Callable[[Sequence[str]], int] = getattr(commands, name)
-    return command
-
-
-def _report(arguments: Sequence[str]) -> int:
-    from jobs.storage import open_storage
-
-    if not _is_run(arguments):
-        text = "Writes RUN/report.html from what the run folder holds at this moment: what came out, and how."
-        return _usage("report", text, arguments)
-    sys.stdout.write(commands.write_report(open_storage(arguments[0])) + "\n")
-    return 0
-
-
-def _show(arguments: Sequence[str]) -> int:
-    if not _is_run(arguments):
-        text = "Prints a run's state. Exit code: 0 if it is done, else that of its last attempt; 4 while it runs."
-        return _usage("show", text, arguments)
-    return commands.show(arguments[0])
-
-
-def _is_run(arguments: Sequence[str]) -> bool:
-    return len(arguments) == 1 and not arguments[0].startswith("-")
-
-
-def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
-    from jobs.command_line.command import run_command
-
-    sys.stdout.write(run_command(name, text).help_page())
-    return 0 if arguments and arguments[0] in ("-h", "--help") else 2
-
-
-def _complete(instruction: str) -> int:
-    """Print the completion that a shell requests."""
-    from jobs.command_line.completion import complete
-
-    summaries = registry.summaries()
-    for group in COMMANDS.values():
-        summaries |= group
-    return complete(instruction, summaries, _to_complete)
-
-
-def _to_complete(name: str) -> Command:
-    """Return a command with its options, for completion."""
-    from jobs.command_line.command import Command, run_command
-    from jobs.command_line.fields import OptionsCommand
-
-    if name in registry.names():
-        return OptionsCommand(registry.find(name).load_options(), f"dask-jobs {name}")
-    command = _release_command(name) if name in RELEASE_COMMANDS else run_command(name, "")
-    assert isinstance(command, Command)
-    return command

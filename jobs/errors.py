@@ -22,6 +22,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+from jobs.formatting import printable
+
 MARK = "\ue000"
 """Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
 MARKED = re.compile(rf"{MARK}(\w+)")
@@ -97,10 +99,7 @@ def print_error(error: JobError) -> int:
     """Write an error to standard error, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:
         sys.stderr.write(error.details.rstrip() + "\n")
-    text = "".join(
-        letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(error.command_line_text.split())
-    )
-    sys.stderr.write(f"dask-jobs: error: {text}\n")
+    sys.stderr.write(f"dask-jobs: error: {printable(' '.join(error.command_line_text.split()))}\n")
     return error.exit_code
 
 

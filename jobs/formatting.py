@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+LONGEST = 120
+"""Maximum characters of a value in an error's text."""
 _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1))
 """A unit, its seconds, and the unit that its rest is given in, with its seconds."""
 
@@ -35,8 +37,22 @@ def number(value: float, digits: int = 6) -> str:
 
 
 def short(value: Any, digits: int) -> str:
-    """Return a value, such as a hyperparameter's, with a float rounded to so many significant digits."""
-    return number(value, digits) if isinstance(value, float) else str(value)
+    """Return a value, such as a hyperparameter's, printable, with a float rounded to so many significant digits."""
+    return number(value, digits) if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which line breaks and what controls a terminal are as in Python's source: `\n`, `\x1b`."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def given(value: object) -> str:
+    """Return a value for an error's text, as Python writes it; of a long one its beginning and its end."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python converts, or deeply nested
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]}...{text[-20:]}"
 
 
 def plural(count: int, noun: str) -> str:

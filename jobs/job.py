@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from jobs.errors import InputError, Stopped
+from jobs.formatting import error_line
 
 if TYPE_CHECKING:  # importing them would slow every command down
     from jobs.options import JobOptions
     from jobs.report.content import JobReport
+
+COMMANDS = frozenset({"show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"})
+"""The program's own commands, whose names no job may have."""
+T = TypeVar("T")
 
 
 class Estimate(Protocol):
@@ -47,7 +57,7 @@ class Job:
     importing any.
 
     Attributes:
-        name: of its command, its chart and its runs; that of its entry point.
+        name: of its command, its chart and its runs; that of its entry point, and none of `COMMANDS`.
         summary: its line of `dask-jobs --help`.
         steps: the noun of its progress, in the plural; its event `done` has their number under this name.
         options: part: its options, a subclass of `JobOptions`.
@@ -60,6 +70,10 @@ class Job:
         files: its files in the run folder, beside those of every job; a name that ends with `/` is a folder.
         resume_only: those of them that are needed only to resume it; `dask-jobs fetch` skips them by default.
         beside_result: the content of a run folder beside the result, for messages.
+        package: the package that it is of, for messages; filled in by the registry.
+
+    Raises:
+        TypeError: a text is none, or a tuple of texts.
     """
 
     name: str
@@ -74,39 +88,123 @@ class Job:
     files: tuple[str, ...] = ()
     resume_only: tuple[str, ...] = ()
     beside_result: str = ""
+    package: str = ""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            texts = value if isinstance(value, tuple) and isinstance(one.default, tuple) else [value]
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"{one.name} is {value!r}, but must be text")
 
     def load_options(self) -> type[JobOptions]:
-        """Return its options' class."""
-        options: type[JobOptions] = pkgutil.resolve_name(self.options)
+        """Return its options' class.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        options = self._part("options")
+        from jobs.options import JobOptions
+
+        if not (isinstance(options, type) and issubclass(options, JobOptions)):
+            raise InputError(f"{self._where('options')}: it must be a subclass of jobs.options.JobOptions")
         return options
 
     def load_run(self) -> Callable[[Any], dict[str, Any]]:
-        """Return the function that runs it."""
-        run: Callable[[Any], dict[str, Any]] = pkgutil.resolve_name(self.run)
-        return run
+        """Return the function that runs it.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("run")
 
     def load_show(self) -> Callable[[Mapping[str, Any], str], None]:
-        """Return the function that prints a result."""
-        show: Callable[[Mapping[str, Any], str], None] = pkgutil.resolve_name(self.show)
-        return show
+        """Return the function that prints a result.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("show")
 
     def load_report(self) -> JobReport:
-        """Return the report of its runs."""
+        """Return the report of its runs.
+
+        Raises:
+            InputError: it cannot be loaded.
+        """
         from jobs.report.content import JobReport
 
-        return JobReport(self.load_options(), self.steps, pkgutil.resolve_name(self.content))
+        return JobReport(self.load_options(), self.steps, self._function("content"))
 
     def load_estimate(self) -> Estimate:
-        """Return its estimate for a release's workers."""
-        estimate: Estimate = pkgutil.resolve_name(self.estimate) if self.estimate else _no_estimate
-        return estimate
+        """Return its estimate for a release's workers.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("estimate") if self.estimate else _no_estimate
 
     def load_logged(self) -> Callable[[Mapping[str, Any]], Logged]:
-        """Return the function that restores other files from a result."""
-        logged: Callable[[Mapping[str, Any]], Logged] = (
-            pkgutil.resolve_name(self.logged) if self.logged else _nothing_logged
-        )
-        return logged
+        """Return the function that restores other files from a result.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("logged") if self.logged else _nothing_logged
+
+    def _function(self, part: str) -> Callable[..., Any]:
+        function = self._part(part)
+        if not callable(function):
+            raise InputError(f"{self._where(part)}: it is of type {type(function).__name__}, but must be a function")
+        return function  # type: ignore[no-any-return]
+
+    def _part(self, part: str) -> Any:
+        return loaded(self._where(part), lambda: pkgutil.resolve_name(getattr(self, part)))
+
+    def _where(self, part: str) -> str:
+        return f"job {self.name!r} of {self.package or 'this program'}: {part}={getattr(self, part)!r} cannot be loaded"
+
+
+class _Interrupt(KeyboardInterrupt):
+    """Ctrl-C while a package's code is loaded."""
+
+
+def loaded(what: str, load: Callable[[], T]) -> T:
+    """Return what a function loads of a job's package; all that its modules raise is an error of that job.
+
+    Args:
+        what: which cannot be loaded, for the error.
+        load: loads it.
+
+    Raises:
+        InputError: it raised any exception; Ctrl-C and Stopped are none of it.
+    """
+    try:
+        with _interrupts():
+            return load()
+    except (_Interrupt, Stopped):
+        raise
+    except BaseException as error:
+        raise InputError(f"{what}: {error_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raise a class of its own for Ctrl-C: a KeyboardInterrupt that a module raises is no interrupt."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise _Interrupt
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:  # a module may have set another one
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _no_estimate(options: Any, workers: int, threads: int, gpus: float) -> Iterable[tuple[str, str]]:  # noqa: ARG001

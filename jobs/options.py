@@ -11,11 +11,26 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
 from jobs.errors import InputError, argument, nearest
-from jobs.formatting import one_line
+from jobs.formatting import given, one_line
+
+MAX_BITS = 63
+"""Maximum bits of an integer, its sign apart."""
+MAX_DEPTH = 32
+"""Maximum depth of lists and mappings in each other: what writes and compares them calls itself at each level."""
 
 
 class JobOptions(BaseModel):
@@ -57,6 +72,17 @@ class JobOptions(BaseModel):
         default=None, description="seconds after which the job saves its state and ends with exit code 4"
     )
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _is_number(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse a boolean as a number, since for pydantic true is 1, and integers that no library could take."""
+        checked = check(value)
+        if isinstance(value, bool) and type(checked) in (int, float):
+            raise PydanticCustomError("number_type", "Input should be a number, and no boolean")
+        if is_huge(checked):
+            raise PydanticCustomError("too_large", "Input should be less than 2**63")
+        return checked
+
 
 PLACEMENT_OPTIONS = frozenset(JobOptions.model_fields)
 """Options of every job: where and how long it runs, not what it computes, so that they may change between attempts. A
@@ -74,9 +100,9 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
     """
     from jobs.command_line.fields import OptionsCommand
 
-    given = OptionsCommand(options, program).given(arguments)
-    path = given.get("config")
-    values = {**_read_yaml(options, path, program.rpartition(" ")[2]), **given} if path else given
+    typed = OptionsCommand(options, program).given(arguments)
+    path = typed.get("config")
+    values = {**_read_yaml(options, path, program.rpartition(" ")[2]), **typed} if path else typed
     return validated(options, values)
 
 
@@ -86,10 +112,27 @@ def validated(options: type[AnyOptions], values: Mapping[str, Any]) -> AnyOption
     Raises:
         InputError: one line with every invalid value.
     """
+    for name, value in values.items():
+        if _is_deep(value):
+            raise InputError(f"{argument(name)} is nested too deeply, or in itself: at most {MAX_DEPTH} levels")
     try:
         return options.model_validate(values)
     except ValidationError as error:
         raise InputError("; ".join(_error_text(detail) for detail in error.errors())) from None
+
+
+def is_huge(value: Any) -> bool:
+    """Return whether a value is an integer of more than 64 bits."""
+    return isinstance(value, int) and value.bit_length() > MAX_BITS
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether lists and mappings are nested too deeply; those that YAML's anchors nest in themselves are."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        held = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list | tuple)]
+        level = list({id(one): one for several in held for one in several}.values())
+    return bool(level)
 
 
 def _error_text(detail: Any) -> str:
@@ -100,7 +143,7 @@ def _error_text(detail: Any) -> str:
     if not detail["loc"] or detail["type"] == "value_error":
         return f"{detail['msg'].removeprefix('Value error, ')}"
     rule = detail["msg"].removeprefix("Input ")
-    return f"{name} is {detail['input']!r}, but {rule.replace('should', 'must', 1)}"
+    return f"{name} is {given(detail['input'])}, but {rule.replace('should', 'must', 1)}"
 
 
 def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
@@ -110,14 +153,14 @@ def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
         InputError: it cannot be read, is not a YAML mapping, or has an unknown key.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        values = from_yaml(Path(path).read_bytes()) or {}
     except OSError as error:
         raise InputError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: no YAML ({one_line(error)})") from error
+    except ValueError as error:
+        raise InputError(f"--config {path}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"--config {path}: holds {type(values).__name__}, but must hold 'option: value' lines")
-    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    values = {key.replace("-", "_") if isinstance(key, str) else given(key): value for key, value in values.items()}
     if values.pop("job", job) != job:
         raise InputError(f"--config {path}: holds options of another job, not of {job!r}")
     for key in values:
@@ -128,6 +171,18 @@ def _read_yaml(options: type[BaseModel], path: str, job: str) -> dict[str, Any]:
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 """PyYAML's errors for a text that is not YAML, or that looks like a number or a date and is not one: 2026-13-01."""
+
+
+def from_yaml(content: bytes) -> Any:
+    """Return the value of a YAML file.
+
+    Raises:
+        ValueError: it is not YAML; says why.
+    """
+    try:
+        return yaml.safe_load(content.decode())
+    except NOT_YAML as error:
+        raise ValueError(f"no YAML ({one_line(error)})") from error
 
 
 def read_scalar(text: str) -> Any:

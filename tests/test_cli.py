@@ -65,6 +65,14 @@ def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
         (["--config", "nowhere.yaml"], "--config nowhere.yaml: No such file"),
         (["--run", "ftp://host/run"], "'ftp://host/run': the folder must be a local path or s3://bucket/prefix"),
         (["--run", "/proc/nothing/run"], "no write access"),
+        (["--run", "r" * 300], "cannot be written (File name too long); check the path"),
+        (["--l2", "inf"], "--l2 is inf, but must be a finite number >= 0"),
+        (["--options", "[[0,1],[0,null]]"], "--options must be given as name=value"),
+        (["--options", "[" * 3000], "--options must be given as name=value"),
+        (["--options", '{"a":' * 3000 + "1" + "}" * 3000], "--options must be given as name=value"),
+        (["--options", '{"a":' * 300 + "1" + "}" * 300], "--options is nested too deeply, or in itself"),
+        (["--bounds", "[" * 3000], "--bounds must be given as name=value"),
+        (["--options", f"maxcor={'x' * 5000}"], "xxx', but must be a number"),
     ],
 )
 def test_bad_options(
@@ -91,6 +99,24 @@ def test_bad_options(
         ("- method", "holds list, but must hold 'option: value' lines"),
         ("max-iterations: -4", "--max-iterations is -4, but must be greater than 0"),
         ("job: tune", "holds options of another job, not of 'minimize'"),
+        ("tol: 2026-13-01", "no YAML (month must be in 1..12)"),
+        ("tol: !!float abc", "no YAML (could not convert string to float: 'abc')"),
+        ("workers: !!int abc", "no YAML (invalid literal for int() with base 10: 'abc')"),
+        ("x0: !!bool abc", "no YAML ('abc')"),
+        ("x0: !!timestamp abc", "no YAML ("),
+        (f"workers: {'7' * 5000}", "no YAML (Exceeds the limit"),
+        (f"options: {'[' * 3000}", "no YAML (maximum recursion depth exceeded"),
+        ("? [1, 2]\n: 3", "no YAML ("),
+        (f"? {hex(10**5000)}\n: 3", "there is no option 'a value of type int'"),
+        (f"workers: -{hex(10**5000)}", "--workers is a value of type int, but must be greater than or equal to 0"),
+        (f"options: {'[' * 33}1{']' * 33}", "--options is nested too deeply, or in itself: at most 32 levels"),
+        ("bounds: &a [*a]", "--bounds is nested too deeply, or in itself: at most 32 levels"),
+        (f"max_iterations: {'7' * 400}", f"--max-iterations is {'7' * 80}...{'7' * 20}, but must be less than 2**63"),
+        (f"max_iterations: {hex(10**5000)}", "--max-iterations is a value of type int, but must be less than 2**63"),
+        (f"options: {{maxcor: {hex(10**5000)}}}", "--options maxcor is a value of type int, but must be a number"),
+        ("workers: true", "--workers is True, but must be a number, and no boolean"),
+        ("l2: false", "--l2 is False, but must be a number, and no boolean"),
+        (f"max_iterations: -{'7' * 400}", f"--max-iterations is -{'7' * 79}...{'7' * 20}, but must be greater than 0"),
     ],
 )
 def test_bad_configuration(content: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +126,15 @@ def test_bad_configuration(content: str, message: str, tmp_path: Path, capsys: p
         capsys, "minimize", *PROBLEMS, "--config", str(tmp_path / "job.yaml"), "--run", str(tmp_path / "run")
     )
     assert (code, message in line) == (2, True), line
+
+
+@pytest.mark.parametrize("run", ["a\\0b", "\\ud800", "s3://bucket/a\\0b", "s3://bucket/\\ud800"])
+def test_a_run_folder_that_cannot_be_named(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of options can hold what a command line cannot: characters that no path has."""
+    (tmp_path / "job.yaml").write_text(f'run: "{run}"\n')
+    code, line = _fails(capsys, "minimize", *PROBLEMS, "--workers", "0", "--config", str(tmp_path / "job.yaml"))
+    named = run.replace("\\0", "\\x00")
+    assert (code, line) == (2, f"'{named}': the folder has a character that no path can have; choose another one")
 
 
 def test_what_scipy_refuses_is_a_bad_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,6 +254,35 @@ def test_help(arguments: list[str], code: int, text: str, capsys: pytest.Capture
     """Help teaches, and is no error."""
     assert main(arguments) == code
     assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["--version"], ["tune", "--help"], ["show", "--help"], ["status", "-h"]]
+)
+def test_output_that_cannot_be_written_exits_with_3(command: list[str]) -> None:
+    """A full disk behind standard output is one line; so is standard output that is closed."""
+    code = "import sys; from jobs.cli import main; sys.exit(main())"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", code, *command], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.stderr.decode() == ("dask-jobs: error: standard output cannot be written: No space left on device\n")
+    assert done.returncode == 3
+
+
+def test_ctrl_c_in_the_first_moment() -> None:
+    """It is one line, also while the program is imported."""
+    code = """if True:
+        import os, signal, sys
+        class Finder:
+            def find_spec(self, name, *_):
+                if name == "jobs.registry":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Finder())
+        from jobs.cli import main
+        sys.exit(main(["--help"]))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == "dask-jobs: error: interrupted; the same command starts it, or goes on\n"
+    assert done.returncode == 4
 
 
 def test_help_of_a_command_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from jobs.cli import COMMANDS, main
+from jobs.cli import main
 from jobs.errors import InputError
 from jobs.minimize.options import Options as Minimize
 from jobs.options import parse
 from jobs.pods.scheduler import Options as Scheduler
 from jobs.pods.worker import Options as Worker
+from jobs.program import COMMANDS
 from jobs.release import commands
 from jobs.release.arguments import ClusterOptions
 from jobs.tune.options import Options as Tune
@@ -163,6 +164,11 @@ def test_what_tune_reads(words: list[str], given: dict[str, Any]) -> None:
             "tune",
             ["--no-isolat"],
             "--no-isolat: there is no such option; did you mean '--isolate'? (dask-jobs tune --help lists them)",
+        ),
+        (
+            "tune",
+            ["--fixed", "day=2026-01-02"],
+            "--fixed day is datetime.date(2026, 1, 2), but must be a number, a text, true, false or null",
         ),
         ("worker", [], "--scheduler is missing"),
         ("worker", ["--port=-1"], "--scheduler is missing; --port is '-1', but must be greater than or equal to 0"),

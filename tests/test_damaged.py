@@ -22,6 +22,17 @@ from jobs.runs.run import Run
 
 MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 DEEP = b"[" * 100_000
+NO_YAML = [
+    b"job: 2020-13-45",
+    b"job: [",
+    b"job: !!bool abc",
+    b"job: !!timestamp abc",
+    b"job: !!float abc",
+    b"job: " + b"7" * 5000,
+    b"? {}\n: 1",
+    DEEP,
+    b"\xff",
+]
 DAMAGED = [b"", b"{", b"[]", b"{}", b"null", b"7", b"\xff", b'{"process": "x"}', b'{"process": -1}', DEEP]
 
 
@@ -87,12 +98,15 @@ def test_another_programs_result_is_not_run(ended: Path) -> None:
         show(str(ended))
 
 
-@pytest.mark.parametrize("content", [b"job: 2020-13-45", b"job: [", DEEP, b"\xff"])
-def test_damaged_options_are_one_line(content: bytes, ended: Path) -> None:
-    """Options that are no YAML are refused."""
+@pytest.mark.parametrize("content", NO_YAML)
+def test_damaged_options_are_one_line(content: bytes, ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options that are no YAML are refused, by all that read them."""
     (ended / "options.yaml").write_bytes(content)
     with pytest.raises(InputError, match=r"its options.yaml is no YAML; choose another folder"):
         run(_options(ended))
+    for command in ("show", "report"):
+        assert main([command, str(ended)]) == 2
+        assert capsys.readouterr().err.startswith("dask-jobs: error: options.yaml of the run folder cannot be read: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])

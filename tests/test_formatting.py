@@ -41,7 +41,15 @@ def test_counts_and_numbers() -> None:
     """One is singular, none is plural; a float is rounded, and all else is as it is."""
     assert [formatting.plural(count, "worker") for count in (0, 1, 1234)] == ["0 workers", "1 worker", "1,234 workers"]
     assert [formatting.short(value, 4) for value in (0.0123456789, 64, None, True)] == ["0.01235", "64", "None", "True"]
+    assert formatting.short("a\nb\x1b[31m\u2028é", 4) == r"a\nb\x1b[31m\u2028é"
     assert formatting.number(1 / 3) == "0.333333"
+
+
+def test_values_in_errors() -> None:
+    """A value is as Python writes it, a long one short; one that Python cannot write is named by its type."""
+    assert [formatting.given(value) for value in (True, "a\n", [1.5])] == ["True", "'a\\n'", "[1.5]"]
+    assert formatting.given(10**400) == "1" + "0" * 79 + "..." + "0" * 20
+    assert formatting.given(10**5000) == "a value of type int"
 
 
 class Broken(ValueError):

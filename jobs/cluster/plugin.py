@@ -9,6 +9,7 @@ import asyncio
 import functools
 import inspect
 import pickle
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypedDict, TypeVar, cast
 
@@ -55,7 +56,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
         self.worker = worker
         calls = inspect.getmembers(type(self), inspect.iscoroutinefunction)
         names = [name for name, _ in calls if not name.startswith("_")]
-        self._handlers = {f"{self.key}-{name}": _replies(getattr(self, name)) for name in names}
+        self._handlers = {f"{self.key}-{name}": _Handler(self, name) for name in names}
         worker.handlers.update(self._handlers)
 
     def teardown(self, worker: Worker) -> None:
@@ -65,7 +66,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
             # one may arrive after the registration of that one.
             if worker.handlers.get(name) is handler:
                 del worker.handlers[name]
-        self._handlers = {}  # they refer to this plugin: the cycle would keep its data until the next collection
+        self._handlers = {}
 
     async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function that calls the user's code in a thread, beside the event loop.
@@ -76,19 +77,34 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
         return cast(R, await asyncio.to_thread(only_exceptions, functools.partial(function, *args, **kwargs)))
 
 
-def _replies(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Reply]]:
-    """Return a handler that replies with a method's value, or with the JobError that it raised."""
+class _Handler:
+    """A handler of the worker's, which replies with a method's value, or with the JobError that it raised.
 
-    @functools.wraps(method)  # Dask looks at a handler's signature and name
-    async def handler(**message: Any) -> Reply:
+    Dask keeps each handler that it has called in a cache without a limit, beside what its signature says, and the last
+    one of each connection. So a handler refers weakly to the plugin, which has a driver's data; and all are equal,
+    since all have one signature, so that the cache has one of them however many drivers come and go.
+    """
+
+    def __init__(self, plugin: CallPlugin, method: str) -> None:
+        self._plugin = weakref.ref(plugin)
+        self.__name__ = method  # Dask logs it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Handler)
+
+    def __hash__(self) -> int:
+        return hash(_Handler)
+
+    async def __call__(self, **message: Any) -> Reply | None:
+        plugin = self._plugin()
+        if plugin is None:
+            return None  # as of a worker that has no such handler any more
         try:
-            return {"value": await method(**message)}
+            return {"value": await getattr(plugin, self.__name__)(**message)}
         except JobError as error:
             # As a value: Dask would log what a handler raises with its traceback as a fault of the worker's, and pickle
             # it with that traceback.
             return {"error": _packed(error)}
-
-    return handler
 
 
 def _packed(error: JobError) -> bytes:

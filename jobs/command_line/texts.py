@@ -42,7 +42,9 @@ def mapped(texts: Sequence[str]) -> dict[str, Any]:
                 raise ValueError(item)
             values |= {name.strip('"'): value.strip('"')} if item else {}
         else:
-            values |= dict(item)
+            if not isinstance(item, dict):
+                raise ValueError(item)  # noqa: TRY004  a wrong text, and no wrong type of ours
+            values |= item
     return values
 
 
@@ -72,7 +74,7 @@ def _items(text: str) -> Iterator[Any]:
     while True:
         at += len(text[at:]) - len(text[at:].lstrip())
         if text[at : at + 1] in ("{", "["):
-            item, at = DECODER.raw_decode(text, at)
+            item, at = _decoded(text, at)
         else:
             match = ITEM.match(text, at)
             assert match is not None  # it matches the empty text, too
@@ -84,6 +86,18 @@ def _items(text: str) -> Iterator[Any]:
         if at >= len(text):
             return
         at += 1
+
+
+def _decoded(text: str, at: int) -> tuple[Any, int]:
+    """Return JSON's object or array at a position, and where it ends.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return DECODER.raw_decode(text, at)
+    except RecursionError as error:
+        raise ValueError(text) from error
 
 
 def _value(item: str) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.formatting import plural
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
@@ -88,7 +88,7 @@ class Objective:
         made = problem if isinstance(problem, problems.CheckedProblem) else problems.load_problem(problem)
         self.problem, self._x0 = made.problem, made.x0
         if not (np.isfinite(l2) and l2 >= 0):
-            raise InputError(f"l2 is {l2!r}, but must be a finite number >= 0")
+            raise InputError(f"{argument('l2')} is {l2!r}, but must be a finite number >= 0")
         if evaluator not in EVALUATORS:
             raise InputError(f"evaluator is {evaluator!r}, but must be one of {', '.join(EVALUATORS)}")
         self.n = self._x0.size

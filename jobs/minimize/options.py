@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
+from jobs.formatting import given
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
-from jobs.options import JobOptions, read_scalar
+from jobs.options import JobOptions, is_huge, read_scalar
 
 METHOD = "how to minimize"
 Pair = tuple[float | None, float | None]
@@ -102,8 +103,8 @@ class Options(JobOptions):
         """Read the command line's texts as YAML does, so that 20 and 1e-12 are numbers; nothing else may be text."""
         options = {key: read_scalar(value) if isinstance(value, str) else value for key, value in options.items()}
         for key, value in options.items():
-            if isinstance(value, str) and key != "factorization_method":
-                raise ValueError(f"--options {key} is {value!r}, but must be a number")
+            if is_huge(value) or (isinstance(value, str) and key != "factorization_method"):
+                raise ValueError(f"--options {key} is {given(value)}, but must be a number")
         return options
 
     @model_validator(mode="after")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from jobs.errors import JobError
 from jobs.formatting import decimal_bytes, plural
 from jobs.runs.console import print_rows
+from jobs.storage import Storage, open_storage
 
+FILE = "x.npy"
+HEAD = 4096
+"""More bytes than the header of an array has."""
 SHOWN = 12
 """Maximum size of a theta that is printed."""
 
@@ -26,6 +34,8 @@ def show(result: Mapping[str, Any], run: str) -> None:
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(f"hint: {hint}", style="yellow"))
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
+    if warning := _lost(result, run):
+        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
 
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
@@ -59,6 +69,32 @@ def _theta(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     if called := result.get("names"):
         return [(f"  {name}", text) for name, text in zip(called, numbers, strict=True)]
     return [("x", ", ".join(numbers))]
+
+
+def _lost(result: Mapping[str, Any], run: str) -> str:
+    """Return what is wrong with x.npy of the run folder, and the remedy; nothing if it is there."""
+    with contextlib.suppress(JobError):  # the job has ended well, whatever the storage does now
+        storage = open_storage(run)
+        wrong = _wrong(storage, result["parameters"]) if storage.exists("options.yaml") else ""
+        if wrong:
+            how = "its journal makes it again" if storage.list("journal/") else "it begins anew, without a journal"
+            what = "result.json" if wrong == "missing" else "it and result.json"
+            return f"{storage.address(FILE)} is {wrong}; delete {what} and give the same command: {how}"
+    return ""
+
+
+def _wrong(storage: Storage, count: int) -> str:
+    """Return `missing`, `damaged` or nothing, by the header and the size alone, for theta may be long."""
+    try:
+        head = io.BytesIO(storage.read_range(FILE, 0, HEAD))
+        np.lib.format.read_magic(head)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+        whole = storage.size(FILE) == head.tell() + count * dtype.itemsize
+    except FileNotFoundError:
+        return "missing"
+    except ValueError:
+        return "damaged"
+    return "" if whole and shape == (count,) and dtype == np.dtype(np.float64) else "damaged"
 
 
 def _evaluations(result: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from jobs.formatting import clock, short
+from jobs.formatting import clock, printable, short
 from jobs.runs.log import log
 
 SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
@@ -78,9 +78,12 @@ class Bar(Display):
 
 
 def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
-    """Print rows of a name and a text in two columns; unlike rich's tables without blanks after the text."""
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
+    """Print rows of a name and a text in two columns; unlike rich's tables without blanks after the text.
+
+    What is not printable is escaped: names and texts may be the user's.
+    """
+    width = max(len(printable(name)) for name, _ in rows)
+    for name, text in ((printable(name), printable(text)) for name, text in rows):
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
 
 

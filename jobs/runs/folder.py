@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
+from jobs.options import from_yaml
 from jobs.runs.owner import DAMAGED
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _mapping(name: str, content: bytes | None) -> dict[str, Any]:
     if content is None:
         return {}
     try:
-        value = json.loads(content) if name.endswith(".json") else yaml.safe_load(content)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        value = json.loads(content) if name.endswith(".json") else from_yaml(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{name} of the run folder cannot be read: {one_line(error)}") from error
     if not isinstance(value, dict):
         raise InputError(f"{name} of the run folder holds a {type(value).__name__}, but it must be a mapping")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded, argument
 from jobs.formatting import error_line
-from jobs.options import PLACEMENT_OPTIONS, JobOptions
+from jobs.options import PLACEMENT_OPTIONS, JobOptions, from_yaml
 from jobs.runs.encoding import as_json, to_json
 from jobs.runs.owner import last_owner, this_process
 from jobs.runs.stop import StopRequest
@@ -66,10 +66,10 @@ class Run:
 
     def _read_options(self) -> dict[str, Any] | None:
         try:
-            options = yaml.safe_load(self.storage.read("options.yaml"))
+            options = from_yaml(self.storage.read("options.yaml"))
         except FileNotFoundError:
             return None
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InputError(
                 f"{argument('run')} {self.url}: its options.yaml is no YAML; choose another folder"
             ) from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Generator
@@ -33,7 +34,15 @@ Names: TypeAlias = list[str]  # inside a class with a method `list`, `list[str]`
 
 def is_plain(name: str) -> bool:
     """Return whether a name is of plain parts, none of them empty, `.` or `..`: then it lies below its folder."""
-    return "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
+    return is_path(name) and all(part not in ("", ".", "..") for part in name.split("/"))
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text may be a path: NUL ends one, and not all that Python takes for a character has bytes."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 @dataclass(frozen=True)

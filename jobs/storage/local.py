@@ -159,9 +159,10 @@ class LocalStorage(Storage):
     def check_writable(self) -> None:
         """See `Storage.check_writable`."""
         folder = Path(self.url)
-        if folder.is_file():
-            raise InputError(f"{argument('run')} {self.url} is a file, but must be a folder")
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        with _translate_errors(f"{argument('run')} {self.url}", writing=True):
+            if folder.is_file():
+                raise InputError(f"{argument('run')} {self.url} is a file, but must be a folder")
+            made = [path for path in (folder, *folder.parents) if not path.exists()]
         super().check_writable()
         for path in made:
             with contextlib.suppress(OSError):  # not empty: another process uses it by now

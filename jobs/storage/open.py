@@ -6,19 +6,21 @@ import os
 import re
 
 from jobs.errors import InputError, nearest
-from jobs.storage.base import Storage
+from jobs.storage.base import Storage, is_path
 
 
 def open_storage(url: str | os.PathLike[str]) -> Storage:
     """Return the storage at `url`, a local folder (which need not exist yet) or `s3://bucket/prefix`.
 
     Raises:
-        InputError: `url` is empty, its scheme is not `s3`, or it names no bucket.
+        InputError: `url` is empty, or no path, its scheme is not `s3`, or it names no bucket.
     """
     text = os.fspath(url)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://|(s3):", text)
     if not text:
         raise InputError("the folder is ''; give a local path or s3://bucket/prefix")
+    if not is_path(text):
+        raise InputError(f"{text!r}: the folder has a character that no path can have; choose another one")
     if scheme is None:
         from jobs.storage.local import LocalStorage
 

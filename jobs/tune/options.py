@@ -18,6 +18,7 @@ from pydantic import (
 
 from jobs.command_line.option_help import COMPUTE, END, RUNS, OptionHelp
 from jobs.errors import argument
+from jobs.formatting import given
 from jobs.options import JobOptions, read_scalar
 
 SEARCH = "how to search"
@@ -140,7 +141,9 @@ class Options(JobOptions):
             try:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{name} is {value!r}, but must be a number, a text, true, false or null") from error
+                raise ValueError(
+                    f"{argument('fixed')} {name} is {given(value)}, but must be a number, a text, true, false or null"
+                ) from error
         return fixed
 
     @model_validator(mode="after")

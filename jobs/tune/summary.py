@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
-from jobs.formatting import plural, short
+from jobs.formatting import plural, printable, short
 from jobs.runs.console import best_name, print_rows
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
@@ -29,7 +29,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
+    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
     print_rows(console, [*_lines(result), *_files(run), *_code(result)])
 
 

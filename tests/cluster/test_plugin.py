@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 from calls import Calls
 from distributed import Client, LocalCluster
+from distributed.core import _expects_comm
 
-from jobs.cluster.plugin import call, is_set_up
+from jobs.cluster.plugin import _Handler, call, is_set_up
 from jobs.errors import DataError, UserCodeError
 
 
@@ -68,3 +71,21 @@ def test_a_removal_that_comes_late_leaves_the_next_registration_alone(client: Cl
     assert client.run(is_set_up, "here-1", workers=[address]) == {address: False}
     client.register_plugin(Calls("there"), name="here-1")  # for the fixture to take away
     client.unregister_worker_plugin("here-2")
+
+
+def test_a_plugin_that_is_taken_away_is_garbage(cluster: LocalCluster, client: Client) -> None:
+    """Drivers come and go on a shared cluster: no plugin that was called stays on the workers, whatever Dask caches."""
+    left = []
+    for key in ("one", "two", "three"):
+        client.register_plugin(Calls(key), name=key)
+        left += [weakref.ref(worker.plugins[key]) for worker in cluster.workers.values()]
+        for address in client.scheduler_info()["workers"]:
+            assert client.sync(call, client.rpc, key, address, Calls.add, a=2, b=3) == 5
+            with pytest.raises(DataError):
+                client.sync(call, client.rpc, key, address, Calls.fail, mine=False)
+        client.unregister_worker_plugin(key)
+    gc.collect()
+    assert [ref() for ref in left] == [None] * 6
+    misses = _expects_comm.cache_info().misses
+    _expects_comm(_Handler(Calls("four"), "add"))
+    assert _expects_comm.cache_info().misses == misses  # Dask's cache has one handler for all

@@ -84,6 +84,30 @@ def test_lost_workers_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert any(line.split(None, 2)[:2] == ["lost", "workers"] for line in _shown(result, capsys))
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", b"short", b"other", b"longer"])
+def test_theta_that_was_lost_is_told(content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The summary of a run that has ended says in its last line that x.npy is not there, and what makes it again."""
+    result = _result("problems:LeastSquares", tmp_path)
+    assert "warning" not in "".join(_shown(result, capsys, str(tmp_path)))
+    file = tmp_path / "x.npy"
+    whole = file.read_bytes()
+    other = io.BytesIO()
+    np.save(other, np.zeros(7))
+    damaged = {b"short": whole[:-1], b"longer": whole + b"1", b"other": other.getvalue()}
+    file.unlink() if content is None else file.write_bytes(damaged.get(content, content))
+    again = _result("problems:LeastSquares", tmp_path)
+    wrong, what = ("missing", "result.json") if content is None else ("damaged", "it and result.json")
+    assert _shown(again, capsys, str(tmp_path))[-1] == (
+        f"warning: {file} is {wrong}; delete {what} and give the same command: its journal makes it again"
+    )
+    file.unlink(missing_ok=True)
+    (tmp_path / "result.json").unlink()
+    restored = _result("problems:LeastSquares", tmp_path)
+    assert file.read_bytes() == whole
+    assert restored["diagnostics"]["evaluations"] == 0
+    assert "warning" not in "".join(_shown(restored, capsys, str(tmp_path)))
+
+
 def test_a_long_theta_is_not_listed(tmp_path: Path) -> None:
     """More than 1,000 numbers are in x.npy only, and their names are not asked for."""
     x = np.random.default_rng(0).random((40, 600))

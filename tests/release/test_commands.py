@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from situation import run
 
-from jobs.cli import RELEASE_COMMANDS
 from jobs.errors import InputError
+from jobs.program import RELEASE_COMMANDS
 from jobs.release import commands
 from jobs.release.actions.logs import pods_of
 from jobs.release.api.objects import name

@@ -66,6 +66,16 @@ def test_the_table_fits_the_terminal(width: int, height: int) -> None:
     assert sum("12.3" in line for line in lines) == min(12, height - 6)
 
 
+def test_hyperparameters_control_no_terminal() -> None:
+    """A line break or an escape sequence in a name or a value is shown, and does nothing."""
+    odd = TrialRow(1, "complete", (0.5,), 3, 12.34, "tcp://10.0.0.1:40001", {"na\nme": "va\nlue\x1b[31m"})
+    lines = _drawn(_status(best=odd, lines=[odd]), 120, 24)
+    assert len(lines) == 6
+    assert lines[2].endswith(r"trial 1  na\nme va\nlue\x1b[31m")
+    assert r"va\nlue\x1b[31m" in lines[-1]
+    assert r"na\nme" in lines[-2]
+
+
 def test_what_is_not_known_is_not_shown() -> None:
     """Before the first end there is no best and no ETA; several objectives have no best line, but all values."""
     early = _status(best=None, eta=None, lines=[], counts={"running": 2, "complete": 0, "pruned": 0})

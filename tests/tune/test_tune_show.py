@@ -40,6 +40,20 @@ def test_a_search_that_is_done(studies: Any, tmp_path: Path, capsys: pytest.Capt
     assert f"{run}/report.html" in _show(run, capsys)[1]
 
 
+def test_hyperparameters_control_no_terminal(studies: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line break or an escape sequence in a hyperparameter is shown, and does nothing."""
+    from trials import fails
+
+    studies(fails).run(trials=8)
+    file = tmp_path / "run/result.json"
+    result = json.loads(file.read_bytes())
+    result["best"]["params"] = {"na\nme": "va\nlue\x1b[31m"}
+    file.write_text(json.dumps(result))
+    code, out = _show(tmp_path / "run", capsys)
+    assert code == 0
+    assert re.search(r"^  na\\nme +va\\nlue\\x1b\[31m$", out, re.MULTILINE)
+
+
 def test_a_search_that_was_stopped(studies: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A stopped search has code 4, and shows its error and how far it was, counts and best among it."""
     from trials import sleeps

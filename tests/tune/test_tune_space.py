@@ -140,6 +140,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """The path and the reason are told."""
     with pytest.raises(InputError, match=r"^space .*nowhere: No such file or directory"):
         space.load(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="^space a\0b: embedded null byte"):
+        space.load("a\0b")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.formatting import clock, short
+from jobs.formatting import clock, printable, short
 from jobs.runs.console import Log, best_name
 from jobs.tune.display.output_capture import OutputCapture
 
@@ -192,7 +192,7 @@ def _best(status: SearchStatus) -> Text:
     text = Text(f"{name}  ", no_wrap=True, overflow="ellipsis")
     text.append(_values(best), style="bold").append(f"  trial {best.number}", style="dim")
     for name, value in best.params.items():
-        text.append(f"  {name} ", style="dim").append(short(value, 4))
+        text.append(f"  {printable(name)} ", style="dim").append(short(value, 4))
     return text
 
 
@@ -205,7 +205,11 @@ def _table(lines: Sequence[TrialRow], width: int) -> Table:
         ("step", [Text("" if line.step is None else str(line.step)) for line in lines], True),
         ("seconds", [Text(f"{line.seconds:.1f}") for line in lines], True),
         *(
-            (name, [Text(short(line.params[name], 4) if name in line.params else "") for line in lines], True)
+            (
+                printable(name),
+                [Text(short(line.params[name], 4) if name in line.params else "") for line in lines],
+                True,
+            )
             for name in dict.fromkeys(name for line in lines for name in line.params)
         ),
         ("worker", [Text(line.worker.rpartition("//")[2], style="dim") for line in lines], False),

@@ -90,7 +90,7 @@ def load(path: str) -> dict[str, Dimension]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path that is none
         raise InputError(f"{argument('space')} {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         loader = yaml.SafeLoader(text)
