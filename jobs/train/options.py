@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
-from jobs.options import JobOptions
+from jobs.options import SerialJobOptions
 from jobs.train.loop.fit import Saving
 
 HOW = "how to train"
 EXAMPLES = ("digits", "linear")
 
 
-class Options(JobOptions):
+class Options(SerialJobOptions):
     """Train a Keras model data-parallel: each worker has a replica, only gradients or weights travel.
 
     A step is cut into logical parts, whose gradients are added in one fixed order: the result has the same bits for any
@@ -92,15 +92,15 @@ class Options(JobOptions):
     callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
         default=None, description="a function that returns Keras callbacks; they run on the driver at the end of epochs"
     )
-    save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
-        default="60s", description="period of checkpoints: 200 steps, or 60s"
-    )
     step_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
         default=600.0, description="seconds that a step waits for a worker, which then counts as lost"
     )
     mixed: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
         description="admit workers whose processors or libraries compute other bits, and give up equal bits",
+    )
+    save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
+        default="60s", description="period of checkpoints: 200 steps, or 60s"
     )
 
     @field_validator("data", "validation", mode="before")
@@ -127,8 +127,6 @@ class Options(JobOptions):
             raise ValueError(f"--example {self.example} has its own model and data: leave out --model and --data")
         if self.model is not None and self.data is None:
             raise ValueError(f"--model {self.model} needs --data")
-        if self.workers == 0 and self.threads > 1:
-            raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
         return self
 
     @property

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jobs.formatting import plural, short
+from jobs.runs.console import print_rows
 
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
@@ -21,10 +21,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, text in _lines(result, run):
-        table.add_row(Text(name, style="dim"), Text(text))
-    console.print(table)
+    print_rows(console, _lines(result, run))
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
         console.print(Text(text, style="yellow"))

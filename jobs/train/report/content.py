@@ -10,18 +10,19 @@ from jobs.formatting import number, plural
 from jobs.report.content import Content, Share
 from jobs.report.html import duration
 from jobs.report.page import Plot, Section
+from jobs.report.theme import BLUE, GREEN, ORANGE, VIOLET, set_ticks
 from jobs.train.loop.checkpoint import Checkpoints
 
 if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-TRAINED, HELD_OUT = "#2f6db3", "#c2571a"
+TRAINED, HELD_OUT = BLUE, ORANGE
 PARTS = (
-    ("compute", "Compute", "#2f6db3", "forward and backward of the parts, on one worker"),
-    ("exchange", "Exchange", "#c2571a", "sending and adding, and waiting for the slowest worker"),
-    ("apply", "Optimizer", "#4f8a4c", "the optimizer's step on each replica"),
-    ("data", "Data", "#8a6d9e", "waiting for rows that were not read ahead"),
+    ("compute", "Compute", BLUE, "forward and backward of the parts, on one worker"),
+    ("exchange", "Exchange", ORANGE, "sending and adding, and waiting for the slowest worker"),
+    ("apply", "Optimizer", GREEN, "the optimizer's step on each replica"),
+    ("data", "Data", VIOLET, "waiting for rows that were not read ahead"),
 )
 
 
@@ -76,6 +77,7 @@ def _plot(history: dict[str, list[float]], name: str) -> figure:
         tools="pan,box_zoom,reset,save,hover",
         tooltips=[("epoch", "@x"), (name, "@y{0.00000}")],
     )
+    set_ticks(plot, whole=True)
     for key, colour in ((name, TRAINED), (f"val_{name}", HELD_OUT)):
         if values := [float(value) for value in history.get(key, ())]:
             epochs = list(range(1, len(values) + 1))
