@@ -17,6 +17,10 @@ from jobs.train.loop.fit import Fit, FitState
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts
 
+MIN_PARTS = 200
+"""Parts that must have been computed for advice."""
+SMALL_PART = 0.005
+"""Seconds of computing below which a call's own cost, 0.7 ms, matters."""
 HISTORY, MODEL, WEIGHTS = "history.csv", "model.keras", "weights.npz"
 
 
@@ -56,9 +60,26 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
         "spent": dict(spent),
+        "hint": hint(spent, facts),
         **origin,
     }
     return folder.finish(outcome)
+
+
+def hint(spent: Mapping[str, float], facts: Facts) -> str:
+    """Return advice, if parts are so small that calling TensorFlow costs more than it computes.
+
+    Args:
+        spent: of one worker.
+        facts: of the data; an epoch of few steps says nothing, as the first step is slow.
+    """
+    parts, seconds = spent.get("parts", 0), spent.get("compute", 0.0)
+    if parts < MIN_PARTS or seconds / parts >= SMALL_PART or not facts["steps"]:
+        return ""
+    return (
+        f"a part computes for {1000 * seconds / parts:.1f} ms: fewer parts (--parts) or a larger batch (--batch-size) "
+        "are faster"
+    )
 
 
 def as_keras_file(model: Any) -> bytes:

@@ -25,6 +25,8 @@ def show(result: Mapping[str, Any], run: str) -> None:
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
         console.print(Text(text, style="yellow"))
+    if advice := result.get("hint"):
+        console.print(Text(f"hint: {advice}", style="yellow"))
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
 
 

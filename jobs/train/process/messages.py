@@ -33,7 +33,7 @@ class Status(TypedDict):
         step: steps that are done; -1 without a state.
         sums: of the epoch so far: loss times rows, rows, metrics.
         skipped: steps that were skipped for a loss that is not finite.
-        spent: seconds by activity: data, compute, exchange, apply.
+        spent: seconds by activity: data, compute, exchange, apply; and the number of parts that were computed.
     """
 
     step: int

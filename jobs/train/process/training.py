@@ -35,12 +35,13 @@ Array = NDArray[Any]
 
 @dataclass
 class Spent:
-    """Seconds of a process in the steps of an attempt."""
+    """Seconds of a process in the steps of an attempt; and how many parts it has computed."""
 
     data: float = 0.0
     compute: float = 0.0
     exchange: float = 0.0
     apply: float = 0.0
+    parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ class Training:
             self._not_finite(f"part {part}")
         self.spent.data += loaded - began
         self.spent.compute += time.perf_counter() - loaded
+        self.spent.parts += len(batches)
         return vector
 
     def _not_finite(self, where: str) -> None:

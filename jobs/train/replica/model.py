@@ -162,7 +162,12 @@ class ReplicaModel:
         return digest.hexdigest()
 
     def state(self) -> list[Array]:
-        """Return the values of all variables that replicas share, in one fixed order."""
+        """Return the values of all variables that replicas share, in one fixed order.
+
+        Raises:
+            InputError: the model is not built.
+        """
+        self._check_built()
         return [np.asarray(variable.value.numpy()) for variable in self.state_variables.values()]
 
     def set_state(self, arrays: Sequence[Array]) -> None:

@@ -93,7 +93,9 @@ def _time(result: dict[str, Any]) -> Section:
     note = "Of one worker, in the last attempt." if result["attempt"] > 1 else "Of one worker."
     head = ("Part", "Time", "Share", "What it is")
     return Section(
-        "Where the time went", "report/shares.html", {"text": "", "note": note, "head": head, "parts": parts}
+        "Where the time went",
+        "report/shares.html",
+        {"text": result.get("hint", ""), "note": note, "head": head, "parts": parts},
     )
 
 
