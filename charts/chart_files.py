@@ -124,6 +124,8 @@ def _merged(node: dict[str, Any]) -> dict[str, Any]:
     if not branches or len(keywords) != len(set(keywords)) or not all("type" in branch for branch in branches):
         return node
     merged = {key: value for branch in branches for key, value in branch.items()}
+    if "const" in merged:  # of one type; that of a merged schema would hold for all
+        merged["pattern"] = f"^{merged.pop('const')}$"
     types = [branch["type"] for branch in branches]
     if "enum" in merged and "null" in types:
         merged["enum"] = [*merged["enum"], None]
@@ -166,8 +168,8 @@ OTHERS = (
     "one; with more memory it goes on in the same run folder."
 )
 STUDY = (
-    "`helm upgrade` with another `workers.count` scales the running job; with more `job.trials` or memory it goes on "
-    "with the same study in the same run folder; with other `code`, or another of the job's {}, it begins a new one."
+    "`helm upgrade` with another `workers.count` scales the running job; with more memory, trials or epochs it goes "
+    "on in the same run folder; with other `code`, or another of the job's {}, it begins a new one."
 )
 ABOUT = (
     "The release's NOTES, printed by this command, say how to follow it, wait for it, open the dashboard, fetch the "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -82,6 +83,23 @@ class JobOptions(BaseModel):
         if is_huge(checked):
             raise PydanticCustomError("too_large", "Input should be less than 2**63")
         return checked
+
+
+class SerialJobOptions(JobOptions):
+    """Options of a job that runs in this process too, with `--workers 0`."""
+
+    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
+        default=None,
+        ge=0,
+        description="on this machine: worker processes (default: one per core; 0: no cluster, all in this process); "
+        "with a scheduler: how many to wait for (default 1)",
+    )
+
+    @model_validator(mode="after")
+    def _one_thread(self) -> Self:
+        if self.workers == 0 and self.threads > 1:
+            raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
+        return self
 
 
 PLACEMENT_OPTIONS = frozenset(JobOptions.model_fields)

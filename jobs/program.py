@@ -107,7 +107,8 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
     found |= {"show": _show, "report": _report}
     if name not in found:
         known = dict.fromkeys([*found, *RELEASE_COMMANDS])
-        raise InputError(f"{name!r} is no command{nearest(name, known)} (commands: {', '.join(known)})")
+        near = "" if name.startswith("-") else nearest(name, known)
+        raise InputError(f"{name!r} is no command{near} (commands: {', '.join(known)})")
     return found[name]
 
 

@@ -314,7 +314,10 @@ def test_what_release_commands_refuse(command: str, words: list[str], message: s
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["minimise"], "'minimise' is no command; did you mean 'minimize'? (commands: minimize, tune, show, report, "),
+        (
+            ["minimise"],
+            "'minimise' is no command; did you mean 'minimize'? (commands: minimize, train, tune, show, report, ",
+        ),
         (["--version", "x"], "'--version' is no command (commands: "),
         (["help"], "'help' is no command (commands: "),
         (["--", "show"], "'--' is no command (commands: "),
@@ -355,7 +358,7 @@ def test_help_fits_the_terminal(
     assert not [line for line in text.splitlines() if len(line) > min(columns, 110) and not line.endswith(notes)]
 
 
-@pytest.mark.parametrize("job", ["minimize", "tune"])
+@pytest.mark.parametrize("job", ["minimize", "train", "tune"])
 def test_options_stand_in_groups(job: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A job's help says what is computed before where; no value is shown as a type of Python's."""
     text = _help([job], 80, capsys, monkeypatch)
@@ -369,7 +372,10 @@ def test_options_stand_in_groups(job: str, capsys: pytest.CaptureFixture[str], m
 
 
 EXPECTED = [
-    ("dask-jobs ''", {"minimize", "tune", "show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"}),
+    (
+        "dask-jobs ''",
+        {"minimize", "train", "tune", "show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"},
+    ),
     ("dask-jobs sta", {"status"}),
     ("dask-jobs minimize --dt", {"--dtype"}),
     ("dask-jobs minimize --l2 1 --method trust-n", {"trust-ncg"}),

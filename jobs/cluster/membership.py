@@ -79,10 +79,16 @@ class Membership:
         self._registration = Registration(client, plugin)
         self._current: dict[str, Member] = {}
         self._failed: dict[str, float] = {}
+        self._excluded: set[str] = set()
         self._listed: dict[str, float] = {}  # since when
         self._refreshed = float("-inf")
         self._absent_since = time.monotonic()
         self.generation = 0
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Address -> member as of the last refresh."""
+        return self._current
 
     @property
     def due(self) -> bool:
@@ -151,7 +157,7 @@ class Membership:
                 now - self._listed[address],
             )
             for address, worker in sorted(identity["workers"].items())
-            if address not in self._failed and worker["status"] in ("init", "running", "paused")
+            if address not in self._failed.keys() | self._excluded and worker["status"] in ("init", "running", "paused")
         }
 
     def fail(self, address: str) -> None:
@@ -159,6 +165,11 @@ class Membership:
         self._failed[address] = time.monotonic()
         self.remove(address)
         self._refreshed = float("-inf")
+
+    def exclude(self, address: str) -> None:
+        """Exclude a worker for good: it is listed, but does not answer, and would hold up who waits for it."""
+        self._excluded.add(address)
+        self.fail(address)
 
     def remove(self, address: str) -> None:
         """Remove a worker that the scheduler reports as gone."""

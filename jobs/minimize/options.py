@@ -9,13 +9,13 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
 from jobs.formatting import given
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
-from jobs.options import JobOptions, is_huge, read_scalar
+from jobs.options import SerialJobOptions, is_huge, read_scalar
 
 METHOD = "how to minimize"
 Pair = tuple[float | None, float | None]
 
 
-class Options(JobOptions):
+class Options(SerialJobOptions):
     """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
     The data are cut into blocks that live on the workers; loss and gradient are summed there, with the same bits for
@@ -30,12 +30,6 @@ class Options(JobOptions):
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("evaluator",)
 
-    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
-        default=None,
-        ge=0,
-        description="on this machine: worker processes (default: one per core; 0: no cluster, all in this process); "
-        "with a scheduler: how many to wait for (default 1)",
-    )
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
         description="data for softmax regression: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
@@ -121,6 +115,4 @@ class Options(JobOptions):
                     raise ValueError(
                         f"{name} {value} and --problem {self.problem} exclude each other: it loads its own data"
                     )
-        if self.workers == 0 and self.threads > 1:
-            raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
         return self

@@ -10,13 +10,14 @@ or another worker, continues from those nodes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+Vector = NDArray[Any]
 Run = tuple[int, int]  # blocks start .. stop - 1
 
 
@@ -39,11 +40,15 @@ class Blocks:
 class TreeSum:
     """A partial sum over `count` blocks; `add` may be called from several threads at once.
 
-    It owns the vectors that are added and adds in place. All have the same length, float64.
+    It owns the vectors that are added and adds in place. All have the same length and type.
+
+    Args:
+        count: the number of blocks.
+        adder: returns the sum of two vectors, the same for (a, b) and (b, a); a + b in their type if None.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, adder: Callable[[Vector, Vector], Vector] | None = None) -> None:
+        self._count, self._add = count, adder or _add
         self._depth = max(count - 1, 0).bit_length()
         self._nodes: dict[tuple[int, int], Vector] = {}
         self._lock = threading.Lock()
@@ -59,7 +64,7 @@ class TreeSum:
                     if other is None:
                         self._nodes[level, index] = vector
                         return
-                vector = _add(vector, other)  # outside the lock: both vectors belong to this thread now
+                vector = self._add(vector, other)  # outside the lock: both vectors belong to this thread now
             level, index = level + 1, index >> 1
         with self._lock:
             self._nodes[level, index] = vector

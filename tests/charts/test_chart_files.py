@@ -173,8 +173,10 @@ def test_each_job_has_a_chart() -> None:
 
 @every_chart
 def test_charts_have_the_packages_version(chart: str) -> None:
-    """Charts, the image's default tag and the Python package are released together; tune's image has TensorFlow."""
+    """Charts, the image's default tag and the Python package go together; those of train and tune have TensorFlow."""
     given = [about(chart)["version"], about(chart)["dependencies"][0]["version"], about("dask-job")["version"]]
     assert given == [version("dask-jobs")] * 3
     image = about(chart)["appVersion"].removeprefix(version("dask-jobs"))
-    assert image in (("-cpu",) if chart == "tune" else ("",) if chart == "minimize" else ("", "-cpu", "-gpu"))
+    assert image in (
+        ("-cpu",) if chart in ("train", "tune") else ("",) if chart == "minimize" else ("", "-cpu", "-gpu")
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import InputError
-from jobs.keras.build import build, building, frozen_digest, isolated
+from jobs.keras.build import build, building, fitting, frozen_digest, isolated
 from jobs.keras.flat import trainable
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line, is_sparse, row_losses, unpacked
@@ -99,7 +98,7 @@ class Replica:
         self.frozen = frozen_digest(self.model)
         self.flat = trainable(self.model)
         inputs = getattr(self.model, "inputs", None)
-        self.x_row = _fitting(spec.x_row, tuple(inputs[0].shape[1:])) if inputs else spec.x_row
+        self.x_row = fitting(spec.x_row, tuple(inputs[0].shape[1:])) if inputs else spec.x_row
         self._row_losses = row_losses(loss, spec.dtype)
         self._check_losses(loss)
         self.value_and_grad = self._compiled(self._value_and_grad, vectors=1)
@@ -215,22 +214,6 @@ class Replica:
     def fingerprint(self) -> str:
         """Return a digest of what the loss depends on beside theta and data: operations, constants, frozen weights."""
         return hashlib.blake2b(_graph_digest(self.value_and_grad) + self.frozen.encode(), digest_size=16).hexdigest()
-
-
-def _fitting(row: tuple[int, ...], wanted: tuple[int | None, ...]) -> tuple[int, ...]:
-    """Return the shape that rows of the data take to enter a model of input shape `wanted`.
-
-    Raises:
-        InputError: they hold another number of values.
-    """
-    if len(row) == len(wanted) and all(size in (None, have) for size, have in zip(wanted, row, strict=True)):
-        return row
-    fixed = tuple(size for size in wanted if size is not None)
-    if len(fixed) == len(wanted) and math.prod(fixed) == math.prod(row):
-        return fixed
-    raise InputError(
-        f"the model's input has shape {wanted}, but one row of the data has {row}: give it keras.Input({row})"
-    )
 
 
 def _graph_digest(function: Any) -> bytes:

@@ -1,0 +1,88 @@
+"""The data that a user names or gives: a data set, a function of the user's, an object, or arrays."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jobs.datasets.rows import RowSource, row_source
+from jobs.errors import InputError
+from jobs.train.data.rows import ArrayRows
+from jobs.usercode import UserCode, call
+
+Factory = Callable[[int, int, int, int], Any]
+"""data(part, parts, epoch, seed) -> a tf.data.Dataset or keras PyDataset of the part's batches in that epoch."""
+KINDS = ("idx", "npz", "npy", "s3")
+"""What may stand before the colon of a data set's spec, see `jobs.datasets.open`."""
+
+
+class Data:
+    """Data, by reference or by value; small when pickled unless it is arrays.
+
+    Args:
+        name: the argument, `data` or `validation_data`.
+        given: a data set's spec, `module:function` or that function, a `RowSource`, or a tuple of arrays.
+    """
+
+    def __init__(self, name: str, given: Any) -> None:
+        self._name, self._spec, self._code = name, "", None
+        if isinstance(given, str) and not is_function(given):
+            self._spec = given
+        elif isinstance(given, tuple):
+            self._code = UserCode(name, ArrayRows(*given), "my_data:data")
+        else:
+            self._code = UserCode(name, given, "my_data:data")
+
+    def open(self) -> RowSource | Factory:
+        """Return the source of rows, or the factory of batches, in this process.
+
+        Raises:
+            InputError, DataError: the data cannot be used.
+            UserCodeError: the user's function raised.
+        """
+        if self._code is None:
+            return row_source(self._spec)
+        value = self._code.load()
+        if inspect.isroutine(value):
+            if takes_parts(value):
+                factory: Factory = value
+                return factory
+            value = call(f"{self._name} {self._code.name}", value)
+        return row_source(ArrayRows(*value) if isinstance(value, tuple) else value)
+
+    @property
+    def text(self) -> str:
+        """What the data are called, for the run's identity and messages."""
+        return self._spec if self._code is None else self._code.name
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """The roots of a function's modules, for the run's identity."""
+        return () if self._code is None else self._code.roots()
+
+
+def is_function(text: str) -> bool:
+    """Return whether a text is `module:function`, not a data set's spec."""
+    found = re.fullmatch(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*", text)
+    return bool(found) and found[1] not in KINDS  # type: ignore[index]
+
+
+def takes_parts(function: Any) -> bool:
+    """Return whether a function of the user's makes one part's batches, rather than all rows.
+
+    Raises:
+        InputError: it takes neither no arguments nor the four.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    required = [one for one in parameters if one.default is one.empty and one.kind in (0, 1, 3)]
+    if not required:
+        return False
+    if len(required) != 4:
+        names = ", ".join(one.name for one in parameters)
+        raise InputError(
+            f"data is a function of ({names}), but must take nothing and return rows, or (part, parts, epoch, seed) "
+            "and return that part's batches"
+        )
+    return True

@@ -1,0 +1,1 @@
+"""Replicas on the workers of a cluster: the plugin there, and the driver that keeps them in step."""

@@ -1,0 +1,286 @@
+"""The driver's side of a group of replicas: who takes part, who has the state, what to do when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from distributed import Client
+
+from jobs.cluster.membership import Membership
+from jobs.cluster.plugin import call
+from jobs.errors import ClusterError, InputError
+from jobs.sharding.assignment import assign
+from jobs.sharding.blocks import Run, length
+from jobs.train.exchange.group import Roster
+from jobs.train.group.likeness import Likeness
+from jobs.train.group.worker import TrainPlugin
+from jobs.train.process.messages import Facts, Outcome, Status
+from jobs.train.process.plan import Plan
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+WATCH_SECONDS = 0.5
+"""Period of looking who is there, and how far the group is."""
+MAX_FAILURES = 20
+"""Groups in a row that may end without a step."""
+
+
+Tasks = Mapping[str, asyncio.Task[Outcome]]
+
+
+class Coordinator:
+    """Keeps replicas on all workers of a cluster in step; its coroutines run on the client's event loop.
+
+    Args:
+        client: the client.
+        plugin: the workers' side.
+        workers_timeout: seconds without any worker that are too many.
+        mixed: whether workers whose arithmetic differs are admitted.
+
+    Attributes:
+        restore: sets the state on the worker at an address, when no worker has one.
+        lost_workers: how many were lost while they took part.
+    """
+
+    def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
+        self._client, self._key, self._likeness = client, plugin.key, Likeness(mixed=mixed)
+        self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
+        self.restore: Callable[[str], Awaitable[None]]
+        self.lost_workers = 0
+        self._plan: bytes | None = None
+        self._parts, self._step_timeout = 1, 0.0
+        self._held: dict[str, list[Run]] = {}
+        self._generation = 0
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What decides the bits of the first worker's arithmetic, name -> value."""
+        return self._likeness.fingerprint
+
+    async def on_first(self, ask: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+        """Return the answer of a worker that has the state; of another one if it is lost meanwhile."""
+        while True:
+            address, *_ = await self.sync()
+            answer = await self.or_lost(address, boxed(ask(address)))
+            if answer is not None:
+                return answer[0]
+
+    async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
+        """Call a method of the plugin on the worker at an address."""
+        return await call(self._client.rpc, self._key, address, method, **message)
+
+    async def _prepare(self, address: str) -> None:
+        """Build the model on a new worker, and open the data; called before it is a member.
+
+        Raises:
+            InputError: its model or its arithmetic is another one.
+            OSError: it is gone, or is turned away.
+        """
+        try:
+            self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
+            if self._plan is not None:
+                await self._open(address)
+        except InputError as error:
+            if not self._generation:
+                raise
+            # The run goes on without a worker that joins and does not fit.
+            log.warning("turned away: %s", error)
+            self.membership.exclude(address)
+            raise OSError(str(error)) from error
+
+    async def _open(self, address: str) -> Facts:
+        assert self._plan is not None
+        facts = await self.ask(address, TrainPlugin.load, plan=self._plan)
+        self._likeness.check_facts(address, facts)
+        return facts
+
+    async def load(self, plan: Plan) -> Facts:
+        """Open the data on all workers.
+
+        Raises:
+            InputError, DataError, UserCodeError: they cannot be used.
+            ClusterError: there is no worker.
+        """
+        self._plan, self._parts, self._step_timeout = pickle.dumps(plan), plan.parts, plan.step_timeout
+        self._likeness.facts = None
+        while self._likeness.facts is None:
+            members = list(await self.membership.current())
+            await asyncio.gather(*(self.or_lost(one, self._open(one)) for one in members))
+        return self._likeness.facts
+
+    async def or_lost(self, address: str, work: Awaitable[T]) -> T | None:
+        """Return what a worker answers, None if it is gone; then it is no member any more."""
+        try:
+            return await work
+        except OSError:
+            self.membership.fail(address)
+            return None
+
+    async def sync(self) -> list[str]:
+        """Give all members the state of the most advanced one, and return their addresses.
+
+        Raises:
+            ClusterError: there is no worker, or copies differ.
+        """
+        while True:
+            members = list(await self.membership.current())
+            steps = {one: await self.or_lost(one, self._step(one)) for one in members}
+            present = {address: step for address, step in steps.items() if step is not None}
+            if not present:
+                continue
+            source, step = max(present.items(), key=lambda item: item[1])
+            try:
+                if step < 0:
+                    await self.restore(source)
+                    step = await self._step(source)
+                behind = [address for address, one in present.items() if one < step and address != source]
+                await self._copy(source, behind)
+            except OSError:
+                self.membership.fail(source)
+                continue
+            if present.keys() <= self.membership.members.keys():
+                return list(present)
+
+    async def _step(self, address: str) -> int:
+        return (await self.ask(address, TrainPlugin.status))["step"]
+
+    async def _copy(self, source: str, behind: list[str]) -> None:
+        if not behind:
+            return
+        wanted = await self.ask(source, TrainPlugin.copy, source=source)
+        found = await asyncio.gather(
+            *(self.or_lost(one, self.ask(one, TrainPlugin.copy, source=source)) for one in behind)
+        )
+        for address, digest in zip(behind, found, strict=True):
+            if digest not in (None, wanted):
+                raise ClusterError(f"worker {address} has another state than {source}, from which it was copied")
+
+    def _roster(self, members: list[str]) -> Roster:
+        """Deal the parts to members, in aligned runs, few of them anew; members beyond the parts are spares."""
+        active = members[: self._parts]
+        held = {address: runs for address, runs in self._held.items() if address in active}
+        # Who holds parts keeps them only while the shares stay nearly equal: a step takes as long as its slowest.
+        dealt = assign(self._parts, dict.fromkeys(active, 1), held)
+        if max(map(length, dealt.values())) > -(-self._parts // len(active)):
+            dealt = assign(self._parts, dict.fromkeys(active, 1), {})
+        self._held = dealt
+        self._generation += 1
+        return Roster(self._generation, {address: dealt.get(address, []) for address in members}, self._parts)
+
+    async def train(self, until: int, progress: Callable[[Status], None]) -> Status:
+        """Take steps until `until` are done, with any workers that there are, and return the status of one.
+
+        Raises:
+            UserCodeError, DataError: what a worker raised.
+            ClusterError: no workers in time, or groups end again and again without a step.
+        """
+        failures, before = 0, -1
+        while True:
+            members = await self.sync()
+            status = await self.or_lost(members[0], self.ask(members[0], TrainPlugin.status))
+            if status is None:
+                continue
+            if status["step"] >= until:
+                return status
+            failures = failures + 1 if status["step"] == before else 0
+            before = status["step"]
+            if failures > MAX_FAILURES:
+                raise ClusterError(f"{failures} groups of workers in a row ended before step {before + 1}")
+            await self._group(self._roster(members), until, progress)
+
+    async def _group(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
+        """Run a group until its steps are done, a member is lost, or another worker joins."""
+        message = pickle.dumps(roster)
+        tasks = {
+            address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))
+            for address in roster.runs
+        }
+        watch = asyncio.create_task(self._watch(roster, progress))
+        try:
+            await self._until_uneven(tasks, watch)
+        finally:
+            watch.cancel()
+            await self._end(roster, tasks)
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        self._judge(tasks)
+
+    @staticmethod
+    async def _until_uneven(tasks: Tasks, watch: asyncio.Task[None]) -> None:
+        """Wait until all tasks are done well, or one is not, or the watch has ended: it saw another worker join."""
+        while not watch.done() and (waiting := {task for task in tasks.values() if not task.done()}):
+            ended = [task for task in tasks.values() if task.done()]
+            if any(task.exception() or task.result()["ended"] != "done" for task in ended):
+                return
+            await asyncio.wait([*waiting, watch], return_when=asyncio.FIRST_COMPLETED)
+
+    async def _end(self, roster: Roster, tasks: Tasks) -> None:
+        """End a group on all its members, and wait for their last step; who does not end it in time is cancelled."""
+        if all(task.done() for task in tasks.values()):
+            return
+        asks = (self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs)
+        aborts = [asyncio.create_task(ask) for ask in asks]  # not awaited: a worker that is frozen never answers
+        deadline = time.monotonic() + self._step_timeout
+        while waiting := [task for one, task in tasks.items() if not task.done() and one not in _late(tasks)]:
+            done, _ = await asyncio.wait(
+                waiting, timeout=max(deadline - time.monotonic(), 0), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                break
+        left = [*aborts, *tasks.values()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _judge(self, tasks: Tasks) -> None:
+        """Note who was lost in a group, and raise what a member's own code raised."""
+        errors, late = [], _late(tasks)
+        for address, task in tasks.items():
+            if task.cancelled() or address in late:
+                self._lose(address, for_good=True)
+            elif isinstance(error := task.exception(), OSError):
+                self._lose(address)
+            elif error is not None:
+                errors.append(error)
+        # The part that names itself comes before those that only saw the sum.
+        for error in sorted(errors, key=lambda one: "some part" in str(one)):
+            raise error
+
+    def _lose(self, address: str, *, for_good: bool = False) -> None:
+        if address in self.membership.members:
+            self.lost_workers += 1
+        if for_good:
+            self.membership.exclude(address)
+        else:
+            self.membership.fail(address)
+
+    async def _watch(self, roster: Roster, progress: Callable[[Status], None]) -> None:
+        """Look who is there and how far the group is, until a worker has joined that can take part.
+
+        A new worker is prepared meanwhile, which takes seconds; the group is ended when it is ready.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            address = next(iter(roster.runs))
+            with contextlib.suppress(OSError, ClusterError):
+                progress(await self.ask(address, TrainPlugin.status))
+            members = await self.membership.refresh()
+            if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
+                return
+
+
+def _late(tasks: Tasks) -> set[str]:
+    """Return the members that others have waited for in vain."""
+    ended = [task.result() for task in tasks.values() if task.done() and not task.cancelled() and not task.exception()]
+    return {address for outcome in ended for address in outcome["late"]}
+
+
+async def boxed(work: Awaitable[T]) -> tuple[T]:
+    """Return an answer in a tuple, so that None is an answer too."""
+    return (await work,)

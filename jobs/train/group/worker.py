@@ -1,0 +1,289 @@
+"""The plugin that trains on a Dask worker, without tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from distributed import Worker
+from distributed.protocol import to_serialize
+from numpy.typing import NDArray
+
+from jobs.cluster.plugin import CallPlugin, call
+from jobs.errors import ClusterError
+from jobs.storage import open_storage
+from jobs.train.exchange.group import Group, Roster
+from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
+from jobs.train.loop import checkpoint
+from jobs.train.process.fingerprint import check_gpus, fingerprint
+from jobs.train.process.messages import Built, Facts, Outcome, Status
+from jobs.train.process.training import Training
+from jobs.usercode import UserCode
+from jobs.usercode import call as call_user
+
+Array = NDArray[Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TrainPlugin(CallPlugin):
+    """Holds one run's replica in this worker.
+
+    Args:
+        key: unlike the keys of all others on the cluster.
+        create_model: the user's.
+        seed: of the initial weights.
+    """
+
+    purpose = "train"
+
+    def __init__(self, key: str, create_model: UserCode, seed: int) -> None:
+        super().__init__(key)
+        self._create_model, self._seed = create_model, seed
+
+    def setup(self, worker: Worker) -> None:
+        """Called by Dask on the worker's event loop: imports and builds nothing of the user's."""
+        self._inbox = Inbox()
+        self._training: Training | None = None
+        self._snapshot: list[Array] = []
+        self._pieces: dict[int, bytes] = {}
+        super().setup(worker)
+
+    def teardown(self, worker: Worker) -> None:
+        """Called by Dask when the plugin goes or the worker ends."""
+        super().teardown(worker)
+        self._inbox.abort(1 << 62)
+        if self._training:
+            self._training.close()
+        self._training, self._snapshot = None, []
+
+    async def _work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function in a thread, beside the event loop.
+
+        Raises:
+            JobError: it raised one; all else is an error of the user's model or data.
+        """
+        # Not as it is: what a call raises that is no JobError would count as a worker's loss, and be tried for ever.
+        work = functools.partial(function, *args, **kwargs)
+        return await self._in_thread(call_user, f"worker {self.worker.address}", work)
+
+    @property
+    def _its(self) -> Training:
+        if self._training is None:
+            # A worker whose plugin was set up anew meanwhile: the driver prepares it like one that joins.
+            raise ClusterError(f"worker {self.worker.address} has no model")
+        return self._training
+
+    async def prepare(self) -> Built:
+        """Build the model.
+
+        Raises:
+            InputError, UserCodeError: it cannot be built, or cannot be trained.
+        """
+        return await self._work(self._build)
+
+    def _build(self) -> Built:
+        threads = self.worker.state.nthreads
+        check_gpus(self.worker.address, self.worker.state.total_resources.get("GPU", 0), threads)
+        if self._training is None:
+            self._training = Training(self._create_model, self._seed, threads)
+        replica = self._training.replica
+        return {"structure": replica.structure() if replica.built else "", "fingerprint": fingerprint(threads)}
+
+    async def load(self, *, plan: bytes) -> Facts:
+        """Open the data, and compile what they are computed by.
+
+        Raises:
+            InputError, DataError, UserCodeError: data, model or settings cannot be used.
+        """
+
+        def work() -> Facts:
+            # From the driver, over a Dask connection; in a thread, since it may hold objects of the user's.
+            facts = self._its.load(pickle.loads(plan))  # noqa: S301
+            return {**asdict(facts), "structure": self._its.replica.structure()}  # type: ignore[typeddict-item]
+
+        return await self._work(work)
+
+    async def initialize(self) -> None:
+        """Set the initial state."""
+        await self._work(self._its.initialize)
+
+    async def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+        self._its.rewind()
+
+    async def status(self) -> Status:
+        """Return how far this worker is."""
+        its = self._its
+        return {
+            "step": its.step,
+            "sums": its.sums.tolist(),
+            "skipped": its.skipped,
+            "spent": asdict(its.spent),
+        }
+
+    async def fetch(self) -> list[Any]:
+        """Return the state, for another worker."""
+        state = await self._work(self._its.state)
+        return [to_serialize(np.asarray(array, order="C")) for array in state]
+
+    async def copy(self, *, source: str) -> str:
+        """Take over the state of another worker, and return its digest.
+
+        Raises:
+            OSError: that one is gone.
+        """
+        if source != self.worker.address:
+            state = await call(self.worker.rpc, self.key, source, TrainPlugin.fetch)
+            await self._work(self._its.set_state, state)
+        return await self._work(self._its.replica.digest)
+
+    async def push(self, *, label: Sequence[Any], nodes: Sequence[Sequence[int]], vectors: Sequence[Any]) -> None:
+        """Take a packet of another worker."""
+        generation, step, phase, source = label
+        packet = Packet([(level, index) for level, index in nodes], list(vectors))
+        self._inbox.put(Key(generation, step, phase, source), packet)
+
+    def _send(self, address: str, key: Key, packet: Packet) -> Future[None]:
+        vectors = [[to_serialize(array) for array in arrays] for arrays in packet.vectors]
+        sending = call(
+            self.worker.rpc, self.key, address, TrainPlugin.push, label=tuple(key), nodes=packet.nodes, vectors=vectors
+        )
+        return asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop)
+
+    async def abort(self, *, generation: int) -> None:
+        """End a group, and all before it: this worker stops before its next step."""
+        self._inbox.abort(generation)
+
+    async def train(self, *, roster: bytes, until: int) -> Outcome:
+        """Take steps with a group until `until` steps are done.
+
+        Raises:
+            UserCodeError: the loss is not finite, or the user's code raised.
+            DataError, ClusterError: the data cannot be read.
+        """
+        return await self._work(self._train, pickle.loads(roster), until)  # noqa: S301  our own class
+
+    def _train(self, roster: Roster, until: int) -> Outcome:
+        its = self._its
+        group = Group(
+            roster, self.worker.address, self._inbox, send=self._send, form=its.form, timeout=its.plan.step_timeout
+        )
+        try:
+            its.run(group, until)
+        except AbortedError:
+            return {"ended": "aborted", "late": []}
+        except LateError as error:
+            return {"ended": "late", "late": error.addresses}
+        except OSError:
+            return {"ended": "lost", "late": []}
+        return {"ended": "done", "late": []}
+
+    async def evaluate(self, *, parts: Sequence[int]) -> list[tuple[int, list[float]]]:
+        """Return (part, its sums over the validation data) of some parts: loss times rows, rows, metrics."""
+        found = await self._work(self._its.evaluate, list(parts))
+        return [(part, sums.tolist()) for part, sums in found.items()]
+
+    async def logs(self, *, sums: Sequence[float]) -> dict[str, float]:
+        """Return loss and metrics, name -> value, of sums."""
+        return await self._work(self._its.logs, np.asarray(sums, np.float64))
+
+    async def snapshot(self) -> list[tuple[list[int], str]]:
+        """Copy the state, which `save` writes while training goes on; return its arrays' shapes and types."""
+
+        def work() -> list[tuple[list[int], str]]:
+            self._snapshot = [np.array(array) for array in self._its.state()]
+            return [(list(shape.shape), shape.dtype) for shape in checkpoint.shapes(self._snapshot)]
+
+        return await self._work(work)
+
+    async def save(self, *, url: str | None, step: int, index: int) -> tuple[str, bytes]:
+        """Write a piece of the snapshot to the run folder; return its digest, and where there is no `url` the piece.
+
+        Raises:
+            ClusterError: the run folder cannot be written.
+        """
+
+        def work() -> tuple[str, bytes]:
+            data = checkpoint.piece(self._snapshot, index)
+            if url is not None:
+                open_storage(url).write(checkpoint.piece_name(step, index), data)
+            return checkpoint.digest(data), b"" if url is not None else data
+
+        return await self._work(work)
+
+    async def restore(self, *, url: str | None, manifest: bytes, index: int, data: bytes) -> None:
+        """Take a piece of a checkpoint, read here or sent; with the last one the state is set.
+
+        Raises:
+            InputError: the piece is damaged.
+            ClusterError: the run folder cannot be read.
+        """
+
+        def work() -> None:
+            saved: checkpoint.Manifest = pickle.loads(manifest)  # noqa: S301  our own class, from the driver
+            found = data if url is None else checkpoint.read_piece(open_storage(url), saved, index)
+            self._pieces[index] = found
+            if len(self._pieces) == len(saved.digests):
+                pieces, self._pieces = [self._pieces[at] for at in sorted(self._pieces)], {}
+                self._its.set_state(checkpoint.joined(saved.shapes, pieces))
+
+        await self._work(work)
+
+    async def reaches(self, *, url: str, file: str, content: bytes) -> bool:
+        """Return whether this worker sees the driver's run folder: the same content of a file."""
+
+        def work() -> bool:
+            try:
+                return open_storage(url).read(file) == content
+            except Exception:  # noqa: BLE001  any reason why not: it is then written by the driver
+                return False
+
+        return await self._work(work)
+
+    async def weights(self) -> dict[str, Any]:
+        """Return name -> value of weights and statistics."""
+        found = await self._work(self._its.replica.weights)
+        return {name: to_serialize(np.asarray(array, order="C")) for name, array in found.items()}
+
+    async def set_weights(self, *, weights: dict[str, Any]) -> None:
+        """Set weights and statistics by name."""
+        await self._work(self._its.replica.set_weights, weights)
+
+    async def gradients(self, *, rows: Sequence[Any], step: int, part: int) -> Any:
+        """Return the vector of one part: gradients and statistics times rows, and the tail.
+
+        Raises:
+            InputError: model and rows do not fit.
+        """
+        return to_serialize(await self._work(self._its.gradients, tuple(rows), step, part))
+
+    async def trainable(self) -> list[tuple[str, list[int]]]:
+        """Return (name, shape) of each trainable variable, last where in a vector of `gradients` the rows are."""
+        return await self._work(self._its.gradient_places)
+
+    async def step(self, *, gradients: dict[str, Any]) -> None:
+        """Take the optimizer's step by the means of gradients, by name.
+
+        Raises:
+            InputError: names or shapes do not fit.
+        """
+        await self._work(self._its.apply, gradients)
+
+    async def apply(self, *, function: bytes) -> bytes:
+        """Return function(model), pickled."""
+
+        def work() -> bytes:
+            import cloudpickle
+
+            wanted: UserCode = pickle.loads(function)  # noqa: S301  from the driver, over Dask's connections
+            data: bytes = cloudpickle.dumps(call_user("the function", wanted.load(), self._its.replica.model))
+            return data
+
+        return await self._work(work)

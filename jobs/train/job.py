@@ -1,0 +1,212 @@
+"""The train job: options -> replicas -> epochs -> a model, resumable from its run folder."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from jobs.datasets.rows import files_of, identity_of
+from jobs.errors import InputError, argument
+from jobs.runs.attempt import Attempt, attempt_on
+from jobs.runs.identity import another, differences
+from jobs.runs.run import Run
+from jobs.sources import sources
+from jobs.train.data.open import Data
+from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
+from jobs.train.loop.checkpoint import Checkpoints
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.serial import SerialTrainer
+from jobs.train.monitor import Monitor
+from jobs.train.options import Options
+from jobs.train.outcome import finish
+from jobs.train.process.plan import Plan, as_dict
+from jobs.usercode import UserCode
+
+EVERY = 10
+"""Default steps between two averages of parameters."""
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Run the job on its run folder until it ends, and return what is in result.json.
+
+    A run that has already ended with these options is not repeated: its result is returned with `already` set; with
+    more epochs it goes on where it was.
+
+    Raises:
+        JobError: the run failed or was stopped; the error is in the run folder too.
+    """
+    with attempt_on("train", options) as attempt:
+        code, data = _code(options), _data(options)
+        attempt.reads(_files(data))
+        identity = _sources(code, data)
+        ended = attempt.ended(lambda result: _is_its(options, attempt.folder, result, identity))
+        return ended or _attempt(options, attempt, code, identity)
+
+
+def _is_its(options: Options, folder: Run, result: Mapping[str, Any], identity: Mapping[str, str]) -> bool:
+    """Return whether a result is that of the requested run, all its epochs.
+
+    Raises:
+        InputError: it is another run's.
+    """
+    before = result.get("identity", {})
+    _compare(f"the result in {folder.url}", {name: before.get(name) for name in identity}, identity)
+    return int(result.get("epochs", 0)) >= options.epochs or bool(result.get("ended"))
+
+
+def _example(options: Options) -> ModuleType:
+    return importlib.import_module(f"jobs.train.examples.{options.example or 'digits'}")
+
+
+def _code(options: Options) -> UserCode:
+    """Return the model's factory, imported once here, so that its faults are found before work begins."""
+    code = UserCode("model", options.model or f"{_example(options).__name__}:create_model", "my_model:create_model")
+    if not callable(code.load()):
+        raise InputError(f"{argument('model')} {code.name} is not a function")
+    return code
+
+
+def _data(options: Options) -> Data:
+    if options.data:
+        return Data("data", options.data)
+    module = _example(options)
+    return Data("data", "digits" if hasattr(module, "DATA") else f"{module.__name__}:data")
+
+
+def _validation(options: Options) -> float | Data | None:
+    given = options.validation
+    if given is None:
+        return 0.1 if options.model is None and options.example in (None, "digits") else None
+    try:
+        return float(given)
+    except ValueError:
+        return Data("validation", given)
+
+
+def _files(data: Data) -> list[str]:
+    opened = data.open()
+    return [] if _is_factory(opened) else files_of(opened)  # type: ignore[arg-type]
+
+
+def _is_factory(opened: Any) -> bool:
+    return callable(opened) and not hasattr(opened, "read")
+
+
+def _sources(code: UserCode, data: Data) -> dict[str, str]:
+    """Return what identifies the user's code and data, name -> value."""
+    opened = data.open()
+    told = {"model": code.name, "data": data.text}
+    if not _is_factory(opened):
+        told["content of the data"] = identity_of(opened)  # type: ignore[arg-type]
+    return told | sources(*code.roots(), *data.roots)
+
+
+def _compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if changes := differences(before, now, lambda value: repr(value)[:60]):
+        raise another(what, "run", changes.values(), f"choose another {argument('run')}, or put them back")
+
+
+def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[str, str]) -> dict[str, Any]:
+    """Run one attempt: check everything, claim the folder, restore, train, and write the result."""
+    folder = attempt.folder
+    monitor = attempt.show(Monitor(folder))
+    attempt.check_data()
+    trainer = _trainer(options, attempt, code, monitor)
+    attempt.stack.callback(trainer.close)
+    plan = _plan(options, folder, trainer.workers)
+    monitor.doing("building the model, opening the data")
+    facts = trainer.load(plan)
+    identity |= {name: str(value) for name, value in as_dict(plan).items()} | {"structure": facts["structure"]}
+    if not options.mixed:
+        identity |= {f"{name} of the workers": value for name, value in trainer.fingerprint.items()}
+    ends = _ends(options)
+    callbacks = KerasCallbacks(options.callbacks, trainer, options.epochs) if options.callbacks else None
+    fit = Fit(
+        trainer,
+        plan,
+        facts,
+        options.epochs,
+        at_epoch_end=[*ends, *([callbacks] if callbacks else [])],
+        checkpoints=Checkpoints(folder.storage),
+        saving=options.saving,
+        identity=identity,
+        on_progress=monitor.on_status,
+        on_epoch=monitor.epoch,
+        pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
+        on_pause=lambda step: monitor.weights(step, trainer.weights()),
+    )
+    fit.check(lambda before: _compare(f"the checkpoint in {folder.url}", before, identity))
+    attempt.start(workers=trainer.workers)
+    with attempt.saving(lambda: _save(fit, trainer)):
+        fit.start()
+        monitor.begin(fit, facts)
+        fit.run()
+        if callbacks:
+            callbacks.end()
+    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
+
+
+def _trainer(options: Options, attempt: Attempt, code: UserCode, monitor: Monitor) -> SerialTrainer | ClusterTrainer:
+    folder = attempt.folder
+    if options.workers == 0:
+        monitor.doing("working in this process")
+        return SerialTrainer(code, options.seed, storage=folder.storage, poll=folder.poll)
+    client = attempt.connect()
+    monitor.doing("building the model on the workers")
+    return ClusterTrainer(
+        client,
+        code,
+        options.seed,
+        storage=folder.storage,
+        workers_timeout=options.workers_timeout,
+        poll=folder.poll,
+        mixed=options.mixed,
+    )
+
+
+def _plan(options: Options, folder: Run, workers: int) -> Plan:
+    parts = _parts(options, folder, workers)
+    if workers > parts:
+        raise InputError(
+            f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
+            f"such as {workers}, or fewer workers"
+        )
+    return Plan(
+        data=_data(options),
+        validation=_validation(options),
+        batch_size=options.batch_size,
+        parts=parts,
+        every=(options.every or EVERY) if options.averaging == "parameters" else 0,
+        slots=options.slots,
+        seed=options.seed,
+        wire=options.wire,
+        on_nan=options.on_nan,
+        step_timeout=options.step_timeout,
+    )
+
+
+def _parts(options: Options, folder: Run, workers: int) -> int:
+    """Return the number of parts; `workers` is what it was at the run's first start."""
+    if options.parts != "workers":
+        return options.parts
+    manifest = Checkpoints(folder.storage).last()
+    kept = manifest.progress.get("identity", {}).get("parts") if manifest else None
+    return int(kept) if kept else max(workers, 1)
+
+
+def _ends(options: Options) -> list[EpochEnd]:
+    ends: list[EpochEnd] = []
+    if options.early_stopping:
+        ends.append(EarlyStopping(options.early_stopping))
+    if options.reduce_on_plateau:
+        ends.append(ReduceOnPlateau(options.reduce_on_plateau))
+    return ends
+
+
+def _save(fit: Fit, trainer: SerialTrainer | ClusterTrainer) -> None:
+    """Save what is done when the run ends early."""
+    fit.save()
+    trainer.saved()

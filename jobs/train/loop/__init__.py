@@ -1,0 +1,1 @@
+"""The loop over epochs: what trains, checkpoints, what acts at the end of an epoch."""

@@ -1,0 +1,198 @@
+"""What may act at the end of an epoch: early stopping, a lower learning rate, the user's Keras callbacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jobs.errors import InputError
+from jobs.train.loop.trainer import Trainer
+from jobs.usercode import UserCode, call
+
+Logs = Mapping[str, float]
+
+
+class EpochEnd(Protocol):
+    """Acts at the end of an epoch; its state is part of a checkpoint."""
+
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:
+        """Act, and return why training shall end, if it shall.
+
+        Args:
+            epoch: from 0.
+            logs: name -> value.
+            trainer: what trains.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return its state, as JSON has it."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it."""
+
+
+def monitored(logs: Logs) -> float:
+    """Return what decides: the loss on the validation data, or without these the training loss."""
+    return float(logs.get("val_loss", logs["loss"]))
+
+
+@dataclass
+class EarlyStopping:
+    """Ends the training when the monitored loss has not become lower for `patience` epochs."""
+
+    patience: int
+    best: float = math.inf
+    waited: int = 0
+
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
+        """Count epochs without a lower loss."""
+        value = monitored(logs)
+        self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
+        if self.waited >= self.patience:
+            return f"no lower loss for {self.waited} epochs, the lowest is {self.best:.6g}"
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return its state."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it."""
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+@dataclass
+class ReduceOnPlateau:
+    """Multiplies the learning rate by `factor` when the monitored loss has not become lower for `patience` epochs."""
+
+    patience: int
+    factor: float = 0.1
+    best: float = math.inf
+    waited: int = 0
+
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
+        """Count epochs without a lower loss."""
+        value = monitored(logs)
+        self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
+        if self.waited >= self.patience:
+            self.waited = 0
+            trainer.on_all(ScaleRate(self.factor))
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return its state."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it."""
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+@dataclass(frozen=True)
+class ScaleRate:
+    """A function of a model: multiplies its optimizer's learning rate."""
+
+    factor: float
+
+    def __call__(self, model: Any) -> float:
+        """Set the rate, and return it."""
+        optimizer = model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate) * self.factor
+        return float(optimizer.learning_rate)
+
+
+@dataclass(frozen=True)
+class SetRate:
+    """A function of a model: sets its optimizer's learning rate."""
+
+    rate: float
+
+    def __call__(self, model: Any) -> float:
+        """Set the rate, and return it."""
+        model.optimizer.learning_rate = self.rate
+        return self.rate
+
+
+def rate_of(model: Any) -> float:
+    """Return the learning rate of a model's optimizer."""
+    return float(model.optimizer.learning_rate)
+
+
+class RemoteModel:
+    """What Keras callbacks on the driver see as their model.
+
+    Attributes:
+        stop_training: set by a callback to end the training.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.stop_training = False
+
+    @property
+    def optimizer(self) -> RemoteModel:
+        """Itself: it has the learning rate."""
+        return self
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, the same on all replicas."""
+        return float(self._trainer.on_one(rate_of))
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self._trainer.on_all(SetRate(float(rate)))
+
+    def get_weights(self) -> list[Any]:
+        """Return weights and statistics in the model's order."""
+        return list(self._trainer.weights().values())
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Set them on all replicas."""
+        names = self._trainer.weights()
+        self._trainer.set_weights(dict(zip(names, weights, strict=True)))
+
+
+class KerasCallbacks:
+    """The user's Keras callbacks, which run on the driver at the ends of epochs.
+
+    Args:
+        given: `module:function` that returns a list of keras.callbacks.Callback, or the list.
+        trainer: what trains.
+        epochs: of the whole run.
+
+    Raises:
+        InputError: these are not callbacks.
+        UserCodeError: the function raised.
+    """
+
+    def __init__(self, given: Any, trainer: Trainer, epochs: int) -> None:
+        if isinstance(given, str):
+            given = call("callbacks", UserCode("callbacks", given, "my_model:callbacks").load())
+        self._callbacks, self._model = list(given), RemoteModel(trainer)
+        for one in self._callbacks:
+            if not hasattr(one, "on_epoch_end"):
+                raise InputError(f"callbacks has {type(one).__name__}, but must be a list of keras.callbacks.Callback")
+            one.set_params({"epochs": epochs, "verbose": 0, "steps": None})
+            one.set_model(self._model)
+            call("a callback", one.on_train_begin)
+
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
+        """Call each with the epoch's logs."""
+        for one in self._callbacks:
+            call(f"the callback {type(one).__name__}", one.on_epoch_end, epoch, dict(logs))
+        return "a callback has ended it" if self._model.stop_training else None
+
+    def end(self) -> None:
+        """Tell each that the training has ended."""
+        for one in self._callbacks:
+            call(f"the callback {type(one).__name__}", one.on_train_end)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: what a user's callback has is its own."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""

@@ -1,0 +1,248 @@
+"""The loop over epochs: steps, validation, checkpoints, history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jobs.errors import InputError
+from jobs.train.loop.callbacks import EpochEnd, monitored
+from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.loop.trainer import Trainer
+from jobs.train.process.messages import Facts, Status
+from jobs.train.process.plan import Plan
+
+History = dict[str, list[float]]
+FEW_STEPS = 16
+"""Steps between two looks at the clock, at least: a group of workers ends at each."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """When checkpoints are written.
+
+    Attributes:
+        steps: every so many steps; 0: by seconds.
+        seconds: every so many seconds.
+    """
+
+    steps: int = 0
+    seconds: float = 60.0
+
+
+@dataclass
+class FitState:
+    """The driver's part of a run's state; all of it is in each checkpoint.
+
+    Attributes:
+        history: name -> value at the end of each epoch.
+        seconds: of all attempts together.
+        best: the lowest monitored loss, and its step.
+        ended: why the training ended before its last epoch.
+    """
+
+    history: History = field(default_factory=dict)
+    seconds: float = 0.0
+    best: tuple[float, int] | None = None
+    ended: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that are done."""
+        return len(self.history.get("loss", ()))
+
+    def add(self, logs: Mapping[str, float], step: int) -> None:
+        """Add an epoch's logs."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+        if self.best is None or monitored(logs) < self.best[0]:
+            self.best = (monitored(logs), step)
+
+
+class Fit:
+    """One fit by a trainer.
+
+    Args:
+        trainer: what trains; its data are loaded.
+        plan: its settings.
+        facts: of the data.
+        epochs: of the whole run.
+        at_epoch_end: what may act at the end of an epoch.
+        checkpoints: the run folder's, if there is one.
+        saving: when they are written.
+        identity: of the run, kept in each.
+        on_progress: called about twice a second with a status.
+        on_epoch: called with an epoch's number and logs.
+        pauses: steps at multiples of which `on_pause` is called; 0: never.
+        on_pause: called with the number of steps.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        plan: Plan,
+        facts: Facts,
+        epochs: int,
+        *,
+        at_epoch_end: Sequence[EpochEnd] = (),
+        checkpoints: Checkpoints | None = None,
+        saving: Saving = Saving(),
+        identity: Mapping[str, str] | None = None,
+        on_progress: Callable[[Status], None] = lambda _: None,
+        on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
+        pauses: int = 0,
+        on_pause: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._trainer, self._plan, self._steps, self._epochs = trainer, plan, facts["steps"], epochs
+        self._has_validation = facts["held_out"] > 0 or plan.validation is not None
+        self._at_epoch_end, self._checkpoints, self._saving = list(at_epoch_end), checkpoints, saving
+        self._identity = dict(identity or {})
+        self._on_progress, self._on_epoch = on_progress, on_epoch
+        self._pauses, self._on_pause = pauses, on_pause
+        self.state = FitState()
+        self.spent: dict[str, float] = {}
+        self.skipped = 0
+        self._step = self._saved_step = self._first = 0
+        self._saved = self._began = time.monotonic()
+
+    def check(self, compare: Callable[[Mapping[str, Any]], None]) -> None:
+        """Read the last checkpoint, if there is one, and call `compare` with its identity.
+
+        Raises:
+            InputError: it is damaged, or `compare` rejects it.
+        """
+        if self._checkpoints and (manifest := self._checkpoints.last()):
+            compare(manifest.progress.get("identity", {}))
+
+    def start(self) -> None:
+        """Set the state: the last checkpoint's, or the initial one.
+
+        Raises:
+            InputError: the checkpoint is damaged.
+        """
+        manifest = self._checkpoints.last() if self._checkpoints else None
+        if manifest is not None:
+            self._restore(manifest)
+        self._trainer.start(manifest)
+
+    def _restore(self, manifest: Manifest) -> None:
+        try:
+            told = dict(manifest.progress)
+            best = told["best"]
+            self.state = FitState(
+                {name: [float(value) for value in values] for name, values in told["history"].items()},
+                float(told["seconds"]),
+                None if best is None else (float(best[0]), int(best[1])),
+                str(told["ended"]),
+            )
+            for one, state in zip(self._at_epoch_end, told["callbacks"], strict=False):
+                one.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
+        self._step = self._saved_step = self._first = manifest.step
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self._step
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self._epochs * self._steps
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, all attempts together."""
+        return self.state.seconds + time.monotonic() - self._began
+
+    def go_on(self, *, started: bool) -> FitState:
+        """Train for all epochs from the replicas' present weights, and return history and why it ended.
+
+        Args:
+            started: whether the trainer has a state.
+        """
+        if not started:
+            self._trainer.start(None)
+        self._trainer.rewind()
+        return self.run()
+
+    def run(self) -> FitState:
+        """Train to the end, and return history and why it ended.
+
+        Raises:
+            JobError: it cannot go on.
+        """
+        self._began = time.monotonic()
+        if self._epochs > self.state.epochs:
+            self.state.ended = ""
+        while self._step < self.total and not self.state.ended:
+            status = self._trainer.train(self._until(), self._on_progress)
+            self._step, self.spent, self.skipped = status["step"], status["spent"], status["skipped"]
+            self._on_progress(status)
+            if self._pauses and self._step % self._pauses == 0:
+                self._on_pause(self._step)
+            if self._step % self._steps == 0:
+                self._end_epoch(status)
+            if self._due():
+                self.save()
+        self.save()
+        self._trainer.saved()
+        return self.state
+
+    def _until(self) -> int:
+        """Return the next step at which there is something to do, the end of a round of averaging."""
+        ends = [(self._step // self._steps + 1) * self._steps, self.total]
+        if self._checkpoints and self._saving.steps:
+            ends.append(self._saved_step + self._saving.steps)
+        elif self._checkpoints:
+            ends.append(self._step + self._pace())
+        if self._pauses:
+            ends.append((self._step // self._pauses + 1) * self._pauses)
+        return max(min(ends), self._step + 1)
+
+    def _pace(self) -> int:
+        """Return about how many steps are taken until the next checkpoint is due."""
+        rate = (self._step - self._first) / max(time.monotonic() - self._began, 1e-3)
+        left = self._saving.seconds - (time.monotonic() - self._saved)
+        return max(int(rate * left), FEW_STEPS)
+
+    def _due(self) -> bool:
+        if self._checkpoints is None or self._step == self._saved_step:
+            return False
+        if self._saving.steps:
+            return self._step - self._saved_step >= self._saving.steps
+        return time.monotonic() - self._saved >= self._saving.seconds
+
+    def _end_epoch(self, status: Status) -> None:
+        epoch = self._step // self._steps - 1
+        logs = self._trainer.logs(np.asarray(status["sums"]))
+        if self._has_validation:
+            held_out = self._trainer.logs(self._trainer.evaluate())
+            logs |= {f"val_{name}": value for name, value in held_out.items()}
+        self.state.add(logs, self._step)
+        self._on_epoch(epoch, logs)
+        ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]
+        self.state.ended = next(filter(None, ends), "")
+        if self._checkpoints and self.state.best and self.state.best[1] == self._step and not self._saving.steps:
+            self.save()  # the best by validation is kept
+
+    def save(self) -> None:
+        """Begin to write a checkpoint, unless there is one of this step."""
+        if self._checkpoints is None or self._step == self._saved_step:
+            return
+        self._saved, self._saved_step = time.monotonic(), self._step
+        best, checkpoints = self.state.best, self._checkpoints
+        told = {
+            "identity": self._identity,
+            "history": {name: list(values) for name, values in self.state.history.items()},
+            "seconds": self.seconds,
+            "best": best,
+            "ended": self.state.ended,
+            "callbacks": [one.state() for one in self._at_epoch_end],
+        }
+        self._trainer.save(self._step, told, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))

@@ -1,0 +1,136 @@
+"""The options of the train job."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
+from jobs.options import SerialJobOptions
+from jobs.train.loop.fit import Saving
+
+HOW = "how to train"
+EXAMPLES = ("digits", "linear")
+
+
+class Options(SerialJobOptions):
+    """Train a Keras model data-parallel: each worker has a replica, only gradients or weights travel.
+
+    A step is cut into logical parts, whose gradients are added in one fixed order: the result has the same bits for any
+    number of workers, after lost workers, and after a resume. A run that was killed is resumed by the same command.
+
+    Examples:
+      dask-jobs train --run runs/digits
+      dask-jobs train --example linear --run runs/linear
+      dask-jobs train --model my_model:create_model --data idx:/data/mnist --workers 4 --epochs 10 --run runs/mnist
+      dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50
+    """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "save_every", "step_timeout", "callbacks", "mixed")
+
+    model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
+        default=None,
+        description="a function that returns a compiled Keras model (default: that of the example)",
+    )
+    data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
+        default=None,
+        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns "
+        "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
+        "(default: digits)",
+    )
+    example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE, "NAME")] = Field(
+        default=None,
+        description="a model and data to begin with: digits (a small CNN), or linear, which prints its weights "
+        "(default: digits)",
+    )
+    validation: Annotated[str | None, OptionHelp(COMPUTE, "FRACTION|DATA")] = Field(
+        default=None,
+        description="what is evaluated after each epoch: a fraction of the rows, which is held out, or other data "
+        "(default: 0.1 for the digits)",
+    )
+    epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
+        default=10, description="passes over the data; a run may be given more"
+    )
+    batch_size: Annotated[PositiveInt, OptionHelp(HOW, "ROWS")] = Field(
+        default=64, description="rows of a step, over all workers; a multiple of --parts"
+    )
+    averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
+        default="gradient",
+        description="gradient: one common step per batch; parameters: parts train alone, and their weights are "
+        "averaged every --every steps",
+    )
+    every: Annotated[PositiveInt | None, OptionHelp(HOW, "STEPS")] = Field(
+        default=None, description="steps between two averages of parameters (default: 10)"
+    )
+    slots: Annotated[Literal["mean", "reset"], OptionHelp(HOW, "NAME")] = Field(
+        default="mean",
+        description="what averaging parameters does with the optimizer's slots, such as momenta: their mean, or none: "
+        "those of the run's start",
+    )
+    parts: Annotated[PositiveInt | Literal["workers"], OptionHelp(HOW, "N|workers")] = Field(
+        default=8,
+        description="logical parts of a step, at least as many as workers; workers: one per worker, the fastest, "
+        "fixed at the run's start",
+    )
+    seed: Annotated[NonNegativeInt, OptionHelp(HOW)] = Field(
+        default=0, lt=2**31, description="of initial weights, shuffles and random layers"
+    )
+    wire: Annotated[Literal["full", "bfloat16"], OptionHelp(HOW, "NAME")] = Field(
+        default="full", description="precision of gradients between workers; bfloat16 halves the bytes"
+    )
+    on_nan: Annotated[Literal["fail", "skip"], OptionHelp(HOW, "NAME")] = Field(
+        default="fail", description="what a loss that is not finite does: fail the job, or skip the step"
+    )
+    early_stopping: Annotated[PositiveInt | None, OptionHelp(END, "EPOCHS")] = Field(
+        default=None, description="end after so many epochs without a lower loss (of validation, if there is one)"
+    )
+    reduce_on_plateau: Annotated[PositiveInt | None, OptionHelp(HOW, "EPOCHS")] = Field(
+        default=None, description="divide the learning rate by 10 after so many epochs without a lower loss"
+    )
+    callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
+        default=None, description="a function that returns Keras callbacks; they run on the driver at the end of epochs"
+    )
+    step_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
+        default=600.0, description="seconds that a step waits for a worker, which then counts as lost"
+    )
+    mixed: Annotated[bool, OptionHelp(RUNS)] = Field(
+        default=False,
+        description="admit workers whose processors or libraries compute other bits, and give up equal bits",
+    )
+    save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
+        default="60s", description="period of checkpoints: 200 steps, or 60s"
+    )
+
+    @field_validator("data", "validation", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        """Take a number of a YAML file as text."""
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+    @field_validator("save_every", mode="before")
+    @classmethod
+    def _period(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and not re.fullmatch(r"[1-9]\d*|(\d+\.?\d*|\.\d+)s", value):
+            raise ValueError(f"--save-every is {value!r}, but must be a number of steps, such as 200, or seconds: 60s")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Options:
+        """Reject options that would not be read."""
+        if self.every is not None and self.averaging == "gradient":
+            raise ValueError(f"--every {self.every} needs --averaging parameters: gradients are averaged in each step")
+        if self.example is not None and (self.model is not None or self.data is not None):
+            raise ValueError(f"--example {self.example} has its own model and data: leave out --model and --data")
+        if self.model is not None and self.data is None:
+            raise ValueError(f"--model {self.model} needs --data")
+        return self
+
+    @property
+    def saving(self) -> Saving:
+        """When checkpoints are written."""
+        seconds = self.save_every.endswith("s")
+        return Saving(0, float(self.save_every[:-1])) if seconds else Saving(int(self.save_every))

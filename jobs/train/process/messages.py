@@ -1,0 +1,54 @@
+"""The messages between driver and workers in training."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Built(TypedDict):
+    """A worker's model, once it is built.
+
+    Attributes:
+        structure: digest of names, shapes and types of all variables; '' of a model without shapes yet.
+        fingerprint: what decides the bits of its arithmetic, name -> value.
+    """
+
+    structure: str
+    fingerprint: dict[str, str]
+
+
+class Facts(TypedDict):
+    """What the data turned out to be, see `training.DataFacts`; and the model's structure."""
+
+    steps: int
+    samples: int
+    held_out: int
+    structure: str
+
+
+class Status(TypedDict):
+    """How far a worker is.
+
+    Attributes:
+        step: steps that are done; -1 without a state.
+        sums: of the epoch so far: loss times rows, rows, metrics.
+        skipped: steps that were skipped for a loss that is not finite.
+        spent: seconds by activity: data, compute, exchange, apply; and the number of parts that were computed.
+    """
+
+    step: int
+    sums: list[float]
+    skipped: int
+    spent: dict[str, float]
+
+
+class Outcome(TypedDict):
+    """How a worker's steps with a group ended.
+
+    Attributes:
+        ended: done, aborted (by the driver), late (others did not send), or lost (one could not be sent to).
+        late: the addresses of those.
+    """
+
+    ended: Literal["done", "aborted", "late", "lost"]
+    late: list[str]

@@ -1,0 +1,283 @@
+"""Training in one process: the replica, its rows, and the steps of a group that it takes part in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.datasets.rows import RowSource
+from jobs.errors import InputError, UserCodeError, argument
+from jobs.keras.build import isolated
+from jobs.keras.runtime import import_tensorflow
+from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches, tensors
+from jobs.train.data.open import Data
+from jobs.train.data.order import Order
+from jobs.train.data.rows import Arrays
+from jobs.train.exchange.group import Group
+from jobs.train.exchange.wire import Format, Vector
+from jobs.train.process.plan import Plan
+from jobs.train.replica.evaluation import Evaluation
+from jobs.train.replica.forward import Rows
+from jobs.train.replica.gradient import GradientStep
+from jobs.train.replica.layout import LOSS, METRICS, ROWS
+from jobs.train.replica.local import LocalRound
+from jobs.train.replica.model import ReplicaModel
+from jobs.train.replica.names import check_arrays
+from jobs.usercode import UserCode
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Spent:
+    """Seconds of a process in the steps of an attempt; and how many parts it has computed."""
+
+    data: float = 0.0
+    compute: float = 0.0
+    exchange: float = 0.0
+    apply: float = 0.0
+    parts: int = 0
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the data turned out to be.
+
+    Attributes:
+        steps: of an epoch.
+        samples: rows that are trained on in an epoch; 0: not known.
+        held_out: rows of validation; 0: not known, or none.
+    """
+
+    steps: int
+    samples: int
+    held_out: int
+
+
+class Training:
+    """One process's part of a run.
+
+    Args:
+        create_model: the user's.
+        seed: of the initial weights.
+        threads: intra-op threads.
+
+    Attributes:
+        replica: the model.
+        step: steps that are done; -1 before a state was set.
+        sums: the epoch's sums so far: loss times rows, rows, metrics; float64.
+        spent: where the time went.
+    """
+
+    def __init__(self, create_model: UserCode, seed: int, threads: int) -> None:
+        self.replica = ReplicaModel(create_model, seed, threads)
+        self.step = -1
+        self.sums: NDArray[np.float64] = np.zeros(0)
+        self.skipped = 0
+        self.spent = Spent()
+        self._step_function: GradientStep | None = None
+
+    def load(self, plan: Plan) -> DataFacts:
+        """Open the data, and compile what they are computed by; the state is the initial one afterwards.
+
+        Raises:
+            InputError, DataError, UserCodeError: data, model or settings cannot be used.
+        """
+        self.plan = plan
+        batches = self._batches(plan.data, plan.held_out)
+        self._ahead = Ahead(batches)
+        self.replica.fit_to(*self._first(batches))
+        rows = self._first(batches)  # once more: a model without shapes has a type only now
+        self.strategy: GradientStep | LocalRound = (
+            LocalRound(self.replica, rows, plan.seed, plan.slots)
+            if plan.every
+            else GradientStep(self.replica, rows, plan.seed)
+        )
+        self.form = Format(plan.wire, self.strategy.layout.rounded)
+        self.evaluation = Evaluation(self.replica, rows, plan.seed)
+        self._validation = self._batches(plan.validation, 0.0) if isinstance(plan.validation, Data) else None
+        self.facts = DataFacts(batches.steps, batches.samples, self._held_out(batches))
+        self.sums = np.zeros(2 + self.strategy.layout.metrics)
+        return self.facts
+
+    def _batches(self, data: Data, held_out: float) -> RowBatches | FactoryBatches:
+        plan, opened = self.plan, data.open()
+        if callable(opened) and not hasattr(opened, "read"):
+            if held_out:
+                raise InputError("validation is a fraction, but a data factory has no rows to hold out: give it data")
+            return FactoryBatches(opened, plan.parts, plan.seed)
+        return RowBatches(opened, self._order(opened, held_out), self.replica)  # type: ignore[arg-type]
+
+    def _order(self, source: RowSource, held_out: float) -> Order:
+        plan, rows = self.plan, int(source.rows)
+        row_bytes = sum(np.asarray(part).nbytes for part in source.read(0, 1))
+        order = Order(rows, plan.parts, plan.batch_size, plan.seed, row_bytes, held_out)
+        trained, held = order.counts()
+        if held_out and not held:
+            raise InputError(f"validation is {held_out:g} of {rows} rows, which is none of a part's: give more")
+        if trained < plan.batch_size:
+            raise InputError(
+                f"the data have {trained} rows to train on, fewer than {argument('batch_size')}, {plan.batch_size}"
+            )
+        return order
+
+    def _first(self, batches: RowBatches | FactoryBatches) -> Rows:
+        for part in range(self.plan.parts):
+            if (rows := batches.at(0, part)) is not None:
+                return rows
+        raise InputError("the data have no rows")
+
+    def _held_out(self, batches: RowBatches | FactoryBatches) -> int:
+        if self._validation is not None:
+            return self._validation.samples
+        return batches.order.counts()[1] if isinstance(batches, RowBatches) else 0
+
+    def initialize(self) -> None:
+        """Begin with the weights as they were built: for one process, from which all others take them."""
+        self.step = 0
+
+    def rewind(self) -> None:
+        """Count steps from 0 again, with the present weights."""
+        self.step = self.skipped = 0
+
+    def state(self) -> list[Array]:
+        """Return the state after `step` steps: all variables, then the epoch's sums and steps that were skipped."""
+        return [*self.replica.state(), self.sums, np.array([self.step, self.skipped])]
+
+    def set_state(self, arrays: Sequence[Array]) -> None:
+        """Set a state that another process, or a checkpoint, has returned."""
+        *variables, sums, counts = arrays
+        self.replica.set_state(variables)
+        self.sums = np.array(sums, np.float64)
+        self.step, self.skipped = (int(number) for number in counts)
+
+    def run(self, group: Group, until: int) -> None:
+        """Take steps with a group until `until` steps are done.
+
+        Raises:
+            AbortedError, LateError, OSError: the group has ended; the state is that after `step` steps.
+            UserCodeError: the loss is not finite, or the user's code raised.
+        """
+        try:
+            # What overflows is found by the loss, and said; NumPy's warnings would come beside it.
+            with np.errstate(over="ignore", invalid="ignore"):
+                while self.step < until:
+                    self._take(group)
+        except BaseException:
+            self.strategy.cancel()
+            raise
+
+    def _take(self, group: Group) -> None:
+        group.check()
+        steps = self.plan.steps_of(self.step, self.facts.steps)
+        if self.step % self.facts.steps == 0:
+            self.sums = np.zeros_like(self.sums)
+        layout = self.strategy.layout
+        vectors = {part: self._part(part, steps) for part in group.mine}
+        self._ahead.prepare((self.step + steps, part) for part in group.mine)
+        began = time.perf_counter()
+        total = group.total(self.step, vectors, layout.size, layout.dtype)
+        summed = time.perf_counter()
+        tail = layout.tail(total)
+        if np.isfinite(tail[LOSS]):
+            self.strategy.apply(total, steps)
+            self.sums += tail
+        else:
+            self._not_finite("some part")
+            self.skipped += steps
+            self.strategy.cancel()
+        self.step += steps
+        self.spent.exchange += summed - began
+        self.spent.apply += time.perf_counter() - summed
+
+    def _part(self, part: int, steps: int) -> Vector:
+        began = time.perf_counter()
+        found = (self._ahead.get(self.step + offset, part) for offset in range(steps))
+        batches = [rows for rows in found if rows is not None]
+        loaded = time.perf_counter()
+        layout = self.strategy.layout
+        vector = self.strategy.part(batches, self.step, part) if batches else layout.empty()
+        if not np.isfinite(layout.tail(vector)[LOSS]):
+            self._not_finite(f"part {part}")
+        self.spent.data += loaded - began
+        self.spent.compute += time.perf_counter() - loaded
+        self.spent.parts += len(batches)
+        return vector
+
+    def _not_finite(self, where: str) -> None:
+        if self.plan.on_nan == "fail":
+            raise UserCodeError(
+                f"the loss of {where} in step {self.step + 1} is not finite: lower the learning rate, clip gradients, "
+                f"or skip such steps with {argument('on_nan')} skip"
+            )
+
+    def evaluate(self, parts: Iterable[int]) -> dict[int, NDArray[np.float64]]:
+        """Return part -> its sums over the validation data: loss times rows, rows, metrics; float64."""
+        return {part: self.evaluation.sums(self._held(part)) for part in parts}
+
+    def _held(self, part: int) -> Iterable[Rows]:
+        if self._validation is None:
+            batches = self._ahead.batches
+            return batches.held(part) if isinstance(batches, RowBatches) else ()
+        found = (self._validation.at(step, part) for step in range(self._validation.steps))
+        return (rows for rows in found if rows is not None)
+
+    def logs(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Return loss and metrics, name -> value, of sums as `sums` and `evaluate` have them."""
+        return isolated(self.replica.floatx, lambda: self._logs(sums))
+
+    def _logs(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        at, model = 2, self.replica.model
+        for variable in self.replica.metrics:
+            size = int(np.prod(variable.shape))
+            variable.assign(sums[at : at + size].reshape(variable.shape))
+            at += size
+        results = {name: float(value) for name, value in model.get_metrics_result().items()}
+        model.reset_metrics()
+        return results | {"loss": float(sums[LOSS] / sums[ROWS]) if sums[ROWS] else float("nan")}
+
+    def gradients(self, arrays: Arrays, step: int, part: int) -> Vector:
+        """Return the vector of rows that a caller gives; the step is a number of the caller's."""
+        rows = tensors(arrays, self.replica, None)
+        return self._single(rows).part([rows], step, part)
+
+    def _single(self, rows: Rows) -> GradientStep:
+        """Return the functions of single steps, compiled for the first rows that are given."""
+        if self._step_function is None:
+            self.replica.fit_to(*rows)
+            self._step_function = GradientStep(self.replica, rows, seed=0)
+        return self._step_function
+
+    def gradient_places(self) -> list[tuple[str, list[int]]]:
+        """Return (name, shape) of each trainable variable; last, the place of the rows in a vector of `gradients`."""
+        assert self._step_function is not None
+        layout = self._step_function.layout
+        named = zip(self.replica.variables, self.replica.trainable, strict=False)
+        return [
+            *((name, list(one.shape)) for name, one in named),
+            ("", [layout.size - METRICS - layout.metrics + ROWS]),
+        ]
+
+    def apply(self, gradients: Mapping[str, Any]) -> None:
+        """Take the optimizer's step by mean gradients, by name.
+
+        Raises:
+            InputError: names or shapes do not fit.
+        """
+        replica = self.replica
+        names = list(replica.variables)[: len(replica.trainable)]
+        shapes = {name: tuple(replica.variables[name].shape) for name in names}
+        arrays = check_arrays("gradients", gradients, shapes)
+        tf, _ = import_tensorflow()
+        pairs = [(tf.convert_to_tensor(arrays[name], replica.dtype), replica.variables[name]) for name in names]
+        isolated(replica.floatx, lambda: replica.model.optimizer.apply_gradients(pairs))
+
+    def close(self) -> None:
+        """End the thread that reads ahead."""
+        if hasattr(self, "_ahead"):
+            self._ahead.close()

@@ -1,0 +1,113 @@
+"""Parameter averaging on one replica: several steps on a part's own rows, and the mean over all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from jobs.keras.build import isolated
+from jobs.keras.runtime import import_tensorflow
+from jobs.train.replica.forward import Forward, Rows
+from jobs.train.replica.layout import METRICS, ROWS, Layout, Vector
+from jobs.train.replica.model import ReplicaModel
+
+Slots = Literal["mean", "reset"]
+"""The optimizer's slots at the start of a round: their mean over the parts of the last, or those of the run's start."""
+
+
+class LocalRound:
+    """A round of parameter averaging: each part trains from the common weights, then all are averaged.
+
+    Args:
+        replica: the model, which knows the data's shapes.
+        rows: some rows, for their types and shapes.
+        seed: of random layers.
+        slots: what becomes of the optimizer's slots.
+
+    Attributes:
+        layout: of a part's vector: weights, statistics, slots if they are averaged, tail.
+    """
+
+    def __init__(self, replica: ReplicaModel, rows: Rows, seed: int, slots: Slots) -> None:
+        self._tf, _ = import_tensorflow()
+        self._replica, self._forward = replica, Forward(replica, seed)
+        self._averaged = [*replica.trainable, *replica.statistics]
+        # Not integers, such as the count of iterations: they grow alike in all parts.
+        self._averaged += [one for one in replica.slots if slots == "mean" and "int" not in str(one.dtype)]
+        self._start: list[Any] = []
+        self.layout = Layout(
+            tuple(tuple(one.shape) for one in self._averaged),
+            0,
+            sum(int(np.prod(one.shape)) for one in replica.metrics),
+            replica.dtype,
+        )
+        isolated(replica.floatx, lambda: self._compile(rows))
+
+    def _compile(self, rows: Rows) -> None:
+        tf = self._tf
+        self._train = self._forward.compile(self._step, rows, tf.TensorSpec((2,), tf.int32))
+
+    def _step(self, x: Any, y: Any, weight: Any, position: Any) -> Any:
+        """Take one step of the part's own, and return its tail."""
+        tf, replica = self._tf, self._replica
+        values = [tf.convert_to_tensor(one.value) for one in replica.trainable]
+        count = self._forward.count(x)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, statistics, metrics = self._forward((x, y, weight), values, position, training=True)
+            scaled = replica.model.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        replica.model.optimizer.apply_gradients(zip(gradients, replica.trainable, strict=True))
+        for variable, value in zip(replica.statistics, statistics, strict=True):
+            variable.assign(tf.cast(value, variable.dtype))
+        scalars = [tf.cast(loss, replica.dtype) * count, count, *metrics]
+        return tf.concat([tf.reshape(tf.cast(one, replica.dtype), [-1]) for one in scalars], 0)
+
+    def part(self, batches: Iterable[Rows], step: int, part: int) -> Vector:
+        """Return a part's vector after training on its batches in order, from the round's common state.
+
+        Args:
+            batches: one per local step; batches without rows are left out.
+            step: number of the round's first step.
+            part: the part's number.
+        """
+        self._restore()
+        tail = np.zeros(METRICS + self.layout.metrics)
+        for offset, (x, y, weight) in enumerate(batches):
+            position = self._tf.constant([step + offset, part], self._tf.int32)
+            tail += self._train(x, y, weight, position).numpy()
+        vector = np.concatenate([*(one.value.numpy().ravel() for one in self._averaged), tail], dtype=self.layout.dtype)
+        vector[: -len(tail)] *= tail[ROWS]
+        return vector
+
+    def _restore(self) -> None:
+        """Set all variables to the round's start, which is noted before its first part."""
+        variables = list(self._replica.state_variables.values())
+        if not self._start:
+            self._start = [one.value.numpy().copy() for one in variables]
+        for variable, value in zip(variables, self._start, strict=True):
+            variable.assign(value)
+
+    def cancel(self) -> None:
+        """Return to the round's start: the round was not completed."""
+        if self._start:
+            self._restore()
+            self._start = []
+
+    def apply(self, vector: Vector, steps: int) -> None:
+        """End a round of some steps by the sum over all parts, (layout.size,)."""
+        self.cancel()  # what is not averaged is as it was, whichever part was computed here last
+        self._replica.model.optimizer.iterations.assign_add(steps)
+        rows = vector[-METRICS - self.layout.metrics + ROWS]
+        at = 0
+        for variable, size in zip(self._averaged, self.layout.sizes, strict=False):
+            value = (vector[at : at + size] / rows).reshape(variable.shape)
+            variable.assign(value.astype(str(variable.dtype)))
+            at += size
+
+    @property
+    def traces(self) -> int:
+        """How often a function was traced; 1 from the first step on."""
+        return self._train.traces

@@ -1,0 +1,106 @@
+"""The content of a train run's report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bokeh.plotting import figure
+
+from jobs.formatting import number, plural
+from jobs.report.content import Content, Share
+from jobs.report.html import duration
+from jobs.report.page import Plot, Section
+from jobs.report.theme import BLUE, GREEN, ORANGE, VIOLET, set_ticks
+from jobs.train.loop.checkpoint import Checkpoints
+
+if TYPE_CHECKING:
+    from jobs.runs.folder import RunFolder
+    from jobs.storage import Storage
+
+TRAINED, HELD_OUT = BLUE, ORANGE
+PARTS = (
+    ("compute", "Compute", BLUE, "forward and backward of the parts, on one worker"),
+    ("exchange", "Exchange", ORANGE, "sending and adding, and waiting for the slowest worker"),
+    ("apply", "Optimizer", GREEN, "the optimizer's step on each replica"),
+    ("data", "Data", VIOLET, "waiting for rows that were not read ahead"),
+)
+
+
+def content(run: RunFolder, storage: Storage) -> Content:
+    """Return the content of a train run's report.
+
+    Raises:
+        InputError: a checkpoint is damaged.
+    """
+    history = run.result.get("history") if run.result else None
+    if history is None:
+        manifest = Checkpoints(storage).last()
+        history = dict(manifest.progress["history"]) if manifest else {}
+    sections = [*_curves(history), *([_time(run.result), _numbers(run.result)] if run.result else [])]
+    return Content(_title(run), _summary(run, history), sections)
+
+
+def _title(run: RunFolder) -> str:
+    model = run.options.get("model") or run.options.get("example") or "digits"
+    return f"{run.job} · {model}"
+
+
+def _summary(run: RunFolder, history: dict[str, list[float]]) -> str:
+    epochs = len(history.get("loss", ()))
+    if not epochs:
+        return "No epoch has ended yet."
+    last = ", ".join(f"{_label(name)} {number(float(values[-1]), 4)}" for name, values in history.items())
+    where = f"on {plural(run.result['workers'], 'worker')}" if run.result and run.result["workers"] else ""
+    took = f" in {duration(run.result['seconds'])} {where}".rstrip() if run.result else ""
+    return f"After {plural(epochs, 'epoch')}{took}: {last}."
+
+
+def _label(name: str) -> str:
+    return f"{name.removeprefix('val_')} of the validation data" if name.startswith("val_") else name
+
+
+def _curves(history: dict[str, list[float]]) -> list[Section]:
+    names = [name for name in history if not name.startswith("val_")]
+    if not names or not history[names[0]]:
+        return []
+    plots = [Plot(name.capitalize(), _plot(history, name)) for name in names]
+    data = {"notes": [], "key": {"dots": [(TRAINED, "training"), (HELD_OUT, "validation")]}}
+    return [Section("Curves", "report/plots.html", data, plots)]
+
+
+def _plot(history: dict[str, list[float]], name: str) -> figure:
+    plot = figure(
+        width=545,
+        height=280,
+        min_border_left=60,
+        x_axis_label="epoch",
+        tools="pan,box_zoom,reset,save,hover",
+        tooltips=[("epoch", "@x"), (name, "@y{0.00000}")],
+    )
+    set_ticks(plot, whole=True)
+    for key, colour in ((name, TRAINED), (f"val_{name}", HELD_OUT)):
+        if values := [float(value) for value in history.get(key, ())]:
+            epochs = list(range(1, len(values) + 1))
+            plot.line(epochs, values, color=colour, line_width=1.5)
+            plot.scatter(epochs, values, color=colour, size=5)
+    return plot
+
+
+def _time(result: dict[str, Any]) -> Section:
+    spent = {key: float(result["spent"].get(key, 0.0)) for key, *_ in PARTS}
+    total = sum(spent.values()) or 1.0
+    parts = [Share(name, colour, duration(spent[key]), spent[key] / total, text) for key, name, colour, text in PARTS]
+    note = "Of one worker, in the last attempt." if result["attempt"] > 1 else "Of one worker."
+    head = ("Part", "Time", "Share", "What it is")
+    return Section(
+        "Where the time went",
+        "report/shares.html",
+        {"text": result.get("hint", ""), "note": note, "head": head, "parts": parts},
+    )
+
+
+def _numbers(result: dict[str, Any]) -> Section:
+    names = ("epochs", "steps", "samples", "held_out", "skipped", "parameters", "workers", "lost_workers", "attempt")
+    rows = [(name.replace("_", " ").capitalize(), result[name]) for name in names if result.get(name) is not None]
+    rows += [(_label(name).capitalize(), f"{float(values[-1]):.10g}") for name, values in result["history"].items()]
+    return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})

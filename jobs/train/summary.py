@@ -1,0 +1,63 @@
+"""The summary that a train job prints at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jobs.formatting import plural, short
+from jobs.runs.console import print_rows
+
+PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
+
+
+def show(result: Mapping[str, Any], run: str) -> None:
+    """Print a result: how it ended, the metrics, where the time went, and the next command."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
+    again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
+    console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
+    print_rows(console, _lines(result, run))
+    if skipped := result.get("skipped"):
+        text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
+        console.print(Text(text, style="yellow"))
+    if advice := result.get("hint"):
+        console.print(Text(f"hint: {advice}", style="yellow"))
+    console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
+
+
+def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    history = result["history"]
+    lines = [(_name(name), short(values[-1], 5)) for name, values in history.items() if values]
+    if best := result.get("best"):
+        lines.append(("lowest loss", f"{short(best['loss'], 5)}, of epoch {best['epoch']}"))
+    samples = f", {result['samples']:,} samples" if result["samples"] else ""
+    lines += [
+        ("model", f"{result['parameters']:,} parameters"),
+        ("epochs", f"{result['epochs']:,}, {result['steps']:,} steps{samples}"),
+        ("time", _time(result)),
+        ("run folder", f"{run} (model.keras, weights.npz)"),
+    ]
+    return lines
+
+
+def _name(name: str) -> str:
+    return f"{name.removeprefix('val_')} (validation)" if name.startswith("val_") else name
+
+
+def _time(result: Mapping[str, Any]) -> str:
+    where = f"on {plural(result['workers'], 'worker')}" if result["workers"] else "in this process"
+    total = f"{result['seconds']:.2f} s"
+    if result["attempt"] > 1:
+        total += f" in {result['attempt']} attempts"
+    if lost := result.get("lost_workers"):
+        where += f", {lost} lost"
+    spent = {name: float(result["spent"].get(name, 0.0)) for name in PARTS}
+    if not (whole := sum(spent.values())):
+        return f"{total} {where}"
+    shares = (f"{spent[name] / whole:.0%} {text}" for name, text in PARTS.items())
+    return f"{total} {where}: {', '.join(shares)}"

@@ -1,0 +1,152 @@
+"""Small networks for the tests of train; imported by workers too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def rows(count: int = 480, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return x (count, 6) float32 and labels that depend on it."""
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((count, 6)).astype(np.float32)
+    y = np.argmax(x[:, :classes] + 0.3 * random.standard_normal((count, classes)), axis=1)
+    return x, y
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    return rows()
+
+
+def dense(optimizer: str = "sgd", dtype: str = "float32") -> Any:
+    """Without random layers and statistics: what plain Keras computes too."""
+    import keras
+
+    keras.config.set_floatx(dtype)  # of the loss too; undone after the build
+    made = {"sgd": keras.optimizers.SGD(0.1, momentum=0.9), "adam": keras.optimizers.Adam(0.01)}[optimizer]
+    layers = [
+        keras.Input((6,)),
+        keras.layers.Dense(16, activation="tanh", kernel_regularizer=keras.regularizers.L2(1e-3)),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def adam() -> Any:
+    return dense("adam")
+
+
+def double() -> Any:
+    return dense("sgd", "float64")
+
+
+def double_adam() -> Any:
+    return dense("adam", "float64")
+
+
+def odd() -> Any:
+    """With all that could depend on the workers: dropout, batch normalization, unseeded initializers."""
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(16),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    metrics = ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2")]
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=metrics)
+    return model
+
+
+def slow() -> Any:
+    """`odd`, each part of which takes some milliseconds."""
+    import keras
+
+    inputs = keras.Input((6,))
+    wide = keras.layers.Dense(900, activation="tanh")(inputs)
+    wide = keras.layers.Dense(900, activation="tanh")(wide)
+    outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Dropout(0.3)(wide))
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def nothing() -> Any:
+    return "no model"
+
+
+def uncompiled() -> Any:
+    import keras
+
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+
+
+def frozen() -> Any:
+    model = dense()
+    model.trainable = False
+    return model
+
+
+def two_inputs() -> Any:
+    import keras
+
+    a, b = keras.Input((6,)), keras.Input((6,))
+    model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.Add()([a, b])))
+    model.compile("sgd", "mse")
+    return model
+
+
+def raises() -> Any:
+    raise ValueError("not today")
+
+
+def two_classes() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def exploding() -> Any:
+    """Its loss is not finite after some steps."""
+    import keras
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1e18), "mse")
+    return model
+
+
+def batches(part: int, parts: int, epoch: int, seed: int) -> Any:
+    """A factory of batches: each part has every `parts`-th row."""
+    import tensorflow as tf
+
+    x, y = rows()
+    mine = np.random.default_rng((seed, epoch, part)).permutation(np.arange(part, len(x), parts))
+    return tf.data.Dataset.from_tensor_slices((x[mine], y[mine])).batch(8)
+
+
+def fewer_batches(part: int, parts: int, epoch: int, seed: int) -> Any:
+    """A factory that gives fewer batches than it says."""
+    return Short(batches(part, parts, epoch, seed))
+
+
+class Short:
+    """Says 9 batches, and has 2."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = list(made.take(2))
+
+    def __len__(self) -> int:
+        return 9
+
+    def skip(self, count: int) -> Any:
+        return iter(self._made[count:])

@@ -1,0 +1,132 @@
+"""What a user may give wrong: one line before work begins, with the exit code of whose fault it is."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import pytest
+from serial_runs import plan_of, trained, training
+
+from jobs.errors import DataError, InputError, UserCodeError, command_line
+from jobs.options import parse
+from jobs.train.data.open import Data, is_function
+from jobs.train.loop.callbacks import KerasCallbacks
+from jobs.train.options import Options
+from jobs.train.process.plan import Plan
+
+
+@pytest.mark.parametrize(
+    ("create_model", "error", "message"),
+    [
+        (networks.nothing, InputError, "returned str, but must return a keras.Model"),
+        (networks.uncompiled, InputError, "without an optimizer: end it with model.compile"),
+        (networks.frozen, InputError, "no trainable variables: there is nothing to train"),
+        (networks.two_inputs, InputError, "has 2 inputs, but must have one"),
+        (networks.raises, UserCodeError, "create_model raised ValueError: not today"),
+    ],
+)
+def test_models(create_model, error, message):
+    """A factory that returns no model, one that cannot be trained, one that does not fit, or raises."""
+    with pytest.raises(error, match=message):
+        training(create_model, plan_of(networks.data))
+
+
+def test_data_that_do_not_fit_the_model():
+    """Rows of another shape, labels of another kind."""
+    x, y = networks.rows()
+    with pytest.raises(InputError, match="input has shape"):
+        training(networks.dense, plan_of((x[:, :4], y)))
+    with pytest.raises(InputError, match="model, loss and data do not fit"):
+        training(networks.dense, plan_of((x, np.stack([y] * 5, axis=1))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 50}, "batch_size is 50, but must be a multiple of parts, 8: 48 or 56"),
+        ({"batch_size": 4}, "batch_size is 4, but must be a multiple of parts, 8: 8"),
+        ({"validation": 1.0}, "validation is 1.0, but must be between 0 and 1"),
+    ],
+)
+def test_settings(settings, message):
+    """Numbers that cannot be; the nearest ones that can."""
+    with pytest.raises(InputError, match=message):
+        Plan(data=Data("data", networks.data), **settings)
+
+
+def test_too_few_rows():
+    """Fewer than a batch, and a fraction that holds out none."""
+    with pytest.raises(InputError, match="40 rows to train on, fewer than batch_size, 48"):
+        training(networks.dense, plan_of(networks.rows(40)))
+    with pytest.raises(InputError, match="which is none of a part's"):
+        training(networks.dense, plan_of(networks.rows(64), validation=0.01))
+
+
+def test_arrays_of_different_lengths():
+    """The lengths are named."""
+    x, y = networks.rows()
+    with pytest.raises(DataError, match="480, 479 rows"):
+        Data("data", (x, y[:-1])).open()
+
+
+def test_a_loss_that_is_not_finite():
+    """Named with part and step; or the step is skipped, and counted."""
+    x, y = networks.rows()
+    with pytest.raises(UserCodeError, match="the loss of (part .|some part) in step .* is not finite"):
+        trained(networks.exploding, plan_of((x, y)), 30)
+    made = trained(networks.exploding, plan_of((x, y), on_nan="skip"), 30)
+    assert made.skipped > 0
+    assert all(np.isfinite(array).all() for array in made.replica.weights().values())
+
+
+def test_a_factory_of_too_few_batches():
+    """It said nine, and gave two."""
+    with pytest.raises(DataError, match="gave 2 batches for part 0 of epoch 0, not 9"):
+        trained(networks.dense, plan_of(networks.fewer_batches), 5)
+
+
+def test_a_factory_with_other_arguments():
+    """What it must take."""
+    with pytest.raises(InputError, match="data is a function of .*, but must take nothing"):
+        Data("data", lambda a, b: (a, b)).open()
+
+
+def test_weights_by_name():
+    """Missing and unknown names, and shapes, are listed."""
+    made = training(networks.dense, plan_of(networks.data))
+    weights = made.replica.weights()
+    weights["dense/kernel"] = np.zeros((2, 2))
+    weights["other"] = weights.pop("dense/bias")
+    with pytest.raises(InputError, match="dense/bias is missing; other is not a variable .*; dense/kernel has shape"):
+        made.replica.set_weights(weights)
+
+
+def test_callbacks_that_are_none():
+    """A list of Keras callbacks is wanted."""
+    with pytest.raises(InputError, match="callbacks has int"):
+        KerasCallbacks([3], None, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--every", "5"], "--every 5 needs --averaging parameters"),
+        (["--model", "m:f"], "--model m:f needs --data"),
+        (["--example", "linear", "--data", "digits"], "--example linear has its own model and data"),
+        (["--save-every", "0"], "--save-every is '0', but must be a number of steps"),
+        (["--parts", "some"], "--parts"),
+        (["--workers", "0", "--threads", "2"], "with --workers 0 all happens on one thread"),
+    ],
+)
+@command_line()
+def test_options(arguments, message):
+    """Options that would not be read, or cannot be."""
+    with pytest.raises(InputError, match=message):
+        parse(Options, "dask-jobs train", arguments)
+
+
+def test_what_is_a_function():
+    """module:function, not a data set's spec."""
+    assert is_function("my_model:data")
+    assert is_function("package.module:data")
+    assert not any(map(is_function, ["digits", "idx:/data", "npz:x", "s3://bucket/x", "npy:folder", "/a:b"]))

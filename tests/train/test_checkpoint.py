@@ -1,0 +1,99 @@
+"""Checkpoints: pieces, the manifest that is written last, what is kept, what is damaged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from jobs.errors import InputError
+from jobs.storage import Storage
+from jobs.train.loop import checkpoint
+from jobs.train.loop.checkpoint import Checkpoints, Manifest
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """A state of three pieces, one of its arrays empty, one a scalar."""
+    monkeypatch.setattr(checkpoint, "PIECE_BYTES", 1000)
+    random = np.random.default_rng(0)
+    return [random.standard_normal((17, 13)), np.zeros((0, 3), np.float32), np.int64(7), np.arange(100, dtype=np.int64)]
+
+
+def _write(storage: Storage, state: list[np.ndarray], step: int, best: int | None = None) -> Manifest:
+    layout, digests = checkpoint.shapes(state), []
+    for index in range(checkpoint.piece_count(layout)):
+        data = checkpoint.piece(state, index)
+        storage.write(checkpoint.piece_name(step, index), data)
+        digests.append(checkpoint.digest(data))
+    manifest = Manifest(step, layout, tuple(digests), {"history": {}})
+    Checkpoints(storage).publish(manifest, best)
+    return manifest
+
+
+def test_what_is_written_is_read(storage, state):
+    """Bit for bit, from a path and from S3."""
+    written = _write(storage, state, 5)
+    assert len(written.digests) == 3
+    manifest = Checkpoints(storage).last()
+    assert manifest == written
+    pieces = [checkpoint.read_piece(storage, manifest, index) for index in range(3)]
+    for before, after in zip(state, checkpoint.joined(manifest.shapes, pieces), strict=True):
+        assert (before.shape, before.dtype, before.tobytes()) == (after.shape, after.dtype, after.tobytes())
+
+
+def test_the_last_two_and_the_best_are_kept(storage, state):
+    """What another attempt left half-written, before the last, is deleted too."""
+    storage.write(checkpoint.piece_name(3, 0), b"left by a driver that was killed")
+    for step in (1, 2, 4, 6, 8):
+        _write(storage, state, step, best=2)
+    assert {name for name in storage.list("checkpoints/") if name.endswith(".json")} == {
+        f"checkpoints/{step:010d}.json" for step in (2, 6, 8)
+    }
+    assert len(storage.list("checkpoints/")) == 3 * 4
+
+
+def test_a_checkpoint_without_its_manifest_does_not_count(storage, state):
+    """Pieces that were written when the driver was killed are not a checkpoint; nor are they deleted under a writer."""
+    _write(storage, state, 1)
+    storage.write(checkpoint.piece_name(2, 0), b"half")
+    last = Checkpoints(storage).last()
+    assert last is not None
+    assert last.step == 1
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+def test_a_damaged_piece_is_named(storage, state, damage):
+    """And what to delete to go on from the checkpoint before."""
+    manifest = _write(storage, state, 1)
+    name = checkpoint.piece_name(1, 1)
+    data = bytearray(storage.read(name))
+    data[3] ^= 1
+    {
+        "missing": lambda: storage.delete(name),
+        "cut": lambda: storage.write(name, bytes(data[:-1])),
+        "flipped": lambda: storage.write(name, bytes(data)),
+    }[damage]()
+    with pytest.raises(InputError, match="0000000001-0001 is missing or damaged: delete .*0000000001.json"):
+        checkpoint.read_piece(storage, manifest, 1)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"step": 1}', '{"step": 1, "shapes": [], "digests": [], "progress": 3}']
+)
+def test_a_damaged_manifest_is_named(storage, content):
+    """One line that says what to do."""
+    storage.write("checkpoints/0000000001.json", content.encode())
+    with pytest.raises(InputError, match="0000000001.json is damaged .*remove it"):
+        Checkpoints(storage).last()
+
+
+def test_a_manifest_of_other_pieces_is_damaged(storage, state):
+    """As many digests as there are pieces."""
+    _write(storage, state, 1)
+    name = "checkpoints/0000000001.json"
+    content = json.loads(storage.read(name))
+    storage.write(name, json.dumps({**content, "digests": content["digests"][:-1]}).encode())
+    with pytest.raises(InputError, match="is damaged"):
+        Checkpoints(storage).last()

@@ -1,0 +1,155 @@
+"""The train job by its command line: examples, kills, resumes, other options, its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.storage import open_storage
+
+COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
+SLOW = ["--model", "networks:slow", "--data", "networks:data", "--batch-size", "48", "--save-every", "5"]
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+def _result(run: Path) -> dict[str, Any]:
+    return json.loads((run / "result.json").read_text())  # type: ignore[no-any-return]
+
+
+def _weights(run: Path) -> dict[str, bytes]:
+    with np.load(run / "weights.npz") as arrays:
+        return {name: arrays[name].tobytes() for name in arrays.files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of two epochs without a cluster."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    done = _run(*SLOW, "--workers", "0", "--epochs", "2", "--run", str(run))
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_the_linear_example(tmp_path):
+    """y = 0.1 x + 0.3 within 1e-3, and its weights every 20 steps."""
+    done = _run("--example", "linear", "--workers", "0", "--run", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    shown = [line for line in lines if line["event"] == "weights"]
+    assert [line["step"] for line in shown] == list(range(20, 161, 20))
+    with np.load(tmp_path / "run" / "weights.npz") as weights:
+        assert weights["line/kernel"] == pytest.approx(0.1, abs=1e-3)
+        assert weights["line/bias"] == pytest.approx(0.3, abs=1e-3)
+
+
+def test_the_default(tmp_path):
+    """The shipped network on the shipped digits reaches 97 % of the held-out rows, on two workers."""
+    done = _run("--workers", "2", "--epochs", "20", "--run", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    result = _result(tmp_path / "run")
+    assert result["history"]["val_accuracy"][-1] >= 0.97
+    assert (result["epochs"], result["workers"], result["lost_workers"]) == (20, 2, 0)
+    assert "accuracy (validation)" in done.stdout
+
+
+def test_files_of_a_run(whole):
+    """The network can be loaded, has the weights, and the history is a table."""
+    from jobs.keras.runtime import import_tensorflow
+
+    _, keras = import_tensorflow()
+    model = keras.models.load_model(whole / "model.keras")
+    weights = list(_weights(whole).values())
+    assert [variable.numpy().tobytes() for variable in model.trainable_variables] == weights
+    rows = list(csv.DictReader(io.StringIO((whole / "history.csv").read_text())))
+    assert [float(row["loss"]) for row in rows] == _result(whole)["history"]["loss"]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_kill_9_of_the_driver(workers, whole, tmp_path):
+    """The same command goes on from the last checkpoint, on other workers too, to the same bits and history."""
+    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2"]
+    command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not [name for name in open_storage(run).list("checkpoints/") if name.endswith(".json")]:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (run / "result.json").exists()
+    done = _run(*arguments, "--workers", "0", "--run", str(run))
+    assert done.returncode == 0, done.stderr
+    assert _weights(run) == _weights(whole)
+    assert _result(run)["history"] == _result(whole)["history"]
+    assert _result(run)["attempt"] == 2
+
+
+def test_a_signal_saves(whole, tmp_path):
+    """SIGTERM is exit code 4 and one line; the same command ends the run."""
+    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2", "--workers", "0", "--save-every", "1000"]
+    process = subprocess.Popen([*COMMAND, *arguments, "--run", str(run)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        if '"attempt"' in line:
+            break
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 4, rest
+    assert "stopped by SIGTERM; all is saved: the same command goes on" in rest
+    assert "Traceback" not in rest
+    assert _run(*arguments, "--run", str(run)).returncode == 0
+    assert _weights(run) == _weights(whole)
+
+
+def test_more_epochs_and_no_repetition(whole, tmp_path):
+    """An ended run is not repeated; with more epochs it goes on, to the bits of a run of as many."""
+    run = tmp_path / "run"
+    assert _run(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run)).returncode == 0
+    again = _run(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
+    assert (again.returncode, _result(run)["attempt"]) == (0, 1)
+    assert "nothing was done" in again.stdout
+    assert _run(*SLOW, "--workers", "0", "--epochs", "2", "--run", str(run)).returncode == 0
+    assert _weights(run) == _weights(whole)
+    shown = subprocess.run([*COMMAND[:-1], "show", str(run)], capture_output=True, text=True, check=True)
+    assert "nothing was done" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--batch-size", "96"], "batch_size was '48', and is now '96'"),
+        (["--parts", "4"], "parts was '8', and is now '4'"),
+        (["--seed", "1"], "seed was '0', and is now '1'"),
+        (["--averaging", "parameters"], "every was '0', and is now '10'"),
+        (["--data", "networks:rows"], "data was 'networks:data', and is now 'networks:rows'"),
+    ],
+)
+def test_another_runs_folder_is_refused(changed, message, whole):
+    """Before anything is touched."""
+    before = (whole / "result.json").read_bytes()
+    done = _run(*SLOW, "--epochs", "3", *changed, "--workers", "0", "--run", str(whole))
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert (whole / "result.json").read_bytes() == before
+
+
+def test_the_report(whole):
+    """One file, with the curves."""
+    subprocess.run([*COMMAND[:-1], "report", str(whole)], check=True, capture_output=True)
+    page = (whole / "report.html").read_text()
+    assert "Where the time went" in page
+    assert "Curves" in page
