@@ -17,6 +17,8 @@ _numbers = itertools.count(1)
 LONG = (
     "minimize/test_matrix.py",
     "minimize/test_resume.py",
+    "train/test_bits.py",
+    "train/test_job.py",
     "test_docs.py",
     "tune/test_tune_cli.py",
     "tune/test_tune_cnn.py",
