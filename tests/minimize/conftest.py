@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from clusters import clients
 from distributed import Client
-
-from jobs import connect
 
 
 @pytest.fixture(scope="session")
 def client_of() -> Iterator[Callable[[int], Client]]:
     """Return a function: number of worker processes -> client of a cluster with as many, kept for the session."""
-    with contextlib.ExitStack() as stack:
-        clients: dict[int, Client] = {}
-
-        def client(workers: int) -> Client:
-            if workers not in clients:
-                clients[workers] = stack.enter_context(connect(workers=workers))
-            return clients[workers]
-
+    with clients() as client:
         yield client
 
 

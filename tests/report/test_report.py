@@ -124,7 +124,10 @@ def test_a_run_that_has_not_begun(tmp_path):
     ("files", "complaint"),
     [
         ({}, "is no run folder: it has no options.yaml"),
-        ({"options.yaml": "job: [", "status.json": {}}, "options.yaml of the run folder cannot be read: no YAML (while parsing"),
+        (
+            {"options.yaml": "job: [", "status.json": {}},
+            "options.yaml of the run folder cannot be read: no YAML (while parsing",
+        ),
         ({"options.yaml": OPTIONS, "status.json": b"{"}, "status.json of the run folder cannot be read: Expecting"),
         ({"options.yaml": OPTIONS, "result.json": b"[]"}, "result.json of the run folder holds a list"),
         ({"options.yaml": OPTIONS, "x.npy": b"zeros"}, "x.npy of the run folder cannot be read"),

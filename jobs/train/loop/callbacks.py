@@ -39,55 +39,47 @@ def monitored(logs: Logs) -> float:
 
 
 @dataclass
-class EarlyStopping:
+class Patience:
+    """Counts the epochs since the monitored loss was lowest."""
+
+    patience: int
+    best: float = math.inf
+    waited: int = 0
+
+    def is_over(self, logs: Logs) -> bool:
+        """Count an epoch, and return whether there was no lower loss for `patience` epochs."""
+        value = monitored(logs)
+        self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
+        return self.waited >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """Return its state."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it."""
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+class EarlyStopping(Patience):
     """Ends the training when the monitored loss has not become lower for `patience` epochs."""
 
-    patience: int
-    best: float = math.inf
-    waited: int = 0
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
+        """Count epochs without a lower loss."""
+        if not self.is_over(logs):
+            return None
+        return f"no lower loss for {self.waited} epochs, the lowest is {self.best:.6g}"
+
+
+class ReduceOnPlateau(Patience):
+    """Divides the learning rate by 10 when the monitored loss has not become lower for `patience` epochs."""
 
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
         """Count epochs without a lower loss."""
-        value = monitored(logs)
-        self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
-        if self.waited >= self.patience:
-            return f"no lower loss for {self.waited} epochs, the lowest is {self.best:.6g}"
-        return None
-
-    def state(self) -> dict[str, Any]:
-        """Return its state."""
-        return {"best": self.best, "waited": self.waited}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set it."""
-        self.best, self.waited = float(state["best"]), int(state["waited"])
-
-
-@dataclass
-class ReduceOnPlateau:
-    """Multiplies the learning rate by `factor` when the monitored loss has not become lower for `patience` epochs."""
-
-    patience: int
-    factor: float = 0.1
-    best: float = math.inf
-    waited: int = 0
-
-    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
-        """Count epochs without a lower loss."""
-        value = monitored(logs)
-        self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
-        if self.waited >= self.patience:
+        if self.is_over(logs):
             self.waited = 0
-            trainer.on_all(ScaleRate(self.factor))
+            trainer.on_all(ScaleRate(0.1))
         return None
-
-    def state(self) -> dict[str, Any]:
-        """Return its state."""
-        return {"best": self.best, "waited": self.waited}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set it."""
-        self.best, self.waited = float(state["best"]), int(state["waited"])
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,7 @@ class GradientStep:
     def __init__(self, replica: ReplicaModel, rows: Rows, seed: int) -> None:
         self._tf, _ = import_tensorflow()
         self._replica, self._forward = replica, Forward(replica, seed)
-        tensors = [*replica.trainable, *replica.statistics]
-        self.layout = Layout(
-            tuple(tuple(one.shape) for one in tensors),
-            sum(int(np.prod(one.shape)) for one in replica.trainable),
-            sum(int(np.prod(one.shape)) for one in replica.metrics),
-            replica.dtype,
-        )
+        self.layout = Layout.of([*replica.trainable, *replica.statistics], replica.trainable, replica)
         isolated(replica.floatx, lambda: self._compile(rows))
 
     def _compile(self, rows: Rows) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.train.replica.model import ReplicaModel
+
 Vector = NDArray[Any]
 LOSS, ROWS, METRICS = 0, 1, 2
 """Places in the tail: the sum of losses over rows, the number of rows, the metrics' variables from here on."""
@@ -30,6 +32,19 @@ class Layout:
     rounded: int
     metrics: int
     dtype: str
+
+    @classmethod
+    def of(cls, tensors: Sequence[Any], rounded: Sequence[Any], replica: ReplicaModel) -> Layout:
+        """Return the layout of variables.
+
+        Args:
+            tensors: those of the tensors, in order.
+            rounded: the first of them, that may travel in half precision.
+            replica: whose metrics are in the tail.
+        """
+        shapes = tuple(tuple(one.shape) for one in tensors)
+        metrics = sum(math.prod(one.shape) for one in replica.metrics)
+        return cls(shapes, sum(math.prod(one.shape) for one in rounded), metrics, replica.dtype)
 
     @property
     def sizes(self) -> list[int]:

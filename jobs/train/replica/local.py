@@ -37,12 +37,7 @@ class LocalRound:
         # Not integers, such as the count of iterations: they grow alike in all parts.
         self._averaged += [one for one in replica.slots if slots == "mean" and "int" not in str(one.dtype)]
         self._start: list[Any] = []
-        self.layout = Layout(
-            tuple(tuple(one.shape) for one in self._averaged),
-            0,
-            sum(int(np.prod(one.shape)) for one in replica.metrics),
-            replica.dtype,
-        )
+        self.layout = Layout.of(self._averaged, (), replica)
         isolated(replica.floatx, lambda: self._compile(rows))
 
     def _compile(self, rows: Rows) -> None:
