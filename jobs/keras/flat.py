@@ -26,20 +26,21 @@ class FlatVariables:
         variables: Keras variables, in the vector's order.
 
     Attributes:
+        variables: as given.
         shapes: (path, shape) of each variable.
         sizes: number of entries of each variable.
         n: entries of the vector.
     """
 
     def __init__(self, variables: Sequence[Any]) -> None:
-        self._variables = list(variables)
-        self.shapes = tuple((variable.path, tuple(variable.shape)) for variable in self._variables)
+        self.variables = list(variables)
+        self.shapes = tuple((variable.path, tuple(variable.shape)) for variable in self.variables)
         self.sizes = [math.prod(shape) for _, shape in self.shapes]
         self.n = sum(self.sizes)
 
     def vector(self) -> NDArray[np.float64]:
         """Return the variables' values, (n,) float64."""
-        return np.concatenate([variable.value.numpy().ravel() for variable in self._variables], dtype=np.float64)
+        return np.concatenate([variable.value.numpy().ravel() for variable in self.variables], dtype=np.float64)
 
     def pieces(self, vector: Any, dtype: str) -> list[Any]:
         """Return a vector (n,), an array or a tensor, as tensors of the variables' shapes and of `dtype`."""
@@ -49,12 +50,12 @@ class FlatVariables:
 
     def pairs(self, vector: Any, dtype: str) -> list[tuple[Any, Any]]:
         """Return (variable, tensor) pairs of a vector (n,), as `keras.StatelessScope` takes them."""
-        return list(zip(self._variables, self.pieces(vector, dtype), strict=True))
+        return list(zip(self.variables, self.pieces(vector, dtype), strict=True))
 
     def assign(self, vector: ArrayLike) -> None:
         """Set the variables to a vector (n,), each in its own dtype."""
         ends = np.cumsum(self.sizes)[:-1]
-        for variable, piece in zip(self._variables, np.split(np.asarray(vector), ends), strict=True):
+        for variable, piece in zip(self.variables, np.split(np.asarray(vector), ends), strict=True):
             variable.assign(piece.reshape(variable.shape))
 
 

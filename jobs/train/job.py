@@ -140,7 +140,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     )
     fit.check(lambda before: _compare(f"the checkpoint in {folder.url}", before, identity))
     attempt.start(workers=trainer.workers)
-    with attempt.saving(lambda: _save(fit, trainer)):
+    with attempt.saving(fit.save_now):
         fit.start()
         monitor.begin(fit, facts)
         fit.run()
@@ -204,9 +204,3 @@ def _ends(options: Options) -> list[EpochEnd]:
     if options.reduce_on_plateau:
         ends.append(ReduceOnPlateau(options.reduce_on_plateau))
     return ends
-
-
-def _save(fit: Fit, trainer: SerialTrainer | ClusterTrainer) -> None:
-    """Save what is done when the run ends early."""
-    fit.save()
-    trainer.saved()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,11 +19,14 @@ import pytest
 from jobs.storage import open_storage
 
 COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
 SLOW = ["--model", "networks:slow", "--data", "networks:data", "--batch-size", "48", "--save-every", "5"]
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def _result(run: Path) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def test_kill_9_of_the_driver(workers, whole, tmp_path):
     """The same command goes on from the last checkpoint, on other workers too, to the same bits and history."""
     run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2"]
     command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not [name for name in open_storage(run).list("checkpoints/") if name.endswith(".json")]:
         assert process.poll() is None
@@ -98,22 +102,26 @@ def test_kill_9_of_the_driver(workers, whole, tmp_path):
     assert _result(run)["attempt"] == 2
 
 
-def test_a_signal_saves(whole, tmp_path):
-    """SIGTERM is exit code 4 and one line; the same command ends the run."""
-    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2", "--workers", "0", "--save-every", "1000"]
-    process = subprocess.Popen([*COMMAND, *arguments, "--run", str(run)], stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(("workers", "number"), [("0", signal.SIGTERM), ("2", signal.SIGTERM), ("2", signal.SIGINT)])
+def test_a_signal_saves(workers, number, whole, tmp_path):
+    """It is exit code 4 and one line, all steps so far are saved, and the same command ends the run."""
+    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2", "--save-every", "1000"]
+    command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr
     for line in process.stderr:
-        if '"attempt"' in line:
+        if '"progress"' in line:
             break
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
+    # As Ctrl-C does: to the workers too.
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 4, rest
-    assert "stopped by SIGTERM; all is saved: the same command goes on" in rest
-    assert "Traceback" not in rest
-    assert _run(*arguments, "--run", str(run)).returncode == 0
+    assert f"stopped by {number.name}; all is saved: the same command goes on" in rest
+    (manifest,) = run.glob("checkpoints/*.json")
+    assert json.loads(manifest.read_text())["step"] > 0
+    assert _run(*arguments, "--workers", "0", "--run", str(run)).returncode == 0
     assert _weights(run) == _weights(whole)
+    assert _result(run)["history"] == _result(whole)["history"]
 
 
 def test_more_epochs_and_no_repetition(whole, tmp_path):

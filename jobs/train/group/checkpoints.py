@@ -16,7 +16,8 @@ from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Manifest, Shape
 
 PROBE = "checkpoints/.probe"
-Layout = list[tuple[list[int], str]]
+Snapshot = tuple[int, list[tuple[list[int], str]]]
+"""A step, and shapes and types of the state's arrays."""
 
 
 class CheckpointWriter:
@@ -59,8 +60,8 @@ class CheckpointWriter:
         finally:
             await asyncio.to_thread(self._storage.delete, PROBE)
 
-    async def snapshot(self) -> dict[str, Layout]:
-        """Copy the state on all members; return address -> shapes and types of its arrays."""
+    async def snapshot(self) -> dict[str, Snapshot]:
+        """Copy the state on all members; return address -> its step, and its arrays' shapes."""
         while True:
             members = await self._group.sync()
             asks = [self._group.or_lost(one, boxed(self._group.ask(one, TrainPlugin.snapshot))) for one in members]
@@ -70,20 +71,19 @@ class CheckpointWriter:
 
     async def write(
         self,
-        step: int,
-        members: dict[str, Layout],
+        members: dict[str, Snapshot],
         progress: dict[str, Any],
         publish: Callable[[Manifest], None],
     ) -> None:
         """Have each member write pieces of its snapshot, and publish them; given up if one is lost meanwhile.
 
         Args:
-            step: steps that are done.
             members: as `snapshot` returned them.
             progress: the driver's part of the state.
             publish: gets the manifest.
         """
-        layout = tuple(Shape(tuple(shape), dtype) for shape, dtype in next(iter(members.values())))
+        step, arrays = next(iter(members.values()))
+        layout = tuple(Shape(tuple(shape), dtype) for shape, dtype in arrays)
         addresses, count = list(members), checkpoint.piece_count(layout)
         try:
             if self._shared is None:

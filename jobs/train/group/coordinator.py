@@ -57,6 +57,7 @@ class Coordinator:
         self._parts, self._step_timeout = 1, 0.0
         self._held: dict[str, list[Run]] = {}
         self._generation = 0
+        self._busy = asyncio.Lock()  # while a group takes steps: what is read of a state then may be half of a step
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -196,6 +197,15 @@ class Coordinator:
 
     async def _group(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
         """Run a group until its steps are done, a member is lost, or another worker joins."""
+        async with self._busy:
+            await self._take_steps(roster, until, progress)
+
+    async def status(self) -> Status:
+        """Return how far the workers are, once a group that was interrupted has ended."""
+        async with self._busy:
+            return await self.on_first(lambda one: self.ask(one, TrainPlugin.status))
+
+    async def _take_steps(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
         message = pickle.dumps(roster)
         tasks = {
             address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))

@@ -64,6 +64,7 @@ class ClusterTrainer:
         self._plugin = TrainPlugin(f"train-{secrets.token_hex(8)}", create_model, seed)
         self._all = Coordinator(client, self._plugin, workers_timeout, mixed=mixed)
         self._plan: Plan | None = None
+        self._timeout: float | None = None
         self._all.restore = self._restore
         self._checkpoints = CheckpointWriter(self._all, storage)
         self._saving: Future[None] | None = None
@@ -75,7 +76,16 @@ class ClusterTrainer:
             raise
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return run_polling(self._client, work, self._poll)
+        overdue = f"the workers did not answer in {self._timeout} s"
+        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
+
+    def hurry(self, seconds: float) -> None:
+        """Let what is done from now on take so many seconds each, and do it in spite of a signal."""
+        self._poll, self._timeout = lambda: None, seconds
+
+    def status(self) -> Status:
+        """Return how far the workers are, once a group that was interrupted has ended."""
+        return self._run(self._all.status())
 
     @property
     def workers(self) -> int:
@@ -160,17 +170,16 @@ class ClusterTrainer:
             self._all.on_first(lambda one: self._all.ask(one, TrainPlugin.logs, sums=list(map(float, sums))))
         )
 
-    def save(self, step: int, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
+    def save(self, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
         """Begin to write a checkpoint, while training goes on.
 
         Args:
-            step: steps that are done.
             progress: the driver's part of the state.
             publish: gets the manifest once all is written, in a thread.
         """
         self.saved()
         members = self._run(self._checkpoints.snapshot())
-        work = self._checkpoints.write(step, members, progress, publish)
+        work = self._checkpoints.write(members, progress, publish)
         self._saving = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
 
     def saved(self) -> None:

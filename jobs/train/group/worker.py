@@ -194,12 +194,12 @@ class TrainPlugin(CallPlugin):
         """Return loss and metrics, name -> value, of sums."""
         return await self._work(self._its.logs, np.asarray(sums, np.float64))
 
-    async def snapshot(self) -> list[tuple[list[int], str]]:
-        """Copy the state, which `save` writes while training goes on; return its arrays' shapes and types."""
+    async def snapshot(self) -> tuple[int, list[tuple[list[int], str]]]:
+        """Copy the state, which `save` writes while training goes on; return its step, and its arrays' shapes."""
 
-        def work() -> list[tuple[list[int], str]]:
+        def work() -> tuple[int, list[tuple[list[int], str]]]:
             self._snapshot = [np.array(array) for array in self._its.state()]
-            return [(list(shape.shape), shape.dtype) for shape in checkpoint.shapes(self._snapshot)]
+            return self._its.step, [(list(one.shape), one.dtype) for one in checkpoint.shapes(self._snapshot)]
 
         return await self._work(work)
 

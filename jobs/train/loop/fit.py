@@ -17,6 +17,8 @@ from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 
 History = dict[str, list[float]]
+LAST_SECONDS = 10.0
+"""How long each part of the last checkpoint may take: Kubernetes gives a pod 30 s after SIGTERM."""
 FEW_STEPS = 16
 """Steps between two looks at the clock, at least: a group of workers ends at each."""
 
@@ -107,6 +109,7 @@ class Fit:
         self.spent: dict[str, float] = {}
         self.skipped = 0
         self._step = self._saved_step = self._first = 0
+        self._started = False
         self._saved = self._began = time.monotonic()
 
     def check(self, compare: Callable[[Mapping[str, Any]], None]) -> None:
@@ -128,6 +131,7 @@ class Fit:
         if manifest is not None:
             self._restore(manifest)
         self._trainer.start(manifest)
+        self._started = True
 
     def _restore(self, manifest: Manifest) -> None:
         try:
@@ -180,6 +184,7 @@ class Fit:
         self._began = time.monotonic()
         if self._epochs > self.state.epochs:
             self.state.ended = ""
+        self._end_interrupted_epoch()
         while self._step < self.total and not self.state.ended:
             status = self._trainer.train(self._until(), self._on_progress)
             self._step, self.spent, self.skipped = status["step"], status["spent"], status["skipped"]
@@ -193,6 +198,11 @@ class Fit:
         self.save()
         self._trainer.saved()
         return self.state
+
+    def _end_interrupted_epoch(self) -> None:
+        """End the epoch whose last step was the last one before a signal."""
+        if self._step % self._steps == 0 and self.state.epochs < self._step // self._steps:
+            self._end_epoch(self._trainer.status())
 
     def _until(self) -> int:
         """Return the next step at which there is something to do, the end of a round of averaging."""
@@ -231,6 +241,18 @@ class Fit:
         if self._checkpoints and self.state.best and self.state.best[1] == self._step and not self._saving.steps:
             self.save()  # the best by validation is kept
 
+    def save_now(self) -> None:
+        """Write a checkpoint of all steps that are done, when the run ends early: on a signal, say.
+
+        Raises:
+            ClusterError: the workers do not answer in time.
+        """
+        if self._started:
+            self._trainer.hurry(LAST_SECONDS)
+            self._step = self._trainer.status()["step"]
+            self.save()
+            self._trainer.saved()
+
     def save(self) -> None:
         """Begin to write a checkpoint, unless there is one of this step."""
         if self._checkpoints is None or self._step == self._saved_step:
@@ -245,4 +267,4 @@ class Fit:
             "ended": self.state.ended,
             "callbacks": [one.state() for one in self._at_epoch_end],
         }
-        self._trainer.save(self._step, told, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))
+        self._trainer.save(told, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))

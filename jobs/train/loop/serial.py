@@ -80,10 +80,15 @@ class SerialTrainer:
             its.run(group, its.step + 1)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                progress(self._status())
-        return self._status()
+                progress(self.status())
+        return self.status()
 
-    def _status(self) -> Status:
+    def hurry(self, seconds: float) -> None:  # noqa: ARG002  nothing here waits for others
+        """Go on in spite of a signal."""
+        self._poll = lambda: None
+
+    def status(self) -> Status:
+        """Return how far it is."""
         its = self._its
         spent = asdict(its.spent)
         return {"step": its.step, "sums": its.sums.tolist(), "skipped": its.skipped, "spent": spent}
@@ -98,14 +103,14 @@ class SerialTrainer:
         """Return loss and metrics, name -> value, of sums."""
         return self._its.logs(np.asarray(sums))
 
-    def save(self, step: int, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
+    def save(self, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
         """Write a checkpoint; `publish` gets its manifest.
 
         Raises:
             ClusterError: the run folder cannot be written.
         """
         assert self._storage is not None
-        state = self._its.state()
+        state, step = self._its.state(), self._its.step
         layout, digests = checkpoint.shapes(state), []
         for index in range(checkpoint.piece_count(layout)):
             data = checkpoint.piece(state, index)

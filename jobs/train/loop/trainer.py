@@ -49,8 +49,14 @@ class Trainer(Protocol):
     def logs(self, sums: Sums) -> dict[str, float]:
         """Return loss and metrics of sums."""
 
-    def save(self, step: int, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
-        """Begin to write a checkpoint; `publish` gets its manifest once all is written."""
+    def status(self) -> Status:
+        """Return how far it is, once no step is being taken."""
+
+    def hurry(self, seconds: float) -> None:
+        """Let what is done from now on take so many seconds each, and do it in spite of a signal."""
+
+    def save(self, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
+        """Begin to write a checkpoint of the steps that are done; `publish` gets its manifest once all is written."""
 
     def saved(self) -> None:
         """Wait until the checkpoint is written."""

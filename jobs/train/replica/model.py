@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError
+from jobs.keras import flat
 from jobs.keras.build import check_inputs, check_trainable, fitting, isolated, make, unbuilt
-from jobs.keras.flat import SEED
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line
 from jobs.train.replica.names import check_arrays, names
@@ -107,16 +107,16 @@ class ReplicaModel:
         """Note the variables of the model, which is built now, and build the optimizer's."""
         model = self.model
         check_trainable(model, "train")
-        self.trainable = list(model.trainable_variables)
+        self.trainable = flat.trainable(model).variables
         dtypes = sorted({str(variable.dtype) for variable in self.trainable})
         if len(dtypes) != 1 or dtypes[0] not in ("float32", "float64"):
             raise InputError(f"the model's variables are {', '.join(dtypes)}, but must be all float32 or all float64")
         self.dtype = dtypes[0]
         self.floatx = self.dtype
-        self.statistics = [one for one in model.non_trainable_variables if SEED not in one.path]
-        self.seeds = [one for one in model.non_trainable_variables if SEED in one.path]
+        self.statistics = flat.non_trainable(model).variables
+        self.seeds = flat.seeds(model)
         isolated(self.floatx, lambda: model.optimizer.build(self.trainable))
-        self.slots = list(model.optimizer.variables)
+        self.slots = flat.slots(model.optimizer)
         self.variables = dict(
             zip(names((v.path for v in [*self.trainable, *self.statistics]), model.name),
                 [*self.trainable, *self.statistics], strict=True)
