@@ -14,7 +14,7 @@ from distributed import Client
 
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, JobError
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
@@ -80,14 +80,14 @@ class Coordinator:
         """Build the model on a new worker, and open the data; called before it is a member.
 
         Raises:
-            InputError: its model or its arithmetic is another one.
+            JobError: at the start, its model or its arithmetic is another one, or it cannot be built there.
             OSError: it is gone, or is turned away.
         """
         try:
             self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
                 await self._open(address)
-        except InputError as error:
+        except JobError as error:
             if not self._generation:
                 raise
             # The run goes on without a worker that joins and does not fit.
@@ -263,8 +263,7 @@ class Coordinator:
             raise error
 
     def _lose(self, address: str, *, for_good: bool = False) -> None:
-        if address in self.membership.members:
-            self.lost_workers += 1
+        self.lost_workers += 1
         if for_good:
             self.membership.exclude(address)
         else:

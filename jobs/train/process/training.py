@@ -88,6 +88,7 @@ class Training:
         Raises:
             InputError, DataError, UserCodeError: data, model or settings cannot be used.
         """
+        self.close()  # of an earlier fit
         self.plan = plan
         batches = self._batches(plan.data, plan.held_out)
         self._ahead = Ahead(batches)
