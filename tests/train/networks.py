@@ -89,6 +89,14 @@ def uncompiled() -> Any:
     return keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
 
 
+def summed() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(reduction="sum"))
+    return model
+
+
 def frozen() -> Any:
     model = dense()
     model.trainable = False

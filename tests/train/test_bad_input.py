@@ -20,6 +20,7 @@ from jobs.train.process.plan import Plan
     [
         (networks.nothing, InputError, "returned str, but must return a keras.Model"),
         (networks.uncompiled, InputError, "without an optimizer: end it with model.compile"),
+        (networks.summed, InputError, "has reduction 'sum', but must be a mean over rows"),
         (networks.frozen, InputError, "no trainable variables: there is nothing to train"),
         (networks.two_inputs, InputError, "has 2 inputs, but must have one"),
         (networks.raises, UserCodeError, "create_model raised ValueError: not today"),

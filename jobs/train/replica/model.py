@@ -60,6 +60,12 @@ class ReplicaModel:
                 f"create_model returned the model {self.model.name!r} without an optimizer: "
                 "end it with model.compile(optimizer=..., loss=..., metrics=[...])"
             )
+        for loss in self._keras.tree.flatten(getattr(self.model, "loss", None)):
+            if getattr(loss, "reduction", "mean") in ("sum", "none", None):
+                raise InputError(
+                    f"the loss {loss.name} has reduction {loss.reduction!r}, but must be a mean over rows, Keras's "
+                    "default: parts of a batch are weighted by their rows"
+                )
 
     def fit_to(self, x: Any, y: Any, weight: Any = None) -> None:
         """Build what depends on the data's shapes: an unbuilt model, the loss and the metrics.
