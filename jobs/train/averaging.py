@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jobs.train.data.open import Data
@@ -57,7 +57,6 @@ class GradientAveraging:
         batch_size: int = 64,
         epochs: int = 10,
         callbacks: Sequence[Any] = (),
-        on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
     ) -> History:
         """Train, and return name -> value at the end of each epoch, as Keras's `History.history` has it.
 
@@ -69,7 +68,6 @@ class GradientAveraging:
             batch_size: rows of a step over all workers, a multiple of `parts`.
             epochs: passes over the data.
             callbacks: keras.callbacks.Callback objects, which are called here at the ends of epochs.
-            on_epoch: called with an epoch's number and its logs.
 
         Raises:
             InputError, DataError: model, data or settings cannot be used.
@@ -88,7 +86,7 @@ class GradientAveraging:
         trainer = self._replicas.trainer
         facts = trainer.load(plan)
         ends = [KerasCallbacks(callbacks, trainer, epochs)] if callbacks else []
-        fit = Fit(trainer, plan, facts, epochs, at_epoch_end=ends, on_epoch=on_epoch)
+        fit = Fit(trainer, plan, facts, epochs, at_epoch_end=ends)
         state: FitState = fit.go_on(started=self._replicas.started)
         self._replicas.started = True
         for one in ends:

@@ -19,9 +19,11 @@ from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, R
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.loop.fit import Fit
 from jobs.train.loop.serial import SerialTrainer
+from jobs.train.loop.trainer import Trainer
 from jobs.train.monitor import Monitor
 from jobs.train.options import Options
 from jobs.train.outcome import finish
+from jobs.train.process.messages import Facts
 from jobs.train.process.plan import Plan, as_dict
 from jobs.usercode import UserCode
 
@@ -119,24 +121,19 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     plan = _plan(options, folder, trainer.workers)
     monitor.doing("building the model, opening the data")
     facts = trainer.load(plan)
-    identity |= {name: str(value) for name, value in as_dict(plan).items()} | {"structure": facts["structure"]}
-    if not options.mixed:
-        identity |= {f"{name} of the workers": value for name, value in trainer.fingerprint.items()}
-    ends = _ends(options)
+    identity |= _identity(options, plan, trainer, facts)
     callbacks = KerasCallbacks(options.callbacks, trainer, options.epochs) if options.callbacks else None
     fit = Fit(
         trainer,
         plan,
         facts,
         options.epochs,
-        at_epoch_end=[*ends, *([callbacks] if callbacks else [])],
+        at_epoch_end=[*_ends(options), *([callbacks] if callbacks else [])],
         checkpoints=Checkpoints(folder.storage),
         saving=options.saving,
         identity=identity,
-        on_progress=monitor.on_status,
-        on_epoch=monitor.epoch,
+        monitor=monitor,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
-        on_pause=lambda step: monitor.weights(step, trainer.weights()),
     )
     fit.check(lambda before: _compare(f"the checkpoint in {folder.url}", before, identity))
     attempt.start(workers=trainer.workers)
@@ -147,6 +144,14 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         if callbacks:
             callbacks.end()
     return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
+
+
+def _identity(options: Options, plan: Plan, trainer: Trainer, facts: Facts) -> dict[str, str]:
+    """Return what decides the result beside the user's code and data, name -> value."""
+    found = {name: str(value) for name, value in as_dict(plan).items()} | {"structure": facts["structure"]}
+    if options.mixed:
+        return found
+    return found | {f"{name} of the workers": value for name, value in trainer.fingerprint.items()}
 
 
 def _trainer(options: Options, attempt: Attempt, code: UserCode, monitor: Monitor) -> SerialTrainer | ClusterTrainer:

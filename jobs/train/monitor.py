@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +13,15 @@ from jobs.formatting import short
 from jobs.runs.console import Reporter
 from jobs.runs.eta import EtaEstimator
 from jobs.runs.run import Run
+from jobs.train.loop.fit import Fit, Watcher
 from jobs.train.process.messages import Facts, Status
 from jobs.train.replica.layout import LOSS, ROWS
-
-if TYPE_CHECKING:
-    from jobs.train.loop.fit import Fit
 
 SHOWN_WEIGHTS = 6
 """Maximum numbers of a variable that are printed."""
 
 
-class Monitor(Reporter):
+class Monitor(Reporter, Watcher):
     """Shows steps, loss and rate, and writes them to status.json.
 
     Args:

@@ -34,16 +34,10 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         facts: of the data.
         origin: the run's identity, and notes of its data.
     """
-    state, spent, skipped = fit.state, fit.spent, fit.skipped
-    weights = trainer.weights()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **weights)
-    folder.storage.write(WEIGHTS, buffer.getvalue())
-    folder.storage.write(MODEL, trainer.on_one(as_keras_file))
+    state = fit.state
     folder.storage.write(HISTORY, history_csv(state))
-    steps = fit.step
     outcome = {
-        "success": not (skipped and skipped == steps),
+        "success": not 0 < fit.skipped == fit.step,
         "message": state.ended or f"{fit.step // facts['steps']} epochs",
         "ended": state.ended,
         "seconds": fit.seconds,
@@ -52,18 +46,28 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         "lost_workers": trainer.lost_workers,
         "versions": versions(),
         "epochs": state.epochs,
-        "steps": steps,
+        "steps": fit.step,
         "samples": facts["samples"] * state.epochs,
         "held_out": facts["held_out"],
-        "skipped": skipped,
-        "parameters": sum(int(array.size) for array in weights.values()),
+        "skipped": fit.skipped,
+        "parameters": _write_model(folder, trainer),
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
-        "spent": dict(spent),
-        "hint": hint(spent, facts),
+        "spent": dict(fit.spent),
+        "hint": hint(fit.spent, facts),
         **origin,
     }
     return folder.finish(outcome)
+
+
+def _write_model(folder: Run, trainer: Trainer) -> int:
+    """Write model.keras and weights.npz, and return the number of weights."""
+    weights: dict[str, Any] = {**trainer.weights()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **weights)
+    folder.storage.write(WEIGHTS, buffer.getvalue())
+    folder.storage.write(MODEL, trainer.on_one(as_keras_file))
+    return sum(int(array.size) for array in weights.values())
 
 
 def hint(spent: Mapping[str, float], facts: Facts) -> str:

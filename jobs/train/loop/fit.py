@@ -65,6 +65,19 @@ class FitState:
             self.best = (monitored(logs), step)
 
 
+class Watcher:
+    """Sees how a fit goes; this one does nothing with it."""
+
+    def on_status(self, status: Status) -> None:
+        """Called about twice a second."""
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Called at the end of an epoch, from 0."""
+
+    def weights(self, step: int, weights: Mapping[str, Any]) -> None:
+        """Called every so many steps with the weights, if that was asked for."""
+
+
 class Fit:
     """One fit by a trainer.
 
@@ -77,10 +90,8 @@ class Fit:
         checkpoints: the run folder's, if there is one.
         saving: when they are written.
         identity: of the run, kept in each.
-        on_progress: called about twice a second with a status.
-        on_epoch: called with an epoch's number and logs.
-        pauses: steps at multiples of which `on_pause` is called; 0: never.
-        on_pause: called with the number of steps.
+        monitor: sees how it goes.
+        pauses: steps at multiples of which the monitor gets the weights; 0: never.
     """
 
     def __init__(
@@ -94,17 +105,14 @@ class Fit:
         checkpoints: Checkpoints | None = None,
         saving: Saving = Saving(),
         identity: Mapping[str, str] | None = None,
-        on_progress: Callable[[Status], None] = lambda _: None,
-        on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
+        monitor: Watcher | None = None,
         pauses: int = 0,
-        on_pause: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._trainer, self._plan, self._steps, self._epochs = trainer, plan, facts["steps"], epochs
         self._has_validation = facts["held_out"] > 0 or plan.validation is not None
         self._at_epoch_end, self._checkpoints, self._saving = list(at_epoch_end), checkpoints, saving
         self._identity = dict(identity or {})
-        self._on_progress, self._on_epoch = on_progress, on_epoch
-        self._pauses, self._on_pause = pauses, on_pause
+        self._monitor, self._pauses = monitor or Watcher(), pauses
         self.state = FitState()
         self.spent: dict[str, float] = {}
         self.skipped = 0
@@ -186,11 +194,11 @@ class Fit:
             self.state.ended = ""
         self._end_interrupted_epoch()
         while self._step < self.total and not self.state.ended:
-            status = self._trainer.train(self._until(), self._on_progress)
+            status = self._trainer.train(self._until(), self._monitor.on_status)
             self._step, self.spent, self.skipped = status["step"], status["spent"], status["skipped"]
-            self._on_progress(status)
+            self._monitor.on_status(status)
             if self._pauses and self._step % self._pauses == 0:
-                self._on_pause(self._step)
+                self._monitor.weights(self._step, self._trainer.weights())
             if self._step % self._steps == 0:
                 self._end_epoch(status)
             if self._due():
@@ -235,7 +243,7 @@ class Fit:
             held_out = self._trainer.logs(self._trainer.evaluate())
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         self.state.add(logs, self._step)
-        self._on_epoch(epoch, logs)
+        self._monitor.epoch(epoch, logs)
         ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]
         self.state.ended = next(filter(None, ends), "")
         if self._checkpoints and self.state.best and self.state.best[1] == self._step and not self._saving.steps:
