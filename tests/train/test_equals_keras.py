@@ -87,9 +87,9 @@ def test_averaging_parameters_each_step_is_averaging_gradients_for_sgd():
 
 def test_nothing_is_traced_again():
     """Over 1,000 steps, epochs with short batches, evaluations and set weights, each function is traced once."""
-    made = trained(networks.odd, plan_of(networks.rows(100), validation=0.1), 1000)
+    made = trained(networks.odd, plan_of(networks.rows(100), validation=0.1, parts=2, batch_size=8), 1000)
     made.replica.set_weights(made.replica.weights())
-    made.evaluate(range(8))
+    made.evaluate(range(2))
     assert made.strategy.traces == 2
     assert made.evaluation.traces == 1
 

@@ -47,8 +47,8 @@ class Checkpoint:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        except (OSError, UnicodeEncodeError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_NAME:
+        except OSError as error:
+            if error.errno not in _NO_NAME:
                 raise
             raise self._stored.damaged(str(error)) from error
 
