@@ -9,7 +9,7 @@ import time
 
 import networks
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from serial_runs import bits, plan_of, trained
 
 from jobs import connect
@@ -60,16 +60,17 @@ def test_number_of_workers(name, workers, client_of, serial):
     assert held_out.tolist() == wanted_held
 
 
-@pytest.mark.parametrize(("workers", "parts"), [(5, 8), (8, 8), (5, 2)])
-def test_many_workers_and_spares(workers, parts):
-    """Workers that are threads of this process, each with a replica of its own, would not share a bit by accident."""
-    plan = plan_of(networks.data, parts=parts)
-    wanted = bits(trained(networks.odd, plan, STEPS).replica.model)
-    with (
-        LocalCluster(workers, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        assert _run(client, networks.odd, plan)[0] == [wanted] * workers
+def test_eight_workers_and_five_and_spares(serial):
+    """Eight processes, of which three leave; with two parts three of the five are spares."""
+    spared = plan_of(networks.data, parts=2)
+    wanted = bits(trained(networks.odd, spared, STEPS).replica.model)
+    with connect(workers=8) as client:
+        assert _run(client, networks.odd, PLANS["gradient"])[0] == [serial["gradient"][0]] * 8
+        client.cluster.scale(5)
+        while len(client.scheduler_info(n_workers=-1)["workers"]) > 5:
+            time.sleep(0.1)
+        assert _run(client, networks.odd, PLANS["gradient"])[0] == [serial["gradient"][0]] * 5
+        assert _run(client, networks.odd, spared)[0] == [wanted] * 5
 
 
 def test_start_weights_do_not_depend_on_what_a_worker_does_beside(client_of, serial):
