@@ -40,9 +40,9 @@ def _weights(run: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run folder of two epochs without a cluster."""
+    """Return the run folder of four epochs without a cluster."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    done = _run(*SLOW, "--workers", "0", "--epochs", "2", "--run", str(run))
+    done = _run(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run))
     assert done.returncode == 0, done.stderr
     return run
 
@@ -84,7 +84,7 @@ def test_files_of_a_run(whole):
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_kill_9_of_the_driver(workers, whole, tmp_path):
     """The same command goes on from the last checkpoint, on other workers too, to the same bits and history."""
-    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2"]
+    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "4"]
     command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -105,7 +105,7 @@ def test_kill_9_of_the_driver(workers, whole, tmp_path):
 @pytest.mark.parametrize(("workers", "number"), [("0", signal.SIGTERM), ("2", signal.SIGTERM), ("2", signal.SIGINT)])
 def test_a_signal_saves(workers, number, whole, tmp_path):
     """It is exit code 4 and one line, all steps so far are saved, and the same command ends the run."""
-    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "2", "--save-every", "1000"]
+    run, arguments = tmp_path / "run", [*SLOW, "--epochs", "4", "--save-every", "1000"]
     command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr
@@ -131,7 +131,7 @@ def test_more_epochs_and_no_repetition(whole, tmp_path):
     again = _run(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
     assert (again.returncode, _result(run)["attempt"]) == (0, 1)
     assert "nothing was done" in again.stdout
-    assert _run(*SLOW, "--workers", "0", "--epochs", "2", "--run", str(run)).returncode == 0
+    assert _run(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
     assert _weights(run) == _weights(whole)
     shown = subprocess.run([*COMMAND[:-1], "show", str(run)], capture_output=True, text=True, check=True)
     assert "nothing was done" not in shown.stdout
@@ -150,7 +150,7 @@ def test_more_epochs_and_no_repetition(whole, tmp_path):
 def test_another_runs_folder_is_refused(changed, message, whole):
     """Before anything is touched."""
     before = (whole / "result.json").read_bytes()
-    done = _run(*SLOW, "--epochs", "3", *changed, "--workers", "0", "--run", str(whole))
+    done = _run(*SLOW, "--epochs", "5", *changed, "--workers", "0", "--run", str(whole))
     assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert (whole / "result.json").read_bytes() == before
 
