@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from jobs.datasets.rows import files_of, identity_of
+from jobs.datasets.rows import RowSource, files_of, identity_of
 from jobs.errors import InputError, argument
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.identity import another, differences
 from jobs.runs.run import Run
 from jobs.sources import sources
-from jobs.train.data.open import Data
+from jobs.train.data.open import Data, Factory, is_factory
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
 from jobs.train.loop.checkpoint import Checkpoints
@@ -42,8 +42,9 @@ def run(options: Options) -> dict[str, Any]:
     """
     with attempt_on("train", options) as attempt:
         code, data = _code(options), _data(options)
-        attempt.reads(_files(data))
-        identity = _sources(code, data)
+        opened = data.open()
+        attempt.reads([] if is_factory(opened) else files_of(opened))
+        identity = _sources(code, data, opened)
         ended = attempt.ended(lambda result: _is_its(options, attempt.folder, result, identity))
         return ended or _attempt(options, attempt, code, identity)
 
@@ -88,22 +89,12 @@ def _validation(options: Options) -> float | Data | None:
         return Data("validation", given)
 
 
-def _files(data: Data) -> list[str]:
-    opened = data.open()
-    return [] if _is_factory(opened) else files_of(opened)  # type: ignore[arg-type]
-
-
-def _is_factory(opened: Any) -> bool:
-    return callable(opened) and not hasattr(opened, "read")
-
-
-def _sources(code: UserCode, data: Data) -> dict[str, str]:
+def _sources(code: UserCode, data: Data, opened: RowSource | Factory) -> dict[str, str]:
     """Return what identifies the user's code and data, name -> value."""
-    opened = data.open()
-    told = {"model": code.name, "data": data.text}
-    if not _is_factory(opened):
-        told["content of the data"] = identity_of(opened)  # type: ignore[arg-type]
-    return told | sources(*code.roots(), *data.roots)
+    found = {"model": code.name, "data": data.text}
+    if not is_factory(opened):
+        found["content of the data"] = identity_of(opened)
+    return found | sources(*code.roots(), *data.roots)
 
 
 def _compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

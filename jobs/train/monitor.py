@@ -31,7 +31,6 @@ class Monitor(Reporter, Watcher):
     def __init__(self, run: Run) -> None:
         super().__init__("train", 0)
         self._run, self._samples = run, 0
-        self._last: Mapping[str, float] = {}
 
     def begin(self, fit: Fit, facts: Facts) -> None:
         """Begin to count: so many steps are done, of so many."""

@@ -142,6 +142,7 @@ def test_more_epochs_and_no_repetition(whole, tmp_path):
     [
         (["--batch-size", "96"], "batch_size was '48', and is now '96'"),
         (["--parts", "4"], "parts was '8', and is now '4'"),
+        (["--validation", "0.2"], "validation was 'None', and is now '0.2'"),
         (["--seed", "1"], "seed was '0', and is now '1'"),
         (["--averaging", "parameters"], "every was '0', and is now '10'"),
         (["--data", "networks:rows"], "data was 'networks:data', and is now 'networks:rows'"),

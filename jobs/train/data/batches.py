@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,6 @@ from jobs.train.data.rows import Arrays, BlockCache
 from jobs.train.replica.forward import Rows
 from jobs.train.replica.model import ReplicaModel
 from jobs.usercode import call
-
-
-class Batches(Protocol):
-    """The batches of each part of each step."""
-
-    steps: int
-    """Steps of an epoch."""
-    samples: int
-    """Rows that are trained on in an epoch."""
-
-    def at(self, step: int, part: int) -> Rows | None:
-        """Return the rows of a part of a step as tensors; None if it has none."""
 
 
 class RowBatches:
@@ -64,10 +52,6 @@ class RowBatches:
         if part not in self._caches:
             self._caches[part] = BlockCache(self._source, int(self._source.rows), self.order.block_rows)
         return tensors(self._caches[part].take(indices), self._replica, getattr(self._source, "scale", None))
-
-    def keep(self, parts: Sequence[int]) -> None:
-        """Forget the rows of all other parts."""
-        self._caches = {part: cache for part, cache in self._caches.items() if part in parts}
 
 
 def tensors(arrays: Arrays, replica: ReplicaModel, scale: float | None) -> Rows:
@@ -139,10 +123,6 @@ class FactoryBatches:
         self._open[part] = (epoch, offset + 1, opened[2])
         x, y, *weight = batch if isinstance(batch, (tuple, list)) else (batch, None)
         return x, y, (weight[0] if weight else None)
-
-    def keep(self, parts: Sequence[int]) -> None:
-        """Forget the data sets of all other parts."""
-        self._open = {part: one for part, one in self._open.items() if part in parts}
 
 
 def _skip(made: Any, count: int) -> Iterator[Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.datasets.rows import RowSource, row_source
 from jobs.errors import InputError
 from jobs.train.data.rows import ArrayRows
 from jobs.usercode import UserCode, call
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Factory = Callable[[int, int, int, int], Any]
 """data(part, parts, epoch, seed) -> a tf.data.Dataset or keras PyDataset of the part's batches in that epoch."""
@@ -61,6 +64,11 @@ class Data:
     def roots(self) -> tuple[Any, ...]:
         """The roots of a function's modules, for the run's identity."""
         return () if self._code is None else self._code.roots()
+
+
+def is_factory(opened: RowSource | Factory) -> TypeIs[Factory]:
+    """Return whether opened data are a factory of batches, not a source of rows."""
+    return callable(opened) and not hasattr(opened, "read")
 
 
 def is_function(text: str) -> bool:

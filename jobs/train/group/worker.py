@@ -7,7 +7,6 @@ import functools
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -50,6 +49,8 @@ class TrainPlugin(CallPlugin):
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: imports and builds nothing of the user's."""
         self._inbox = Inbox()
+        # A driver that gave up a call calls again while the first still builds, whose model would replace the loaded one.
+        self._loading = asyncio.Lock()
         self._training: Training | None = None
         self._snapshot: list[Array] = []
         self._pieces: dict[int, bytes] = {}
@@ -86,7 +87,8 @@ class TrainPlugin(CallPlugin):
         Raises:
             InputError, UserCodeError: it cannot be built, or cannot be trained.
         """
-        return await self._work(self._build)
+        async with self._loading:
+            return await self._work(self._build)
 
     def _build(self) -> Built:
         threads = self.worker.state.nthreads
@@ -105,10 +107,10 @@ class TrainPlugin(CallPlugin):
 
         def work() -> Facts:
             # From the driver, over a Dask connection; in a thread, since it may hold objects of the user's.
-            facts = self._its.load(pickle.loads(plan))  # noqa: S301
-            return {**asdict(facts), "structure": self._its.replica.structure()}  # type: ignore[typeddict-item]
+            return self._its.load(pickle.loads(plan))  # noqa: S301
 
-        return await self._work(work)
+        async with self._loading:
+            return await self._work(work)
 
     async def initialize(self) -> None:
         """Set the initial state."""
@@ -120,13 +122,7 @@ class TrainPlugin(CallPlugin):
 
     async def status(self) -> Status:
         """Return how far this worker is."""
-        its = self._its
-        return {
-            "step": its.step,
-            "sums": its.sums.tolist(),
-            "skipped": its.skipped,
-            "spent": asdict(its.spent),
-        }
+        return self._its.status()
 
     async def fetch(self) -> list[Any]:
         """Return the state, for another worker."""

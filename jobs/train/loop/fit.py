@@ -143,15 +143,15 @@ class Fit:
 
     def _restore(self, manifest: Manifest) -> None:
         try:
-            told = dict(manifest.progress)
-            best = told["best"]
+            content = dict(manifest.progress)
+            best = content["best"]
             self.state = FitState(
-                {name: [float(value) for value in values] for name, values in told["history"].items()},
-                float(told["seconds"]),
+                {name: [float(value) for value in values] for name, values in content["history"].items()},
+                float(content["seconds"]),
                 None if best is None else (float(best[0]), int(best[1])),
-                str(told["ended"]),
+                str(content["ended"]),
             )
-            for one, state in zip(self._at_epoch_end, told["callbacks"], strict=False):
+            for one, state in zip(self._at_epoch_end, content["callbacks"], strict=False):
                 one.restore(state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
@@ -267,7 +267,7 @@ class Fit:
             return
         self._saved, self._saved_step = time.monotonic(), self._step
         best, checkpoints = self.state.best, self._checkpoints
-        told = {
+        content = {
             "identity": self._identity,
             "history": {name: list(values) for name, values in self.state.history.items()},
             "seconds": self.seconds,
@@ -275,4 +275,4 @@ class Fit:
             "ended": self.state.ended,
             "callbacks": [one.state() for one in self._at_epoch_end],
         }
-        self._trainer.save(told, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))
+        self._trainer.save(content, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -55,8 +54,7 @@ class SerialTrainer:
         Raises:
             InputError, DataError, UserCodeError: they cannot be used.
         """
-        facts = asdict(self._its.load(plan))
-        return {**facts, "structure": self._its.replica.structure()}  # type: ignore[typeddict-item]
+        return self._its.load(plan)
 
     def start(self, manifest: Manifest | None) -> None:
         """Set the initial state, or a checkpoint's."""
@@ -89,9 +87,7 @@ class SerialTrainer:
 
     def status(self) -> Status:
         """Return how far it is."""
-        its = self._its
-        spent = asdict(its.spent)
-        return {"step": its.step, "sums": its.sums.tolist(), "skipped": its.skipped, "spent": spent}
+        return self._its.status()
 
     def evaluate(self) -> Sums:
         """Return the sums over the validation data, (2 + metrics,) float64."""

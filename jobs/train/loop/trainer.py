@@ -17,7 +17,7 @@ Progress = Callable[[Status], None]
 
 
 class Trainer(Protocol):
-    """Trains one model; made by `serial.SerialTrainer` and `cluster_trainer.ClusterTrainer`."""
+    """Trains one model; made by `serial.SerialTrainer` and `group.trainer.ClusterTrainer`."""
 
     @property
     def workers(self) -> int:

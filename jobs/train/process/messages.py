@@ -18,7 +18,14 @@ class Built(TypedDict):
 
 
 class Facts(TypedDict):
-    """What the data turned out to be, see `training.DataFacts`; and the model's structure."""
+    """What the data turned out to be.
+
+    Attributes:
+        steps: of an epoch.
+        samples: rows that are trained on in an epoch; 0: not known.
+        held_out: rows of validation; 0: not known, or none.
+        structure: digest of names, shapes and types of all variables.
+    """
 
     steps: int
     samples: int

@@ -67,4 +67,6 @@ class Plan:
 def as_dict(plan: Plan) -> dict[str, Any]:
     """Return what decides a run's result, name -> value, for its identity."""
     names = ("batch_size", "parts", "every", "seed", "wire", "on_nan")
-    return {name: getattr(plan, name) for name in names} | ({"slots": plan.slots} if plan.every else {})
+    validation = plan.validation.text if isinstance(plan.validation, Data) else plan.validation
+    found = {name: getattr(plan, name) for name in names} | {"validation": validation}
+    return found | ({"slots": plan.slots} if plan.every else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from jobs.errors import InputError, UserCodeError, argument
 from jobs.keras.build import isolated
 from jobs.keras.runtime import import_tensorflow
 from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches, tensors
-from jobs.train.data.open import Data
+from jobs.train.data.open import Data, is_factory
 from jobs.train.data.order import Order
 from jobs.train.data.rows import Arrays
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
+from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 from jobs.train.replica.evaluation import Evaluation
 from jobs.train.replica.forward import Rows
@@ -42,21 +43,6 @@ class Spent:
     exchange: float = 0.0
     apply: float = 0.0
     parts: int = 0
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What the data turned out to be.
-
-    Attributes:
-        steps: of an epoch.
-        samples: rows that are trained on in an epoch; 0: not known.
-        held_out: rows of validation; 0: not known, or none.
-    """
-
-    steps: int
-    samples: int
-    held_out: int
 
 
 class Training:
@@ -82,7 +68,7 @@ class Training:
         self.spent = Spent()
         self._step_function: GradientStep | None = None
 
-    def load(self, plan: Plan) -> DataFacts:
+    def load(self, plan: Plan) -> Facts:
         """Open the data, and compile what they are computed by; the state is the initial one afterwards.
 
         Raises:
@@ -102,17 +88,26 @@ class Training:
         self.form = Format(plan.wire, self.strategy.layout.rounded)
         self.evaluation = Evaluation(self.replica, rows, plan.seed)
         self._validation = self._batches(plan.validation, 0.0) if isinstance(plan.validation, Data) else None
-        self.facts = DataFacts(batches.steps, batches.samples, self._held_out(batches))
-        self.sums = np.zeros(2 + self.strategy.layout.metrics)
-        return self.facts
+        self._steps = batches.steps
+        self.sums = np.zeros(METRICS + self.strategy.layout.metrics)
+        return {
+            "steps": batches.steps,
+            "samples": batches.samples,
+            "held_out": self._held_out(batches),
+            "structure": self.replica.structure(),
+        }
+
+    def status(self) -> Status:
+        """Return how far this process is."""
+        return {"step": self.step, "sums": self.sums.tolist(), "skipped": self.skipped, "spent": asdict(self.spent)}
 
     def _batches(self, data: Data, held_out: float) -> RowBatches | FactoryBatches:
         plan, opened = self.plan, data.open()
-        if callable(opened) and not hasattr(opened, "read"):
+        if is_factory(opened):
             if held_out:
                 raise InputError("validation is a fraction, but a data factory has no rows to hold out: give it data")
             return FactoryBatches(opened, plan.parts, plan.seed)
-        return RowBatches(opened, self._order(opened, held_out), self.replica)  # type: ignore[arg-type]
+        return RowBatches(opened, self._order(opened, held_out), self.replica)
 
     def _order(self, source: RowSource, held_out: float) -> Order:
         plan, rows = self.plan, int(source.rows)
@@ -175,8 +170,8 @@ class Training:
 
     def _take(self, group: Group) -> None:
         group.check()
-        steps = self.plan.steps_of(self.step, self.facts.steps)
-        if self.step % self.facts.steps == 0:
+        steps = self.plan.steps_of(self.step, self._steps)
+        if self.step % self._steps == 0:
             self.sums = np.zeros_like(self.sums)
         layout = self.strategy.layout
         vectors = {part: self._part(part, steps) for part in group.mine}
@@ -233,7 +228,7 @@ class Training:
         return isolated(self.replica.floatx, lambda: self._logs(sums))
 
     def _logs(self, sums: NDArray[np.float64]) -> dict[str, float]:
-        at, model = 2, self.replica.model
+        at, model = METRICS, self.replica.model
         for variable in self.replica.metrics:
             size = int(np.prod(variable.shape))
             variable.assign(sums[at : at + size].reshape(variable.shape))
@@ -261,7 +256,7 @@ class Training:
         named = zip(self.replica.variables, self.replica.trainable, strict=False)
         return [
             *((name, list(one.shape)) for name, one in named),
-            ("", [layout.size - METRICS - layout.metrics + ROWS]),
+            ("", [layout.tail_at + ROWS]),
         ]
 
     def apply(self, gradients: Mapping[str, Any]) -> None:

@@ -56,9 +56,14 @@ class Layout:
         """Number of entries of the vector."""
         return sum(self.sizes)
 
+    @property
+    def tail_at(self) -> int:
+        """Where in the vector the tail begins."""
+        return self.size - METRICS - self.metrics
+
     def tail(self, vector: Vector) -> NDArray[np.float64]:
         """Return the scalars of a vector: (2 + metrics,) float64."""
-        return vector[self.size - METRICS - self.metrics :].astype(np.float64)
+        return vector[self.tail_at :].astype(np.float64)
 
     def empty(self) -> Vector:
         """Return the vector of a part without rows."""

@@ -58,7 +58,7 @@ class LocalRound:
         for variable, value in zip(replica.statistics, statistics, strict=True):
             variable.assign(tf.cast(value, variable.dtype))
         scalars = [tf.cast(loss, replica.dtype) * count, count, *metrics]
-        return tf.concat([tf.reshape(tf.cast(one, replica.dtype), [-1]) for one in scalars], 0)
+        return self.layout.pack((), scalars)
 
     def part(self, batches: Iterable[Rows], step: int, part: int) -> Vector:
         """Return a part's vector after training on its batches in order, from the round's common state.
@@ -95,7 +95,7 @@ class LocalRound:
         """End a round of some steps by the sum over all parts, (layout.size,)."""
         self.cancel()  # what is not averaged is as it was, whichever part was computed here last
         self._replica.model.optimizer.iterations.assign_add(steps)
-        rows = vector[-METRICS - self.layout.metrics + ROWS]
+        rows = vector[self.layout.tail_at + ROWS]
         at = 0
         for variable, size in zip(self._averaged, self.layout.sizes, strict=False):
             value = (vector[at : at + size] / rows).reshape(variable.shape)

@@ -157,8 +157,8 @@ class ReplicaModel:
 
     def structure(self) -> str:
         """Return a digest of names, shapes and types of all that replicas share."""
-        told = [(name, tuple(v.shape), str(v.dtype)) for name, v in self.state_variables.items()]
-        return hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
+        described = [(name, tuple(v.shape), str(v.dtype)) for name, v in self.state_variables.items()]
+        return hashlib.blake2b(repr(described).encode(), digest_size=16).hexdigest()
 
     def digest(self) -> str:
         """Return a digest of the whole state: weights, statistics, optimizer slots."""
