@@ -49,7 +49,7 @@ class TrainPlugin(CallPlugin):
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: imports and builds nothing of the user's."""
         self._inbox = Inbox()
-        # A driver that gave up a call calls again while the first still builds, whose model would replace the loaded one.
+        # A driver that gave up a call calls again while the first still builds: that would replace a loaded model.
         self._loading = asyncio.Lock()
         self._training: Training | None = None
         self._snapshot: list[Array] = []
