@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, wait
 
 from jobs import connect
 from jobs.cluster.connect import _local
@@ -30,10 +33,17 @@ def test_a_cluster_of_this_machine_comes_and_goes() -> None:
     assert client.status == "closed"
 
 
+def test_a_lost_worker_is_started_again_however_long_it_takes() -> None:
+    """Dask's own timeout for that would end it for good, and a run on a busy machine would have no workers."""
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}), connect(workers=1) as client:
+        (first,) = client.run(os.getpid).values()
+        os.kill(first, signal.SIGKILL)
+        wait(client.submit(os.getpid, pure=False), timeout=60)  # its end may not be known yet, and lose a task
+        assert client.submit(os.getpid, pure=False).result(timeout=60) != first
+
+
 def test_the_environment_names_the_scheduler(elsewhere: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """DASK_SCHEDULER_ADDRESS leads to a cluster that is there, which stays when the client goes."""
-    import dask
-
     with dask.config.set({"scheduler-address": elsewhere.scheduler_address}), connect() as client:
         assert client.scheduler.address == elsewhere.scheduler_address
     with connect(elsewhere.scheduler_address) as client:

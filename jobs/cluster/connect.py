@@ -21,6 +21,8 @@ from jobs.errors import ClusterError, InputError, TooFewWorkers, argument
 
 CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
 """Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
+RESTART_TIMEOUT = "1h"
+"""How long a worker process on this machine may take to be started again; 15 s, Dask's own, are short on a busy one."""
 
 
 @contextlib.contextmanager
@@ -67,8 +69,17 @@ def connect(
         yield client
 
 
-def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> LocalCluster:
-    """Start workers on this machine; no dashboard, since evaluations are not tasks and it would not show them.
+@contextlib.contextmanager
+def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> Iterator[LocalCluster]:
+    """Yield a cluster of processes on this machine; no dashboard, since evaluations are not tasks."""
+    # Dask reads it whenever a worker is lost: later than that, it ends the nanny that starts it again.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT}):
+        with _start(workers, threads, shares) as cluster:
+            yield cluster
+
+
+def _start(workers: int, threads: int, shares: list[list[str]] | None) -> LocalCluster:
+    """Start the cluster, out of Ctrl-C's reach.
 
     Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
     goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
