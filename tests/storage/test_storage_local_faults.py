@@ -13,7 +13,7 @@ from storage_tools import USES
 from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def child(code: str, *arguments: object) -> subprocess.Popen[str]:

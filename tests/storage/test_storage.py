@@ -187,7 +187,7 @@ def test_local_paths(tmp_path, monkeypatch):
 def test_import_is_cheap():
     """Opening an S3 storage imports no boto3 and asks no network: that waits for the first method."""
     code = "import sys, jobs.storage as s; s.open_storage('s3://b/p'); print('boto3' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout == b"False\n"
 
 
