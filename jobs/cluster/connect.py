@@ -73,9 +73,9 @@ def connect(
 def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> Iterator[LocalCluster]:
     """Yield a cluster of processes on this machine; no dashboard, since evaluations are not tasks."""
     # Dask reads it whenever a worker is lost: later than that, it ends the nanny that starts it again.
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT}):
-        with _start(workers, threads, shares) as cluster:
-            yield cluster
+    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT})
+    with patience, _start(workers, threads, shares) as cluster:
+        yield cluster
 
 
 def _start(workers: int, threads: int, shares: list[list[str]] | None) -> LocalCluster:

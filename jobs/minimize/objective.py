@@ -87,10 +87,7 @@ class Objective:
     ) -> None:
         made = problem if isinstance(problem, problems.CheckedProblem) else problems.load_problem(problem)
         self.problem, self._x0 = made.problem, made.x0
-        if not (np.isfinite(l2) and l2 >= 0):
-            raise InputError(f"{argument('l2')} is {l2!r}, but must be a finite number >= 0")
-        if evaluator not in EVALUATORS:
-            raise InputError(f"evaluator is {evaluator!r}, but must be one of {', '.join(EVALUATORS)}")
+        _check(l2, evaluator)
         self.n = self._x0.size
         self.rows = problems.rows(self.problem)
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
@@ -281,3 +278,10 @@ def penalized(problem: Any, n: int) -> Vector:
     if mask.shape != (n,):
         raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
     return np.asarray(mask, dtype=np.float64)
+
+
+def _check(l2: float, evaluator: str) -> None:
+    if not (np.isfinite(l2) and l2 >= 0):
+        raise InputError(f"{argument('l2')} is {l2!r}, but must be a finite number >= 0")
+    if evaluator not in EVALUATORS:
+        raise InputError(f"evaluator is {evaluator!r}, but must be one of {', '.join(EVALUATORS)}")

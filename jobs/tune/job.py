@@ -154,17 +154,10 @@ def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder,
         isolate=options.isolate,
     )
     study = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
+    gpus, timeout = options.gpus_per_trial, options.workers_timeout
     return Search(
         recorder,
-        Pool(
-            client,
-            study,
-            folder.attempt,
-            settings,
-            options.gpus_per_trial,
-            timeout=options.workers_timeout,
-            poll=folder.poll,
-        ),
+        Pool(client, study, folder.attempt, settings, gpus, timeout=timeout, poll=folder.poll),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
         limits=Limits(options.trial_timeout, options.max_failures, options.max_losses),

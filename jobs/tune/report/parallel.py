@@ -97,21 +97,26 @@ def _plot(search: Search, shown: NDArray[np.intp], names: list[str], axes: list[
     plot.xaxis.ticker = FixedTicker(ticks=list(range(len(names))))
     plot.xaxis.major_label_overrides = dict(enumerate(names))
     plot.xaxis.major_tick_line_color = None
-    heights = np.round(np.array([axis.heights for axis in axes]).T, 4)
-    ranks = np.linspace(0, 1, shown.size) ** 2 if shown.size > 1 else np.ones(1)
-    columns = {
-        "xs": [list(range(len(names)))] * shown.size,
-        "ys": heights.tolist(),
-        "rank": ranks,
-        "number": shown,
-        **{f"v {name}": [str(search.trials[at].params[name]) for at in shown] for name in search.space},
-        **{f"v {name}": search.scores[shown, metric] for metric, name in enumerate(search.metrics)},
-    }
+    columns = _columns(search, shown, [axis.heights for axis in axes], len(names))
     colour = {"field": "rank", "transform": LinearColorMapper(palette=SHADES, low=0, high=1)}
     lines = plot.multi_line("xs", "ys", source=ColumnDataSource(columns), color=colour, line_width=1.4, alpha=0.85)
     plot.hover.renderers, plot.hover.line_policy = [lines], "interp"
     _axes(plot, axes)
     return plot
+
+
+def _columns(
+    search: Search, shown: NDArray[np.intp], heights: list[NDArray[np.float64]], width: int
+) -> dict[str, object]:
+    """Return the columns of the lines: where each goes, its rank among those shown from 0 to 1, and its tooltip."""
+    return {
+        "xs": [list(range(width))] * shown.size,
+        "ys": np.round(np.array(heights).T, 4).tolist(),
+        "rank": np.linspace(0, 1, shown.size) ** 2 if shown.size > 1 else np.ones(1),
+        "number": shown,
+        **{f"v {name}": [str(search.trials[at].params[name]) for at in shown] for name in search.space},
+        **{f"v {name}": search.scores[shown, metric] for metric, name in enumerate(search.metrics)},
+    }
 
 
 def _axes(plot: figure, axes: list[Axis]) -> None:
