@@ -69,7 +69,7 @@ class Extent:
     patience: float = 5.0
 
 
-QUICK = Extent(rounds=1, epochs=(1, 2), full=4, trials=4, seeds=(0,), searched=8, most=10, patience=0.0)
+QUICK = Extent(rounds=1, epochs=(1, 2), full=2, trials=2, seeds=(0,), searched=4, most=5, patience=0.0)
 
 
 def run(extent: Extent) -> Iterator[Table]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import fork_workers
 
 from jobs.storage import Storage, open_storage
 
@@ -42,7 +43,9 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first."""
-    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
+    here = Path(__file__).parent
+    fork_workers(tensorflow=any(item.path.is_relative_to(here / "train") for item in items))
+    ranks = {here / name: rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
