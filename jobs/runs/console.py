@@ -17,7 +17,7 @@ from rich.text import Text
 from jobs.formatting import clock, printable, short
 from jobs.runs.log import log
 
-SHORT = {"gradient_norm": "|g|", "evaluations_per_second": "evaluations/s"}
+SHORT = {"gradient_norm": "max |g|", "evaluations_per_second": "evaluations/s"}
 """Short names of metrics for the terminal's one line."""
 DIRECTION = "direction"
 """The metric that is the direction of a search; not a number."""

@@ -44,7 +44,7 @@ def test_the_report_of_a_real_job(tmp_path):
     """What the minimize job leaves in its run folder has all sections, with the job's own numbers."""
     result = run(Options(data="digits", workers=0, l2=1.0, max_iterations=5, run=str(tmp_path)))
     text = text_of(open_storage(tmp_path))
-    assert f"ended without success at loss {result['fun']:.6g} with gradient norm {result['gradient_norm']:.3g}" in text
+    assert f"ended without success at loss {result['fun']:.6g} with largest gradient entry {result['gradient_norm']:.3g}" in text
     assert f"Loss at the optimum{result['fun']}" in text
     assert f"{result['nfev']} of {result['nfev']} evaluations as a table" in text
     assert "Weights by class, 8 by 8 pixels" in text
@@ -103,7 +103,7 @@ def test_a_run_without_success_says_why(tmp_path):
 
 
 def test_infinity_and_nan_come_as_text(tmp_path):
-    """A result whose loss and gradient norm were written as the texts `inf` and `nan` is shown as such."""
+    """A result whose loss and largest gradient entry were written as the texts `inf` and `nan` is shown as such."""
     text = text_of(write_run(tmp_path, done(success=False, fun="inf", gradient_norm="nan", workers=0, attempt=1)))
     assert "at loss inf after 83 evaluations in 29.1 s in one process, in 1 attempt" in text
 

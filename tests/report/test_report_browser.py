@@ -13,7 +13,7 @@ from jobs.commands import write_report
 
 PLOTS = [
     f"{what} against {axis}"
-    for what in ("Loss", "Loss above its lowest value", "Gradient norm")
+    for what in ("Loss", "Loss above its lowest value", "Largest gradient entry")
     for axis in ("evaluations", "seconds")
 ]
 
@@ -46,11 +46,11 @@ def test_nothing_is_asked_of_the_network(finished):
 
 
 def test_the_numbers_shown_are_those_of_the_result(finished):
-    """The sentence on top and the table below it hold the loss, the gradient norm, the counts and the times."""
+    """The sentence on top and the table below it hold the loss, the largest gradient entry, the counts and the times."""
     _, seen = finished
     outcome, rows = optimization()
     assert seen.title == "minimize · L-BFGS-B · digits · done"
-    assert f"converged to loss {outcome.fun:.6g} with gradient norm {rows[-1][3]:.3g} after {len(rows)} " in seen.text
+    assert f"converged to loss {outcome.fun:.6g} with largest gradient entry {rows[-1][3]:.3g} after {len(rows)} " in seen.text
     assert "in 29.1 s on 4 workers, in 2 attempts: “CONVERGENCE: " in seen.text
     numbers = {"Loss at the optimum": outcome.fun, "Iterations": outcome.nit, "Rows of the data": "60,000"}
     for name, value in numbers.items():

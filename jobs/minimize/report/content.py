@@ -35,7 +35,7 @@ PARTS = (
 )
 NUMBERS = {
     "fun": "Loss at the optimum",
-    "gradient_norm": "Gradient norm (largest entry)",
+    "gradient_norm": "Largest gradient entry",
     "accuracy": "Accuracy (share of the rows it was fitted to)",
     "x_norm": "Norm of the parameters",
     "parameters": "Parameters",
@@ -88,9 +88,9 @@ def _ended(result: dict[str, Any]) -> str:
 
 
 def _point(loss: float | str, gradient_norm: float | str | None) -> str:
-    """Return a point's loss and gradient norm as text; infinity and nan come as text from JSON."""
+    """Return a point's loss and largest gradient entry as text; infinity and nan come as text from JSON."""
     norm = math.nan if gradient_norm is None else float(gradient_norm)
-    return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with gradient norm {number(norm, 3)}")
+    return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with largest gradient entry {number(norm, 3)}")
 
 
 def sections(run: RunFolder, history: History, x: NDArray[np.float64] | None) -> list[Section]:

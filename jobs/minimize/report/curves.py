@@ -1,4 +1,4 @@
-"""How a minimization went: its loss and gradient norm over evaluations and over time."""
+"""How a minimization went: its loss and largest gradient entry over evaluations and over time."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def curves(history: History) -> list[Curve]:
     """Return the quantities of which there is something to draw.
 
     The loss above its lowest value shows the rate of convergence where the loss itself looks flat; its scale is
-    logarithmic, as that of the gradient norm. That of the loss is so if no loss is zero or less.
+    logarithmic, as that of the gradient. That of the loss is so if no loss is zero or less.
     """
     at = history.lowest
     floor = np.nan if at is None else history.loss[at]
     found = (
         _curve("Loss", history.loss, log=bool(floor > 0)),
         _curve("Loss above its lowest value", history.loss - floor, log=True),
-        _curve("Gradient norm", history.gradient_norm, log=True),
+        _curve("Largest gradient entry", history.gradient_norm, log=True),
     )
     return [curve for curve in found if curve.drawable.size]
 
