@@ -44,7 +44,10 @@ def test_the_report_of_a_real_job(tmp_path):
     """What the minimize job leaves in its run folder has all sections, with the job's own numbers."""
     result = run(Options(data="digits", workers=0, l2=1.0, max_iterations=5, run=str(tmp_path)))
     text = text_of(open_storage(tmp_path))
-    assert f"ended without success at loss {result['fun']:.6g} with largest gradient entry {result['gradient_norm']:.3g}" in text
+    assert (
+        f"ended without success at loss {result['fun']:.6g} with largest gradient entry {result['gradient_norm']:.3g}"
+        in text
+    )
     assert f"Loss at the optimum{result['fun']}" in text
     assert f"{result['nfev']} of {result['nfev']} evaluations as a table" in text
     assert "Weights by class, 8 by 8 pixels" in text

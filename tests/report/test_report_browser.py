@@ -50,7 +50,10 @@ def test_the_numbers_shown_are_those_of_the_result(finished):
     _, seen = finished
     outcome, rows = optimization()
     assert seen.title == "minimize · L-BFGS-B · digits · done"
-    assert f"converged to loss {outcome.fun:.6g} with largest gradient entry {rows[-1][3]:.3g} after {len(rows)} " in seen.text
+    assert (
+        f"converged to loss {outcome.fun:.6g} with largest gradient entry {rows[-1][3]:.3g} after {len(rows)} "
+        in seen.text
+    )
     assert "in 29.1 s on 4 workers, in 2 attempts: “CONVERGENCE: " in seen.text
     numbers = {"Loss at the optimum": outcome.fun, "Iterations": outcome.nit, "Rows of the data": "60,000"}
     for name, value in numbers.items():

@@ -90,7 +90,9 @@ def _ended(result: dict[str, Any]) -> str:
 def _point(loss: float | str, gradient_norm: float | str | None) -> str:
     """Return a point's loss and largest gradient entry as text; infinity and nan come as text from JSON."""
     norm = math.nan if gradient_norm is None else float(gradient_norm)
-    return f"loss {number(float(loss))}" + ("" if math.isnan(norm) else f" with largest gradient entry {number(norm, 3)}")
+    return f"loss {number(float(loss))}" + (
+        "" if math.isnan(norm) else f" with largest gradient entry {number(norm, 3)}"
+    )
 
 
 def sections(run: RunFolder, history: History, x: NDArray[np.float64] | None) -> list[Section]:
