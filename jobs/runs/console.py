@@ -17,8 +17,15 @@ from rich.text import Text
 from jobs.formatting import clock, printable, short
 from jobs.runs.log import log
 
-SHORT = {"gradient_norm": "max |g|", "evaluations_per_second": "evaluations/s"}
+SHORT = {
+    "gradient_norm": "max |g|",
+    "evaluations_per_second": "evaluations/s",
+    "steps_per_second": "steps/s",
+    "samples_per_second": "samples/s",
+}
 """Short names of metrics for the terminal's one line."""
+SHARE = "_share"
+"""End of the name of a metric that is a share of the time, 0 .. 1."""
 DIRECTION = "direction"
 """The metric that is the direction of a search; not a number."""
 EXTREMES = {"maximize": "largest", "minimize": "smallest"}
@@ -94,7 +101,11 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
     """
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
     return "  ".join(
-        f"{names.get(name, name)} {_metric(value)}" for name, value in metrics.items() if name != DIRECTION
+        f"{value:.0%} {name.removesuffix(SHARE)}"
+        if name.endswith(SHARE)
+        else f"{names.get(name, name)} {_metric(value)}"
+        for name, value in metrics.items()
+        if name != DIRECTION
     )
 
 
