@@ -17,7 +17,7 @@ from jobs.runs.run import Run
 from jobs.train.event_files import EventFiles
 from jobs.train.loop.fit import Fit, Watcher
 from jobs.train.process.messages import Facts, Status
-from jobs.train.replica.layout import LOSS, ROWS
+from jobs.train.replica.layout import LOSS
 
 SHOWN_WEIGHTS = 6
 """Maximum numbers of a variable that are printed."""

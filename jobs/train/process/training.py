@@ -191,7 +191,9 @@ class Training:
         self.step += steps
         self.spent.exchange += summed - began
         self.spent.apply += time.perf_counter() - summed
-        if not self._warm:  # TensorFlow prepares much at the first call of a function: a worker that joins would look slow
+        if (
+            not self._warm
+        ):  # TensorFlow prepares much at the first call of a function: a worker that joins would look slow
             self.spent, self._warm = Spent(), True
 
     def _part(self, part: int, steps: int) -> Vector:
