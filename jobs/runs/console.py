@@ -12,6 +12,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from jobs.formatting import clock, printable, short
@@ -69,7 +70,8 @@ class Bar(Display):
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=24),
                 TaskProgressColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[metrics]}"),
+                # Wrapped where the terminal is narrow: else rich would cut the ETA off.
+                TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=False)),
                 TextColumn("{task.fields[eta]}", style="progress.remaining"),
                 console=Console(stderr=True, highlight=False),
                 transient=True,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypedDict
 
 MIN_PARTS, MIN_SECONDS = 20, 1.0
-"""A worker is compared once it has computed so many parts, for so long."""
+"""A worker is compared once it has computed so many parts, and is the slowest if that took so long."""
 NOTABLE = 1.25
 """A worker is slow if a part takes so many times as long on it as on the others."""
 MAX_RECORDS = 500
@@ -51,10 +51,9 @@ class Record:
     spent: dict[str, float] = field(default_factory=dict)
 
     @property
-    def part_seconds(self) -> float | None:
-        """Seconds of one part, its rows and computing; None after too few."""
-        count, seconds = self.spent.get("parts", 0), self.spent.get("data", 0.0) + self.spent.get("compute", 0.0)
-        return seconds / count if count >= MIN_PARTS and seconds >= MIN_SECONDS else None
+    def busy(self) -> float:
+        """Seconds of parts, their rows and computing."""
+        return self.spent.get("data", 0.0) + self.spent.get("compute", 0.0)
 
 
 class Timeline:
@@ -116,12 +115,12 @@ class Timeline:
 def slowest(records: Sequence[Record]) -> Slow | None:
     """Return the slowest worker of the last attempt; None where there are not two to be compared."""
     last = max((record.attempt for record in records), default=0)
-    mine = [(record, record.part_seconds) for record in records if record.attempt == last]
-    times = sorted(((seconds, record.worker) for record, seconds in mine if seconds), reverse=True)
-    if len(times) < 2:
+    mine = [one for one in records if one.attempt == last and one.spent.get("parts", 0) >= MIN_PARTS]
+    mine.sort(key=lambda one: one.busy / one.spent["parts"], reverse=True)
+    if len(mine) < 2 or mine[0].busy < MIN_SECONDS:
         return None
-    (seconds, worker), *others = times
-    return {"worker": worker, "seconds": seconds, "others": statistics.median(one for one, _ in others)}
+    seconds, *others = (one.busy / one.spent["parts"] for one in mine)
+    return {"worker": mine[0].worker, "seconds": seconds, "others": statistics.median(others)}
 
 
 def notable(slow: Slow | None) -> bool:
