@@ -61,7 +61,7 @@ def train(files: EventFiles, first: int, last: int) -> None:
 
 
 def test_event_files_of_attempts_that_were_killed(storage, tmp_path):
-    """Whatever was written when: each step is there once, in S3 too, and what an attempt lost is written by the next."""
+    """Whatever was written when: each step is there once, in S3 too; the next attempt writes what was lost."""
     files = EventFiles(storage)
     files.begin(1, 0, FACTS)
     train(files, 1, 12)
@@ -98,7 +98,7 @@ def test_a_long_epoch_has_few_points(tmp_path):
 
 
 def test_a_run_that_is_killed_has_whole_curves(tmp_path):
-    """Of the job itself, whose driver does not import TensorFlow; the live numbers have metrics and shares of the time."""
+    """Of the job itself, whose driver imports no TensorFlow; live numbers have metrics and shares of the time."""
     run = tmp_path / "run"
     command = [sys.executable, "-c", COMMAND, "train", *SLOW, "--epochs", "4", "--workers", "2", "--run", str(run)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
@@ -178,7 +178,7 @@ def test_the_summary_names_the_slowest_worker(capsys):
 
 
 def test_the_timeline_of_the_report():
-    """A lane for each worker, a bar for each number of parts, marks of joins and losses, and where a new attempt begins."""
+    """A lane for each worker, a bar for each number of parts, marks of joins and losses; a line for each new attempt."""
     timeline, shares = workers(RECORDS)
     plot = timeline.plots[0].figure
     bars, labels, joined, lost = (renderer.data_source.data for renderer in plot.renderers)
