@@ -178,7 +178,7 @@ def test_the_summary_names_the_slowest_worker(capsys):
 
 
 def test_the_timeline_of_the_report():
-    """A lane for each worker, a bar for each number of parts, marks of joins and losses; a line for each new attempt."""
+    """A lane for each worker, a bar for each number of parts, marks of joins and losses; a line at a new attempt."""
     timeline, shares = workers(RECORDS)
     plot = timeline.plots[0].figure
     bars, labels, joined, lost = (renderer.data_source.data for renderer in plot.renderers)
