@@ -12,13 +12,21 @@ from typing import Any, Self
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from jobs.formatting import clock, printable, short
 from jobs.runs.log import log
 
-SHORT = {"gradient_norm": "max |g|", "evaluations_per_second": "evaluations/s"}
+SHORT = {
+    "gradient_norm": "max |g|",
+    "evaluations_per_second": "evaluations/s",
+    "steps_per_second": "steps/s",
+    "samples_per_second": "samples/s",
+}
 """Short names of metrics for the terminal's one line."""
+SHARE = "_share"
+"""End of the name of a metric that is a share of the time, 0 .. 1."""
 DIRECTION = "direction"
 """The metric that is the direction of a search; not a number."""
 EXTREMES = {"maximize": "largest", "minimize": "smallest"}
@@ -62,7 +70,8 @@ class Bar(Display):
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=24),
                 TaskProgressColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[metrics]}"),
+                # Wrapped where the terminal is narrow: else rich would cut the ETA off.
+                TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=False)),
                 TextColumn("{task.fields[eta]}", style="progress.remaining"),
                 console=Console(stderr=True, highlight=False),
                 transient=True,
@@ -94,7 +103,11 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
     """
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
     return "  ".join(
-        f"{names.get(name, name)} {_metric(value)}" for name, value in metrics.items() if name != DIRECTION
+        f"{value:.0%} {name.removesuffix(SHARE)}"
+        if name.endswith(SHARE)
+        else f"{names.get(name, name)} {_metric(value)}"
+        for name, value in metrics.items()
+        if name != DIRECTION
     )
 
 

@@ -14,6 +14,7 @@ from jobs.runs.identity import another, differences
 from jobs.runs.run import Run
 from jobs.sources import sources
 from jobs.train.data.open import Data, Factory, is_factory
+from jobs.train.event_files import EventFiles
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
 from jobs.train.loop.checkpoint import Checkpoints
@@ -114,12 +115,14 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     facts = trainer.load(plan)
     identity |= _identity(options, plan, trainer, facts)
     callbacks = KerasCallbacks(options.callbacks, trainer, options.epochs) if options.callbacks else None
+    files = EventFiles(folder.storage)
     fit = Fit(
         trainer,
         plan,
         facts,
         options.epochs,
-        at_epoch_end=[*_ends(options), *([callbacks] if callbacks else [])],
+        # The event files first: the learning rate is that of the epoch that has ended.
+        at_epoch_end=[files, *_ends(options), *([callbacks] if callbacks else [])],
         checkpoints=Checkpoints(folder.storage),
         saving=options.saving,
         identity=identity,
@@ -128,13 +131,21 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     )
     fit.check(lambda before: _compare(f"the checkpoint in {folder.url}", before, identity))
     attempt.start(workers=trainer.workers)
-    with attempt.saving(fit.save_now):
+    with attempt.saving(lambda: _save(fit, files)):
         fit.start()
-        monitor.begin(fit, facts)
+        files.begin(folder.attempt, fit.step, facts)
+        monitor.begin(fit, facts, files)
         fit.run()
+        files.write()
         if callbacks:
             callbacks.end()
     return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
+
+
+def _save(fit: Fit, files: EventFiles) -> None:
+    """Save what there is when a run ends early; the curves last, they are in the checkpoint."""
+    fit.save_now()
+    files.write()
 
 
 def _identity(options: Options, plan: Plan, trainer: Trainer, facts: Facts) -> dict[str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 from jobs.cluster.connect import versions
 from jobs.runs.run import Run
 from jobs.train.loop.fit import Fit, FitState
+from jobs.train.loop.timeline import notable, slowest
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts
 
@@ -34,7 +35,7 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         facts: of the data.
         origin: the run's identity, and notes of its data.
     """
-    state = fit.state
+    state, slow = fit.state, slowest(trainer.timeline.records)
     folder.storage.write(HISTORY, history_csv(state))
     outcome = {
         "success": not 0 < fit.skipped == fit.step,
@@ -54,6 +55,8 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
         "spent": dict(fit.spent),
+        "timeline": trainer.timeline.as_json(),
+        "slowest": slow if notable(slow) else None,
         "hint": hint(fit.spent, facts),
         **origin,
     }

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs.formatting import plural, short
 from jobs.runs.console import print_rows
+from jobs.train.loop.timeline import slow_text
 
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
@@ -25,6 +26,8 @@ def show(result: Mapping[str, Any], run: str) -> None:
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
         console.print(Text(text, style="yellow"))
+    if slow := result.get("slowest"):
+        console.print(Text(slow_text(slow), style="yellow"))
     if advice := result.get("hint"):
         console.print(Text(f"hint: {advice}", style="yellow"))
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))

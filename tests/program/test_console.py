@@ -41,3 +41,22 @@ def test_the_live_line_says_what_its_numbers_are() -> None:
     assert "ETA -:--:--" in text
     assert "ETA 0:05:32" in text
     assert "run folder: runs/x" in text
+
+
+def test_many_metrics_do_not_push_the_eta_off_the_line() -> None:
+    """They are wrapped; rates have short names, and shares of the time are percents."""
+    metrics = {"loss": 0.5, "accuracy": 0.9, "samples_per_second": 788.9}
+    metrics |= {f"{name}_share": 0.25 for name in ("data", "compute", "exchange", "optimizer")}
+    text = _on_a_terminal(
+        f"""
+from jobs.runs.console import Reporter
+with Reporter("train", 104000) as reporter:
+    reporter.update(2600, {metrics}, 332.0)
+    reporter._live.refresh()
+"""
+    )
+    assert "2600/104000" in text
+    assert "ETA 0:05:32" in text
+    assert "samples/s 788.9" in text
+    assert "25% exchange" in text
+    assert "optimizer" in text

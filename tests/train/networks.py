@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
+
+NAP = 0.0
+"""Seconds by which `sluggish` is slow, see `be_slow`."""
 
 
 def rows(count: int = 480, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +80,31 @@ def slow() -> Any:
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Dropout(0.3)(wide))
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def be_slow(seconds: float) -> None:
+    """Let each part of `sluggish` take so much longer in this process."""
+    global NAP  # noqa: PLW0603
+    NAP = seconds
+
+
+def _nap() -> np.float32:
+    time.sleep(NAP)
+    return np.float32(0)
+
+
+def sluggish() -> Any:
+    """`dense`, and slow where it shall be."""
+    import keras
+    import tensorflow as tf
+
+    class Nap(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + tf.reshape(tf.numpy_function(_nap, [], tf.float32), ())
+
+    model = keras.Sequential([keras.Input((6,)), Nap(), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
     return model
 
 

@@ -106,7 +106,7 @@ def test_a_worker_is_killed_and_its_successor_joins(every):
     plan, steps = plan_of(networks.data, every=every), 60
     wanted = trained(networks.slow, plan, steps)
     with connect(workers=3) as client:
-        process, *_ = client.run(os.getpid).values()
+        (address, process), *_ = client.run(os.getpid).items()
         killed = []
 
         def progress(status: Status) -> None:
@@ -118,6 +118,10 @@ def test_a_worker_is_killed_and_its_successor_joins(every):
     assert killed
     assert killed[0] < steps
     assert trainer.lost_workers == 1
+    records = trainer.timeline.records
+    assert [(one.worker, one.joined) for one in records if one.gone] == [(address, False)]
+    assert sorted(one.spans[0][2] for one in records if not one.joined) == [2, 3, 3]
+    assert {span[2] for one in records if not (one.joined or one.gone) for span in one.spans} >= {4}
     assert set(replicas) == {bits(wanted.replica.model)}
     assert list(sums) == wanted.sums.tolist()
 
@@ -138,6 +142,10 @@ def test_a_worker_joins():
             trainer.train(steps, lambda _: None)
             replicas = trainer.on_all(bits)
             assert trainer.lost_workers == 0
+            first, second = trainer.timeline.records
+            assert (first.joined, second.joined, first.gone, second.gone) == (False, True, False, False)
+            assert [[span[2] for span in one.spans] for one in (first, second)] == [[8, 4], [4]]
+            assert second.spans[0][0] == first.spans[1][0] > first.spans[0][0]
         finally:
             trainer.close()
     assert replicas == [bits(trained(networks.slow, plan, steps).replica.model)] * 2

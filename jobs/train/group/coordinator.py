@@ -7,7 +7,7 @@ import contextlib
 import logging
 import pickle
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from distributed import Client
@@ -19,8 +19,10 @@ from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
 from jobs.train.group.likeness import Likeness
+from jobs.train.group.outcomes import Tasks, late, outcomes
 from jobs.train.group.worker import TrainPlugin
-from jobs.train.process.messages import Facts, Outcome, Status
+from jobs.train.loop.timeline import Timeline
+from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 
 T = TypeVar("T")
@@ -29,9 +31,6 @@ WATCH_SECONDS = 0.5
 """Period of looking who is there, and how far the group is."""
 MAX_FAILURES = 20
 """Groups in a row that may end without a step."""
-
-
-Tasks = Mapping[str, asyncio.Task[Outcome]]
 
 
 class Coordinator:
@@ -46,13 +45,14 @@ class Coordinator:
     Attributes:
         restore: sets the state on the worker at an address, when no worker has one.
         lost_workers: how many were lost while they took part.
+        timeline: which worker took part when.
     """
 
     def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
         self._client, self._key, self._likeness = client, plugin.key, Likeness(mixed=mixed)
         self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
         self.restore: Callable[[str], Awaitable[None]]
-        self.lost_workers = 0
+        self.lost_workers, self.timeline = 0, Timeline()
         self._plan: bytes | None = None
         self._parts, self._step_timeout = 1, 0.0
         self._held: dict[str, list[Run]] = {}
@@ -207,6 +207,7 @@ class Coordinator:
 
     async def _take_steps(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
         message = pickle.dumps(roster)
+        self.timeline.group({address: length(runs) for address, runs in roster.runs.items()})
         tasks = {
             address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))
             for address in roster.runs
@@ -219,6 +220,7 @@ class Coordinator:
             await self._end(roster, tasks)
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
+        self.timeline.ended({address: outcome["spent"] for address, outcome in outcomes(tasks).items()})
         self._judge(tasks)
 
     @staticmethod
@@ -237,7 +239,7 @@ class Coordinator:
         asks = (self.ask(one, TrainPlugin.abort, generation=roster.generation) for one in roster.runs)
         aborts = [asyncio.create_task(ask) for ask in asks]  # not awaited: a worker that is frozen never answers
         deadline = time.monotonic() + self._step_timeout
-        while waiting := [task for one, task in tasks.items() if not task.done() and one not in _late(tasks)]:
+        while waiting := [task for one, task in tasks.items() if not task.done() and one not in late(tasks)]:
             done, _ = await asyncio.wait(
                 waiting, timeout=max(deadline - time.monotonic(), 0), return_when=asyncio.FIRST_COMPLETED
             )
@@ -250,9 +252,9 @@ class Coordinator:
 
     def _judge(self, tasks: Tasks) -> None:
         """Note who was lost in a group, and raise what a member's own code raised."""
-        errors, late = [], _late(tasks)
+        errors, overdue = [], late(tasks)
         for address, task in tasks.items():
-            if task.cancelled() or address in late:
+            if task.cancelled() or address in overdue:
                 self._lose(address, for_good=True)
             elif isinstance(error := task.exception(), OSError):
                 self._lose(address)
@@ -264,6 +266,7 @@ class Coordinator:
 
     def _lose(self, address: str, *, for_good: bool = False) -> None:
         self.lost_workers += 1
+        self.timeline.gone(address)
         if for_good:
             self.membership.exclude(address)
         else:
@@ -282,12 +285,6 @@ class Coordinator:
             members = await self.membership.refresh()
             if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
                 return
-
-
-def _late(tasks: Tasks) -> set[str]:
-    """Return the members that others have waited for in vain."""
-    ended = [task.result() for task in tasks.values() if task.done() and not task.cancelled() and not task.exception()]
-    return {address for outcome in ended for address in outcome["late"]}
 
 
 async def boxed(work: Awaitable[T]) -> tuple[T]:

@@ -24,6 +24,7 @@ from jobs.train.group.coordinator import Coordinator
 from jobs.train.group.single_steps import mean_gradients, take_step
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.loop.checkpoint import Manifest
+from jobs.train.loop.timeline import Timeline
 from jobs.train.loop.trainer import Progress, Sums
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
@@ -96,6 +97,11 @@ class ClusterTrainer:
     def lost_workers(self) -> int:
         """How many were lost while they took part."""
         return self._all.lost_workers
+
+    @property
+    def timeline(self) -> Timeline:
+        """Which worker took part when."""
+        return self._all.timeline
 
     @property
     def fingerprint(self) -> dict[str, str]:

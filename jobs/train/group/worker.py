@@ -7,7 +7,7 @@ import functools
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from distributed import Worker
@@ -171,15 +171,17 @@ class TrainPlugin(CallPlugin):
         group = Group(
             roster, self.worker.address, self._inbox, send=self._send, form=its.form, timeout=its.plan.step_timeout
         )
+        ended: Literal["done", "aborted", "late", "lost"]
+        ended, late = "done", []
         try:
             its.run(group, until)
         except AbortedError:
-            return {"ended": "aborted", "late": []}
+            ended = "aborted"
         except LateError as error:
-            return {"ended": "late", "late": error.addresses}
+            ended, late = "late", error.addresses
         except OSError:
-            return {"ended": "lost", "late": []}
-        return {"ended": "done", "late": []}
+            ended = "lost"
+        return {"ended": ended, "late": late, "spent": its.status()["spent"]}
 
     async def evaluate(self, *, parts: Sequence[int]) -> list[tuple[int, list[float]]]:
         """Return (part, its sums over the validation data) of some parts: loss times rows, rows, metrics."""

@@ -12,6 +12,7 @@ import numpy as np
 from jobs.errors import InputError
 from jobs.train.loop.callbacks import EpochEnd, monitored
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.loop.timeline import Record
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
@@ -45,12 +46,14 @@ class FitState:
         seconds: of all attempts together.
         best: the lowest monitored loss, and its step.
         ended: why the training ended before its last epoch.
+        workers: which worker took part when, in earlier attempts.
     """
 
     history: History = field(default_factory=dict)
     seconds: float = 0.0
     best: tuple[float, int] | None = None
     ended: str = ""
+    workers: list[Record] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -150,6 +153,7 @@ class Fit:
                 float(content["seconds"]),
                 None if best is None else (float(best[0]), int(best[1])),
                 str(content["ended"]),
+                [Record(**one) for one in content["workers"]],
             )
             for one, state in zip(self._at_epoch_end, content["callbacks"], strict=False):
                 one.restore(state)
@@ -190,6 +194,7 @@ class Fit:
             JobError: it cannot go on.
         """
         self._began = time.monotonic()
+        self._trainer.timeline.begin(self.state.workers, self.state.seconds)
         if self._epochs > self.state.epochs:
             self.state.ended = ""
         self._end_interrupted_epoch()
@@ -273,6 +278,7 @@ class Fit:
             "seconds": self.seconds,
             "best": best,
             "ended": self.state.ended,
+            "workers": self._trainer.timeline.as_json(),
             "callbacks": [one.state() for one in self._at_epoch_end],
         }
         self._trainer.save(content, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))

@@ -13,6 +13,7 @@ from jobs.storage import Storage
 from jobs.train.exchange.group import alone
 from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Manifest
+from jobs.train.loop.timeline import Timeline
 from jobs.train.loop.trainer import Progress, Sums
 from jobs.train.process.fingerprint import fingerprint
 from jobs.train.process.messages import Facts, Status
@@ -45,6 +46,7 @@ class SerialTrainer:
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._storage, self._poll = storage, poll
+        self.timeline = Timeline()
         self._its = Training(create_model, seed, 1)
         self.fingerprint: Mapping[str, str] = fingerprint(1)
 

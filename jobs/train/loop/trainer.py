@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.train.loop.checkpoint import Manifest
+from jobs.train.loop.timeline import Timeline
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 
@@ -26,6 +27,10 @@ class Trainer(Protocol):
     @property
     def lost_workers(self) -> int:
         """How many were lost."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """Which worker took part when; without records in one process."""
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

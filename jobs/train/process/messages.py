@@ -25,12 +25,14 @@ class Facts(TypedDict):
         samples: rows that are trained on in an epoch; 0: not known.
         held_out: rows of validation; 0: not known, or none.
         structure: digest of names, shapes and types of all variables.
+        means: of the metrics that are means, name -> where in `Status.sums` their total lies; the count follows it.
     """
 
     steps: int
     samples: int
     held_out: int
     structure: str
+    means: dict[str, int]
 
 
 class Status(TypedDict):
@@ -55,7 +57,9 @@ class Outcome(TypedDict):
     Attributes:
         ended: done, aborted (by the driver), late (others did not send), or lost (one could not be sent to).
         late: the addresses of those.
+        spent: as in `Status`.
     """
 
     ended: Literal["done", "aborted", "late", "lost"]
     late: list[str]
+    spent: dict[str, float]

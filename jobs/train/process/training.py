@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 @dataclass
 class Spent:
-    """Seconds of a process in the steps of an attempt; and how many parts it has computed."""
+    """Seconds of a process in the steps of an attempt, without its first; and how many parts it has computed."""
 
     data: float = 0.0
     compute: float = 0.0
@@ -75,7 +75,7 @@ class Training:
             InputError, DataError, UserCodeError: data, model or settings cannot be used.
         """
         self.close()  # of an earlier fit
-        self.plan = plan
+        self.plan, self._warm = plan, False
         batches = self._batches(plan.data, plan.held_out)
         self._ahead = Ahead(batches)
         self.replica.fit_to(*self._first(batches))
@@ -95,6 +95,7 @@ class Training:
             "samples": batches.samples,
             "held_out": self._held_out(batches),
             "structure": self.replica.structure(),
+            "means": {name: METRICS + place for name, place in self.replica.mean_metrics().items()},
         }
 
     def status(self) -> Status:
@@ -190,6 +191,10 @@ class Training:
         self.step += steps
         self.spent.exchange += summed - began
         self.spent.apply += time.perf_counter() - summed
+        if (
+            not self._warm
+        ):  # TensorFlow prepares much at the first call of a function: a worker that joins would look slow
+            self.spent, self._warm = Spent(), True
 
     def _part(self, part: int, steps: int) -> Vector:
         began = time.perf_counter()

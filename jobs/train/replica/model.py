@@ -139,6 +139,15 @@ class ReplicaModel:
         """The variables of all metrics, which start at 0."""
         return [variable for metric in self.model.metrics for variable in metric.variables]
 
+    def mean_metrics(self) -> dict[str, int]:
+        """Return name -> where among the numbers of `metrics` a total lies and after it its count."""
+        ends = np.cumsum([int(np.prod(one.shape)) for one in self.metrics])
+        places = {id(one): int(end) - 1 for one, end in zip(self.metrics, ends, strict=True)}
+        known = self.model.get_metrics_result().keys() - {"loss"}
+        leaves = [leaf for metric in self.model.metrics for leaf in getattr(metric, "metrics", [metric])]
+        means = [leaf for leaf in leaves if isinstance(leaf, self._keras.metrics.Mean) and leaf.name in known]
+        return {leaf.name: places[id(leaf.variables[0])] for leaf in means}
+
     def fitting(self, x_row: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape that rows of the data take to enter the model: (8, 8) enters (8, 8, 1).
 

@@ -10,20 +10,16 @@ from jobs.formatting import number, plural
 from jobs.report.content import Content, Share
 from jobs.report.html import duration
 from jobs.report.page import Plot, Section
-from jobs.report.theme import BLUE, GREEN, ORANGE, VIOLET, set_ticks
+from jobs.report.theme import BLUE, ORANGE, set_ticks
 from jobs.train.loop.checkpoint import Checkpoints
+from jobs.train.loop.timeline import Record
+from jobs.train.report.workers import ACTIVITIES, workers
 
 if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
 TRAINED, HELD_OUT = BLUE, ORANGE
-PARTS = (
-    ("compute", "Compute", BLUE, "forward and backward of the parts, on one worker"),
-    ("exchange", "Exchange", ORANGE, "sending and adding, and waiting for the slowest worker"),
-    ("apply", "Optimizer", GREEN, "the optimizer's step on each replica"),
-    ("data", "Data", VIOLET, "waiting for rows that were not read ahead"),
-)
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
@@ -32,11 +28,16 @@ def content(run: RunFolder, storage: Storage) -> Content:
     Raises:
         InputError: a checkpoint is damaged.
     """
-    history = run.result.get("history") if run.result else None
-    if history is None:
+    if run.result:
+        history, timeline = run.result["history"], run.result["timeline"]
+    else:
         manifest = Checkpoints(storage).last()
-        history = dict(manifest.progress["history"]) if manifest else {}
-    sections = [*_curves(history), *([_time(run.result), _numbers(run.result)] if run.result else [])]
+        progress = manifest.progress if manifest else {}
+        history, timeline = dict(progress.get("history", {})), progress.get("workers", [])
+    sections = [*_curves(history), *([_time(run.result)] if run.result else [])]
+    sections += workers([Record(**one) for one in timeline])
+    if run.result:
+        sections.append(_numbers(run.result))
     return Content(_title(run), _summary(run, history), sections)
 
 
@@ -87,9 +88,11 @@ def _plot(history: dict[str, list[float]], name: str) -> figure:
 
 
 def _time(result: dict[str, Any]) -> Section:
-    spent = {key: float(result["spent"].get(key, 0.0)) for key, *_ in PARTS}
+    spent = {key: float(result["spent"].get(key, 0.0)) for key, *_ in ACTIVITIES}
     total = sum(spent.values()) or 1.0
-    parts = [Share(name, colour, duration(spent[key]), spent[key] / total, text) for key, name, colour, text in PARTS]
+    parts = [
+        Share(name, colour, duration(spent[key]), spent[key] / total, text) for key, name, colour, text in ACTIVITIES
+    ]
     note = "Of one worker, in the last attempt." if result["attempt"] > 1 else "Of one worker."
     head = ("Part", "Time", "Share", "What it is")
     return Section(

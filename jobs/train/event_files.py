@@ -1,0 +1,142 @@
+"""TensorBoard's event files in the run folder, written by the driver, which does not import TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jobs.errors import InputError
+from jobs.storage import Storage
+from jobs.train.loop.callbacks import Logs, rate_of
+from jobs.train.loop.trainer import Trainer
+from jobs.train.process.messages import Facts
+
+FOLDER = "tensorboard/"
+TRAIN, VALIDATION = "train", "validation"
+POINTS = 100
+"""Maximum points per epoch of the loss within epochs."""
+AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
+"""Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
+
+
+class Scalar(NamedTuple):
+    """A value of a curve: its run (TensorBoard's), name, step, and when it was, in seconds since 1970."""
+
+    run: str
+    tag: str
+    step: int
+    value: float
+    moment: float
+
+
+class EventFiles:
+    """The curves of a run, in files that are written once: what waits to be written is part of each checkpoint.
+
+    The names are those of Keras's callback; the x axis is steps, of epochs too. It acts at the end of an epoch.
+
+    Args:
+        storage: the run folder.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        try:
+            # Not its EventFileWriter, which imports TensorFlow where that is installed.
+            from tensorboard.compat.proto import event_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
+        except ImportError as error:
+            raise InputError(f"TensorBoard is needed here ({error}): pip install 'dask-jobs[tensorflow]'") from error
+        self._storage, self._protocol, self._record_writer = storage, event_pb2, RecordWriter
+        self._waiting: list[Scalar] = []
+        self._written = self._step = 0
+        self._counts: dict[str, int] = {}
+
+    def begin(self, attempt: int, step: int, facts: Facts) -> None:
+        """Begin an attempt.
+
+        Args:
+            attempt: its number, 1, 2, ...
+            step: steps that are done.
+            facts: of the data.
+        """
+        self._attempt, self._step, self._facts = attempt, step, facts
+        self._shown, self._counts = step, {TRAIN: 0, VALIDATION: 0}
+        self._resumed = self._written
+        self._began = self._written_at = time.monotonic()
+        self._epoch = self._trained = (step, self._began)
+
+    def step(self, step: int, loss: float) -> None:
+        """Note the loss of the epoch so far."""
+        self._step, self._trained = step, (step, time.monotonic())
+        if step - self._shown >= max(1, self._facts["steps"] // POINTS) and not math.isnan(loss):
+            self._shown = step
+            self._add(TRAIN, "batch_loss", loss)
+
+    def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> None:  # noqa: ARG002
+        """Note an epoch's values and the learning rate, and write what is due."""
+        for name, value in logs.items():
+            held_out = name.startswith("val_")
+            self._add(VALIDATION if held_out else TRAIN, f"epoch_{name.removeprefix('val_')}", value)
+        self._add(TRAIN, "epoch_learning_rate", trainer.on_one(rate_of))
+        (before, began), (step, ended) = self._epoch, self._trained
+        if self._facts["samples"] and ended > began:
+            rate = (step - before) / (ended - began)
+            self._add(TRAIN, "epoch_samples_per_second", rate * self._facts["samples"] / self._facts["steps"])
+        self._epoch = (step, time.monotonic())
+        self._write_due()
+
+    def _add(self, run: str, tag: str, value: float) -> None:
+        self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
+
+    def state(self) -> dict[str, Any]:
+        """Write what is due, and return the rest."""
+        self._write_due()
+        return {"written": self._written, "waiting": [list(one) for one in self._waiting]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it: what was written after it is written anew."""
+        self._written = int(state["written"])
+        self._waiting = [Scalar(run, tag, int(step), value, at) for run, tag, step, value, at in state["waiting"]]
+
+    def _write_due(self) -> None:
+        now = time.monotonic()
+        age = min(max(AGE_SHARE * (now - self._began), MIN_SECONDS), MAX_SECONDS)
+        if now - self._written_at >= age:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits, a new file for each run; a reader has all up to this step then.
+
+        Raises:
+            InputError, ClusterError: the run folder cannot be written.
+        """
+        for run in self._counts:
+            if scalars := [one for one in self._waiting if one.run == run]:
+                number = self._counts[run] + 1
+                name = f"{FOLDER}{run}/events.out.tfevents.{self._attempt:04}.{number:04}"
+                self._storage.write(name, self._content(scalars, first=number == 1))
+                self._counts[run] = number
+        self._waiting, self._written, self._written_at = [], self._step, time.monotonic()
+
+    def _content(self, scalars: list[Scalar], *, first: bool) -> bytes:
+        event, log = self._protocol.Event, self._protocol.SessionLog
+        began = scalars[0].moment
+        events = [event(wall_time=began, file_version="brain.Event:2")]
+        if first and self._attempt > 1:
+            # A reader forgets what earlier attempts wrote from this step on: the steps are taken again.
+            start = log(status=log.START)
+            events.append(event(wall_time=began, step=self._resumed + 1, session_log=start))
+        for one in scalars:
+            made = event(wall_time=one.moment, step=one.step)
+            made.summary.value.add(tag=one.tag, simple_value=one.value)
+            events.append(made)
+        data = io.BytesIO()
+        writer = self._record_writer(data)
+        for one in events:
+            writer.write(one.SerializeToString())
+        return data.getvalue()
