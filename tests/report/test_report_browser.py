@@ -46,7 +46,7 @@ def test_nothing_is_asked_of_the_network(finished):
 
 
 def test_the_numbers_shown_are_those_of_the_result(finished):
-    """The sentence on top and the table below it hold the loss, the largest gradient entry, the counts and the times."""
+    """Sentence and table hold the loss, the largest gradient entry, the counts and the times."""
     _, seen = finished
     outcome, rows = optimization()
     assert seen.title == "minimize · L-BFGS-B · digits · done"
