@@ -19,7 +19,7 @@ from watched import COMMAND, Watched
 
 ROOT = Path(__file__).parents[2]
 CODE = Path(__file__).parent / "slow_training.py"
-JOB = {"model": "slow_training:create_model", "data": "slow_training:data", "epochs": 8, "parts": 4, "save_every": "4"}
+JOB = {"model": "slow_training:create_model", "data": "slow_training:data", "epochs": 8, "parts": 4, "save_every": 4}
 ROOM = {"workers": {"memory": "1Gi", "threads": 1}, "driver": {"memory": "1Gi"}}
 
 

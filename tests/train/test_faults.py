@@ -95,7 +95,7 @@ def test_s3_is_away_for_good(server, s3, whole, monkeypatch):
     log = process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 3, log
     error = _error(log)
-    assert error.startswith(f"dask-jobs: error: {url}/checkpoints/")
+    assert error.startswith(f"dask-jobs: error: {url}/")
     assert "check AWS_ENDPOINT_URL and the network" in error
     server.fault = None
     _goes_on(url, whole)
