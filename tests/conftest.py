@@ -20,6 +20,7 @@ LONG = (
     "minimize/test_resume.py",
     "train/test_bits.py",
     "train/test_job.py",
+    "train/test_faults.py",
     "test_docs.py",
     "tune/test_tune_cli.py",
     "tune/test_tune_cnn.py",
@@ -37,6 +38,7 @@ LONG = (
     "e2e/test_chaos.py",
     "e2e/test_release_commands.py",
     "e2e/test_tune.py",
+    "e2e/test_train.py",
 )
 """The files that take longest, which begin first: side by side, the last file to end decides."""
 

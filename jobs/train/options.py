@@ -100,7 +100,9 @@ class Options(SerialJobOptions):
         description="admit workers whose processors or libraries compute other bits, and give up equal bits",
     )
     save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
-        default="60s", description="period of checkpoints: 200 steps, or 60s"
+        default="60s",
+        description="period of checkpoints: 200 steps, or 60s",
+        json_schema_extra={"type": ["integer", "string"]},
     )
 
     @field_validator("data", "validation", mode="before")

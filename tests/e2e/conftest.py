@@ -166,6 +166,18 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
 
 
 @pytest.fixture
+def gpus() -> Iterator[str]:
+    """Yield the name of devices of which a node offers two, that are not there; Kubernetes only counts them."""
+    node = tools.command("kubectl", "get", "nodes", "--output=jsonpath={.items[0].metadata.name}")
+    name = f"example.com/gpu-{secrets.token_hex(2)}"  # another one in each test, since several run at a time
+    paths = [f"/status/{kind}/{name.replace('/', '~1')}" for kind in ("capacity", "allocatable")]
+    patch = partial(tools.command, "kubectl", "patch", "node", node, "--subresource=status", "--type=json", "-p")
+    patch(json.dumps([{"op": "add", "path": path, "value": "2"} for path in paths]))
+    yield name
+    patch(json.dumps([{"op": "remove", "path": path} for path in paths]))
+
+
+@pytest.fixture
 def watched(kubectl: tools.Kubectl, install: Callable[..., str], namespace: str, image: str, tmp_path: Path) -> Watched:
     """Return the test's namespace as a person sees it, with the commands to type there, in an empty folder."""
     home = tmp_path / "home"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from release import Bucket, Claim, Kubectl, command, wait_until
+from release import Bucket, Claim, Kubectl, wait_until
 from watched import Watched
 
 from jobs.storage import open_storage
@@ -22,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 TRIALS = (Path(__file__).parent / "slow_trials.py").read_text()
 SPACE = {"width": {"integer": [1, 1000], "log": True}, "x": {"uniform": [-1, 1]}}
 """In the order of the names: that of maps in values files does not reach the driver."""
-GPU = "example.com/gpu"
 
 
 @pytest.fixture
@@ -38,21 +37,6 @@ def search(install: Callable[..., str]) -> Callable[..., str]:
         return install("fit", *arguments, values=given, chart="tune")
 
     return run
-
-
-@pytest.fixture
-def gpus() -> Iterator[None]:
-    """Let a node offer two devices that are not there; Kubernetes only counts them."""
-    node = command("kubectl", "get", "nodes", "--output=jsonpath={.items[0].metadata.name}")
-    for status in ("capacity", "allocatable"):
-        _patch(node, {"op": "add", "path": f"/status/{status}/{GPU.replace('/', '~1')}", "value": "2"})
-    yield
-    for status in ("capacity", "allocatable"):
-        _patch(node, {"op": "remove", "path": f"/status/{status}/{GPU.replace('/', '~1')}"})
-
-
-def _patch(node: str, change: dict[str, str]) -> None:
-    command("kubectl", "patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps([change]))
 
 
 def _fetched(watched: Watched, folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
@@ -114,11 +98,9 @@ def test_killed_pods_lose_no_trial(
     assert all(steps[0] == 0 < steps[-1] for steps in again)
 
 
-def test_one_trial_a_gpu(
-    watched: Watched, search: Callable[..., str], claim: Claim, gpus: None, tmp_path: Path
-) -> None:
+def test_one_trial_a_gpu(watched: Watched, search: Callable[..., str], claim: Claim, gpus: str, tmp_path: Path) -> None:
     """Two workers with a GPU and two threads each run one trial a time each, if a trial takes a GPU."""
-    workers = {"gpu": 1, "gpuResource": GPU, "threads": 2}
+    workers = {"gpu": 1, "gpuResource": gpus, "threads": 2}
     given = ("job.gpus_per_trial=1", "job.trials=12", "job.metric=score", f"run.claim.name={claim}")
     search("timed", *given, workers=workers)
     assert watched.exit_code("fit") == 0

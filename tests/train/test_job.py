@@ -8,49 +8,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import COMMAND, SLOW, result_of, run_job, start_job, until_saved, weights_of
 
 from jobs.cli import main
-from jobs.storage import open_storage
-
-COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-SLOW = ["--model", "networks:slow", "--data", "networks:data", "--batch-size", "48", "--save-every", "5"]
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def _result(run: Path) -> dict[str, Any]:
-    return json.loads((run / "result.json").read_text())  # type: ignore[no-any-return]
-
-
-def _weights(run: Path) -> dict[str, bytes]:
-    with np.load(run / "weights.npz") as arrays:
-        return {name: arrays[name].tobytes() for name in arrays.files}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run folder of four epochs without a cluster."""
-    run = tmp_path_factory.mktemp("whole") / "run"
-    done = _run(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run))
-    assert done.returncode == 0, done.stderr
-    return run
 
 
 def test_the_linear_example(tmp_path):
     """y = 0.1 x + 0.3 within 1e-3, and its weights every 20 steps."""
-    done = _run("--example", "linear", "--workers", "0", "--run", str(tmp_path / "run"))
+    done = run_job("--example", "linear", "--workers", "0", "--run", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     shown = [line for line in lines if line["event"] == "weights"]
@@ -62,9 +30,9 @@ def test_the_linear_example(tmp_path):
 
 def test_the_default(tmp_path):
     """The shipped network on the shipped digits reaches 97 % of the held-out rows, on two workers."""
-    done = _run("--workers", "2", "--run", str(tmp_path / "run"))
+    done = run_job("--workers", "2", "--run", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
-    result = _result(tmp_path / "run")
+    result = result_of(tmp_path / "run")
     assert result["history"]["val_accuracy"][-1] >= 0.97
     assert (result["epochs"], result["workers"], result["lost_workers"]) == (10, 2, 0)
     assert "accuracy (validation)" in done.stdout
@@ -76,39 +44,35 @@ def test_files_of_a_run(whole):
 
     _, keras = import_tensorflow()
     model = keras.models.load_model(whole / "model.keras")
-    weights = list(_weights(whole).values())
+    weights = list(weights_of(whole).values())
     assert [variable.numpy().tobytes() for variable in model.trainable_variables] == weights
     rows = list(csv.DictReader(io.StringIO((whole / "history.csv").read_text())))
-    assert [float(row["loss"]) for row in rows] == _result(whole)["history"]["loss"]
+    assert [float(row["loss"]) for row in rows] == result_of(whole)["history"]["loss"]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_kill_9_of_the_driver(workers, whole, tmp_path):
     """The same command goes on from the last checkpoint, on other workers too, to the same bits and history."""
     run, arguments = tmp_path / "run", [*SLOW, "--epochs", "4"]
-    command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not [name for name in open_storage(run).list("checkpoints/") if name.endswith(".json")]:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start_job(*arguments, "--workers", workers, "--run", str(run), **streams)
+    until_saved(run, process)
     process.kill()
     process.wait()
     assert not (run / "result.json").exists()
-    done = _run(*arguments, "--workers", "0", "--run", str(run))
+    done = run_job(*arguments, "--workers", "0", "--run", str(run))
     assert done.returncode == 0, done.stderr
-    assert _weights(run) == _weights(whole)
-    assert _result(run)["history"] == _result(whole)["history"]
-    assert _result(run)["attempt"] == 2
+    assert weights_of(run) == weights_of(whole)
+    assert result_of(run)["history"] == result_of(whole)["history"]
+    assert result_of(run)["attempt"] == 2
 
 
 @pytest.mark.parametrize(("workers", "number"), [("0", signal.SIGTERM), ("2", signal.SIGTERM), ("2", signal.SIGINT)])
 def test_a_signal_saves(workers, number, whole, tmp_path):
     """It is exit code 4 and one line, all steps so far are saved, and the same command ends the run."""
     run, arguments = tmp_path / "run", [*SLOW, "--epochs", "4", "--save-every", "1000"]
-    command = [*COMMAND, *arguments, "--workers", workers, "--run", str(run)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    place = ("--workers", workers, "--run", str(run))
+    process = start_job(*arguments, *place, stderr=subprocess.PIPE, start_new_session=True)
     assert process.stderr
     for line in process.stderr:
         if '"progress"' in line:
@@ -120,20 +84,20 @@ def test_a_signal_saves(workers, number, whole, tmp_path):
     assert f"stopped by {number.name}; all is saved: the same command goes on" in rest
     (manifest,) = run.glob("checkpoints/*.json")
     assert json.loads(manifest.read_text())["step"] > 0
-    assert _run(*arguments, "--workers", "0", "--run", str(run)).returncode == 0
-    assert _weights(run) == _weights(whole)
-    assert _result(run)["history"] == _result(whole)["history"]
+    assert run_job(*arguments, "--workers", "0", "--run", str(run)).returncode == 0
+    assert weights_of(run) == weights_of(whole)
+    assert result_of(run)["history"] == result_of(whole)["history"]
 
 
 def test_more_epochs_and_no_repetition(whole, tmp_path):
     """An ended run is not repeated; with more epochs it goes on, to the bits of a run of as many."""
     run = tmp_path / "run"
-    assert _run(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run)).returncode == 0
-    again = _run(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
-    assert (again.returncode, _result(run)["attempt"]) == (0, 1)
+    assert run_job(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run)).returncode == 0
+    again = run_job(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
+    assert (again.returncode, result_of(run)["attempt"]) == (0, 1)
     assert "nothing was done" in again.stdout
-    assert _run(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
-    assert _weights(run) == _weights(whole)
+    assert run_job(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
+    assert weights_of(run) == weights_of(whole)
     shown = subprocess.run([*COMMAND[:-1], "show", str(run)], capture_output=True, text=True, check=True)
     assert "nothing was done" not in shown.stdout
 

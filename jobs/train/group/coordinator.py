@@ -14,7 +14,7 @@ from distributed import Client
 
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
-from jobs.errors import ClusterError, JobError
+from jobs.errors import ClusterError, JobError, argument, spelled
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
@@ -255,22 +255,21 @@ class Coordinator:
         errors, overdue = [], late(tasks)
         for address, task in tasks.items():
             if task.cancelled() or address in overdue:
-                self._lose(address, for_good=True)
+                self._lose(address, f"did not send for {self._step_timeout:g} s ({argument('step_timeout')})")
+                self.membership.exclude(address)
             elif isinstance(error := task.exception(), OSError):
-                self._lose(address)
+                self._lose(address, f"is gone: {error}")
+                self.membership.fail(address)
             elif error is not None:
                 errors.append(error)
         # The part that names itself comes before those that only saw the sum.
         for error in sorted(errors, key=lambda one: "some part" in str(one)):
             raise error
 
-    def _lose(self, address: str, *, for_good: bool = False) -> None:
+    def _lose(self, address: str, why: str) -> None:
         self.lost_workers += 1
         self.timeline.gone(address)
-        if for_good:
-            self.membership.exclude(address)
-        else:
-            self.membership.fail(address)
+        log.warning("worker %s %s; the others go on without it", address, spelled(why))
 
     async def _watch(self, roster: Roster, progress: Callable[[Status], None]) -> None:
         """Look who is there and how far the group is, until a worker has joined that can take part.

@@ -60,9 +60,9 @@ class TrainPlugin(CallPlugin):
         """Called by Dask when the plugin goes or the worker ends."""
         super().teardown(worker)
         self._inbox.abort(1 << 62)
-        if self._training:
-            self._training.close()
-        self._training, self._snapshot = None, []
+        training, self._training, self._snapshot = self._training, None, []
+        if training:
+            training.close()
 
     async def _work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function in a thread, beside the event loop.
@@ -181,6 +181,10 @@ class TrainPlugin(CallPlugin):
             ended, late = "late", error.addresses
         except OSError:
             ended = "lost"
+        except Exception:
+            if self._training is its:
+                raise
+            ended = "aborted"  # closed under its steps, as where the scheduler is gone
         return {"ended": ended, "late": late, "spent": its.status()["spent"]}
 
     async def evaluate(self, *, parts: Sequence[int]) -> list[tuple[int, list[float]]]:

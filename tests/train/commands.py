@@ -1,0 +1,52 @@
+"""The train job as people start it, and what its run folder holds then."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jobs.storage import open_storage
+
+COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+SLOW = ["--model", "networks:slow", "--data", "networks:data", "--batch-size", "48", "--save-every", "5"]
+
+
+def run_job(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the job to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments], env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def start_job(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start the job; the options are those of Popen."""
+    return subprocess.Popen([*COMMAND, *arguments], env=os.environ | ENVIRONMENT, text=True, **options)
+
+
+def until_saved(url: str | Path, process: subprocess.Popen[Any]) -> None:
+    """Wait until a run has a complete checkpoint; AssertionError if its driver ends before."""
+    deadline = time.monotonic() + 120
+    while not [name for name in open_storage(url).list("checkpoints/") if name.endswith(".json")]:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def result_of(url: str | Path) -> dict[str, Any]:
+    """Return result.json."""
+    return json.loads(open_storage(url).read("result.json"))  # type: ignore[no-any-return]
+
+
+def weights_of(url: str | Path) -> dict[str, bytes]:
+    """Return name -> bits of what weights.npz holds."""
+    with np.load(io.BytesIO(open_storage(url).read("weights.npz"))) as arrays:
+        return {name: arrays[name].tobytes() for name in arrays.files}
