@@ -38,7 +38,6 @@ LONG = (
     "e2e/test_chaos.py",
     "e2e/test_release_commands.py",
     "e2e/test_tune.py",
-    "e2e/test_train.py",
 )
 """The files that take longest, which begin first: side by side, the last file to end decides."""
 

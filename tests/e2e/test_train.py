@@ -23,12 +23,17 @@ JOB = {"model": "slow_training:create_model", "data": "slow_training:data", "epo
 ROOM = {"workers": {"memory": "1Gi", "threads": 1}, "driver": {"memory": "1Gi"}}
 
 
+pytestmark = pytest.mark.timeout(1500)  # with the wait for the image
+
+
 @pytest.fixture
-def train(install: Callable[..., str], image: str) -> Callable[..., str]:
+def train(install: Callable[..., str], image: str, kubectl: Kubectl) -> Callable[..., str]:
     """Return `train(*arguments, values=None)`, which installs the release `fit` with the image with TensorFlow.
 
-    That is DASK_JOBS_IMAGE with -cpu at its end. It comes to the node meanwhile: a pod that begins before waits for it.
+    That is DASK_JOBS_IMAGE with -cpu at its end. It comes to the node while other tests run, and is waited for.
     """
+    images = ("get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}")
+    wait_until(f"the image {image}-cpu", lambda: f"{image}-cpu" in kubectl(*images).split(), 1000, 5)
     return partial(install, "fit", f"image.tag={image.rpartition(':')[2]}-cpu", chart="train")
 
 
