@@ -48,7 +48,7 @@ class Extent:
     small: int = 10_000
     steps: int = 100
     large: int = 61_100_840
-    rounds: int = 9
+    rounds: int = 5
     patience: float = 2.0
     peers: bool = True
 

@@ -47,7 +47,7 @@ class Extent:
     """
 
     networks: tuple[Callable[[], Any], ...] = (train_networks.small, train_networks.large)
-    rounds: int = 3
+    rounds: int = 2
     restarts: int = 2
 
 
@@ -110,6 +110,7 @@ def _round(client: Client, ours: Ours, seen: Seen) -> None:
 def _join(client: Client, ours: Ours, stays: str) -> tuple[float, float]:
     """Return seconds from when a new worker is ready to its first step, and the longest step of the other meanwhile."""
     joiner = _until(lambda: next((one for one in client.scheduler_info(n_workers=-1)["workers"] if one != stays), None))
+    _until(lambda: ours.is_set_up(joiner))
     ready, copied, done = 0.0, -1, [(time.monotonic(), ours.step(stays))]
 
     def joined() -> bool:

@@ -17,7 +17,7 @@ from benchmarks.rounds import ROOT, environment, wait_until_quiet
 from benchmarks.train_restart import MIRRORED, RAY, by_hand, ray_train
 
 NETWORKS = "benchmarks.peers.train_networks"
-EPOCH = "epoch 1:"
+EPOCH = '"event": "epoch"'
 OURS = "ours: dask-jobs train"
 START_TEXT = """\
 Seconds from the start of a command to the end of the first step of a network of 10,666 parameters on {workers} workers,
@@ -41,7 +41,7 @@ class Extent:
     """
 
     workers: int = 2
-    rounds: int = 3
+    rounds: int = 2
     large: str = train_networks.large.__name__
     patience: float = 2.0
     peers: bool = True

@@ -51,7 +51,7 @@ class Extent:
     """
 
     steps: int = 20
-    rounds: int = 9
+    rounds: int = 5
     patience: float = 2.0
     peers: bool = True
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 from distributed import Client
 
 from benchmarks.peers.train_networks import BATCH
+from jobs.cluster.plugin import is_set_up
 from jobs.train.data.open import Data
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.group.worker import TrainPlugin
@@ -90,6 +91,14 @@ class Ours:
         thread = threading.Thread(target=work, name="trains")
         thread.start()
         return thread
+
+    def is_set_up(self, address: str) -> bool:
+        """Return whether a worker can be asked for its status."""
+        key = self._trainer._plugin.key  # noqa: SLF001
+        try:
+            return all(self._client.run(is_set_up, key, workers=[address]).values())
+        except OSError:
+            return False
 
     def status(self, address: str) -> Status | None:
         """Return how far a worker is; None if it has no model."""
