@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import ray_environment, train_exchange, train_losses, train_start, train_steps
 from benchmarks.report import Table, document
 from benchmarks.rounds import ROOT
 
+SUBJECTS = ("exchange", "steps", "losses", "start")
 Subjects = Mapping[str, Callable[[], list[Table]]]
 
 
@@ -35,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.train", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few and small steps: does everything run?")
     parser.add_argument("--without-ray", action="store_true", help="leave Ray out, which is installed into build/ else")
-    parser.add_argument("--only", choices=("exchange", "steps", "losses", "start"), help="measure one subject")
+    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="measure these subjects")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "TRAIN.md", help="file to write")
     return parser.parse_args()
 
@@ -57,9 +58,9 @@ def _subjects(ray: str | None, *, quick: bool) -> Subjects:
     }
 
 
-def _tables(subjects: Subjects, only: str | None) -> Iterator[Table]:
+def _tables(subjects: Subjects, only: Sequence[str]) -> Iterator[Table]:
     for name, measure in subjects.items():
-        if only in (None, name):
+        if name in only:
             yield from measure()
 
 

@@ -53,7 +53,7 @@ class Extent:
     peers: bool = True
 
 
-QUICK = Extent(workers=(2,), steps=5, large=400_000, rounds=1, patience=0.0)
+QUICK = Extent(workers=(2,), steps=5, large=400_000, rounds=1, patience=0.0, peers=False)
 
 Way = Callable[[int, int], float]
 Taken = dict[str, list[float]]

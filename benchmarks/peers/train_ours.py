@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from distributed import Client
+from distributed import Client, Worker
 
 from benchmarks.peers.train_networks import BATCH
-from jobs.cluster.plugin import is_set_up
 from jobs.train.data.open import Data
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.process.messages import Status
 from jobs.train.process.plan import Plan
 from jobs.usercode import UserCode
+
+
+def _has(handler: str, dask_worker: Worker) -> bool:
+    return handler in dask_worker.handlers
 
 
 class EnoughError(Exception):
@@ -94,9 +97,9 @@ class Ours:
 
     def is_set_up(self, address: str) -> bool:
         """Return whether a worker can be asked for its status."""
-        key = self._trainer._plugin.key  # noqa: SLF001
+        handler = f"{self._trainer._plugin.key}-status"  # noqa: SLF001
         try:
-            return all(self._client.run(is_set_up, key, workers=[address]).values())
+            return all(self._client.run(_has, handler, workers=[address]).values())
         except OSError:
             return False
 
