@@ -70,10 +70,9 @@ def run(extent: Extent, ray: str | None = None) -> Table:
     with connect(workers=WORKERS) as client:
         for network in extent.networks:
             with Ours(client, network, train_networks.few, parts=PARTS, batch=2 * PARTS) as ours:
-                thread = ours.begin()
+                ours.begin()
                 for _ in range(extent.rounds):
                     _round(client, ours, seen[network.__name__])
-            thread.join()
     for name, one in seen.items():
         one.restarts = _restarts(name, extent.restarts, ray)
     return _table(seen)

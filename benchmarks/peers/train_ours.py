@@ -56,6 +56,7 @@ class Ours:
         self._trainer.load(Plan(data=Data("data", data), batch_size=batch, parts=parts))
         self._trainer.start(None)
         self.spent: dict[str, float] = {}
+        self._thread: threading.Thread | None = None
         self._before: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -63,6 +64,8 @@ class Ours:
 
     def __exit__(self, *_: object) -> None:
         self._enough = True
+        if self._thread:
+            self._thread.join()  # else the plugin would go while steps are taken
         self._trainer.close()
 
     def _poll(self) -> None:
@@ -84,16 +87,15 @@ class Ours:
         spent = self.spent
         return 100 * spent[activity] / sum(spent[name] for name in ("data", "compute", "exchange", "apply"))
 
-    def begin(self) -> threading.Thread:
+    def begin(self) -> None:
         """Take steps in a thread until the end of the `with`."""
 
         def work() -> None:
             with contextlib.suppress(EnoughError):
                 self._trainer.train(1 << 40, lambda _: None)
 
-        thread = threading.Thread(target=work, name="trains")
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=work, name="trains")
+        self._thread.start()
 
     def is_set_up(self, address: str) -> bool:
         """Return whether a worker can be asked for its status."""
