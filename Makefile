@@ -49,9 +49,10 @@ images: ## build the image with docker, podman or buildah; TARGETS=base for the 
 e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
 	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
-bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md and TUNE.md
+bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md, TUNE.md and TRAIN.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.tune
+	$(BIN)/python -m benchmarks.train
 
 bench-kubernetes: .venv/dev ## measure from helm install to the result (KUBECONFIG, DASK_JOBS_IMAGE) and write benchmarks/KUBERNETES.md
 	$(BIN)/python -m benchmarks.kubernetes

@@ -10,20 +10,28 @@ from benchmarks.rounds import ROOT
 
 RAY = "2.60.0"
 FOLDER = ROOT / "build" / "bench-ray"
+TENSORFLOW = ("tensorflow_cpu", "keras")
 
 
-def python() -> str:
+def python(*, tensorflow: bool = False) -> str:
     """Return the interpreter of an environment that has Ray with Tune and this process's NumPy; make it if need be.
+
+    Args:
+        tensorflow: whether it has Ray Train and this process's TensorFlow and Keras too.
 
     Raises:
         subprocess.CalledProcessError: pip cannot install them.
     """
     interpreter = str(FOLDER / "bin" / "python")
-    numpy = importlib.metadata.version("numpy")
     if not FOLDER.exists():
         venv.create(FOLDER, with_pip=True)
-    wanted = f"import ray.tune, numpy; assert (ray.__version__, numpy.__version__) == ({RAY!r}, {numpy!r})"
-    if subprocess.run([interpreter, "-c", wanted], capture_output=True, check=False).returncode:
+    names = ("numpy", *(TENSORFLOW if tensorflow else ()))
+    versions = {name: importlib.metadata.version(name) for name in names}
+    extra, module = ("train", "ray.train.tensorflow") if tensorflow else ("tune", "ray.tune")
+    wanted = f"all(version(name) == one for name, one in {versions | {'ray': RAY}!r}.items())"
+    check = f"from importlib.metadata import version; import {module}; assert {wanted}"
+    if subprocess.run([interpreter, "-c", check], capture_output=True, check=False).returncode:
         install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, f"ray[tune]=={RAY}", f"numpy=={numpy}"], check=True)
+        packages = [f"{name}=={one}" for name, one in versions.items()]
+        subprocess.run([*install, f"ray[{extra}]=={RAY}", *packages], check=True)
     return interpreter

@@ -98,6 +98,16 @@ def test_bytes_of_a_large_vector(members):
             assert group.sent == pytest.approx(share * wanted, rel=0.01)
 
 
+def test_a_large_sum_takes_the_memory_of_a_part():
+    """Fresh memory of 244 MB costs more than its exchange; a part's vector is used up anyway."""
+    mesh, vectors = Mesh(4), _vectors(LARGE)
+    given = {name: {part: vectors[part].copy() for part in mesh.roster.mine(name)} for name in mesh.groups}
+    with ThreadPoolExecutor(4) as threads:
+        totals = threads.map(lambda name: mesh.groups[name].total(0, given[name], LARGE, "float32"), mesh.groups)
+    for total, mine in zip(totals, given.values(), strict=True):
+        assert any(np.shares_memory(total, vector) for vector in mine.values())
+
+
 def test_many_steps_one_after_another():
     """A member may be a step ahead of the others: messages are kept apart by step."""
     mesh = Mesh(3)
