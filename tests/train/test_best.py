@@ -16,6 +16,9 @@ from jobs.train.options import Options
 from jobs.train.outcome import weights_text
 from jobs.train.report.content import content
 
+# Keras's own, of a model that is saved in this process.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 OVERFITS: dict[str, Any] = {
     "model": "networks:overfits",
     "data": "networks:data",

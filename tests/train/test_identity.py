@@ -23,6 +23,9 @@ MODULE = """
 import numpy as np
 import networks
 
+# Keras's own, of a model that is saved in this process.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 def create_model():
     return networks.dense()
 

@@ -23,6 +23,9 @@ from jobs.train.process.training import Training
 from jobs.train.replica import pieces
 from jobs.usercode import UserCode
 
+# Keras's own, of a model that is saved in this process.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 PLAN = plan_of(networks.data)
 
 

@@ -19,7 +19,6 @@ from jobs.train.group.run_folder import RunFolderPlugin
 from jobs.train.process.fingerprint import check_gpus, fingerprint
 from jobs.train.process.messages import Built, Facts, Outcome, Status
 from jobs.train.process.training import Training
-from jobs.train.replica.pieces import pieces, shapes
 from jobs.usercode import UserCode
 from jobs.usercode import call as call_user
 
@@ -112,7 +111,7 @@ class TrainPlugin(RunFolderPlugin):
         if source != self.worker.address:
             # Half of a state is none: where the source is lost meanwhile, this worker builds its model anew.
             its, self._training = self._its, None
-            for index in range(len(pieces(shapes(its.state())))):
+            for index in range(await self._work(its.pieces)):
                 piece = await call(self.worker.rpc, self.key, source, TrainPlugin.fetch, index=index)
                 await self._work(its.put, index, piece)
             self._training = its

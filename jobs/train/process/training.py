@@ -152,6 +152,10 @@ class Training:
         """Return the state after `step` steps: all variables, then the epoch's sums and steps that were skipped."""
         return [*self.replica.state(), self.sums, np.array([[self.step, self.skipped]])]
 
+    def pieces(self) -> int:
+        """Return how many pieces the state has."""
+        return len(pieces(shapes(self.state())))
+
     def piece(self, index: int) -> list[Bytes]:
         """Return a piece of the state, without a copy."""
         state = self.state()
