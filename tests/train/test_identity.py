@@ -18,13 +18,13 @@ from jobs.train import job
 from jobs.train.monitor import Monitor
 from jobs.train.options import Options
 
+# Keras's own, of a model that is saved in this process.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
 MODULE = """
 import numpy as np
 import networks
-
-# Keras's own, of a model that is saved in this process.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 def create_model():
     return networks.dense()

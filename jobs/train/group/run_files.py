@@ -143,7 +143,7 @@ class RunFiles:
         """Write a file to the run folder that a worker has kept."""
         with TemporaryDirectory(prefix=PREFIX) as folder:
             path, start = Path(folder, name), 0
-            while data := await self._group.ask(address, TrainPlugin.read_file, name=name, start=start):
+            while data := await self._group.ask(address, TrainPlugin.read_file, file=name, start=start):
                 await asyncio.to_thread(_append, path, data)
                 start += len(data)
             await asyncio.to_thread(self._storage.write_file, name, path)

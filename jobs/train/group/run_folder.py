@@ -113,12 +113,12 @@ class RunFolderPlugin(CallPlugin):
 
         return await self._work(work)
 
-    async def read_file(self, *, name: str, start: int) -> bytes:
+    async def read_file(self, *, file: str, start: int) -> bytes:
         """Return up to `PIECE_BYTES` of a file that `export` has kept, from byte `start` on; none at its end."""
 
         def work() -> bytes:
-            with Path(self._files.name, name).open("rb") as file:
-                file.seek(start)
-                return file.read(PIECE_BYTES)
+            with Path(self._files.name, file).open("rb") as opened:
+                opened.seek(start)
+                return opened.read(PIECE_BYTES)
 
         return await self._work(work)
