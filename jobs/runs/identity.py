@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jobs.errors import InputError
-from jobs.sources import SOURCE
+from jobs.errors import InputError, argument
+from jobs.sources import SOURCE, digest
+
+DIGITS = 8
+"""Length of the name of a code."""
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], shown: Callable[[Any], str] = str) -> dict[str, str]:
@@ -36,6 +40,45 @@ def another(what: str, kind: str, changes: Iterable[str], remedy: str) -> InputE
         remedy: the remedy.
     """
     return InputError(f"{what} belongs to another {kind}: {'; '.join(changes)}; {remedy}")
+
+
+def is_same(
+    what: str,
+    kind: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    accept_new_code: bool,
+    shown: Callable[[Any], str] = repr,
+) -> bool:
+    """Return whether a folder's run is the requested one; False if it is except for code that is accepted.
+
+    Args:
+        what: where `before` is from, for messages.
+        kind: the job's noun for its run.
+        before: the identity in the run folder.
+        now: the requested one.
+        accept_new_code: whether the source code may differ.
+        shown: formats a value.
+
+    Raises:
+        InputError: it is another run; the message has the differences and the remedy.
+    """
+    other = differences(before, json.loads(json.dumps(now)), shown)
+    only_code = all(is_code(name) for name in other)
+    if not other or (accept_new_code and only_code):
+        return not other
+    remedy = f"{argument('accept_new_code')} goes on with the new code, another {argument('run')} begins anew"
+    changes = list(other.values())
+    if any(is_code(name) for name in other):
+        changes.append(difference("code", code_of(before), code_of(now)))
+    raise another(what, kind, changes, remedy if only_code else f"choose another {argument('run')}")
+
+
+def code_of(identity: Mapping[str, Any]) -> str:
+    """Return the name of a run's code: 8 hex digits of all its sources."""
+    sources = {name: value for name, value in identity.items() if is_code(name)}
+    return digest(json.dumps(sources, sort_keys=True).encode())[:DIGITS]
 
 
 def is_code(name: str) -> bool:

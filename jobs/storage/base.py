@@ -17,6 +17,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self, TypeAlias
 
@@ -104,6 +105,10 @@ class Storage(ABC):
     @abstractmethod
     def write(self, name: str, data: bytes) -> None:
         """Store `data` as `name`, atomically: readers see the old file or the new one, never a part."""
+
+    @abstractmethod
+    def write_file(self, name: str, path: Path) -> None:
+        """Store a file of this machine as `name`, atomically, without holding its content in memory."""
 
     @abstractmethod
     def create(self, name: str, data: bytes) -> bool:

@@ -7,14 +7,14 @@ import errno
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
 from jobs.errors import ClusterError, InputError, argument
-from jobs.storage.base import TEMPORARY, LogWriter, Names, Storage
+from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -59,14 +59,15 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """Yield a complete file with `data` next to `path`, whose folder is created; remove it if it is still there."""
+def _temporary(path: Path, chunks: Iterable[bytes]) -> Iterator[Path]:
+    """Yield a complete file of `chunks` next to `path`, whose folder is created; remove it if it is still there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / (TEMPORARY + secrets.token_hex(8))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         try:
-            _write_all(descriptor, data)
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
             # Before the rename: else the new name could survive a power failure, and the bytes not.
             os.fsync(descriptor)
         finally:
@@ -136,13 +137,21 @@ class LocalStorage(Storage):
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
         path = self._path(name)
-        with _translate_errors(self.address(name), writing=True), _temporary(path, data) as temporary:
+        with _translate_errors(self.address(name), writing=True), _temporary(path, [data]) as temporary:
             temporary.replace(path)
+
+    def write_file(self, name: str, path: Path) -> None:
+        """See `Storage.write_file`."""
+        to = self._path(name)
+        with path.open("rb") as file, _translate_errors(self.address(name), writing=True):
+            chunks = iter(lambda: file.read(8 * MIB), b"")
+            with _temporary(to, chunks) as temporary:
+                temporary.replace(to)
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""
         path = self._path(name)
-        with _translate_errors(self.address(name), writing=True), _temporary(path, data) as temporary:
+        with _translate_errors(self.address(name), writing=True), _temporary(path, [data]) as temporary:
             try:
                 # Not O_EXCL on the name itself, under which others could read a part: a link appears with all bytes,
                 # and fails if the name exists.

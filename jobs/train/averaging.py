@@ -8,7 +8,8 @@ from typing import Any
 from jobs.train.data.open import Data
 from jobs.train.exchange.wire import Wire
 from jobs.train.loop.callbacks import KerasCallbacks
-from jobs.train.loop.fit import Fit, FitState, History
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.state import FitState, History
 from jobs.train.process.plan import PARTS, OnNan, Plan
 from jobs.train.replica.local import Slots
 from jobs.train.replicas import Replicas

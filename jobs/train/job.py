@@ -10,7 +10,7 @@ from typing import Any
 from jobs.datasets.rows import RowSource, files_of, identity_of
 from jobs.errors import InputError, argument
 from jobs.runs.attempt import Attempt, attempt_on
-from jobs.runs.identity import another, differences
+from jobs.runs.identity import is_code, is_same
 from jobs.runs.run import Run
 from jobs.sources import sources
 from jobs.train.data.open import Data, Factory, is_factory
@@ -43,9 +43,11 @@ def run(options: Options) -> dict[str, Any]:
     """
     with attempt_on("train", options) as attempt:
         code, data = _code(options), _data(options)
-        opened = data.open()
-        attempt.reads([] if is_factory(opened) else files_of(opened))
-        identity = _sources(code, data, opened)
+        validation = _validation(options)
+        named = {"data": data} | ({"validation": validation} if isinstance(validation, Data) else {})
+        opened = {name: one.open() for name, one in named.items()}
+        attempt.reads([file for one in opened.values() if not is_factory(one) for file in files_of(one)])
+        identity = {"model": code.name, "data": data.text, **_contents(opened), **_sources(code, named)}
         ended = attempt.ended(lambda result: _is_its(options, attempt.folder, result, identity))
         return ended or _attempt(options, attempt, code, identity)
 
@@ -57,7 +59,10 @@ def _is_its(options: Options, folder: Run, result: Mapping[str, Any], identity: 
         InputError: it is another run's.
     """
     before = result.get("identity", {})
-    _compare(f"the result in {folder.url}", {name: before.get(name) for name in identity}, identity)
+    known = {name: value for name, value in before.items() if name in identity or is_code(name)}
+    _compare(options, f"the result in {folder.url}", known, identity)
+    if bool(result.get("weights", {}).get("best_by")) != options.restore_best:
+        return False
     return int(result.get("epochs", 0)) >= options.epochs or bool(result.get("ended"))
 
 
@@ -90,17 +95,18 @@ def _validation(options: Options) -> float | Data | None:
         return Data("validation", given)
 
 
-def _sources(code: UserCode, data: Data, opened: RowSource | Factory) -> dict[str, str]:
-    """Return what identifies the user's code and data, name -> value."""
-    found = {"model": code.name, "data": data.text}
-    if not is_factory(opened):
-        found["content of the data"] = identity_of(opened)
-    return found | sources(*code.roots(), *data.roots)
+def _contents(opened: Mapping[str, RowSource | Factory]) -> dict[str, str]:
+    """Return what identifies the content of data, name -> value; a factory's is its source."""
+    return {f"content of the {name}": identity_of(one) for name, one in opened.items() if not is_factory(one)}
 
 
-def _compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if changes := differences(before, now, lambda value: repr(value)[:60]):
-        raise another(what, "run", changes.values(), f"choose another {argument('run')}, or put them back")
+def _sources(code: UserCode, data: Mapping[str, Data]) -> dict[str, str]:
+    """Return the digests of the user's code."""
+    return sources(*code.roots(), *(root for one in data.values() for root in one.roots))
+
+
+def _compare(options: Options, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    is_same(what, "run", before, now, accept_new_code=options.accept_new_code, shown=lambda value: repr(value)[:60])
 
 
 def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[str, str]) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     attempt.check_data()
     trainer = _trainer(options, attempt, code, monitor)
     attempt.stack.callback(trainer.close)
-    plan = _plan(options, folder, trainer.workers)
+    plan = _plan(options, folder, trainer.workers, {name: one for name, one in identity.items() if is_code(name)})
     monitor.doing("building the model, opening the data")
     facts = trainer.load(plan)
     identity |= _identity(options, plan, trainer, facts)
@@ -129,7 +135,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         monitor=monitor,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
     )
-    fit.check(lambda before: _compare(f"the checkpoint in {folder.url}", before, identity))
+    fit.check(lambda before: _compare(options, f"the checkpoint in {folder.url}", before, identity))
     attempt.start(workers=trainer.workers)
     with attempt.saving(lambda: _save(fit, files)):
         fit.start()
@@ -174,7 +180,7 @@ def _trainer(options: Options, attempt: Attempt, code: UserCode, monitor: Monito
     )
 
 
-def _plan(options: Options, folder: Run, workers: int) -> Plan:
+def _plan(options: Options, folder: Run, workers: int, code: Mapping[str, str]) -> Plan:
     parts = _parts(options, folder, workers)
     if workers > parts:
         raise InputError(
@@ -192,6 +198,7 @@ def _plan(options: Options, folder: Run, workers: int) -> Plan:
         wire=options.wire,
         on_nan=options.on_nan,
         step_timeout=options.step_timeout,
+        sources=code,
     )
 
 

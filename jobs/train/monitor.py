@@ -15,7 +15,8 @@ from jobs.runs.console import SHARE, Reporter
 from jobs.runs.eta import EtaEstimator
 from jobs.runs.run import Run
 from jobs.train.event_files import EventFiles
-from jobs.train.loop.fit import Fit, Watcher
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.state import Watcher
 from jobs.train.process.messages import Facts, Status
 from jobs.train.replica.layout import LOSS
 

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
 from jobs.options import SerialJobOptions
-from jobs.train.loop.fit import Saving
+from jobs.train.loop.state import Saving
 
 HOW = "how to train"
 EXAMPLES = ("digits", "linear")
@@ -28,7 +28,9 @@ class Options(SerialJobOptions):
       dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "save_every", "step_timeout", "callbacks", "mixed")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        "epochs", "save_every", "step_timeout", "callbacks", "mixed", "restore_best", "accept_new_code"
+    )  # fmt: skip
 
     model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None,
@@ -86,6 +88,10 @@ class Options(SerialJobOptions):
     early_stopping: Annotated[PositiveInt | None, OptionHelp(END, "EPOCHS")] = Field(
         default=None, description="end after so many epochs without a lower loss (of validation, if there is one)"
     )
+    restore_best: Annotated[bool, OptionHelp(END)] = Field(
+        default=False,
+        description="end with the weights of the epoch of lowest loss (of validation, if there is one), not the last",
+    )
     reduce_on_plateau: Annotated[PositiveInt | None, OptionHelp(HOW, "EPOCHS")] = Field(
         default=None, description="divide the learning rate by 10 after so many epochs without a lower loss"
     )
@@ -98,6 +104,9 @@ class Options(SerialJobOptions):
     mixed: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
         description="admit workers whose processors or libraries compute other bits, and give up equal bits",
+    )
+    accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
+        default=False, description="resume though the source of the model or the data has changed"
     )
     save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
         default="60s",
@@ -135,4 +144,6 @@ class Options(SerialJobOptions):
     def saving(self) -> Saving:
         """When checkpoints are written."""
         seconds = self.save_every.endswith("s")
-        return Saving(0, float(self.save_every[:-1])) if seconds else Saving(int(self.save_every))
+        if seconds:
+            return Saving(seconds=float(self.save_every[:-1]), restore_best=self.restore_best)
+        return Saving(steps=int(self.save_every), restore_best=self.restore_best)

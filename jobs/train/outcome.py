@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from jobs.cluster.connect import versions
 from jobs.runs.run import Run
-from jobs.train.loop.fit import Fit, FitState
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.state import FitState
 from jobs.train.loop.timeline import notable, slowest
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts
@@ -22,7 +19,7 @@ MIN_PARTS = 200
 """Parts that must have been computed for advice."""
 SMALL_PART = 0.005
 """Seconds of computing below which a call's own cost, 0.7 ms, matters."""
-HISTORY, MODEL, WEIGHTS = "history.csv", "model.keras", "weights.npz"
+HISTORY = "history.csv"
 
 
 def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +33,7 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         origin: the run's identity, and notes of its data.
     """
     state, slow = fit.state, slowest(trainer.timeline.records)
+    exported = trainer.export(fit.result_checkpoint())
     folder.storage.write(HISTORY, history_csv(state))
     outcome = {
         "success": not 0 < fit.skipped == fit.step,
@@ -51,7 +49,8 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         "samples": facts["samples"] * state.epochs,
         "held_out": facts["held_out"],
         "skipped": fit.skipped,
-        "parameters": _write_model(folder, trainer),
+        "parameters": exported["parameters"],
+        "weights": fit.weights,
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
         "spent": dict(fit.spent),
@@ -61,16 +60,6 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         **origin,
     }
     return folder.finish(outcome)
-
-
-def _write_model(folder: Run, trainer: Trainer) -> int:
-    """Write model.keras and weights.npz, and return the number of weights."""
-    weights: dict[str, Any] = {**trainer.weights()}
-    buffer = io.BytesIO()
-    np.savez(buffer, **weights)
-    folder.storage.write(WEIGHTS, buffer.getvalue())
-    folder.storage.write(MODEL, trainer.on_one(as_keras_file))
-    return sum(int(array.size) for array in weights.values())
 
 
 def hint(spent: Mapping[str, float], facts: Facts) -> str:
@@ -89,12 +78,11 @@ def hint(spent: Mapping[str, float], facts: Facts) -> str:
     )
 
 
-def as_keras_file(model: Any) -> bytes:
-    """Return a model as the bytes of a .keras file; called where the replica is."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / MODEL
-        model.save(path)
-        return path.read_bytes()
+def weights_text(result: Mapping[str, Any]) -> str:
+    """Return of which epoch the weights in a result's files are: `of epoch 7, the best by val_loss`."""
+    weights = result["weights"]
+    which = f"the best by {weights['best_by']}" if weights["best_by"] else "the last"
+    return f"of epoch {weights['epoch']}, {which}"
 
 
 def history_csv(state: FitState) -> bytes:

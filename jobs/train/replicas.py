@@ -133,7 +133,7 @@ class Replicas:
         from pathlib import Path
 
         from jobs.keras.runtime import import_tensorflow
-        from jobs.train.outcome import MODEL, as_keras_file
+        from jobs.train.process.export import MODEL, as_keras_file
 
         self._start()
         _, keras = import_tensorflow()

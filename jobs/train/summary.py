@@ -12,6 +12,7 @@ from rich.text import Text
 from jobs.formatting import plural, short
 from jobs.runs.console import print_rows
 from jobs.train.loop.timeline import slow_text
+from jobs.train.outcome import weights_text
 
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
@@ -41,6 +42,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     samples = f", {result['samples']:,} samples" if result["samples"] else ""
     lines += [
         ("model", f"{result['parameters']:,} parameters"),
+        ("weights", weights_text(result)),
         ("epochs", f"{result['epochs']:,}, {result['steps']:,} steps{samples}"),
         ("time", _time(result)),
         ("run folder", f"{run} (model.keras, weights.npz)"),

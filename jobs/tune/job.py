@@ -14,13 +14,14 @@ import dask
 from jobs.cluster.connect import versions
 from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.runs.attempt import Attempt, attempt_on
+from jobs.runs.identity import code_of, is_same
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import LiveTable
 from jobs.tune.display.monitor import Observer
 from jobs.tune.options import Options
 from jobs.tune.plan import Plan, plan
 from jobs.tune.records import journal as journals
-from jobs.tune.records.identity import code_of, codes_text, is_same
+from jobs.tune.records.identity import codes_text
 from jobs.tune.records.journal import Journal, Recorded
 from jobs.tune.records.recorder import StudyRecorder, check_recorded
 from jobs.tune.records.result import check_result
@@ -69,7 +70,8 @@ def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     address = folder.storage.address("result.json")
     check_result(result, address)
     accept_new_code = checked.options.accept_new_code
-    return is_same(f"result {address}", result["identity"], checked.identity, accept_new_code=accept_new_code)
+    before = result["identity"]
+    return is_same(f"result {address}", "study", before, checked.identity, accept_new_code=accept_new_code)
 
 
 def _check_threads(options: Options) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 from jobs.storage import Storage
@@ -15,6 +16,7 @@ USES: dict[str, Callable[[Storage], object]] = {
     "size": lambda storage: storage.size("name"),
     "exists": lambda storage: storage.exists("name"),
     "write": lambda storage: storage.write("name", b"data"),
+    "write_file": lambda storage: storage.write_file("name", Path(__file__)),
     "create": lambda storage: storage.create("name", b"data"),
     "list": lambda storage: storage.list(),
     "append_log": lambda storage: storage.append_log("log"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
@@ -23,6 +24,17 @@ def test_reads_what_was_written(storage):
     storage.write("empty", b"")
     assert (storage.read("a/b/c"), storage.read("empty")) == (b"second", b"")
     assert (storage.size("a/b/c"), storage.size("empty")) == (6, 0)
+
+
+def test_a_file_is_stored_piece_by_piece(storage, tmp_path):
+    """Its bytes replace those of an earlier one; one of several parts in S3, an empty one."""
+    path = tmp_path / "file"
+    for data in (b"first", b"", os.urandom(20 * 2**20 + 1)):
+        path.write_bytes(data)
+        storage.write_file("a/file", path)
+        assert storage.read("a/file") == data
+        assert storage.list("a/") == ["a/file"]
+    assert path.exists()
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,21 @@ from jobs.errors import InputError
 from jobs.storage import Storage
 from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.replica import pieces
 
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """A state of three pieces, one of its arrays empty, one a scalar."""
-    monkeypatch.setattr(checkpoint, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1000)
     random = np.random.default_rng(0)
     return [random.standard_normal((17, 13)), np.zeros((0, 3), np.float32), np.int64(7), np.arange(100, dtype=np.int64)]
 
 
 def _write(storage: Storage, state: list[np.ndarray], step: int, best: int | None = None) -> Manifest:
-    layout, digests = checkpoint.shapes(state), []
-    for index in range(checkpoint.piece_count(layout)):
-        data = checkpoint.piece(state, index)
-        storage.write(checkpoint.piece_name(step, index), data)
-        digests.append(checkpoint.digest(data))
+    layout = pieces.shapes(state)
+    joined = [pieces.joined(state, cuts) for cuts in pieces.pieces(layout)]
+    digests = [checkpoint.write_piece(storage, step, index, data) for index, data in enumerate(joined)]
     manifest = Manifest(step, layout, tuple(digests), {"history": {}})
     Checkpoints(storage).publish(manifest, best)
     return manifest
@@ -38,8 +37,14 @@ def test_what_is_written_is_read(storage, state):
     assert len(written.digests) == 3
     manifest = Checkpoints(storage).last()
     assert manifest == written
-    pieces = [checkpoint.read_piece(storage, manifest, index) for index in range(3)]
-    for before, after in zip(state, checkpoint.joined(manifest.shapes, pieces), strict=True):
+    found = [np.empty(shape.shape, shape.dtype) for shape in manifest.shapes]
+    for index, cuts in enumerate(pieces.pieces(manifest.shapes)):
+        data = checkpoint.read_piece(storage, manifest, index)
+        assert len(data) <= pieces.PIECE_BYTES
+        for cut, part in zip(cuts, pieces.split(data, manifest.shapes, cuts), strict=True):
+            rows = pieces.rows_of(part, manifest.shapes[cut.array], cut)
+            np.atleast_1d(found[cut.array])[cut.start : cut.stop] = rows
+    for before, after in zip(state, found, strict=True):
         assert (before.shape, before.dtype, before.tobytes()) == (after.shape, after.dtype, after.tobytes())
 
 

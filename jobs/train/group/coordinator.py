@@ -19,7 +19,7 @@ from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
 from jobs.train.group.likeness import Likeness
-from jobs.train.group.outcomes import Tasks, late, outcomes
+from jobs.train.group.outcomes import Tasks, late, outcomes, until_uneven
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.loop.timeline import Timeline
 from jobs.train.process.messages import Facts, Status
@@ -75,6 +75,13 @@ class Coordinator:
     async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
         """Call a method of the plugin on the worker at an address."""
         return await call(self._client.rpc, self._key, address, method, **message)
+
+    async def ask_all(self, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> dict[str, T]:
+        """Call a method on all workers, which have the state; return address -> answer of those that were not lost."""
+        members = await self.sync()
+        asks = (self.or_lost(one, boxed(self.ask(one, method, **message))) for one in members)
+        answers = zip(members, await asyncio.gather(*asks), strict=True)
+        return {address: answer[0] for address, answer in answers if answer is not None}
 
     async def _prepare(self, address: str) -> None:
         """Build the model on a new worker, and open the data; called before it is a member.
@@ -154,10 +161,10 @@ class Coordinator:
     async def _copy(self, source: str, behind: list[str]) -> None:
         if not behind:
             return
-        wanted = await self.ask(source, TrainPlugin.copy, source=source)
-        found = await asyncio.gather(
-            *(self.or_lost(one, self.ask(one, TrainPlugin.copy, source=source)) for one in behind)
-        )
+        asks = (self.or_lost(one, self.ask(one, TrainPlugin.copy, source=source)) for one in [source, *behind])
+        wanted, *found = await asyncio.gather(*asks)
+        if wanted is None:
+            raise OSError(f"worker {source} is gone")
         for address, digest in zip(behind, found, strict=True):
             if digest not in (None, wanted):
                 raise ClusterError(f"worker {address} has another state than {source}, from which it was copied")
@@ -214,7 +221,7 @@ class Coordinator:
         }
         watch = asyncio.create_task(self._watch(roster, progress))
         try:
-            await self._until_uneven(tasks, watch)
+            await until_uneven(tasks, watch)
         finally:
             watch.cancel()
             await self._end(roster, tasks)
@@ -222,15 +229,6 @@ class Coordinator:
                 await watch
         self.timeline.ended({address: outcome["spent"] for address, outcome in outcomes(tasks).items()})
         self._judge(tasks)
-
-    @staticmethod
-    async def _until_uneven(tasks: Tasks, watch: asyncio.Task[None]) -> None:
-        """Wait until all tasks are done well, or one is not, or the watch has ended: it saw another worker join."""
-        while not watch.done() and (waiting := {task for task in tasks.values() if not task.done()}):
-            ended = [task for task in tasks.values() if task.done()]
-            if any(task.exception() or task.result()["ended"] != "done" for task in ended):
-                return
-            await asyncio.wait([*waiting, watch], return_when=asyncio.FIRST_COMPLETED)
 
     async def _end(self, roster: Roster, tasks: Tasks) -> None:
         """End a group on all its members, and wait for their last step; who does not end it in time is cancelled."""

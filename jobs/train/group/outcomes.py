@@ -20,3 +20,12 @@ def outcomes(tasks: Tasks) -> dict[str, Outcome]:
 def late(tasks: Tasks) -> set[str]:
     """Return the members that others have waited for in vain."""
     return {address for outcome in outcomes(tasks).values() for address in outcome["late"]}
+
+
+async def until_uneven(tasks: Tasks, watch: asyncio.Task[None]) -> None:
+    """Wait until all tasks are done well, or one is not, or the watch has ended: it saw another worker join."""
+    while not watch.done() and (waiting := {task for task in tasks.values() if not task.done()}):
+        ended = [task for task in tasks.values() if task.done()]
+        if any(task.exception() or task.result()["ended"] != "done" for task in ended):
+            return
+        await asyncio.wait([*waiting, watch], return_when=asyncio.FIRST_COMPLETED)

@@ -62,6 +62,5 @@ def _unpacked(vector: Array, places: Sequence[tuple[str, Sequence[int]]]) -> dic
 
 async def take_step(group: Coordinator, gradients: Mapping[str, Any]) -> None:
     """Take the optimizer's step by gradients, by name, on every replica."""
-    members = await group.sync()
     sent = {name: to_serialize(np.asarray(array)) for name, array in gradients.items()}
-    await asyncio.gather(*(group.or_lost(one, group.ask(one, TrainPlugin.step, gradients=sent)) for one in members))
+    await group.ask_all(TrainPlugin.step, gradients=sent)

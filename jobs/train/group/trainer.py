@@ -19,14 +19,14 @@ from jobs.errors import ClusterError
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import numbers
 from jobs.storage import Storage
-from jobs.train.group.checkpoints import CheckpointWriter
 from jobs.train.group.coordinator import Coordinator
+from jobs.train.group.run_files import RunFiles
 from jobs.train.group.single_steps import mean_gradients, take_step
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.loop.checkpoint import Manifest
 from jobs.train.loop.timeline import Timeline
 from jobs.train.loop.trainer import Progress, Sums
-from jobs.train.process.messages import Facts, Status
+from jobs.train.process.messages import Exported, Facts, Status
 from jobs.train.process.plan import Plan
 from jobs.usercode import UserCode
 
@@ -67,7 +67,7 @@ class ClusterTrainer:
         self._plan: Plan | None = None
         self._timeout: float | None = None
         self._all.restore = self._restore
-        self._checkpoints = CheckpointWriter(self._all, storage)
+        self._files = RunFiles(self._all, storage)
         self._saving: Future[None] | None = None
         self._started, self._calls = False, 0
         try:
@@ -120,7 +120,7 @@ class ClusterTrainer:
 
     def start(self, manifest: Manifest | None) -> None:
         """Set the initial state, or a checkpoint's, on all workers."""
-        self._checkpoints.last = manifest
+        self._files.last = manifest
         self._run(self._all.sync())
         self._started = True
 
@@ -132,18 +132,14 @@ class ClusterTrainer:
         """
         if self._started and self._storage is None:
             raise ClusterError("all replicas were lost at once, and with them the weights")
-        if self._checkpoints.last is None:
+        if self._files.last is None:
             await self._all.ask(address, TrainPlugin.initialize)
         else:
-            await self._checkpoints.read(address, self._checkpoints.last)
+            await self._files.read(address, self._files.last)
 
     def rewind(self) -> None:
         """Count steps from 0 again, with the present weights, on all workers."""
-        self._run(self._rewind())
-
-    async def _rewind(self) -> None:
-        members = await self._all.sync()
-        await asyncio.gather(*(self._all.or_lost(one, self._all.ask(one, TrainPlugin.rewind)) for one in members))
+        self._run(self._all.ask_all(TrainPlugin.rewind))
 
     def train(self, until: int, progress: Progress) -> Status:
         """Take steps until `until` are done, with whatever workers there are."""
@@ -184,8 +180,8 @@ class ClusterTrainer:
             publish: gets the manifest once all is written, in a thread.
         """
         self.saved()
-        members = self._run(self._checkpoints.snapshot())
-        work = self._checkpoints.write(members, progress, publish)
+        members = self._run(self._files.snapshot())
+        work = self._files.write(members, progress, publish)
         self._saving = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
 
     def saved(self) -> None:
@@ -204,13 +200,15 @@ class ClusterTrainer:
 
     def set_weights(self, weights: dict[str, Any]) -> None:
         """Set weights and statistics by name on all workers."""
-        self._run(self._set_weights(weights))
+        self._run(self._all.ask_all(TrainPlugin.set_weights, weights=weights))
 
-    async def _set_weights(self, weights: dict[str, Any]) -> None:
-        members = await self._all.sync()
-        await asyncio.gather(
-            *(self._all.or_lost(one, self._all.ask(one, TrainPlugin.set_weights, weights=weights)) for one in members)
-        )
+    def export(self, manifest: Manifest | None) -> Exported:
+        """Have a worker write weights and model to the run folder: the present ones, or those of a checkpoint.
+
+        Raises:
+            ClusterError: the run folder cannot be written.
+        """
+        return self._run(self._all.on_first(lambda one: self._files.export(one, manifest)))
 
     def gradients(self, rows: tuple[NDArray[Any], ...]) -> dict[str, NDArray[Any]]:
         """Return name -> mean gradient of rows: x, y and, if there are any, weights."""
@@ -229,15 +227,8 @@ class ClusterTrainer:
 
     def on_all(self, function: Callable[[Any], Any]) -> list[Any]:
         """Return function(model) of each replica, in the order of workers' addresses."""
-        return [pickle.loads(data) for data in self._run(self._on_all(_frozen(function)))]  # noqa: S301
-
-    async def _on_all(self, function: bytes) -> list[bytes]:
-        members = await self._all.sync()
-        ask = self._all.ask
-        found = await asyncio.gather(
-            *(self._all.or_lost(one, ask(one, TrainPlugin.apply, function=function)) for one in members)
-        )
-        return [data for data in found if data is not None]
+        found = self._run(self._all.ask_all(TrainPlugin.apply, function=_frozen(function)))
+        return [pickle.loads(data) for data in found.values()]  # noqa: S301
 
     def close(self) -> None:
         """Free the workers; a cluster that is gone already is not an error."""

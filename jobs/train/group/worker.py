@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from distributed import Worker
 from distributed.protocol import to_serialize
-from numpy.typing import NDArray
 
-from jobs.cluster.plugin import CallPlugin, call
-from jobs.errors import ClusterError
-from jobs.storage import open_storage
+from jobs.cluster.plugin import call
 from jobs.train.exchange.group import Group, Roster
 from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
-from jobs.train.loop import checkpoint
+from jobs.train.group.run_folder import RunFolderPlugin
 from jobs.train.process.fingerprint import check_gpus, fingerprint
 from jobs.train.process.messages import Built, Facts, Outcome, Status
 from jobs.train.process.training import Training
 from jobs.usercode import UserCode
 from jobs.usercode import call as call_user
 
-Array = NDArray[Any]
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-class TrainPlugin(CallPlugin):
+class TrainPlugin(RunFolderPlugin):
     """Holds one run's replica in this worker.
 
     Args:
@@ -51,9 +43,8 @@ class TrainPlugin(CallPlugin):
         self._inbox = Inbox()
         # A driver that gave up a call calls again while the first still builds: that would replace a loaded model.
         self._loading = asyncio.Lock()
-        self._training: Training | None = None
-        self._snapshot: list[Array] = []
-        self._pieces: dict[int, bytes] = {}
+        self._training = None
+        self._snapshot = []
         super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
@@ -63,23 +54,6 @@ class TrainPlugin(CallPlugin):
         training, self._training, self._snapshot = self._training, None, []
         if training:
             training.close()
-
-    async def _work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a function in a thread, beside the event loop.
-
-        Raises:
-            JobError: it raised one; all else is an error of the user's model or data.
-        """
-        # Not as it is: what a call raises that is no JobError would count as a worker's loss, and be tried for ever.
-        work = functools.partial(function, *args, **kwargs)
-        return await self._in_thread(call_user, f"worker {self.worker.address}", work)
-
-    @property
-    def _its(self) -> Training:
-        if self._training is None:
-            # A worker whose plugin was set up anew meanwhile: the driver prepares it like one that joins.
-            raise ClusterError(f"worker {self.worker.address} has no model")
-        return self._training
 
     async def prepare(self) -> Built:
         """Build the model.
@@ -124,20 +98,23 @@ class TrainPlugin(CallPlugin):
         """Return how far this worker is."""
         return self._its.status()
 
-    async def fetch(self) -> list[Any]:
-        """Return the state, for another worker."""
-        state = await self._work(self._its.state)
-        return [to_serialize(np.asarray(array, order="C")) for array in state]
+    async def fetch(self, *, index: int) -> list[Any]:
+        """Return a piece of the state, for another worker."""
+        return [to_serialize(part) for part in await self._work(self._its.piece, index)]
 
     async def copy(self, *, source: str) -> str:
-        """Take over the state of another worker, and return its digest.
+        """Take over the state of another worker, piece by piece, and return its digest.
 
         Raises:
             OSError: that one is gone.
         """
         if source != self.worker.address:
-            state = await call(self.worker.rpc, self.key, source, TrainPlugin.fetch)
-            await self._work(self._its.set_state, state)
+            # Half of a state is none: where the source is lost meanwhile, this worker builds its model anew.
+            its, self._training = self._its, None
+            for index in range(await self._work(its.pieces)):
+                piece = await call(self.worker.rpc, self.key, source, TrainPlugin.fetch, index=index)
+                await self._work(its.put, index, piece)
+            self._training = its
         return await self._work(self._its.replica.digest)
 
     async def push(self, *, label: Sequence[Any], nodes: Sequence[Sequence[int]], vectors: Sequence[Any]) -> None:
@@ -196,59 +173,6 @@ class TrainPlugin(CallPlugin):
         """Return loss and metrics, name -> value, of sums."""
         return await self._work(self._its.logs, np.asarray(sums, np.float64))
 
-    async def snapshot(self) -> tuple[int, list[tuple[list[int], str]]]:
-        """Copy the state, which `save` writes while training goes on; return its step, and its arrays' shapes."""
-
-        def work() -> tuple[int, list[tuple[list[int], str]]]:
-            self._snapshot = [np.array(array) for array in self._its.state()]
-            return self._its.step, [(list(one.shape), one.dtype) for one in checkpoint.shapes(self._snapshot)]
-
-        return await self._work(work)
-
-    async def save(self, *, url: str | None, step: int, index: int) -> tuple[str, bytes]:
-        """Write a piece of the snapshot to the run folder; return its digest, and where there is no `url` the piece.
-
-        Raises:
-            ClusterError: the run folder cannot be written.
-        """
-
-        def work() -> tuple[str, bytes]:
-            data = checkpoint.piece(self._snapshot, index)
-            if url is not None:
-                open_storage(url).write(checkpoint.piece_name(step, index), data)
-            return checkpoint.digest(data), b"" if url is not None else data
-
-        return await self._work(work)
-
-    async def restore(self, *, url: str | None, manifest: bytes, index: int, data: bytes) -> None:
-        """Take a piece of a checkpoint, read here or sent; with the last one the state is set.
-
-        Raises:
-            InputError: the piece is damaged.
-            ClusterError: the run folder cannot be read.
-        """
-
-        def work() -> None:
-            saved: checkpoint.Manifest = pickle.loads(manifest)  # noqa: S301  our own class, from the driver
-            found = data if url is None else checkpoint.read_piece(open_storage(url), saved, index)
-            self._pieces[index] = found
-            if len(self._pieces) == len(saved.digests):
-                pieces, self._pieces = [self._pieces[at] for at in sorted(self._pieces)], {}
-                self._its.set_state(checkpoint.joined(saved.shapes, pieces))
-
-        await self._work(work)
-
-    async def reaches(self, *, url: str, file: str, content: bytes) -> bool:
-        """Return whether this worker sees the driver's run folder: the same content of a file."""
-
-        def work() -> bool:
-            try:
-                return open_storage(url).read(file) == content
-            except Exception:  # noqa: BLE001  any reason why not: it is then written by the driver
-                return False
-
-        return await self._work(work)
-
     async def weights(self) -> dict[str, Any]:
         """Return name -> value of weights and statistics."""
         found = await self._work(self._its.replica.weights)
@@ -264,11 +188,11 @@ class TrainPlugin(CallPlugin):
         Raises:
             InputError: model and rows do not fit.
         """
-        return to_serialize(await self._work(self._its.gradients, tuple(rows), step, part))
+        return to_serialize(await self._work(self._its.single.gradients, tuple(rows), step, part))
 
     async def trainable(self) -> list[tuple[str, list[int]]]:
         """Return (name, shape) of each trainable variable, last where in a vector of `gradients` the rows are."""
-        return await self._work(self._its.gradient_places)
+        return await self._work(self._its.single.places)
 
     async def step(self, *, gradients: dict[str, Any]) -> None:
         """Take the optimizer's step by the means of gradients, by name.
@@ -276,7 +200,7 @@ class TrainPlugin(CallPlugin):
         Raises:
             InputError: names or shapes do not fit.
         """
-        await self._work(self._its.apply, gradients)
+        await self._work(self._its.single.apply, gradients)
 
     async def apply(self, *, function: bytes) -> bytes:
         """Return function(model), pickled."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,9 @@ class EpochEnd(Protocol):
             trainer: what trains.
         """
 
+    def ended(self) -> str | None:
+        """Return why training shall end, by the state alone: that of a run that is resumed, say."""
+
     def state(self) -> dict[str, Any]:
         """Return its state, as JSON has it."""
 
@@ -35,7 +38,12 @@ class EpochEnd(Protocol):
 
 def monitored(logs: Logs) -> float:
     """Return what decides: the loss on the validation data, or without these the training loss."""
-    return float(logs.get("val_loss", logs["loss"]))
+    return float(logs[monitor(logs)])
+
+
+def monitor(names: Container[str]) -> str:
+    """Return the name of what decides, of the names in logs or a history."""
+    return "val_loss" if "val_loss" in names else "loss"
 
 
 @dataclass
@@ -52,6 +60,10 @@ class Patience:
         self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
         return self.waited >= self.patience
 
+    def ended(self) -> str | None:
+        """Not by this alone."""
+        return None
+
     def state(self) -> dict[str, Any]:
         """Return its state."""
         return {"best": self.best, "waited": self.waited}
@@ -66,7 +78,12 @@ class EarlyStopping(Patience):
 
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
         """Count epochs without a lower loss."""
-        if not self.is_over(logs):
+        self.is_over(logs)
+        return self.ended()
+
+    def ended(self) -> str | None:
+        """Return the reason, once there was no lower loss for `patience` epochs."""
+        if self.waited < self.patience:
             return None
         return f"no lower loss for {self.waited} epochs, the lowest is {self.best:.6g}"
 
@@ -181,6 +198,10 @@ class KerasCallbacks:
         """Tell each that the training has ended."""
         for one in self._callbacks:
             call(f"the callback {type(one).__name__}", one.on_train_end)
+
+    def ended(self) -> str | None:
+        """Nothing: what a user's callback has is its own."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """Nothing: what a user's callback has is its own."""

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from jobs.errors import InputError, argument
 from jobs.storage import Storage
+from jobs.train.replica.pieces import Shape, pieces
 
 FOLDER = "checkpoints/"
-PIECE_BYTES = 1 << 25
 KEPT = 2
 """How many of the last checkpoints are kept, beside the best by validation."""
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """An array of the state: its name, shape and type."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def nbytes(self) -> int:
-        """Its size."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -54,7 +36,11 @@ class Manifest:
     @property
     def name(self) -> str:
         """The manifest's name in the run folder."""
-        return f"{FOLDER}{self.step:010d}.json"
+        return _name(self.step)
+
+
+def _name(step: int) -> str:
+    return f"{FOLDER}{step:010d}.json"
 
 
 def piece_name(step: int, index: int) -> str:
@@ -62,39 +48,19 @@ def piece_name(step: int, index: int) -> str:
     return f"{FOLDER}{step:010d}-{index:04d}"
 
 
-def shapes(state: Sequence[Array]) -> tuple[Shape, ...]:
-    """Return the shapes of a state's arrays."""
-    return tuple(Shape(tuple(array.shape), str(array.dtype)) for array in state)
-
-
-def piece_count(layout: Sequence[Shape]) -> int:
-    """Return the number of pieces of a state."""
-    return max(-(-sum(shape.nbytes for shape in layout) // PIECE_BYTES), 1)
-
-
-def piece(state: Sequence[Array], index: int) -> bytes:
-    """Return a piece: bytes index * PIECE_BYTES and on of all arrays one after another."""
-    low, high, at, found = index * PIECE_BYTES, (index + 1) * PIECE_BYTES, 0, []
-    for array in state:
-        if array.nbytes and at < high and at + array.nbytes > low:
-            data = np.asarray(array, order="C").reshape(-1).view(np.uint8)
-            found.append(data[max(low - at, 0) : high - at].tobytes())
-        at += array.nbytes
-    return b"".join(found)
-
-
 def digest(data: bytes) -> str:
     """Return a piece's digest."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def joined(layout: Sequence[Shape], pieces: Sequence[bytes]) -> list[Array]:
-    """Return the state's arrays from all pieces."""
-    data, at, arrays = b"".join(pieces), 0, []
-    for shape in layout:
-        arrays.append(np.frombuffer(data, shape.dtype, math.prod(shape.shape), at).reshape(shape.shape))
-        at += shape.nbytes
-    return arrays
+def write_piece(storage: Storage, step: int, index: int, data: bytes) -> str:
+    """Write a piece to the run folder, and return its digest.
+
+    Raises:
+        ClusterError: the run folder cannot be written.
+    """
+    storage.write(piece_name(step, index), data)
+    return digest(data)
 
 
 def read_piece(storage: Storage, manifest: Manifest, index: int) -> bytes:
@@ -136,12 +102,20 @@ class Checkpoints:
         names = [name for name in self._storage.list(FOLDER) if name.endswith(".json")]
         return self._read(max(names)) if names else None
 
+    def at(self, step: int) -> Manifest | None:
+        """Return the complete checkpoint of a step, if it was kept.
+
+        Raises:
+            InputError: its manifest is damaged.
+        """
+        return self._read(_name(step)) if self._storage.exists(_name(step)) else None
+
     def _read(self, name: str) -> Manifest:
         try:
             content = json.loads(self._storage.read(name))
             layout = tuple(Shape(tuple(one["shape"]), one["dtype"]) for one in content["shapes"])
             step, digests, progress = int(content["step"]), tuple(content["digests"]), dict(content["progress"])
-            assert len(digests) == piece_count(layout), f"{len(digests)} digests"
+            assert len(digests) == len(pieces(layout)), f"{len(digests)} digests"
         except (AssertionError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"checkpoint {self._storage.address(name)} is damaged ({error}); remove it, and the run goes on from "

@@ -4,81 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from jobs.errors import InputError
-from jobs.train.loop.callbacks import EpochEnd, monitored
+from jobs.errors import InputError, argument
+from jobs.train.loop.callbacks import EpochEnd, monitor
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
-from jobs.train.loop.timeline import Record
+from jobs.train.loop.state import FitState, Saving, Watcher
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 
-History = dict[str, list[float]]
 LAST_SECONDS = 10.0
 """How long each part of the last checkpoint may take: Kubernetes gives a pod 30 s after SIGTERM."""
 FEW_STEPS = 16
 """Steps between two looks at the clock, at least: a group of workers ends at each."""
-
-
-@dataclass(frozen=True)
-class Saving:
-    """When checkpoints are written.
-
-    Attributes:
-        steps: every so many steps; 0: by seconds.
-        seconds: every so many seconds.
-    """
-
-    steps: int = 0
-    seconds: float = 60.0
-
-
-@dataclass
-class FitState:
-    """The driver's part of a run's state; all of it is in each checkpoint.
-
-    Attributes:
-        history: name -> value at the end of each epoch.
-        seconds: of all attempts together.
-        best: the lowest monitored loss, and its step.
-        ended: why the training ended before its last epoch.
-        workers: which worker took part when, in earlier attempts.
-    """
-
-    history: History = field(default_factory=dict)
-    seconds: float = 0.0
-    best: tuple[float, int] | None = None
-    ended: str = ""
-    workers: list[Record] = field(default_factory=list)
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that are done."""
-        return len(self.history.get("loss", ()))
-
-    def add(self, logs: Mapping[str, float], step: int) -> None:
-        """Add an epoch's logs."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-        if self.best is None or monitored(logs) < self.best[0]:
-            self.best = (monitored(logs), step)
-
-
-class Watcher:
-    """Sees how a fit goes; this one does nothing with it."""
-
-    def on_status(self, status: Status) -> None:
-        """Called about twice a second."""
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Called at the end of an epoch, from 0."""
-
-    def weights(self, step: int, weights: Mapping[str, Any]) -> None:
-        """Called every so many steps with the weights, if that was asked for."""
 
 
 class Fit:
@@ -106,20 +47,22 @@ class Fit:
         *,
         at_epoch_end: Sequence[EpochEnd] = (),
         checkpoints: Checkpoints | None = None,
-        saving: Saving = Saving(),
+        saving: Saving | None = None,
         identity: Mapping[str, str] | None = None,
         monitor: Watcher | None = None,
         pauses: int = 0,
     ) -> None:
         self._trainer, self._plan, self._steps, self._epochs = trainer, plan, facts["steps"], epochs
         self._has_validation = facts["held_out"] > 0 or plan.validation is not None
-        self._at_epoch_end, self._checkpoints, self._saving = list(at_epoch_end), checkpoints, saving
+        self._at_epoch_end, self._checkpoints = list(at_epoch_end), checkpoints
+        self._saving = saving or Saving()
         self._identity = dict(identity or {})
         self._monitor, self._pauses = monitor or Watcher(), pauses
         self.state = FitState()
         self.spent: dict[str, float] = {}
         self.skipped = 0
         self._step = self._saved_step = self._first = 0
+        self._published = -1
         self._started = False
         self._saved = self._began = time.monotonic()
 
@@ -159,7 +102,8 @@ class Fit:
                 one.restore(state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
-        self._step = self._saved_step = self._first = manifest.step
+        self._step = self._saved_step = self._first = self._published = manifest.step
+        self.result_checkpoint()
 
     @property
     def step(self) -> int:
@@ -196,7 +140,8 @@ class Fit:
         self._began = time.monotonic()
         self._trainer.timeline.begin(self.state.workers, self.state.seconds)
         if self._epochs > self.state.epochs:
-            self.state.ended = ""
+            # More epochs than before, or another patience; or the driver was killed before it had written the result.
+            self.state.ended = next(filter(None, (one.ended() for one in self._at_epoch_end)), "")
         self._end_interrupted_epoch()
         while self._step < self.total and not self.state.ended:
             status = self._trainer.train(self._until(), self._monitor.on_status)
@@ -251,8 +196,43 @@ class Fit:
         self._monitor.epoch(epoch, logs)
         ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]
         self.state.ended = next(filter(None, ends), "")
-        if self._checkpoints and self.state.best and self.state.best[1] == self._step and not self._saving.steps:
-            self.save()  # the best by validation is kept
+        if self._checkpoints and self.state.best and self.state.best[1] == self._step:
+            self._keep_best()
+
+    def _keep_best(self) -> None:
+        """Save the best state by validation; where it will be needed, go on only once that is complete."""
+        self.save()
+        while self._saving.restore_best and self._published != self._step:
+            self._trainer.saved()
+            if self._published != self._step:
+                # All workers were lost while they wrote: others have taken the steps since the last checkpoint again.
+                self._trainer.train(self._step, self._monitor.on_status)
+                self._saved_step = -1
+                self.save()
+
+    def result_checkpoint(self) -> Manifest | None:
+        """Return the checkpoint whose weights are the run's result; None: the present ones are.
+
+        Raises:
+            InputError: the checkpoint of the best epoch is missing.
+        """
+        best = self.state.best
+        if not self._saving.restore_best or self._checkpoints is None or best is None or best[1] == self._step:
+            return None
+        if (manifest := self._checkpoints.at(best[1])) is None:
+            raise InputError(
+                f"the checkpoint of the best epoch so far, of step {best[1]}, is missing: it was lost with its workers "
+                f"before it was complete, or deleted; leave out {argument('restore_best')}, or choose another "
+                f"{argument('run')}"
+            )
+        return manifest
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The epoch of the weights that are the run's result, and by what it is the best, '' of the last one."""
+        if self._saving.restore_best and self.state.best:
+            return {"epoch": self.state.best[1] // self._steps, "best_by": monitor(self.state.history)}
+        return {"epoch": self.state.epochs, "best_by": ""}
 
     def save_now(self) -> None:
         """Write a checkpoint of all steps that are done, when the run ends early: on a signal, say.
@@ -281,4 +261,9 @@ class Fit:
             "workers": self._trainer.timeline.as_json(),
             "callbacks": [one.state() for one in self._at_epoch_end],
         }
-        self._trainer.save(content, lambda manifest: checkpoints.publish(manifest, best[1] if best else None))
+
+        def publish(manifest: Manifest) -> None:
+            checkpoints.publish(manifest, best[1] if best else None)
+            self._published = manifest.step
+
+        self._trainer.save(content, publish)

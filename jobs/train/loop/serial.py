@@ -15,10 +15,12 @@ from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Manifest
 from jobs.train.loop.timeline import Timeline
 from jobs.train.loop.trainer import Progress, Sums
+from jobs.train.process.export import export
 from jobs.train.process.fingerprint import fingerprint
-from jobs.train.process.messages import Facts, Status
+from jobs.train.process.messages import Exported, Facts, Status
 from jobs.train.process.plan import Plan
 from jobs.train.process.training import Training
+from jobs.train.replica.pieces import joined, pieces, shapes
 from jobs.usercode import UserCode, call
 
 PROGRESS_SECONDS = 0.5
@@ -63,9 +65,13 @@ class SerialTrainer:
         if manifest is None:
             self._its.initialize()
             return
+        self._read(manifest)
+
+    def _read(self, manifest: Manifest) -> None:
         assert self._storage is not None
-        pieces = [checkpoint.read_piece(self._storage, manifest, index) for index in range(len(manifest.digests))]
-        self._its.set_state(checkpoint.joined(manifest.shapes, pieces))
+        self._its.check_layout(manifest.shapes)
+        for index in range(len(manifest.digests)):
+            self._its.put(index, checkpoint.read_piece(self._storage, manifest, index))
 
     def rewind(self) -> None:
         """Count steps from 0 again, with the present weights."""
@@ -109,15 +115,27 @@ class SerialTrainer:
         """
         assert self._storage is not None
         state, step = self._its.state(), self._its.step
-        layout, digests = checkpoint.shapes(state), []
-        for index in range(checkpoint.piece_count(layout)):
-            data = checkpoint.piece(state, index)
-            self._storage.write(checkpoint.piece_name(step, index), data)
-            digests.append(checkpoint.digest(data))
+        layout = shapes(state)
+        digests = [
+            checkpoint.write_piece(self._storage, step, index, joined(state, cuts))
+            for index, cuts in enumerate(pieces(layout))
+        ]
         publish(Manifest(step, layout, tuple(digests), progress))
 
     def saved(self) -> None:
         """Nothing: `save` has written all."""
+
+    def export(self, manifest: Manifest | None) -> Exported:
+        """Write weights and model to the run folder: the present ones, or those of a checkpoint.
+
+        Raises:
+            ClusterError: the run folder cannot be written.
+        """
+        storage = self._storage
+        assert storage is not None
+        if manifest is not None:
+            self._read(manifest)
+        return export(self._its.replica, lambda path: storage.write_file(path.name, path))
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return name -> value of weights and statistics."""

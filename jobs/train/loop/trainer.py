@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jobs.train.loop.checkpoint import Manifest
 from jobs.train.loop.timeline import Timeline
-from jobs.train.process.messages import Facts, Status
+from jobs.train.process.messages import Exported, Facts, Status
 from jobs.train.process.plan import Plan
 
 Sums = NDArray[np.float64]
@@ -65,6 +65,9 @@ class Trainer(Protocol):
 
     def saved(self) -> None:
         """Wait until the checkpoint is written."""
+
+    def export(self, manifest: Manifest | None) -> Exported:
+        """Write weights and model to the run folder: the present ones, or those of a checkpoint."""
 
     def set_weights(self, weights: dict[str, Any]) -> None:
         """Set the weights by name."""

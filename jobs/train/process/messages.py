@@ -63,3 +63,13 @@ class Outcome(TypedDict):
     ended: Literal["done", "aborted", "late", "lost"]
     late: list[str]
     spent: dict[str, float]
+
+
+class Exported(TypedDict):
+    """What was written as the run's model.
+
+    Attributes:
+        parameters: numbers of weights and statistics.
+    """
+
+    parameters: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jobs.errors import InputError, argument
@@ -30,6 +31,7 @@ class Plan:
         wire: precision of gradients between workers.
         on_nan: what a loss of NaN or infinity does.
         step_timeout: seconds that a step may wait for a worker.
+        sources: digests of the user's code as the driver has it, with which each worker's is compared; none: it is not.
     """
 
     data: Data
@@ -42,6 +44,7 @@ class Plan:
     wire: Wire = "full"
     on_nan: OnNan = "fail"
     step_timeout: float = 600.0
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.batch_size % self.parts:

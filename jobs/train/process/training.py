@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +12,23 @@ from numpy.typing import NDArray
 from jobs.datasets.rows import RowSource
 from jobs.errors import InputError, UserCodeError, argument
 from jobs.keras.build import isolated
-from jobs.keras.runtime import import_tensorflow
-from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches, tensors
+from jobs.sources import check_sources
+from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches
 from jobs.train.data.open import Data, is_factory
 from jobs.train.data.order import Order
-from jobs.train.data.rows import Arrays
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
+from jobs.train.process.single import SingleSteps
 from jobs.train.replica.evaluation import Evaluation
 from jobs.train.replica.forward import Rows
 from jobs.train.replica.gradient import GradientStep
 from jobs.train.replica.layout import LOSS, METRICS, ROWS
 from jobs.train.replica.local import LocalRound
 from jobs.train.replica.model import ReplicaModel
-from jobs.train.replica.names import check_arrays
+from jobs.train.replica.pieces import Array, Bytes, Cut, Shape, pieces, rows_of, shapes, split, views
 from jobs.usercode import UserCode
-
-Array = NDArray[Any]
 
 
 @dataclass
@@ -58,15 +55,17 @@ class Training:
         step: steps that are done; -1 before a state was set.
         sums: the epoch's sums so far: loss times rows, rows, metrics; float64.
         spent: where the time went.
+        single: steps of a caller's own loop.
     """
 
     def __init__(self, create_model: UserCode, seed: int, threads: int) -> None:
+        self._code = create_model
         self.replica = ReplicaModel(create_model, seed, threads)
         self.step = -1
         self.sums: NDArray[np.float64] = np.zeros(0)
         self.skipped = 0
         self.spent = Spent()
-        self._step_function: GradientStep | None = None
+        self.single = SingleSteps(self.replica)
 
     def load(self, plan: Plan) -> Facts:
         """Open the data, and compile what they are computed by; the state is the initial one afterwards.
@@ -76,6 +75,7 @@ class Training:
         """
         self.close()  # of an earlier fit
         self.plan, self._warm = plan, False
+        self._check_sources()
         batches = self._batches(plan.data, plan.held_out)
         self._ahead = Ahead(batches)
         self.replica.fit_to(*self._first(batches))
@@ -97,6 +97,12 @@ class Training:
             "structure": self.replica.structure(),
             "means": {name: METRICS + place for name, place in self.replica.mean_metrics().items()},
         }
+
+    def _check_sources(self) -> None:
+        plan = self.plan
+        if plan.sources:
+            given = [one for one in (plan.data, plan.validation) if isinstance(one, Data)]
+            check_sources(plan.sources, *self._code.roots(), *(root for one in given for root in one.roots))
 
     def status(self) -> Status:
         """Return how far this process is."""
@@ -144,14 +150,48 @@ class Training:
 
     def state(self) -> list[Array]:
         """Return the state after `step` steps: all variables, then the epoch's sums and steps that were skipped."""
-        return [*self.replica.state(), self.sums, np.array([self.step, self.skipped])]
+        return [*self.replica.state(), self.sums, np.array([[self.step, self.skipped]])]
 
-    def set_state(self, arrays: Sequence[Array]) -> None:
-        """Set a state that another process, or a checkpoint, has returned."""
-        *variables, sums, counts = arrays
-        self.replica.set_state(variables)
-        self.sums = np.array(sums, np.float64)
-        self.step, self.skipped = (int(number) for number in counts)
+    def pieces(self) -> int:
+        """Return how many pieces the state has."""
+        return len(pieces(shapes(self.state())))
+
+    def piece(self, index: int) -> list[Bytes]:
+        """Return a piece of the state, without a copy."""
+        state = self.state()
+        return views(state, pieces(shapes(state))[index])
+
+    def check_layout(self, layout: Sequence[Shape]) -> None:
+        """Check that a state of these shapes can be set.
+
+        Raises:
+            InputError: it is another model's.
+        """
+        if tuple(layout) != shapes(self.state()):
+            raise InputError(
+                "the checkpoint is of another model: its variables or metrics have other shapes or types; take back "
+                f"what was changed, or choose another {argument('run')}"
+            )
+
+    def put(self, index: int, data: bytes | Sequence[Bytes]) -> None:
+        """Set a piece of another process's state, or of a checkpoint: joined, or as `piece` has returned it.
+
+        Pieces are set in order: with the last one, which has the step, this process has a state again.
+        """
+        layout = shapes(self.state())
+        cuts = pieces(layout)[index]
+        self.step = -1
+        for cut, part in zip(cuts, split(data, layout, cuts) if isinstance(data, bytes) else data, strict=True):
+            self._set_rows(cut, rows_of(part, layout[cut.array], cut))
+
+    def _set_rows(self, cut: Cut, rows: Array) -> None:
+        number = cut.array - len(self.replica.state_variables)
+        if number < 0:
+            self.replica.set_rows(cut.array, cut.start, rows)
+        elif number == 0:
+            self.sums[cut.start : cut.stop] = rows
+        else:
+            self.step, self.skipped = (int(count) for count in rows[0])
 
     def run(self, group: Group, until: int) -> None:
         """Take steps with a group until `until` steps are done.
@@ -241,42 +281,6 @@ class Training:
         results = {name: float(value) for name, value in model.get_metrics_result().items()}
         model.reset_metrics()
         return results | {"loss": float(sums[LOSS] / sums[ROWS]) if sums[ROWS] else float("nan")}
-
-    def gradients(self, arrays: Arrays, step: int, part: int) -> Vector:
-        """Return the vector of rows that a caller gives; the step is a number of the caller's."""
-        rows = tensors(arrays, self.replica, None)
-        return self._single(rows).part([rows], step, part)
-
-    def _single(self, rows: Rows) -> GradientStep:
-        """Return the functions of single steps, compiled for the first rows that are given."""
-        if self._step_function is None:
-            self.replica.fit_to(*rows)
-            self._step_function = GradientStep(self.replica, rows, seed=0)
-        return self._step_function
-
-    def gradient_places(self) -> list[tuple[str, list[int]]]:
-        """Return (name, shape) of each trainable variable; last, the place of the rows in a vector of `gradients`."""
-        assert self._step_function is not None
-        layout = self._step_function.layout
-        named = zip(self.replica.variables, self.replica.trainable, strict=False)
-        return [
-            *((name, list(one.shape)) for name, one in named),
-            ("", [layout.tail_at + ROWS]),
-        ]
-
-    def apply(self, gradients: Mapping[str, Any]) -> None:
-        """Take the optimizer's step by mean gradients, by name.
-
-        Raises:
-            InputError: names or shapes do not fit.
-        """
-        replica = self.replica
-        names = list(replica.variables)[: len(replica.trainable)]
-        shapes = {name: tuple(replica.variables[name].shape) for name in names}
-        arrays = check_arrays("gradients", gradients, shapes)
-        tf, _ = import_tensorflow()
-        pairs = [(tf.convert_to_tensor(arrays[name], replica.dtype), replica.variables[name]) for name in names]
-        isolated(replica.floatx, lambda: replica.model.optimizer.apply_gradients(pairs))
 
     def close(self) -> None:
         """End the thread that reads ahead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.keras.runtime import import_tensorflow
 from jobs.train.replica.model import ReplicaModel
@@ -30,6 +30,22 @@ class Compiled:
     def traces(self) -> int:
         """How often it was traced."""
         return int(self._function.experimental_get_tracing_count())
+
+
+class Backward(NamedTuple):
+    """What `Forward.backward` finds.
+
+    Attributes:
+        gradients: one per trainable variable.
+        statistics: their new values.
+        count: the number of rows, () in the vector's type.
+        tail: loss times rows, rows, the metrics' variables.
+    """
+
+    gradients: list[Any]
+    statistics: list[Any]
+    count: Any
+    tail: list[Any]
 
 
 class Forward:
@@ -86,6 +102,25 @@ class Forward:
             statistics = [self._value(scope, one) for one in replica.statistics]
             metrics = [self._value(scope, one) for one in replica.metrics]
         return loss, statistics, metrics
+
+    def backward(self, rows: Rows, position: Any, *, summed: bool) -> Backward:
+        """Return loss, gradients, new statistics and metrics of rows, in training mode, at the present weights.
+
+        Args:
+            rows: x, y, weights.
+            position: (step, part), (2,) int32.
+            summed: whether the gradients are those of the loss times rows, not of the mean loss.
+        """
+        tf, replica = self._tf, self._replica
+        values = [tf.convert_to_tensor(one.value) for one in replica.trainable]
+        count = self.count(rows[0])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, statistics, metrics = self(rows, values, position, training=True)
+            total = tf.cast(loss, replica.dtype) * count
+            scaled = replica.model.optimizer.scale_loss(total if summed else loss)
+        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return Backward(gradients, statistics, count, [total, count, *metrics])
 
     def _value(self, scope: Any, variable: Any) -> Any:
         value = scope.get_current_value(variable)

@@ -48,18 +48,11 @@ class GradientStep:
         self._apply.get_concrete_function()
 
     def _gradient(self, x: Any, y: Any, weight: Any, position: Any) -> Any:
-        tf, replica = self._tf, self._replica
-        values = [tf.convert_to_tensor(one.value) for one in replica.trainable]
-        count = self._forward.count(x)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            loss, statistics, metrics = self._forward((x, y, weight), values, position, training=True)
-            total = tf.cast(loss, replica.dtype) * count
-            scaled = replica.model.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [tf.convert_to_tensor(one) for one in gradients]  # IndexedSlices of embeddings
-        weighted = [tf.cast(one, replica.dtype) * count for one in statistics]
-        return self.layout.pack([*gradients, *weighted], [total, count, *metrics])
+        tf = self._tf
+        found = self._forward.backward((x, y, weight), position, summed=True)
+        gradients = [tf.convert_to_tensor(one) for one in found.gradients]  # IndexedSlices of embeddings
+        weighted = [tf.cast(one, self._replica.dtype) * found.count for one in found.statistics]
+        return self.layout.pack([*gradients, *weighted], found.tail)
 
     def _step(self, vector: Any) -> None:
         means = self.layout.means(vector)

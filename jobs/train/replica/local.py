@@ -47,18 +47,11 @@ class LocalRound:
     def _step(self, x: Any, y: Any, weight: Any, position: Any) -> Any:
         """Take one step of the part's own, and return its tail."""
         tf, replica = self._tf, self._replica
-        values = [tf.convert_to_tensor(one.value) for one in replica.trainable]
-        count = self._forward.count(x)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            loss, statistics, metrics = self._forward((x, y, weight), values, position, training=True)
-            scaled = replica.model.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        replica.model.optimizer.apply_gradients(zip(gradients, replica.trainable, strict=True))
-        for variable, value in zip(replica.statistics, statistics, strict=True):
+        found = self._forward.backward((x, y, weight), position, summed=False)
+        replica.model.optimizer.apply_gradients(zip(found.gradients, replica.trainable, strict=True))
+        for variable, value in zip(replica.statistics, found.statistics, strict=True):
             variable.assign(tf.cast(value, variable.dtype))
-        scalars = [tf.cast(loss, replica.dtype) * count, count, *metrics]
-        return self.layout.pack((), scalars)
+        return self.layout.pack((), found.tail)
 
     def part(self, batches: Iterable[Rows], step: int, part: int) -> Vector:
         """Return a part's vector after training on its batches in order, from the round's common state.

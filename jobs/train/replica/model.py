@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -173,22 +173,34 @@ class ReplicaModel:
         """Return a digest of the whole state: weights, statistics, optimizer slots."""
         digest = hashlib.blake2b(digest_size=16)
         for array in self.state():
-            digest.update(np.asarray(array, order="C").tobytes())
+            digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def state(self) -> list[Array]:
-        """Return the values of all variables that replicas share, in one fixed order.
+        """Return the values of all variables that replicas share, in one fixed order; read-only, without a copy.
+
+        They stay as they are: TensorFlow writes into a variable's memory only while nothing else refers to it.
 
         Raises:
             InputError: the model is not built.
         """
         self._check_built()
-        return [np.asarray(variable.value.numpy()) for variable in self.state_variables.values()]
+        values = (self._tf.convert_to_tensor(variable.value) for variable in self.state_variables.values())
+        return [np.asarray(value) for value in values]
 
-    def set_state(self, arrays: Sequence[Array]) -> None:
-        """Set them."""
-        for variable, array in zip(self.state_variables.values(), arrays, strict=True):
-            variable.assign(array)
+    def set_rows(self, number: int, start: int, rows: Array) -> None:
+        """Set rows from `start` on of the variable with a number in `state`, in place; of a scalar, the scalar."""
+        variable = list(self.state_variables.values())[number]
+        if rows.shape == tuple(variable.shape):
+            variable.assign(rows)
+            return
+        self._tf.raw_ops.ResourceStridedSliceAssign(
+            ref=variable.value.handle,
+            begin=[start],
+            end=[start + len(rows)],
+            strides=[1],
+            value=self._tf.constant(rows),
+        )
 
     def weights(self) -> dict[str, Array]:
         """Return name -> value of weights and statistics."""

@@ -13,6 +13,7 @@ from jobs.report.page import Plot, Section
 from jobs.report.theme import BLUE, ORANGE, set_ticks
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.loop.timeline import Record
+from jobs.train.outcome import weights_text
 from jobs.train.report.workers import ACTIVITIES, workers
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _summary(run: RunFolder, history: dict[str, list[float]]) -> str:
     last = ", ".join(f"{_label(name)} {number(float(values[-1]), 4)}" for name, values in history.items())
     where = f"on {plural(run.result['workers'], 'worker')}" if run.result and run.result["workers"] else ""
     took = f" in {duration(run.result['seconds'])} {where}".rstrip() if run.result else ""
-    return f"After {plural(epochs, 'epoch')}{took}: {last}."
+    weights = f" The model has the weights {weights_text(run.result)}." if run.result else ""
+    return f"After {plural(epochs, 'epoch')}{took}: {last}.{weights}"
 
 
 def _label(name: str) -> str:

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError
-from jobs.tune.records.identity import code_of, is_same
+from jobs.runs.identity import code_of, is_same
 from jobs.tune.records.journal import ATTEMPT, Journal, Recorded
 from jobs.tune.records.outcome import STATES, Outcome
 from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, lost_executions, pareto_front, rank, rows, state_of
@@ -51,7 +51,7 @@ def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_ne
         if record["op_code"] == _END and record.get("state") in _FINISHED:
             done.add(int(record["trial_id"]))
     if recorded.lines:
-        is_same(f"journal {recorded.address}", before, identity, accept_new_code=accept_new_code)
+        is_same(f"journal {recorded.address}", "study", before, identity, accept_new_code=accept_new_code)
     return len(done)
 
 

@@ -16,9 +16,9 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError
+from jobs.runs.identity import code_of
 from jobs.storage import Storage
 from jobs.tune.records import journal as journals
-from jobs.tune.records.identity import code_of
 
 IDENTITY = "identity"
 """The study's user attribute with its identity, by name: objective, space, seed, ..."""
