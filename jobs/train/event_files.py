@@ -93,6 +93,10 @@ class EventFiles:
     def _add(self, run: str, tag: str, value: float) -> None:
         self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
 
+    def ended(self) -> str | None:
+        """Curves end no training."""
+        return None
+
     def state(self) -> dict[str, Any]:
         """Write what is due, and return the rest."""
         self._write_due()

@@ -12,6 +12,7 @@ from jobs.errors import InputError, argument
 from jobs.train.loop.callbacks import EpochEnd, monitor
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
 from jobs.train.loop.state import FitState, Saving, Watcher
+from jobs.train.loop.timeline import Record
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
