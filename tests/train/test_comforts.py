@@ -171,8 +171,11 @@ def test_the_summary_names_the_slowest_worker(capsys):
     """If it is notable."""
     result = {"success": True, "message": "4 epochs", "history": {"loss": [0.1]}, "samples": 0, "parameters": 1}
     result |= {"epochs": 4, "steps": 8, "seconds": 2.0, "workers": 2, "attempt": 1, "spent": {}}
+    result |= {"weights": {"epoch": 3, "best_by": "val_loss"}}
     show(result | {"slowest": slowest(RECORDS)}, "runs/x")
-    assert "the slowest worker is tcp://10.0.0.5:40005" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "the slowest worker is tcp://10.0.0.5:40005" in shown
+    assert "of epoch 3, the best by val_loss" in shown
     show(result | {"slowest": None}, "runs/x")
     assert "slowest" not in capsys.readouterr().out
 
