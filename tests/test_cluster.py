@@ -29,6 +29,7 @@ def test_a_cluster_of_this_machine_comes_and_goes() -> None:
     with connect(workers=2, threads=3) as client:
         workers = client.scheduler_info()["workers"]
         assert [worker["nthreads"] for worker in workers.values()] == [3, 3]
+        assert set(client.run(lambda dask_worker: "profile" in dask_worker.periodic_callbacks).values()) == {False}
         assert client.submit(sum, [1, 2]).result() == 3
     assert client.status == "closed"
 

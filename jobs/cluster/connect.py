@@ -72,9 +72,13 @@ def connect(
 @contextlib.contextmanager
 def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> Iterator[LocalCluster]:
     """Yield a cluster of processes on this machine; no dashboard, since evaluations are not tasks."""
-    # Dask reads it whenever a worker is lost: later than that, it ends the nanny that starts it again.
-    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT})
-    with patience, _start(workers, threads, shares) as cluster:
+    settings = {
+        # Read whenever a worker is lost: later than that, Dask ends the nanny that starts it again.
+        "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
+        # For a dashboard, which there is none of: half of what an idle worker computes, 3 % of a core.
+        "distributed.worker.profile.enabled": False,
+    }
+    with dask.config.set(settings), _start(workers, threads, shares) as cluster:
         yield cluster
 
 
