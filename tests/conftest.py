@@ -20,7 +20,7 @@ LONG = (
     "minimize/test_resume.py",
     "train/test_bits.py",
     "train/test_job.py",
-    "train/test_faults.py",
+    "train/test_train_faults.py",
     "test_docs.py",
     "tune/test_tune_cli.py",
     "tune/test_tune_cnn.py",
