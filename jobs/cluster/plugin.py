@@ -68,6 +68,11 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
                 del worker.handlers[name]
         self._handlers = {}
 
+    @property
+    def is_torn_down(self) -> bool:
+        """Whether the plugin was set up, and went or its worker ends: calls that still run fail for that."""
+        return not self._handlers
+
     async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function that calls the user's code in a thread, beside the event loop.
 
@@ -102,6 +107,8 @@ class _Handler:
         try:
             return {"value": await getattr(plugin, self.__name__)(**message)}
         except JobError as error:
+            if plugin.is_torn_down:
+                return None  # it failed because its worker is closing: another takes its place
             # As a value: Dask would log what a handler raises with its traceback as a fault of the worker's, and pickle
             # it with that traceback.
             return {"error": _packed(error)}

@@ -38,6 +38,11 @@ class Calls(CallPlugin):
         """Raise what is not a JobError."""
         raise ZeroDivisionError
 
+    async def close_and_fail(self) -> NoReturn:
+        """Raise a JobError as the plugin goes."""
+        self.teardown(self.worker)
+        raise DataError("the rows were let go")
+
     async def _private(self) -> None:
         """Not a call."""
 

@@ -51,11 +51,17 @@ def test_a_worker_that_fails_or_lacks_the_plugin_is_gone(client: Client, address
         client.sync(call, client.rpc, "elsewhere", address, Calls.add, a=1, b=1)
 
 
+def test_an_error_of_a_plugin_that_goes_counts_as_a_loss(client: Client, address: str) -> None:
+    """A worker that closes in mid-call lets go what the call works with: that is no error of the work."""
+    with pytest.raises(OSError, match=f"worker {address} is closing"):
+        client.sync(call, client.rpc, "here", address, Calls.close_and_fail)
+
+
 def test_public_coroutines_are_the_calls(cluster: LocalCluster, client: Client, address: str) -> None:
     """Each has a handler by the plugin's key, nothing else has; all go with the plugin."""
     (worker,) = [worker for worker in cluster.workers.values() if worker.address == address]
     assert {name for name in worker.handlers if name.startswith("here-")} == {
-        f"here-{name}" for name in ("add", "fail", "leave", "break_down")
+        f"here-{name}" for name in ("add", "fail", "leave", "break_down", "close_and_fail")
     }
     client.unregister_worker_plugin("here-1")
     assert not [name for name in worker.handlers if name.startswith("here-")]
