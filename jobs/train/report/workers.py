@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FixedTicker, Range1d, Span
+from bokeh.models import ColumnDataSource, Range1d, Span
 from bokeh.plotting import figure
 
 from jobs.formatting import plural
+from jobs.report.lanes import lanes
 from jobs.report.page import Plot, Section
 from jobs.report.theme import BLUE, FRAME, GREEN, INK, ORANGE, RED, SKY, VIOLET, set_ticks
 from jobs.train.loop.timeline import NOTABLE, Record, notable, slow_text, slowest
@@ -54,21 +55,8 @@ def _timeline(records: Sequence[Record], shown: Sequence[Record]) -> Section:
 
 
 def _lanes(shown: Sequence[Record], **settings: Any) -> figure:
-    """Return a figure with a lane for each worker, the first one on top."""
-    count = len(shown)
-    plot = figure(
-        width=1090,
-        height=80 + 24 * count,
-        y_range=Range1d(start=-0.7, end=count - 0.3),
-        tools="xpan,xbox_zoom,reset,save,hover",
-        **settings,
-    )
+    plot = lanes([record.worker for record in shown], margin=80, **settings)
     set_ticks(plot)
-    plot.yaxis.ticker = FixedTicker(ticks=list(range(count)))
-    plot.yaxis.major_label_overrides = {
-        count - 1 - lane: record.worker.rpartition("//")[2] for lane, record in enumerate(shown)
-    }
-    plot.ygrid.visible = False
     return plot
 
 
@@ -124,7 +112,8 @@ def _shares(records: Sequence[Record], busy: Sequence[Record]) -> Section:
     slow = slowest(records)
     notes = ["Each worker's time within steps; exchange is mostly waiting for the slowest one."]
     if slow:
-        notes.append(f"{slow_text(slow)[:1].upper()}{slow_text(slow)[1:]}.")
+        text = slow_text(slow)
+        notes.append(f"{text[:1].upper()}{text[1:]}.")
         if not notable(slow):
             notes.append(f"Below {NOTABLE:g} times that is no matter.")
     plot = _lanes(busy, x_range=Range1d(start=0, end=100), x_axis_label="percent of its time")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, Range1d
+from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 
 from jobs.formatting import plural
 from jobs.report.html import duration
+from jobs.report.lanes import lanes as lanes_of
 from jobs.report.page import Plot, Section
 from jobs.tune.report.plots import COLOURS, key
 
@@ -114,20 +115,13 @@ def _bars(search: Search, found: Lanes, count: int) -> ColumnDataSource:
 def _plot(search: Search, found: Lanes) -> figure:
     count = min(len(found.names), MAX_LANES)
     source = _bars(search, found, count)
-    plot = figure(
-        width=1090,
-        height=90 + 24 * count,
-        y_range=Range1d(start=-0.7, end=count - 0.3),
-        tools="xpan,xbox_zoom,reset,save,hover",
+    plot = lanes_of(
+        found.names[:count],
+        margin=90,
         tooltips=[("trial", "@number"), ("state", "@state"), ("seconds", "@seconds{0.[000]}")],
         x_axis_label="seconds of the study",
     )
     bars = plot.hbar("y", left="left", right="right", height=0.72, source=source, color="colour", line_color="white")
     bars.glyph.line_width = 0.5 if found.number.size < 1000 else 0
     plot.hover.renderers = [bars]
-    plot.yaxis.ticker = FixedTicker(ticks=list(range(count)))
-    plot.yaxis.major_label_overrides = {
-        count - 1 - lane: name.rpartition("//")[2] for lane, name in enumerate(found.names[:count])
-    }
-    plot.ygrid.visible = False
     return plot
