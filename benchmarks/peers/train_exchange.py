@@ -33,7 +33,7 @@ class ExchangePlugin(TrainPlugin):
         vectors = {part: ones.copy() for part in group.mine}
         begin, cpu = time.monotonic(), time.process_time()
         for step in range(steps):
-            total = group.total(step, vectors, size, "float32")
+            total = group.total(step, vectors.items(), size, "float32")
             if step < steps - 1:
                 vectors = {part: ones.copy() for part in group.mine}
         taken = {"begin": begin, "end": time.monotonic(), "cpu": time.process_time() - cpu}

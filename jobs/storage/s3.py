@@ -22,17 +22,27 @@ from jobs.formatting import one_line
 from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage, is_plain
 
 _ATTEMPTS = 6  # with boto3's back-off some 15 s: as long as a server needs to restart
+_PATIENT_ATTEMPTS = 16  # some 2 minutes, once it has answered this process: then it is away, and its address is right
 _CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId")
 _client_lock = threading.Lock()
+Settings = tuple[tuple[str, str], ...]
+"""The AWS_ variables, sorted."""
+_answered: set[Settings] = set()
 
 
 @functools.lru_cache(maxsize=4)
-def _make_client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:  # noqa: ARG001 the cache's key
-    """Return a boto3 client, cached by process and AWS_ variables: threads may share one, forks may not."""
+def _session(process: int, settings: Settings) -> Any:  # noqa: ARG001 the cache's key
     import boto3
+
+    return boto3.session.Session()
+
+
+@functools.lru_cache(maxsize=8)
+def _make_client(process: int, settings: Settings, *, patient: bool) -> Any:
+    """Return a boto3 client, cached by process and AWS_ variables: threads may share one, forks may not."""
     from botocore.config import Config
 
-    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _ATTEMPTS))
+    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _PATIENT_ATTEMPTS if patient else _ATTEMPTS))
     config = Config(
         connect_timeout=10,
         read_timeout=60,
@@ -40,14 +50,17 @@ def _make_client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:  #
         request_checksum_calculation="when_required",  # not every S3-compatible store supports the newer checksums
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session()
-    return session.client("s3", config=config)
+    return _session(process, settings).client("s3", config=config)
+
+
+def _settings() -> Settings:
+    return tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_")))
 
 
 def _client() -> Any:
-    settings = tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_")))
+    settings = _settings()
     with _client_lock:  # making a boto3 client is not thread-safe, using one is
-        return _make_client(os.getpid(), settings)
+        return _make_client(os.getpid(), settings, patient=settings in _answered)
 
 
 def _status(error: Any) -> int:
@@ -88,6 +101,7 @@ def _translate_errors(address: str) -> Iterator[None]:
     )
     try:
         yield
+        _answered.add(_settings())
     except failed.ClientError as error:
         raise _reply_error(address, error) from error
     except setting as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -46,7 +47,7 @@ class Mesh:
 
         def one(name: str) -> np.ndarray:
             mine = {part: vectors[part].copy() for part in self.roster.mine(name)}
-            return self.groups[name].total(step, mine, size, dtype)
+            return self.groups[name].total(step, mine.items(), size, dtype)
 
         with ThreadPoolExecutor(len(self.groups)) as threads:
             return [np.array(total) for total in threads.map(one, self.groups)]
@@ -103,9 +104,32 @@ def test_a_large_sum_takes_the_memory_of_a_part():
     mesh, vectors = Mesh(4), _vectors(LARGE)
     given = {name: {part: vectors[part].copy() for part in mesh.roster.mine(name)} for name in mesh.groups}
     with ThreadPoolExecutor(4) as threads:
-        totals = threads.map(lambda name: mesh.groups[name].total(0, given[name], LARGE, "float32"), mesh.groups)
+        totals = threads.map(
+            lambda name: mesh.groups[name].total(0, given[name].items(), LARGE, "float32"), mesh.groups
+        )
     for total, mine in zip(totals, given.values(), strict=True):
         assert any(np.shares_memory(total, vector) for vector in mine.values())
+
+
+def test_few_vectors_of_many_parts_are_held_at_once():
+    """A part's vector is added before the next part computes: of 8 parts at most 4 are held, not 8."""
+    held, most = [], 0
+
+    class Tracked(np.ndarray):
+        """An array that counts those that are alive."""
+
+    def parts():
+        nonlocal most
+        for part in range(PARTS):
+            vector = np.full(SMALL, part, "float32").view(Tracked)
+            held.append(weakref.ref(vector))
+            most = max(most, sum(one() is not None for one in held))
+            yield part, vector
+            del vector
+
+    total = Mesh(1).groups["w0"].total(0, parts(), SMALL, "float32")
+    assert total[0] == sum(range(PARTS))
+    assert most == 4
 
 
 def test_many_steps_one_after_another():
@@ -117,7 +141,7 @@ def test_many_steps_one_after_another():
         mine = mesh.roster.mine(name)
         return [
             mesh.groups[name]
-            .total(step, {part: vectors[step][part].copy() for part in mine}, SMALL, "float32")
+            .total(step, [(part, vectors[step][part].copy()) for part in mine], SMALL, "float32")
             .tobytes()
             for step in vectors
         ]
@@ -130,7 +154,7 @@ def test_many_steps_one_after_another():
 def test_who_does_not_send_is_named():
     """A step ends after its timeout, and says who was late."""
     mesh = Mesh(2, timeout=0.2)
-    mine = {part: _vectors(SMALL)[part] for part in mesh.roster.mine("w0")}
+    mine = [(part, _vectors(SMALL)[part]) for part in mesh.roster.mine("w0")]
     with pytest.raises(LateError) as caught:
         mesh.groups["w0"].total(0, mine, SMALL, "float32")
     assert caught.value.addresses == ["w1"]
@@ -142,7 +166,7 @@ def test_an_abort_wakes_who_waits():
     inbox = mesh.inboxes["w0"]
     threading.Timer(0.2, lambda: inbox.abort(1)).start()
     began = time.monotonic()
-    mine = {part: _vectors(SMALL)[part] for part in mesh.roster.mine("w0")}
+    mine = [(part, _vectors(SMALL)[part]) for part in mesh.roster.mine("w0")]
     with pytest.raises(AbortedError):
         mesh.groups["w0"].total(0, mine, SMALL, "float32")
     assert time.monotonic() - began < 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -75,12 +75,13 @@ class Group:
         """
         self._inbox.check(self.roster.generation)
 
-    def total(self, step: int, vectors: Mapping[int, Vector], size: int, dtype: str) -> Vector:
+    def total(self, step: int, vectors: Iterable[tuple[int, Vector]], size: int, dtype: str) -> Vector:
         """Return the sum of all parts' vectors, the same bits on every member.
 
         Args:
             step: the step's number.
-            vectors: part -> its vector (size,), of all parts of this member; they are used up.
+            vectors: (part, its vector (size,)) of all parts of this member, which are used up; each is added before
+                the next is asked for, so that of n parts at most log2(n) + 1 vectors are held.
             size: entries of a vector.
             dtype: its type.
 
@@ -90,7 +91,7 @@ class Group:
             OSError: a member is gone.
         """
         tree = TreeSum(self.roster.parts, self._form.adder(0))
-        for part, vector in vectors.items():
+        for part, vector in vectors:
             tree.add(0, part, self._form.leaf(vector))
         if not self._others:
             return tree.total()

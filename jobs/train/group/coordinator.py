@@ -184,6 +184,10 @@ class Coordinator:
     async def train(self, until: int, progress: Callable[[Status], None]) -> Status:
         """Take steps until `until` are done, with any workers that there are, and return the status of one.
 
+        Args:
+            until: a number of steps.
+            progress: gets a worker's status now and then, on the event loop.
+
         Raises:
             UserCodeError, DataError: what a worker raised.
             ClusterError: no workers in time, or groups end again and again without a step.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import secrets
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -76,9 +77,13 @@ class ClusterTrainer:
             self.close()
             raise
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T], poll: Callable[[], None] = lambda: None) -> T:
+        def look() -> None:
+            self._poll()
+            poll()
+
         overdue = f"the workers did not answer in {self._timeout} s"
-        return run_polling(self._client, work, self._poll, timeout=self._timeout, overdue=overdue)
+        return run_polling(self._client, work, look, timeout=self._timeout, overdue=overdue)
 
     def hurry(self, seconds: float) -> None:
         """Let what is done from now on take so many seconds each, and do it in spite of a signal."""
@@ -142,8 +147,15 @@ class ClusterTrainer:
         self._run(self._all.ask_all(TrainPlugin.rewind))
 
     def train(self, until: int, progress: Progress) -> Status:
-        """Take steps until `until` are done, with whatever workers there are."""
-        return self._run(self._all.train(until, progress))
+        """Take steps until `until` are done, with whatever workers there are; `progress` is called in this thread."""
+        seen: deque[Status] = deque(maxlen=1)
+
+        def show() -> None:
+            # Not on the event loop: it writes to the run folder, and a store that is silent would stop all heartbeats.
+            if seen:
+                progress(seen.pop())
+
+        return self._run(self._all.train(until, seen.append), show)
 
     def evaluate(self) -> Sums:
         """Return the sums over the validation data, (2 + metrics,) float64; the order of parts fixes the bits."""

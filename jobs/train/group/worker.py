@@ -158,10 +158,6 @@ class TrainPlugin(RunFolderPlugin):
             ended, late = "late", error.addresses
         except OSError:
             ended = "lost"
-        except Exception:
-            if self._training is its:
-                raise
-            ended = "aborted"  # closed under its steps, as where the scheduler is gone
         return {"ended": ended, "late": late, "spent": its.status()["spent"]}
 
     async def evaluate(self, *, parts: Sequence[int]) -> list[tuple[int, list[float]]]:

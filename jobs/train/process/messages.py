@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypedDict
+
+
+@dataclass
+class Spent:
+    """Seconds of a process in the steps of an attempt, without its first; and how many parts it has computed."""
+
+    data: float = 0.0
+    compute: float = 0.0
+    exchange: float = 0.0
+    apply: float = 0.0
+    parts: int = 0
 
 
 class Built(TypedDict):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from jobs.train.data.open import Data, is_factory
 from jobs.train.data.order import Order
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
-from jobs.train.process.messages import Facts, Status
+from jobs.train.process.messages import Facts, Spent, Status
 from jobs.train.process.plan import Plan
 from jobs.train.process.single import SingleSteps
 from jobs.train.replica.evaluation import Evaluation
@@ -29,17 +29,6 @@ from jobs.train.replica.local import LocalRound
 from jobs.train.replica.model import ReplicaModel
 from jobs.train.replica.pieces import Array, Bytes, Cut, Shape, pieces, rows_of, shapes, split, views
 from jobs.usercode import UserCode
-
-
-@dataclass
-class Spent:
-    """Seconds of a process in the steps of an attempt, without its first; and how many parts it has computed."""
-
-    data: float = 0.0
-    compute: float = 0.0
-    exchange: float = 0.0
-    apply: float = 0.0
-    parts: int = 0
 
 
 class Training:
@@ -150,16 +139,26 @@ class Training:
 
     def state(self) -> list[Array]:
         """Return the state after `step` steps: all variables, then the epoch's sums and steps that were skipped."""
-        return [*self.replica.state(), self.sums, np.array([[self.step, self.skipped]])]
+        return [*self.replica.state(), *self._counts()]
+
+    def _counts(self) -> list[Array]:
+        return [self.sums, np.array([[self.step, self.skipped]])]
+
+    def _layout(self) -> tuple[Shape, ...]:
+        return (*self.replica.layout(), *shapes(self._counts()))
 
     def pieces(self) -> int:
         """Return how many pieces the state has."""
-        return len(pieces(shapes(self.state())))
+        return len(pieces(self._layout()))
 
     def piece(self, index: int) -> list[Bytes]:
-        """Return a piece of the state, without a copy."""
-        state = self.state()
-        return views(state, pieces(shapes(state))[index])
+        """Return a piece of the state, without a copy; of variables on a GPU, with one of theirs alone."""
+        cuts = pieces(self._layout())[index]
+        return views({cut.array: self._array(cut.array) for cut in cuts}, cuts)
+
+    def _array(self, number: int) -> Array:
+        variables = len(self.replica.state_variables)
+        return self.replica.value(number) if number < variables else self._counts()[number - variables]
 
     def check_layout(self, layout: Sequence[Shape]) -> None:
         """Check that a state of these shapes can be set.
@@ -167,7 +166,7 @@ class Training:
         Raises:
             InputError: it is another model's.
         """
-        if tuple(layout) != shapes(self.state()):
+        if tuple(layout) != self._layout():
             raise InputError(
                 "the checkpoint is of another model: its variables or metrics have other shapes or types; take back "
                 f"what was changed, or choose another {argument('run')}"
@@ -178,7 +177,7 @@ class Training:
 
         Pieces are set in order: with the last one, which has the step, this process has a state again.
         """
-        layout = shapes(self.state())
+        layout = self._layout()
         cuts = pieces(layout)[index]
         self.step = -1
         for cut, part in zip(cuts, split(data, layout, cuts) if isinstance(data, bytes) else data, strict=True):
@@ -214,11 +213,9 @@ class Training:
         steps = self.plan.steps_of(self.step, self._steps)
         if self.step % self._steps == 0:
             self.sums = np.zeros_like(self.sums)
-        layout = self.strategy.layout
-        vectors = {part: self._part(part, steps) for part in group.mine}
-        self._ahead.prepare((self.step + steps, part) for part in group.mine)
+        layout, before = self.strategy.layout, self.spent.data + self.spent.compute
         began = time.perf_counter()
-        total = group.total(self.step, vectors, layout.size, layout.dtype)
+        total = group.total(self.step, self._vectors(group, steps), layout.size, layout.dtype)
         summed = time.perf_counter()
         tail = layout.tail(total)
         if np.isfinite(tail[LOSS]):
@@ -229,12 +226,16 @@ class Training:
             self.skipped += steps
             self.strategy.cancel()
         self.step += steps
-        self.spent.exchange += summed - began
+        self.spent.exchange += summed - began - (self.spent.data + self.spent.compute - before)
         self.spent.apply += time.perf_counter() - summed
-        if (
-            not self._warm
-        ):  # TensorFlow prepares much at the first call of a function: a worker that joins would look slow
+        # TensorFlow prepares much at the first call of a function: a worker that joins would look slow.
+        if not self._warm:
             self.spent, self._warm = Spent(), True
+
+    def _vectors(self, group: Group, steps: int) -> Iterator[tuple[int, Vector]]:
+        for part in group.mine:
+            yield part, self._part(part, steps)
+        self._ahead.prepare((self.step + steps, part) for part in group.mine)
 
     def _part(self, part: int, steps: int) -> Vector:
         began = time.perf_counter()

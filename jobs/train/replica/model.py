@@ -16,6 +16,7 @@ from jobs.keras.build import check_inputs, check_trainable, fitting, isolated, m
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line
 from jobs.train.replica.names import check_arrays, names
+from jobs.train.replica.pieces import Shape
 from jobs.usercode import UserCode, is_interrupt
 
 Array = NDArray[Any]
@@ -185,8 +186,19 @@ class ReplicaModel:
             InputError: the model is not built.
         """
         self._check_built()
-        values = (self._tf.convert_to_tensor(variable.value) for variable in self.state_variables.values())
-        return [np.asarray(value) for value in values]
+        return [self._value(variable) for variable in self.state_variables.values()]
+
+    def value(self, number: int) -> Array:
+        """Return one array of `state`."""
+        return self._value(list(self.state_variables.values())[number])
+
+    def _value(self, variable: Any) -> Array:
+        return np.asarray(self._tf.convert_to_tensor(variable.value))
+
+    def layout(self) -> list[Shape]:
+        """Return the shapes of `state`, whose values stay on their device."""
+        self._check_built()
+        return [Shape(tuple(one.shape), str(one.dtype)) for one in self.state_variables.values()]
 
     def set_rows(self, number: int, start: int, rows: Array) -> None:
         """Set rows from `start` on of the variable with a number in `state`, in place; of a scalar, the scalar."""

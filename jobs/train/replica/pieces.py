@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,8 +71,8 @@ def pieces(layout: Sequence[Shape]) -> list[list[Cut]]:
     return found
 
 
-def views(state: Sequence[Array], cuts: Sequence[Cut]) -> list[Bytes]:
-    """Return the bytes of some rows of a state, which share its memory."""
+def views(state: Sequence[Array] | Mapping[int, Array], cuts: Sequence[Cut]) -> list[Bytes]:
+    """Return the bytes of some rows of a state, or of those of its arrays that are cut, which share its memory."""
     return [_rows(np.asarray(state[array], order="C"))[start:stop].reshape(-1).view(np.uint8)
             for array, start, stop in cuts]  # fmt: skip
 
