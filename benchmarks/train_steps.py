@@ -25,15 +25,17 @@ from benchmarks.train_restart import RAY, ray_train
 from jobs import connect
 
 FIT = "plain Keras fit, in the process of the 1 worker"
+APART = "plain Keras fit in 2 workers at once, half a batch each, which share nothing"
 ONE, ONE_8 = "ours: 1 worker, 1 part", "ours: 1 worker, 8 parts"
 TWO, TWO_8 = "ours: 2 workers, 2 parts", "ours: 2 workers, 8 parts"
 MIRRORED = "MultiWorkerMirroredStrategy, 2 processes, custom loop"
 PARAMETERS = 70_762
 TEXT = """\
 A convolutional network of width 64 ({parameters:,} parameters), batches of {batch}, one thread a worker, on {cores}
-cores; turns of {steps} steps, {rounds} rounds in which all take their turns. "exchange" is the share of the first
-worker's time in which it sends, waits for the other, and adds; CPU is that of all workers. The target on the exchange's
-CPU compares what sums of as many numbers cost both workers, where nothing is computed, with whole steps of theirs."""
+cores; turns of {steps} steps, {rounds} rounds in which all take their turns. What shares nothing is the most that two
+workers can reach here. "exchange" is the share of the first worker's time in which it sends, waits for the other, and
+adds; CPU is that of all workers. The target on the exchange's CPU compares what sums of as many numbers cost both
+workers, where nothing is computed, with whole steps of theirs."""
 RAY_ROUNDS = 2
 """Turns beside Ray Train, which starts anew for each."""
 SPEED_UP, PART_COST, EXCHANGE_PERCENT = 1.4, 1.3, 10.0
@@ -92,7 +94,7 @@ def run(extent: Extent, ray: str | None = None) -> Table:
     with contextlib.ExitStack() as stack:
         one, two = (stack.enter_context(connect(workers=workers)) for workers in (1, 2))
         ours = _ours(stack, one, two)
-        ways = _ways(stack, one, ours, peers=extent.peers)
+        ways = _ways(stack, one, two, ours, peers=extent.peers)
         measured = Measured({name: [] for name in ways}, {name: [] for name in ours})
         exchange = Exchange(two)
         for turn in range(extent.rounds + 1):
@@ -124,10 +126,16 @@ def _ours(stack: contextlib.ExitStack, one: Client, two: Client) -> dict[str, Ou
     return {name: stack.enter_context(made(client, parts=parts)) for name, (client, parts) in places.items()}
 
 
-def _ways(stack: contextlib.ExitStack, one: Client, ours: Mapping[str, Way], *, peers: bool) -> dict[str, Way]:
+def _ways(
+    stack: contextlib.ExitStack, one: Client, two: Client, ours: Mapping[str, Way], *, peers: bool
+) -> dict[str, Way]:
     """Return name -> seconds of so many steps."""
     network = train_networks.convolutional.__name__
-    ways = {FIT: lambda steps: one.submit(fit, network, steps, pure=False).result(), **ours}
+
+    def apart(steps: int) -> float:
+        return max(two.run(fit, network, steps, BATCH // 2).values())
+
+    ways = {FIT: lambda steps: one.submit(fit, network, steps, pure=False).result(), APART: apart, **ours}
     if peers:
         team = stack.enter_context(Team("train_tensorflow", 2))
         ways[MIRRORED] = lambda steps: team.seconds(network=network, batch=BATCH, steps=steps)

@@ -17,10 +17,10 @@ def _made(network: str) -> tuple[Any, Any, Any]:
     return getattr(train_networks, network)(), *train_networks.rows()
 
 
-def fit(network: str, steps: int) -> float:
+def fit(network: str, steps: int, batch: int = BATCH) -> float:
     """Return the seconds of an epoch of so many steps."""
     model, x, y = _made(network)
-    count = steps * BATCH
+    count = steps * batch
     began = time.perf_counter()
-    model.fit(x[:count], y[:count], batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
+    model.fit(x[:count], y[:count], batch_size=batch, epochs=1, shuffle=False, verbose=0)
     return time.perf_counter() - began

@@ -12,6 +12,7 @@ import pytest
 
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import TreeSum
+from jobs.train.exchange import group as exchange
 from jobs.train.exchange.group import ONE_PHASE_BYTES, Group, Roster
 from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
 from jobs.train.exchange.wire import Format
@@ -57,6 +58,12 @@ def _vectors(size: int, parts: int = PARTS, dtype: str = "float32") -> dict[int,
     random = np.random.default_rng(size)
     scale = 10.0 ** random.integers(-3, 4, size)
     return {part: (scale * random.standard_normal(size)).astype(dtype) for part in range(parts)}
+
+
+@pytest.fixture(autouse=True, params=[1 << 16, 1 << 30], ids=["in pieces", "whole"])
+def piece_bytes(request, monkeypatch):
+    """Exchange large slices in many pieces, and in one."""
+    monkeypatch.setattr(exchange, "PIECE_BYTES", request.param)
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 5, 8, 10])

@@ -16,6 +16,9 @@ from jobs.train.exchange.wire import Format, Vector
 
 ONE_PHASE_BYTES = 1 << 20
 """Up to so many bytes every member sends its nodes to every other: one round trip less than two phases, more bytes."""
+PIECE_BYTES = 1 << 23
+"""Larger slices are exchanged in pieces of at most so many bytes, whose memory the process uses again, see
+`process/memory`: fresh memory costs more than the exchange."""
 ALIGN = 64
 """Slices begin at multiples of so many entries."""
 Send = Callable[[str, Key, Packet], "Future[None]"]
@@ -116,32 +119,58 @@ class Group:
         return tree.total()
 
     def _two_phases(self, step: int, nodes: Sequence[tuple[int, int, Vector]], out: Vector) -> Vector:
-        """Add one slice here, and gather the others' (reduce-scatter, all-gather)."""
+        """Add one slice here, and gather the others' (reduce-scatter, all-gather), piece by piece.
+
+        While a piece is added the next one arrives, and few are held at once.
+        """
         members = list(self.roster.runs)
-        slices = dict(zip(members, self._slices(out.size, len(members)), strict=True))
+        count = -(-out.nbytes // (len(members) * PIECE_BYTES))
+        slices = self._slices(out.size, len(members) * count)
+        pieces = [dict(zip(members, slices[number::count], strict=True)) for number in range(count)]
+        sends = []
+        for number in range(count + 2):
+            if number < count and nodes:
+                sends += self._scatter(step, number, nodes, pieces[number])
+            if 0 <= number - 1 < count:
+                sends += self._add(step, number - 1, nodes, pieces[number - 1][self._address], out)
+            if number - 2 >= 0:
+                self._gather(step, number - 2, pieces[number - 2], out)
+        for send in sends:
+            send.result(self._timeout)  # the vectors' memory is used again in the next step
+        return out
+
+    def _scatter(
+        self, step: int, number: int, nodes: Sequence[tuple[int, int, Vector]], slices: Mapping[str, slice]
+    ) -> list[Future[None]]:
+        """Send each member its slice of a piece."""
         pieces = {
             one: (slices[one].start, [(level, index, vector[slices[one]]) for level, index, vector in nodes])
             for one in self._others
         }
-        sends = self._post(step, "scatter", pieces) if nodes else []
-        own = slices[self._address]
+        return self._post(step, f"scatter {number}", pieces)
+
+    def _add(
+        self, step: int, number: int, nodes: Sequence[tuple[int, int, Vector]], own: slice, out: Vector
+    ) -> list[Future[None]]:
+        """Add this member's slice of a piece, and send the others its sum."""
         tree = TreeSum(self.roster.parts, self._form.adder(own.start))
         for level, index, vector in nodes:
             tree.add(level, index, vector[own])
         for source in self.roster.senders:
             if source != self._address:
-                self._receive(step, "scatter", source, tree)
+                self._receive(step, f"scatter {number}", source, tree)
         total = tree.total()
-        sends += self._post(step, "gather", {one: (own.start, [(0, 0, total)]) for one in self._others})
+        sends = self._post(step, f"gather {number}", {one: (own.start, [(0, 0, total)]) for one in self._others})
         if not np.may_share_memory(total, out):
             out[own] = total
+        return sends
+
+    def _gather(self, step: int, number: int, slices: Mapping[str, slice], out: Vector) -> None:
+        """Take the others' sums of a piece."""
         for source in self._others:
-            packet = self._take(step, "gather", source)
+            packet = self._take(step, f"gather {number}", source)
             # Of `out` this slice was sent to the source, which has it: else it could not have added it up.
             out[slices[source]] = self._form.decode(packet.vectors[0])
-        for send in sends:
-            send.result(self._timeout)  # the vectors' memory is used again in the next step
-        return out
 
     @staticmethod
     def _slices(size: int, count: int) -> list[slice]:

@@ -17,6 +17,7 @@ from jobs.train.exchange.group import Group, Roster
 from jobs.train.exchange.inbox import AbortedError, Inbox, Key, LateError, Packet
 from jobs.train.group.run_folder import RunFolderPlugin
 from jobs.train.process.fingerprint import check_gpus, fingerprint
+from jobs.train.process.memory import keep_freed_memory
 from jobs.train.process.messages import Built, Facts, Outcome, Status
 from jobs.train.process.training import Training
 from jobs.usercode import UserCode
@@ -40,6 +41,7 @@ class TrainPlugin(RunFolderPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop: imports and builds nothing of the user's."""
+        keep_freed_memory()
         self._inbox = Inbox()
         # A driver that gave up a call calls again while the first still builds: that would replace a loaded model.
         self._loading = asyncio.Lock()
