@@ -107,6 +107,10 @@ class EventFiles:
         self._written = int(state["written"])
         self._waiting = [Scalar(run, tag, int(step), value, at) for run, tag, step, value, at in state["waiting"]]
 
+    def end(self) -> None:
+        """Write what is left."""
+        self.write()
+
     def _write_due(self) -> None:
         now = time.monotonic()
         age = min(max(AGE_SHARE * (now - self._began), MIN_SECONDS), MAX_SECONDS)

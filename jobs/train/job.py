@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from contextlib import closing
 from types import ModuleType
 from typing import Any
 
@@ -114,13 +115,11 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
     folder = attempt.folder
     monitor = attempt.show(Monitor(folder))
     attempt.check_data()
-    trainer = _trainer(options, attempt, code, monitor)
-    attempt.stack.callback(trainer.close)
+    trainer = attempt.stack.enter_context(closing(_trainer(options, attempt, code, monitor)))
     plan = _plan(options, folder, trainer.workers, {name: one for name, one in identity.items() if is_code(name)})
     monitor.doing("building the model, opening the data")
     facts = trainer.load(plan)
     identity |= _identity(options, plan, trainer, facts)
-    callbacks = KerasCallbacks(options.callbacks, trainer, options.epochs) if options.callbacks else None
     files = EventFiles(folder.storage)
     fit = Fit(
         trainer,
@@ -128,7 +127,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         facts,
         options.epochs,
         # The event files first: the learning rate is that of the epoch that has ended.
-        at_epoch_end=[files, *_ends(options), *([callbacks] if callbacks else [])],
+        at_epoch_end=[files, *_ends(options, trainer)],
         checkpoints=Checkpoints(folder.storage),
         saving=options.saving,
         identity=identity,
@@ -142,9 +141,6 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-        files.write()
-        if callbacks:
-            callbacks.end()
     return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
 
 
@@ -211,10 +207,12 @@ def _parts(options: Options, folder: Run, workers: int) -> int:
     return int(kept) if kept else max(workers, 1)
 
 
-def _ends(options: Options) -> list[EpochEnd]:
+def _ends(options: Options, trainer: Trainer) -> list[EpochEnd]:
     ends: list[EpochEnd] = []
     if options.early_stopping:
         ends.append(EarlyStopping(options.early_stopping))
     if options.reduce_on_plateau:
         ends.append(ReduceOnPlateau(options.reduce_on_plateau))
+    if options.callbacks:
+        ends.append(KerasCallbacks(options.callbacks, trainer, options.epochs))
     return ends

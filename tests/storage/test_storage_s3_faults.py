@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
+import types
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
+import botocore.endpoint
 import pytest
 from moto.server import ThreadedMotoServer
+from proxy import Proxy
 from storage_tools import USES, Replies, failure
 
 from jobs.errors import ClusterError, InputError, UserCodeError
@@ -75,6 +81,28 @@ def test_stopped_server(s3, stopped_server, monkeypatch, use):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     with pytest.raises(ClusterError, match=rf"{s3}.*AWS_ENDPOINT_URL"):
         use(open_storage(s3))
+
+
+def test_patience(s3, monkeypatch):
+    """Where an address is wrong it is said after 15 s; a server that has answered may be away for two minutes."""
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    waits: list[float] = []
+    monkeypatch.setattr(botocore.endpoint, "time", types.SimpleNamespace(time=time.time, sleep=waits.append))
+    proxy = Proxy("127.0.0.1", 0, urlsplit(os.environ["AWS_ENDPOINT_URL"]).port, fault="away")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    storage = open_storage(s3)
+    try:
+        with pytest.raises(ClusterError):
+            storage.exists("name")
+        assert len(waits) == 5
+        proxy.fault = None
+        assert not storage.exists("name")
+        proxy.fault, waits[:] = "away", []
+        with pytest.raises(ClusterError):
+            storage.write("name", b"content")
+        assert len(waits) == 15
+    finally:
+        proxy.end()
 
 
 @pytest.fixture(scope="module")

@@ -71,9 +71,8 @@ def server(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     proxy.end()
 
 
-def test_s3_is_away_for_a_while(server, s3, whole, monkeypatch):
+def test_s3_is_away_for_a_while(server, s3, whole):
     """A checkpoint that cannot be written is tried again, and the run goes on when S3 is back."""
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
     url = f"{s3}/run"
     process = start_job(*JOB, "--workers", "2", "--run", url, **STREAMS)
     until_saved(url, process)

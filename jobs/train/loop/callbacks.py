@@ -35,6 +35,9 @@ class EpochEnd(Protocol):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it."""
 
+    def end(self) -> None:
+        """Act when all epochs are done."""
+
 
 def monitored(logs: Logs) -> float:
     """Return what decides: the loss on the validation data, or without these the training loss."""
@@ -71,6 +74,9 @@ class Patience:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it."""
         self.best, self.waited = float(state["best"]), int(state["waited"])
+
+    def end(self) -> None:
+        """Nothing is left to do."""
 
 
 class EarlyStopping(Patience):

@@ -156,6 +156,8 @@ class Fit:
                 self.save()
         self.save()
         self._trainer.saved()
+        for one in self._at_epoch_end:
+            one.end()
         return self.state
 
     def _end_interrupted_epoch(self) -> None:
