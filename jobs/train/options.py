@@ -15,61 +15,18 @@ HOW = "how to train"
 EXAMPLES = ("digits", "linear")
 
 
-class Options(SerialJobOptions):
-    """Train a Keras model data-parallel: each worker has a replica, only gradients or weights travel.
-
-    A step is cut into logical parts, whose gradients are added in one fixed order: the result has the same bits for any
-    number of workers, after lost workers, and after a resume. A run that was killed is resumed by the same command.
-
-    Examples:
-      dask-jobs train --run runs/digits
-      dask-jobs train --example linear --run runs/linear
-      dask-jobs train --model my_model:create_model --data idx:/data/mnist --workers 4 --epochs 10 --run runs/mnist
-      dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50
-    """
+class TrainingOptions(SerialJobOptions):
+    """Options of every job that trains a network."""
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
-        "epochs", "save_every", "step_timeout", "callbacks", "mixed", "restore_best", "accept_new_code"
+        "epochs", "save_every", "step_timeout", "mixed", "restore_best", "accept_new_code"
     )  # fmt: skip
 
-    model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
-        default=None,
-        description="a function that returns a compiled Keras model (default: that of the example)",
-    )
-    data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
-        default=None,
-        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns "
-        "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
-        "(default: digits)",
-    )
-    example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE, "NAME")] = Field(
-        default=None,
-        description="a model and data to begin with: digits (a small CNN), or linear, which prints its weights "
-        "(default: digits)",
-    )
-    validation: Annotated[str | None, OptionHelp(COMPUTE, "FRACTION|DATA")] = Field(
-        default=None,
-        description="what is evaluated after each epoch: a fraction of the rows, which is held out, or other data "
-        "(default: 0.1 for the digits)",
-    )
     epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
         default=10, description="passes over the data; a run may be given more"
     )
     batch_size: Annotated[PositiveInt, OptionHelp(HOW, "ROWS")] = Field(
         default=64, description="rows of a step, over all workers; a multiple of --parts"
-    )
-    averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
-        default="gradient",
-        description="gradient: one common step per batch; parameters: parts train alone, and their weights are "
-        "averaged every --every steps",
-    )
-    every: Annotated[PositiveInt | None, OptionHelp(HOW, "STEPS")] = Field(
-        default=None, description="steps between two averages of parameters (default: 10)"
-    )
-    slots: Annotated[Literal["mean", "reset"], OptionHelp(HOW, "NAME")] = Field(
-        default="mean",
-        description="what averaging parameters does with the optimizer's slots, such as momenta: their mean, or none: "
-        "those of the run's start",
     )
     parts: Annotated[PositiveInt | Literal["workers"], OptionHelp(HOW, "N|workers")] = Field(
         default=8,
@@ -95,9 +52,6 @@ class Options(SerialJobOptions):
     reduce_on_plateau: Annotated[PositiveInt | None, OptionHelp(HOW, "EPOCHS")] = Field(
         default=None, description="divide the learning rate by 10 after so many epochs without a lower loss"
     )
-    callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
-        default=None, description="a function that returns Keras callbacks; they run on the driver at the end of epochs"
-    )
     step_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
         default=600.0, description="seconds that a step waits for a worker, which then counts as lost"
     )
@@ -114,12 +68,6 @@ class Options(SerialJobOptions):
         json_schema_extra={"type": ["integer", "string"]},
     )
 
-    @field_validator("data", "validation", mode="before")
-    @classmethod
-    def _text(cls, value: object) -> object:
-        """Take a number of a YAML file as text."""
-        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
     @field_validator("save_every", mode="before")
     @classmethod
     def _period(cls, value: object) -> object:
@@ -128,6 +76,73 @@ class Options(SerialJobOptions):
         if isinstance(value, str) and not re.fullmatch(r"[1-9]\d*|(\d+\.?\d*|\.\d+)s", value):
             raise ValueError(f"--save-every is {value!r}, but must be a number of steps, such as 200, or seconds: 60s")
         return value
+
+    @property
+    def saving(self) -> Saving:
+        """When checkpoints are written."""
+        seconds = self.save_every.endswith("s")
+        if seconds:
+            return Saving(seconds=float(self.save_every[:-1]), restore_best=self.restore_best)
+        return Saving(steps=int(self.save_every), restore_best=self.restore_best)
+
+
+class Options(TrainingOptions):
+    """Train a Keras model data-parallel: each worker has a replica, only gradients or weights travel.
+
+    A step is cut into logical parts, whose gradients are added in one fixed order: the result has the same bits for any
+    number of workers, after lost workers, and after a resume. A run that was killed is resumed by the same command.
+
+    Examples:
+      dask-jobs train --run runs/digits
+      dask-jobs train --example linear --run runs/linear
+      dask-jobs train --model my_model:create_model --data idx:/data/mnist --workers 4 --epochs 10 --run runs/mnist
+      dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50
+    """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "callbacks")
+
+    model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
+        default=None,
+        description="a function that returns a compiled Keras model (default: that of the example)",
+    )
+    data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
+        default=None,
+        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns "
+        "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
+        "(default: digits)",
+    )
+    example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE, "NAME")] = Field(
+        default=None,
+        description="a model and data to begin with: digits (a small CNN), or linear, which prints its weights "
+        "(default: digits)",
+    )
+    validation: Annotated[str | None, OptionHelp(COMPUTE, "FRACTION|DATA")] = Field(
+        default=None,
+        description="what is evaluated after each epoch: a fraction of the rows, which is held out, or other data "
+        "(default: 0.1 for the digits)",
+    )
+    averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
+        default="gradient",
+        description="gradient: one common step per batch; parameters: parts train alone, and their weights are "
+        "averaged every --every steps",
+    )
+    every: Annotated[PositiveInt | None, OptionHelp(HOW, "STEPS")] = Field(
+        default=None, description="steps between two averages of parameters (default: 10)"
+    )
+    slots: Annotated[Literal["mean", "reset"], OptionHelp(HOW, "NAME")] = Field(
+        default="mean",
+        description="what averaging parameters does with the optimizer's slots, such as momenta: their mean, or none: "
+        "those of the run's start",
+    )
+    callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
+        default=None, description="a function that returns Keras callbacks; they run on the driver at the end of epochs"
+    )
+
+    @field_validator("data", "validation", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        """Take a number of a YAML file as text."""
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
@@ -139,11 +154,3 @@ class Options(SerialJobOptions):
         if self.model is not None and self.data is None:
             raise ValueError(f"--model {self.model} needs --data")
         return self
-
-    @property
-    def saving(self) -> Saving:
-        """When checkpoints are written."""
-        seconds = self.save_every.endswith("s")
-        if seconds:
-            return Saving(seconds=float(self.save_every[:-1]), restore_best=self.restore_best)
-        return Saving(steps=int(self.save_every), restore_best=self.restore_best)

@@ -1,0 +1,203 @@
+"""One attempt of a training, whatever names the model and the data: checks, restores, trains, and writes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from jobs.errors import InputError, argument
+from jobs.runs.attempt import Attempt
+from jobs.runs.identity import is_code, is_same
+from jobs.runs.run import Run
+from jobs.train.data.open import Data
+from jobs.train.event_files import EventFiles
+from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.loop.callbacks import EarlyStopping, EpochEnd, KerasCallbacks, ReduceOnPlateau
+from jobs.train.loop.checkpoint import Checkpoints
+from jobs.train.loop.fit import Fit
+from jobs.train.loop.serial import SerialTrainer
+from jobs.train.loop.trainer import Trainer
+from jobs.train.monitor import Monitor
+from jobs.train.options import TrainingOptions
+from jobs.train.outcome import finish
+from jobs.train.process.messages import Facts
+from jobs.train.process.plan import Plan, as_dict
+from jobs.usercode import UserCode
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained, and on what.
+
+    Attributes:
+        code: the model's factory.
+        data: of the training.
+        validation: other data, the fraction of the data that is held out, or None.
+        every: steps between two averages of parameters; 0: gradients are averaged.
+        slots: what averaging parameters does with the optimizer's slots.
+        callbacks: `module:function` of Keras callbacks.
+        pauses: steps at multiples of which the weights are shown; 0: never.
+    """
+
+    code: UserCode
+    data: Data
+    validation: float | Data | None = None
+    every: int = 0
+    slots: Literal["mean", "reset"] = "mean"
+    callbacks: str | None = None
+    pauses: int = 0
+
+
+def train(
+    options: TrainingOptions,
+    attempt: Attempt,
+    subject: Subject,
+    identity: dict[str, str],
+    *,
+    client: Client | None,
+    monitor: Monitor,
+) -> dict[str, Any]:
+    """Check everything, claim the folder, restore, train, and return what is in result.json.
+
+    Args:
+        options: how to train.
+        attempt: on the run folder.
+        subject: what.
+        identity: what makes the run this run: name -> value, of model and data.
+        client: of the cluster; None: all happens in this process.
+        monitor: shows it.
+
+    Raises:
+        JobError: the run failed or was stopped.
+    """
+    folder = attempt.folder
+    trainer = attempt.stack.enter_context(closing(_trainer(options, attempt, subject.code, client, monitor)))
+    plan = _plan(options, subject, folder, trainer.workers, {name: v for name, v in identity.items() if is_code(name)})
+    monitor.doing("building the model, opening the data")
+    facts = trainer.load(plan)
+    identity |= _identity(options, plan, trainer, facts)
+    files = EventFiles(folder.storage)
+    fit = Fit(
+        trainer,
+        plan,
+        facts,
+        options.epochs,
+        # The event files first: the learning rate is that of the epoch that has ended.
+        at_epoch_end=[files, *_ends(options, subject, trainer)],
+        checkpoints=Checkpoints(folder.storage),
+        saving=options.saving,
+        identity=identity,
+        monitor=monitor,
+        pauses=subject.pauses,
+    )
+    fit.check(lambda before: compare(options, f"the checkpoint in {folder.url}", before, identity))
+    attempt.start(workers=trainer.workers)
+    with attempt.saving(lambda: _save(fit, files)):
+        fit.start()
+        files.begin(folder.attempt, fit.step, facts)
+        monitor.begin(fit, facts, files)
+        fit.run()
+    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
+
+
+def compare(options: TrainingOptions, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare the identity of a run with that of this attempt.
+
+    Raises:
+        InputError: it is another run's.
+    """
+    is_same(what, "run", before, now, accept_new_code=options.accept_new_code, shown=lambda value: repr(value)[:60])
+
+
+def is_its(options: TrainingOptions, folder: Run, result: Mapping[str, Any], identity: Mapping[str, str]) -> bool:
+    """Return whether a result is that of the requested run, all its epochs.
+
+    Raises:
+        InputError: it is another run's.
+    """
+    before = result.get("identity", {})
+    known = {name: value for name, value in before.items() if name in identity or is_code(name)}
+    compare(options, f"the result in {folder.url}", known, identity)
+    if bool(result.get("weights", {}).get("best_by")) != options.restore_best:
+        return False
+    return int(result.get("epochs", 0)) >= options.epochs or bool(result.get("ended"))
+
+
+def _save(fit: Fit, files: EventFiles) -> None:
+    """Save what there is when a run ends early; the curves last, they are in the checkpoint."""
+    fit.save_now()
+    files.write()
+
+
+def _identity(options: TrainingOptions, plan: Plan, trainer: Trainer, facts: Facts) -> dict[str, str]:
+    """Return what decides the result beside the user's code and data, name -> value."""
+    found = {name: str(value) for name, value in as_dict(plan).items()} | {"structure": facts["structure"]}
+    if options.mixed:
+        return found
+    return found | {f"{name} of the workers": value for name, value in trainer.fingerprint.items()}
+
+
+def _trainer(
+    options: TrainingOptions, attempt: Attempt, code: UserCode, client: Client | None, monitor: Monitor
+) -> SerialTrainer | ClusterTrainer:
+    folder = attempt.folder
+    if client is None:
+        monitor.doing("working in this process")
+        return SerialTrainer(code, options.seed, storage=folder.storage, poll=folder.poll)
+    monitor.doing("building the model on the workers")
+    return ClusterTrainer(
+        client,
+        code,
+        options.seed,
+        storage=folder.storage,
+        workers_timeout=options.workers_timeout,
+        poll=folder.poll,
+        mixed=options.mixed,
+    )
+
+
+def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int, code: Mapping[str, str]) -> Plan:
+    parts = _parts(options, folder, workers)
+    if workers > parts:
+        raise InputError(
+            f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
+            f"such as {workers}, or fewer workers"
+        )
+    return Plan(
+        data=subject.data,
+        validation=subject.validation,
+        batch_size=options.batch_size,
+        parts=parts,
+        every=subject.every,
+        slots=subject.slots,
+        seed=options.seed,
+        wire=options.wire,
+        on_nan=options.on_nan,
+        step_timeout=options.step_timeout,
+        sources=code,
+    )
+
+
+def _parts(options: TrainingOptions, folder: Run, workers: int) -> int:
+    """Return the number of parts; `workers` is what it was at the run's first start."""
+    if options.parts != "workers":
+        return options.parts
+    manifest = Checkpoints(folder.storage).last()
+    kept = manifest.progress.get("identity", {}).get("parts") if manifest else None
+    return int(kept) if kept else max(workers, 1)
+
+
+def _ends(options: TrainingOptions, subject: Subject, trainer: Trainer) -> list[EpochEnd]:
+    ends: list[EpochEnd] = []
+    if options.early_stopping:
+        ends.append(EarlyStopping(options.early_stopping))
+    if options.reduce_on_plateau:
+        ends.append(ReduceOnPlateau(options.reduce_on_plateau))
+    if subject.callbacks:
+        ends.append(KerasCallbacks(subject.callbacks, trainer, options.epochs))
+    return ends
