@@ -1,0 +1,1 @@
+"""The job alexnet: AlexNet on labelled images in tar files, from S3 or a folder."""

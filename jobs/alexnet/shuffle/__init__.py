@@ -1,0 +1,1 @@
+"""Shuffling images between partitions: the plan, and its execution by the workers."""
