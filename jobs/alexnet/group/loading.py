@@ -1,0 +1,156 @@
+"""The driver's side of loading and shuffling: which worker has which partition, and what to do when one is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from distributed import Client
+
+from jobs.alexnet.group.worker import ImagesPlugin
+from jobs.alexnet.images.layout import Layout
+from jobs.cluster.membership import Membership
+from jobs.cluster.plugin import call
+from jobs.cluster.polling import run_polling
+from jobs.sharding.assignment import assign
+from jobs.sharding.blocks import Run, numbers
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how many are, and of how many."""
+
+
+class Loading:
+    """Keeps partitions of images on the workers of a cluster.
+
+    Args:
+        client: a synchronous client.
+        plugin: the workers' side.
+        layout: the partitions, of which no image is known to be bad.
+        workers_timeout: seconds without any worker that are too many.
+        poll: called at least twice a second; what it raises ends the wait.
+
+    Attributes:
+        layout: with the bad images, once they are loaded.
+        bad: image -> why it cannot be used.
+        owners: partition -> address of the worker that has it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        plugin: ImagesPlugin,
+        layout: Layout,
+        *,
+        workers_timeout: float = 300.0,
+        poll: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client, self._plugin, self._poll = client, plugin, poll
+        self._membership = Membership(client, plugin, workers_timeout, keepalive=True)
+        self.layout = layout
+        self.bad: dict[int, str] = {}
+        self.owners: dict[int, str] = {}
+
+    def load(self, progress: Progress) -> None:
+        """Load all partitions, each on one worker.
+
+        Raises:
+            InputError, DataError: the files cannot be used.
+            ClusterError: the storage cannot be reached, or there is no worker.
+        """
+        self._run(self._load(progress))
+        self.layout = replace(self.layout, bad=tuple(sorted(self.bad)))
+
+    def shuffle(self, rounds: int, progress: Progress) -> None:
+        """Exchange images between partitions for so many rounds; what a lost worker had is made again.
+
+        Raises:
+            InputError, DataError: the files cannot be used.
+            ClusterError: the storage cannot be reached, or there is no worker.
+        """
+        for number in range(rounds):
+            self._run(self._round(number))
+            progress("rounds of the shuffle", number + 1, rounds)
+        self._run(self._settle(rounds))
+
+    def close(self) -> None:
+        """Free the workers."""
+        run_polling(self._client, self._membership.close(), lambda: None)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        run_polling(self._client, work, self._poll)
+
+    async def _load(self, progress: Progress) -> None:
+        count = len(self.layout.ends)
+        while missing := await self._missing():
+            shares = self._shares(missing)
+            tasks = [asyncio.create_task(self._load_on(address, mine, progress)) for address, mine in shares.items()]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+            progress("partitions loaded", len(self.owners), count)
+
+    async def _missing(self) -> list[int]:
+        """Return partitions that no member has, after noting who is gone."""
+        members = await self._membership.current()
+        self.owners = {number: address for number, address in self.owners.items() if address in members}
+        return [number for number in range(len(self.layout.ends)) if number not in self.owners]
+
+    def _shares(self, missing: Sequence[int]) -> dict[str, list[int]]:
+        """Deal partitions to members, in aligned runs, those that are there staying where they are."""
+        members = self._membership.members
+        held: dict[str, list[Run]] = {address: [] for address in members}
+        for number, address in sorted(self.owners.items()):
+            held[address].append((number, number + 1))
+        threads = {address: member.threads for address, member in members.items()}
+        dealt = assign(len(self.layout.ends), threads, held)
+        lacking = set(missing)
+        return {address: [one for one in numbers(runs) if one in lacking] for address, runs in dealt.items()}
+
+    async def _load_on(self, address: str, mine: Sequence[int], progress: Progress) -> None:
+        layout = pickle.dumps(self.layout)
+        for number in mine:
+            try:
+                bad = await self._ask(address, ImagesPlugin.load, layout=layout, partition=number)
+            except OSError:
+                self._membership.fail(address)
+                return
+            self.bad |= dict(bad)
+            self.owners[number] = address
+            progress("partitions loaded", len(self.owners), len(self.layout.ends))
+
+    async def _round(self, number: int) -> None:
+        message = {"layout": pickle.dumps(self.layout), "number": number, "owners": self.owners}
+        owners = set(self.owners.values())
+        asks = (self._or_lost(one, self._ask(one, ImagesPlugin.shuffle, **message)) for one in owners)
+        if not all(await asyncio.gather(*asks)) or await self._missing():
+            await self._settle(number + 1)
+
+    async def _settle(self, rounds: int) -> None:
+        """Have each partition on one worker, as it is after so many rounds: what is there stays, all else is made."""
+        while True:
+            for address, mine in self._shares(await self._missing()).items():
+                self.owners |= dict.fromkeys(mine, address)
+            asks = (self._settle_on(address, rounds) for address in set(self.owners.values()))
+            if all(await asyncio.gather(*asks)) and not await self._missing():
+                return
+
+    async def _settle_on(self, address: str, rounds: int) -> bool:
+        mine = sorted(number for number, its in self.owners.items() if its == address)
+        message = {"layout": pickle.dumps(self.layout), "rounds": rounds, "partitions": mine}
+        return await self._or_lost(address, self._ask(address, ImagesPlugin.settle, **message))
+
+    async def _or_lost(self, address: str, work: Coroutine[Any, Any, Any]) -> bool:
+        """Return whether a worker has done what was asked; one that is gone is no member any more."""
+        try:
+            return await work is not False
+        except OSError:
+            self._membership.fail(address)
+            return False
+
+    async def _ask(self, address: str, method: Any, **message: Any) -> Any:
+        return await call(self._client.rpc, self._plugin.key, address, method, **message)

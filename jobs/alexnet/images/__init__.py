@@ -1,0 +1,1 @@
+"""Images: decoded, kept by partition, read as rows."""

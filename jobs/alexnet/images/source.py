@@ -1,0 +1,75 @@
+"""The images in their files: read, decoded, and put where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.alexnet.images.store import Partition
+from jobs.errors import DataError
+
+
+class Reader(Protocol):
+    """Reads images by number; small when pickled, it holds none."""
+
+    def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, content of the file) of each image, in any order."""
+
+    def name(self, number: int) -> str:
+        """Return what an image is called."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What makes images.
+
+    Attributes:
+        reader: of their files.
+        decode: content -> (side, side, 3) uint8, or raises ValueError with the reason.
+        side: pixels.
+    """
+
+    reader: Reader
+    decode: Callable[[bytes], NDArray[np.uint8]]
+    side: int
+
+    def fill(self, partition: Partition, wanted: NDArray[np.int64]) -> list[tuple[int, str]]:
+        """Make the images of a partition that are not there yet; return (number, reason) of those that cannot be used.
+
+        Args:
+            partition: with as many rows as are wanted; those that hold what is wanted are left as they are.
+            wanted: the number of the image of each row.
+        """
+        rows = {int(wanted[row]): row for row in np.flatnonzero(partition.numbers != wanted)}
+        bad = []
+        for number, content in self.reader.read(sorted(rows)):
+            row = rows.pop(number)
+            partition.numbers[row] = -1
+            try:
+                partition.images[row] = self.decode(content)
+            except ValueError as error:
+                bad.append((number, str(error)))
+            else:
+                partition.numbers[row] = number
+        if rows:
+            raise DataError(f"{self.reader.name(min(rows))} was not read")
+        return bad
+
+    def remake(self, partition: Partition, wanted: NDArray[np.int64]) -> None:
+        """Make the images of a partition that are not there, all of which could be used before.
+
+        Raises:
+            DataError: one cannot be used now.
+        """
+        for number, reason in self.fill(partition, wanted):
+            raise DataError(f"{self.reader.name(number)} was read before, and cannot be now: {reason}")
+
+
+def without(partition: Partition, bad: Iterable[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return images and numbers of a partition without some images."""
+    kept = ~np.isin(partition.numbers, list(bad)) & (partition.numbers >= 0)
+    return partition.images[kept], partition.numbers[kept]

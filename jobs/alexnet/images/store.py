@@ -1,0 +1,97 @@
+"""The decoded images of one process, by partition: in memory, or beyond a limit in files on its scratch disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Images that are kept together.
+
+    Attributes:
+        images: (n, side, side, 3) uint8.
+        numbers: (n,) int64, which they are; -1: not there yet.
+    """
+
+    images: Pixels
+    numbers: Numbers
+
+
+class Store:
+    """Partitions by number; may be used by several threads.
+
+    Args:
+        side: pixels of an image's side.
+        memory: bytes that partitions may take in memory.
+        scratch: the folder below which a folder is made for those beyond.
+    """
+
+    def __init__(self, side: int, memory: float, scratch: str | None = None) -> None:
+        self._side, self._memory, self._scratch = side, memory, scratch
+        self._held: dict[int, Partition] = {}
+        self._used = 0
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+
+    def make(self, number: int, count: int) -> Partition:
+        """Return room for a partition, of which no image is there yet; it replaces one of the same number."""
+        shape = (count, self._side, self._side, 3)
+        size = int(np.prod(shape))
+        with self._lock:
+            self._drop(number)
+            images: Pixels
+            if self._used + size <= self._memory:
+                images = np.empty(shape, np.uint8)
+                self._used += size
+            else:
+                images = np.memmap(self._file(number), np.uint8, "w+", shape=shape)
+            self._held[number] = Partition(images, np.full(count, -1, np.int64))
+            return self._held[number]
+
+    def get(self, number: int) -> Partition | None:
+        """Return a partition, None if it is not here."""
+        return self._held.get(number)
+
+    def drop(self, number: int) -> None:
+        """Free a partition, if it is here."""
+        with self._lock:
+            self._drop(number)
+
+    def _drop(self, number: int) -> None:
+        if (old := self._held.pop(number, None)) is None:
+            return
+        if isinstance(old.images, np.memmap):
+            self._file(number).unlink()
+        else:
+            self._used -= old.images.nbytes
+
+    def numbers(self) -> list[int]:
+        """Return which partitions are here, in ascending order."""
+        return sorted(self._held)
+
+    def _file(self, number: int) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="dask-jobs-images-", dir=self._scratch))
+        return self._folder / str(number)
+
+    def close(self) -> None:
+        """Free all, and delete the files."""
+        with self._lock:
+            self._held.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+STORES: dict[str, Store] = {}
+"""Those of this process, by key: data that were sent to a worker find theirs here."""

@@ -1,0 +1,137 @@
+"""Images on workers: loaded once, shuffled, and made again where a worker is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+from pictures import SIDE, Numbered, decode, numbers_of
+
+from jobs import connect
+from jobs.alexnet.group.loading import Loading
+from jobs.alexnet.group.worker import ImagesPlugin
+from jobs.alexnet.images.layout import Layout
+from jobs.alexnet.images.rows import ImageRows
+from jobs.alexnet.images.source import Source
+
+ENDS = tuple(range(40, 400, 40)) + (397,)
+LAYOUT = Layout(ENDS, seed=3)
+LABELS = np.arange(400, dtype=np.int32) % 7
+
+
+def _loading(client: Client, reader: Numbered | None = None, memory: float = 1e9, layout: Layout = LAYOUT) -> Loading:
+    source = Source(reader or Numbered(), decode, SIDE)
+    return Loading(client, ImagesPlugin("images-test", source, memory), layout)
+
+
+def _all(client: Client, loading: Loading, rounds: int) -> list[int]:
+    """Return the images of all partitions in order, each read on the worker that has it, in place."""
+    rows = ImageRows("images-test", loading.layout, rounds, Source(Unreadable(), decode, SIDE), LABELS, "")
+    ends = np.cumsum([0, *loading.layout.counts])
+    found = []
+    for number, address in sorted(loading.owners.items()):
+        images, labels = client.submit(
+            rows.read, ends[number], ends[number + 1], workers=[address], pure=False
+        ).result()
+        found += numbers_of(images)
+        assert labels.tolist() == [LABELS[one] for one in numbers_of(images)]
+    return found
+
+
+class Unreadable(Numbered):
+    """A reader that must not be used."""
+
+    def read(self, numbers):
+        raise AssertionError(f"{numbers} are read again")
+
+
+@pytest.fixture(scope="module")
+def client():
+    with connect(workers=3) as client:
+        yield client
+
+
+@pytest.mark.parametrize("memory", [1e9, 0, 100 * SIDE * SIDE * 3], ids=["in memory", "on disk", "both"])
+def test_loaded_and_shuffled(client, memory, tmp_path):
+    """Each image is read once, lies where the plan puts it, and is read from there."""
+    loading = _loading(client, Numbered(log=tmp_path), memory)
+    seen = []
+    try:
+        loading.load(lambda *progress: seen.append(progress))
+        assert sorted(loading.owners) == list(range(len(ENDS)))
+        assert len(set(loading.owners.values())) == 3
+        loading.shuffle(4, lambda *progress: seen.append(progress))
+        assert _all(client, loading, 4) == np.concatenate(LAYOUT.after(4)).tolist()
+    finally:
+        loading.close()
+    assert len(list(tmp_path.iterdir())) == 397
+    assert ("partitions loaded", 10, 10) in seen
+    assert ("rounds of the shuffle", 4, 4) in seen
+    assert client.run(_left) == dict.fromkeys(client.run(_left), 0)
+
+
+def _left(dask_worker) -> int:
+    from jobs.alexnet.images.store import STORES
+
+    return len(STORES) + len(list(Path(dask_worker.local_directory).glob("dask-jobs-images-*")))
+
+
+def test_bad_images_are_left_out(client):
+    """They are named with the reason; others are shuffled without them, the same wherever they were found."""
+    loading = _loading(client, Numbered(bad="13"))
+    try:
+        loading.load(lambda *_: None)
+        assert loading.bad == dict.fromkeys([13, 113, 213, 313], "it is empty")
+        assert loading.layout.counts == (39, 40, 39, 40, 40, 39, 40, 39, 40, 37)
+        loading.shuffle(3, lambda *_: None)
+        found = _all(client, loading, 3)
+    finally:
+        loading.close()
+    assert sorted(found) == [one for one in range(397) if not str(one).endswith("13")]
+    assert found == np.concatenate(Layout(ENDS, (13, 113, 213, 313), 3).after(3)).tolist()
+
+
+@pytest.mark.parametrize("moment", ["while loading", "while shuffling"])
+def test_a_worker_is_killed(moment, tmp_path):
+    """What it had is made again on the others, by reading those images alone; none is lost or doubled."""
+    with connect(workers=3) as client:
+        processes = client.run(os.getpid)
+        loading = _loading(client, Numbered(log=tmp_path, seconds=0.005))
+        victim = sorted(processes.values())[1]
+
+        def kill(what: str, done: int, of: int) -> None:
+            if moment == "while loading" and (what, done) == ("partitions loaded", 3):
+                os.kill(victim, signal.SIGKILL)
+
+        try:
+            loading.load(kill)
+            if moment == "while shuffling":
+                threading.Timer(0.02, os.kill, (victim, signal.SIGKILL)).start()
+            loading.shuffle(5, kill)
+            rows = _all(client, loading, 5)
+        finally:
+            loading.close()
+    assert rows == np.concatenate(LAYOUT.after(5)).tolist()
+    assert 397 <= len(list(tmp_path.iterdir())) < 2 * 397
+
+
+def test_what_is_not_here_is_made_when_it_is_read(client, tmp_path):
+    """A worker that takes over another one's part of the data reads the images of its rows again, and those alone."""
+    loading = _loading(client)
+    try:
+        loading.load(lambda *_: None)
+        loading.shuffle(5, lambda *_: None)
+        other = next(address for address in client.run(os.getpid) if address != loading.owners[2])
+        rows = ImageRows("images-test", loading.layout, 5, Source(Numbered(log=tmp_path), decode, SIDE), LABELS, "")
+        images, _ = client.submit(rows.read, 85, 90, workers=[other], pure=False).result()
+        again, _ = client.submit(rows.read, 80, 120, workers=[other], pure=False).result()
+    finally:
+        loading.close()
+    assert numbers_of(images) == LAYOUT.after(5)[2][5:10].tolist()
+    assert numbers_of(again) == LAYOUT.after(5)[2].tolist()
+    assert len(list(tmp_path.iterdir())) == 40
