@@ -32,8 +32,14 @@ class Numbered:
             time.sleep(self.seconds)
             yield number, b"" if str(number).endswith(self.bad) else struct.pack("<q", number)
 
-    def name(self, number: int) -> str:
+    def address(self, number: int) -> str:
         return f"image {number}"
+
+    def begin(self, scratch: str) -> None:
+        """Nothing is needed."""
+
+    def close(self) -> None:
+        """Nothing was needed."""
 
 
 def decode(content: bytes) -> NDArray[np.uint8]:

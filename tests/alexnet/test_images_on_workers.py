@@ -19,19 +19,19 @@ from jobs.alexnet.images.layout import Layout
 from jobs.alexnet.images.rows import ImageRows
 from jobs.alexnet.images.source import Source
 
-ENDS = tuple(range(40, 400, 40)) + (397,)
+ENDS = (*range(40, 400, 40), 397)
 LAYOUT = Layout(ENDS, seed=3)
 LABELS = np.arange(400, dtype=np.int32) % 7
 
 
 def _loading(client: Client, reader: Numbered | None = None, memory: float = 1e9, layout: Layout = LAYOUT) -> Loading:
     source = Source(reader or Numbered(), decode, SIDE)
-    return Loading(client, ImagesPlugin("images-test", source, memory), layout)
+    return Loading(client, ImagesPlugin("images-test", source, LABELS, memory), layout)
 
 
 def _all(client: Client, loading: Loading, rounds: int) -> list[int]:
     """Return the images of all partitions in order, each read on the worker that has it, in place."""
-    rows = ImageRows("images-test", loading.layout, rounds, Source(Unreadable(), decode, SIDE), LABELS, "")
+    rows = ImageRows("images-test", loading.layout, rounds, "")
     ends = np.cumsum([0, *loading.layout.counts])
     found = []
     for number, address in sorted(loading.owners.items()):
@@ -41,13 +41,6 @@ def _all(client: Client, loading: Loading, rounds: int) -> list[int]:
         found += numbers_of(images)
         assert labels.tolist() == [LABELS[one] for one in numbers_of(images)]
     return found
-
-
-class Unreadable(Numbered):
-    """A reader that must not be used."""
-
-    def read(self, numbers):
-        raise AssertionError(f"{numbers} are read again")
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +60,18 @@ def test_loaded_and_shuffled(client, memory, tmp_path):
         assert len(set(loading.owners.values())) == 3
         loading.shuffle(4, lambda *progress: seen.append(progress))
         assert _all(client, loading, 4) == np.concatenate(LAYOUT.after(4)).tolist()
+        assert len(list(tmp_path.iterdir())) == 397
     finally:
         loading.close()
-    assert len(list(tmp_path.iterdir())) == 397
     assert ("partitions loaded", 10, 10) in seen
     assert ("rounds of the shuffle", 4, 4) in seen
     assert client.run(_left) == dict.fromkeys(client.run(_left), 0)
 
 
 def _left(dask_worker) -> int:
-    from jobs.alexnet.images.store import STORES
+    from jobs.alexnet.images.held import HELD
 
-    return len(STORES) + len(list(Path(dask_worker.local_directory).glob("dask-jobs-images-*")))
+    return len(HELD) + len(list(Path(dask_worker.local_directory).glob("dask-jobs-images-*")))
 
 
 def test_bad_images_are_left_out(client):
@@ -122,16 +115,17 @@ def test_a_worker_is_killed(moment, tmp_path):
 
 def test_what_is_not_here_is_made_when_it_is_read(client, tmp_path):
     """A worker that takes over another one's part of the data reads the images of its rows again, and those alone."""
-    loading = _loading(client)
+    loading = _loading(client, Numbered(log=tmp_path))
     try:
         loading.load(lambda *_: None)
         loading.shuffle(5, lambda *_: None)
+        assert len(list(tmp_path.iterdir())) == 397
         other = next(address for address in client.run(os.getpid) if address != loading.owners[2])
-        rows = ImageRows("images-test", loading.layout, 5, Source(Numbered(log=tmp_path), decode, SIDE), LABELS, "")
+        rows = ImageRows("images-test", loading.layout, 5, "")
         images, _ = client.submit(rows.read, 85, 90, workers=[other], pure=False).result()
         again, _ = client.submit(rows.read, 80, 120, workers=[other], pure=False).result()
     finally:
         loading.close()
     assert numbers_of(images) == LAYOUT.after(5)[2][5:10].tolist()
     assert numbers_of(again) == LAYOUT.after(5)[2].tolist()
-    assert len(list(tmp_path.iterdir())) == 40
+    assert len(list(tmp_path.iterdir())) == 397 + 40

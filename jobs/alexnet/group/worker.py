@@ -12,9 +12,9 @@ from distributed import Worker
 from distributed.protocol import to_serialize
 from numpy.typing import NDArray
 
-from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.source import Source, without
-from jobs.alexnet.images.store import STORES, Partition, Store
+from jobs.alexnet.images.held import HELD, Held
+from jobs.alexnet.images.source import Source
+from jobs.alexnet.images.store import Partition, Store, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
 
@@ -46,29 +46,28 @@ class ImagesPlugin(CallPlugin):
     Args:
         key: unlike the keys of all others on the cluster.
         source: makes them.
+        labels: class of each image by number, int32.
         memory: bytes of images that a worker keeps in memory; others lie in its scratch folder.
     """
 
     purpose = "keep images"
 
-    def __init__(self, key: str, source: Source, memory: float) -> None:
+    def __init__(self, key: str, source: Source, labels: NDArray[np.int32], memory: float) -> None:
         super().__init__(key)
-        self._source, self._memory = source, memory
+        self._source, self._labels, self._memory = source, labels, memory
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop."""
-        STORES[self.key] = Store(self._source.side, self._memory, worker.local_directory)
+        self._source.reader.begin(worker.local_directory)
+        store = Store(self._source.side, self._memory, worker.local_directory)
+        HELD[self.key] = Held(store, self._source, self._labels)
         super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes or the worker ends."""
         super().teardown(worker)
-        if (store := STORES.pop(self.key, None)) is not None:
-            store.close()
-
-    @property
-    def _store(self) -> Store:
-        return STORES[self.key]
+        if (held := HELD.pop(self.key, None)) is not None:
+            held.close()
 
     async def load(self, *, layout: bytes, partition: int) -> list[tuple[int, str]]:
         """Load a partition, and return (number, reason) of each image that cannot be used.
@@ -77,16 +76,7 @@ class ImagesPlugin(CallPlugin):
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        return await self._in_thread(self._load, pickle.loads(layout), partition)  # noqa: S301  our own class
-
-    def _load(self, layout: Layout, partition: int) -> list[tuple[int, str]]:
-        wanted = layout.loaded(partition)
-        room = self._store.make(partition, len(wanted))
-        if bad := self._source.fill(room, wanted):
-            images, numbers = without(room, (number for number, _ in bad))
-            fewer = self._store.make(partition, len(numbers))
-            fewer.images[:], fewer.numbers[:] = images, numbers
-        return bad
+        return await self._in_thread(HELD[self.key].load, pickle.loads(layout), partition)  # noqa: S301  our own class
 
     async def settle(self, *, layout: bytes, rounds: int, partitions: Sequence[int]) -> None:
         """Make what is missing of partitions, as they are after so many rounds of the shuffle; free all others.
@@ -95,15 +85,7 @@ class ImagesPlugin(CallPlugin):
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        await self._in_thread(self._settle, pickle.loads(layout), rounds, partitions)  # noqa: S301  our own class
-
-    def _settle(self, layout: Layout, rounds: int, partitions: Sequence[int]) -> None:
-        for other in set(self._store.numbers()) - set(partitions):
-            self._store.drop(other)
-        after = layout.after(rounds)
-        for number in partitions:
-            held = self._store.get(number) or self._store.make(number, len(after[number]))
-            self._source.remake(held, after[number])
+        await self._in_thread(HELD[self.key].settle, pickle.loads(layout), rounds, partitions)  # noqa: S301  our own class
 
     async def shuffle(self, *, layout: bytes, number: int, owners: Mapping[int, str]) -> bool:
         """Exchange images of a round, where the first partition of a pair is here; return whether all were.
@@ -135,18 +117,12 @@ class ImagesPlugin(CallPlugin):
         for start in range(0, len(swap.first_rows), step):
             rows, others = (both[start : start + step] for both in (swap.first_rows, swap.second_rows))
             if address == self.worker.address:
-                await asyncio.to_thread(self._locally, first, rows, self._partition(swap.second), others)
+                await asyncio.to_thread(exchange, first, rows, self._partition(swap.second), others)
                 continue
-            images, numbers = await asyncio.to_thread(_taken, first, rows)
+            images, numbers = await asyncio.to_thread(first.taken, rows)
             trade = Trade(swap.second, to_serialize(others), to_serialize(images), to_serialize(numbers))
             came = await call(self.worker.rpc, self.key, address, ImagesPlugin.trade, trade=list(trade))
-            await asyncio.to_thread(_put, first, rows, *came)
-
-    @staticmethod
-    def _locally(first: Partition, rows: Any, second: Partition, others: Any) -> None:
-        mine, its = _taken(first, rows), _taken(second, others)
-        _put(first, rows, *its)
-        _put(second, others, *mine)
+            await asyncio.to_thread(first.put, rows, *came)
 
     async def trade(self, *, trade: Sequence[Any]) -> list[Any]:
         """Take images of another worker, and return those that were in their places: images and numbers.
@@ -158,24 +134,13 @@ class ImagesPlugin(CallPlugin):
         held = self._partition(partition)
 
         def work() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-            taken = _taken(held, rows)
-            _put(held, rows, images, numbers)
+            taken = held.taken(rows)
+            held.put(rows, images, numbers)
             return taken
 
         return [to_serialize(part) for part in await asyncio.to_thread(work)]
 
     def _partition(self, number: int) -> Partition:
-        if (held := self._store.get(number)) is None:
+        if (held := HELD[self.key].store.get(number)) is None:
             raise OSError(f"partition {number} is not on worker {self.worker.address}")
         return held
-
-
-def _taken(partition: Partition, rows: Any) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    return partition.images[rows], partition.numbers[rows]
-
-
-def _put(partition: Partition, rows: Any, images: Any, numbers: Any) -> None:
-    # Not a number before its image: a row whose number is right is taken for complete.
-    partition.numbers[rows] = -1
-    partition.images[rows] = images
-    partition.numbers[rows] = numbers

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.alexnet.images.held import HELD
 from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.source import Source
-from jobs.alexnet.images.store import STORES, Pixels
-
-_making = threading.Lock()
+from jobs.alexnet.images.store import Pixels
 
 
 @dataclass(frozen=True)
@@ -21,19 +17,15 @@ class ImageRows:
     """A `RowSource` of images, in the order of partitions after the shuffle.
 
     Attributes:
-        key: of the store of each process.
+        key: of what each process holds.
         layout: the partitions.
         rounds: of the shuffle.
-        source: makes images that are not in this process's store: those of a worker that was lost.
-        labels: class of each image by number, int32.
         identity: what identifies the images and their order.
     """
 
     key: str
     layout: Layout
     rounds: int
-    source: Source
-    labels: NDArray[np.int32] = field(repr=False)
     identity: str
 
     @property
@@ -52,24 +44,14 @@ class ImageRows:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
         """
+        held, begin = HELD[self.key], 0
         found = []
-        begin = 0
-        for partition, wanted in enumerate(self.layout.after(self.rounds)):
+        for number, wanted in enumerate(self.layout.after(self.rounds)):
             low, high = max(start - begin, 0), min(stop - begin, len(wanted))
             if low < high:
-                found.append((self._images(partition)[low:high], self.labels[wanted[low:high]]))
+                images = held.partition(number, wanted).images
+                found.append((images[low:high], held.labels[wanted[low:high]]))
             begin += len(wanted)
         if len(found) == 1:  # a view: what lies in one partition takes no memory twice
             return found[0]
-        images, labels = zip(*found, strict=True)
-        return np.concatenate(images), np.concatenate(labels)
-
-    def _images(self, partition: int) -> Any:
-        wanted = self.layout.after(self.rounds)[partition]
-        store = STORES[self.key]
-        held = store.get(partition)
-        if held is None or not np.array_equal(held.numbers, wanted):
-            with _making:
-                held = store.get(partition) or store.make(partition, len(wanted))
-                self.source.remake(held, wanted)
-        return held.images
+        return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])

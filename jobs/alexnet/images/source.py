@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +19,14 @@ class Reader(Protocol):
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Yield (number, content of the file) of each image, in any order."""
 
-    def name(self, number: int) -> str:
-        """Return what an image is called."""
+    def address(self, number: int) -> str:
+        """Return what an image is called, and where it lies."""
+
+    def begin(self, scratch: str) -> None:
+        """Get ready to read in this process, with a folder for temporary files."""
+
+    def close(self) -> None:
+        """Free what reading needs."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Source:
             else:
                 partition.numbers[row] = number
         if rows:
-            raise DataError(f"{self.reader.name(min(rows))} was not read")
+            raise DataError(f"{self.reader.address(min(rows))} was not read")
         return bad
 
     def remake(self, partition: Partition, wanted: NDArray[np.int64]) -> None:
@@ -66,10 +72,4 @@ class Source:
             DataError: one cannot be used now.
         """
         for number, reason in self.fill(partition, wanted):
-            raise DataError(f"{self.reader.name(number)} was read before, and cannot be now: {reason}")
-
-
-def without(partition: Partition, bad: Iterable[int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images and numbers of a partition without some images."""
-    kept = ~np.isin(partition.numbers, list(bad)) & (partition.numbers >= 0)
-    return partition.images[kept], partition.numbers[kept]
+            raise DataError(f"{self.reader.address(number)} was read before, and cannot be now: {reason}")

@@ -27,6 +27,24 @@ class Partition:
     images: Pixels
     numbers: Numbers
 
+    def taken(self, rows: Numbers) -> tuple[Pixels, Numbers]:
+        """Return a copy of some rows: images and their numbers."""
+        return self.images[rows], self.numbers[rows]
+
+    def put(self, rows: Numbers, images: Pixels, numbers: Numbers) -> None:
+        """Set some rows."""
+        # Not a number before its image: a row whose number is right is taken for complete.
+        self.numbers[rows] = -1
+        self.images[rows] = images
+        self.numbers[rows] = numbers
+
+
+def exchange(first: Partition, rows: Numbers, second: Partition, others: Numbers) -> None:
+    """Exchange rows of one partition for others of another, as many."""
+    mine, its = first.taken(rows), second.taken(others)
+    first.put(rows, *its)
+    second.put(others, *mine)
+
 
 class Store:
     """Partitions by number; may be used by several threads.
@@ -91,7 +109,3 @@ class Store:
             self._held.clear()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
-
-
-STORES: dict[str, Store] = {}
-"""Those of this process, by key: data that were sent to a worker find theirs here."""

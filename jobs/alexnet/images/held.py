@@ -1,0 +1,80 @@
+"""What a process holds of a run: its images, what makes others, and their classes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.alexnet.images.layout import Layout
+from jobs.alexnet.images.source import Source
+from jobs.alexnet.images.store import Partition, Store
+
+
+@dataclass(frozen=True)
+class Held:
+    """One process's share of a run's images.
+
+    Attributes:
+        store: images that are here.
+        source: makes others.
+        labels: class of each image by number, int32.
+    """
+
+    store: Store
+    source: Source
+    labels: NDArray[np.int32]
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    def partition(self, number: int, wanted: NDArray[np.int64]) -> Partition:
+        """Return a partition with wanted images; those that are not there are made.
+
+        Raises:
+            InputError, DataError: a file has changed, or is damaged.
+            ClusterError: the storage cannot be reached.
+        """
+        held = self.store.get(number)
+        if held is None or not np.array_equal(held.numbers, wanted):
+            with self._making:
+                held = self.store.get(number) or self.store.make(number, len(wanted))
+                self.source.remake(held, wanted)
+        return held
+
+    def load(self, layout: Layout, number: int) -> list[tuple[int, str]]:
+        """Load a partition, and return (image, reason) of each that cannot be used.
+
+        Raises:
+            InputError, DataError: a file has changed, or is damaged.
+            ClusterError: the storage cannot be reached.
+        """
+        wanted = layout.loaded(number)
+        room = self.store.make(number, len(wanted))
+        if bad := self.source.fill(room, wanted):
+            good = np.flatnonzero(room.numbers >= 0)
+            images, numbers = room.taken(good)
+            self.store.make(number, len(good)).put(np.arange(len(good)), images, numbers)
+        return bad
+
+    def settle(self, layout: Layout, rounds: int, partitions: Sequence[int]) -> None:
+        """Make what is missing of partitions, as they are after so many rounds of the shuffle; free all others.
+
+        Raises:
+            InputError, DataError: a file has changed, or is damaged.
+            ClusterError: the storage cannot be reached.
+        """
+        for other in set(self.store.numbers()) - set(partitions):
+            self.store.drop(other)
+        for number in partitions:
+            self.partition(number, layout.after(rounds)[number])
+
+    def close(self) -> None:
+        """Free all."""
+        self.store.close()
+        self.source.reader.close()
+
+
+HELD: dict[str, Held] = {}
+"""By key of the run: data that were sent to a process find there what they are made of."""
