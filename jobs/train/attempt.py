@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.errors import InputError, argument
@@ -38,6 +39,8 @@ class Subject:
         code: the model's factory.
         data: of the training.
         validation: other data, the fraction of the data that is held out, or None.
+        batch_size: rows of a step; 0: `minibatch` of each part.
+        minibatch: rows of a part of a step.
         every: steps between two averages of parameters; 0: gradients are averaged.
         slots: what averaging parameters does with the optimizer's slots.
         callbacks: `module:function` of Keras callbacks.
@@ -47,6 +50,8 @@ class Subject:
     code: UserCode
     data: Data
     validation: float | Data | None = None
+    batch_size: int = 0
+    minibatch: int = 0
     every: int = 0
     slots: Literal["mean", "reset"] = "mean"
     callbacks: str | None = None
@@ -61,6 +66,7 @@ def train(
     *,
     client: Client | None,
     monitor: Monitor,
+    notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Check everything, claim the folder, restore, train, and return what is in result.json.
 
@@ -71,6 +77,7 @@ def train(
         identity: what makes the run this run: name -> value, of model and data.
         client: of the cluster; None: all happens in this process.
         monitor: shows it.
+        notes: what else is to be in the result.
 
     Raises:
         JobError: the run failed or was stopped.
@@ -96,13 +103,14 @@ def train(
         pauses=subject.pauses,
     )
     fit.check(lambda before: compare(options, f"the checkpoint in {folder.url}", before, identity))
-    attempt.start(workers=trainer.workers)
+    if not folder.attempt:  # a job that prepares its data has claimed the folder before
+        attempt.start(workers=trainer.workers)
     with attempt.saving(lambda: _save(fit, files)):
         fit.start()
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result()})
+    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result(), **notes})
 
 
 def compare(options: TrainingOptions, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -162,7 +170,7 @@ def _trainer(
 
 
 def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int, code: Mapping[str, str]) -> Plan:
-    parts = _parts(options, folder, workers)
+    parts = resolved_parts(options, folder, workers)
     if workers > parts:
         raise InputError(
             f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
@@ -171,7 +179,7 @@ def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int,
     return Plan(
         data=subject.data,
         validation=subject.validation,
-        batch_size=options.batch_size,
+        batch_size=subject.batch_size or parts * subject.minibatch,
         parts=parts,
         every=subject.every,
         slots=subject.slots,
@@ -183,7 +191,7 @@ def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int,
     )
 
 
-def _parts(options: TrainingOptions, folder: Run, workers: int) -> int:
+def resolved_parts(options: TrainingOptions, folder: Run, workers: int) -> int:
     """Return the number of parts; `workers` is what it was at the run's first start."""
     if options.parts != "workers":
         return options.parts

@@ -88,6 +88,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         code,
         _data(options),
         _validation(options),
+        batch_size=options.batch_size,
         every=(options.every or EVERY) if options.averaging == "parameters" else 0,
         slots=options.slots,
         callbacks=options.callbacks,

@@ -60,7 +60,7 @@ class Monitor(Reporter, Watcher):
     """
 
     def __init__(self, run: Run) -> None:
-        super().__init__("train", 0)
+        super().__init__(run.job, 0)
         self._run, self._samples = run, 0
         self._shares = Shares()
 

@@ -25,9 +25,6 @@ class TrainingOptions(SerialJobOptions):
     epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
         default=10, description="passes over the data; a run may be given more"
     )
-    batch_size: Annotated[PositiveInt, OptionHelp(HOW, "ROWS")] = Field(
-        default=64, description="rows of a step, over all workers; a multiple of --parts"
-    )
     parts: Annotated[PositiveInt | Literal["workers"], OptionHelp(HOW, "N|workers")] = Field(
         default=8,
         description="logical parts of a step, at least as many as workers; workers: one per worker, the fastest, "
@@ -120,6 +117,9 @@ class Options(TrainingOptions):
         default=None,
         description="what is evaluated after each epoch: a fraction of the rows, which is held out, or other data "
         "(default: 0.1 for the digits)",
+    )
+    batch_size: Annotated[PositiveInt, OptionHelp(HOW, "ROWS")] = Field(
+        default=64, description="rows of a step, over all workers; a multiple of --parts"
     )
     averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
         default="gradient",

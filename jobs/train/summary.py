@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,13 +17,20 @@ from jobs.train.outcome import weights_text
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
 
-def show(result: Mapping[str, Any], run: str) -> None:
-    """Print a result: how it ended, the metrics, where the time went, and the next command."""
+def show(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str]] = ()) -> None:
+    """Print a result: how it ended, the metrics, where the time went, and the next command.
+
+    Args:
+        result: of the run.
+        run: its folder.
+        more: other lines, as (name, text), before that of the folder.
+    """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
-    print_rows(console, _lines(result, run))
+    *lines, folder = _lines(result, run)
+    print_rows(console, [*lines, *more, folder])
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
         console.print(Text(text, style="yellow"))

@@ -61,7 +61,7 @@ class Loading:
             ClusterError: the storage cannot be reached, or there is no worker.
         """
         self._run(self._load(progress))
-        self.layout = replace(self.layout, bad=tuple(sorted(self.bad)))
+        self.layout = replace(self.layout, bad=tuple(sorted({*self.layout.bad, *self.bad})))
 
     def shuffle(self, rounds: int, progress: Progress) -> None:
         """Exchange images between partitions for so many rounds; what a lost worker had is made again.

@@ -1,0 +1,16 @@
+"""The job alexnet, as `jobs.registry` finds it."""
+
+from jobs.job import Job
+
+JOB = Job(
+    name="alexnet",
+    summary="train AlexNet on labelled images in tar files, from S3 or a folder",
+    steps="steps",
+    options="jobs.alexnet.options:Options",
+    run="jobs.alexnet.job:run",
+    show="jobs.alexnet.summary:show",
+    content="jobs.alexnet.report:content",
+    files=("index.npz", "history.csv", "model.keras", "weights.npz", "tensorboard/", "checkpoints/"),
+    resume_only=("index.npz", "checkpoints/"),
+    beside_result="model, weights, history",
+)
