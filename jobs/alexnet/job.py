@@ -15,11 +15,11 @@ from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.serial import SerialLoading
 from jobs.alexnet.group.worker import ImagesPlugin
 from jobs.alexnet.images.decode import decode
-from jobs.alexnet.images.layout import Layout
+from jobs.alexnet.partitions.layout import Layout
 from jobs.alexnet.images.libraries import decoder_version
-from jobs.alexnet.images.reader import TarReader
-from jobs.alexnet.images.rows import ImageRows
-from jobs.alexnet.images.source import Source
+from jobs.alexnet.partitions.reader import TarReader
+from jobs.alexnet.partitions.rows import ImageRows
+from jobs.alexnet.partitions.source import Source
 from jobs.alexnet.indexing import find_index, find_labels
 from jobs.alexnet.network import create_model
 from jobs.alexnet.options import ENDLESS, Options

@@ -1,54 +1,56 @@
-"""Images without files: each says by its pixels which it is."""
+"""Images of known content in any format, for the tests of alexnet."""
 
 from __future__ import annotations
 
-import struct
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import io
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-SIDE = 8
-
-
-class Numbered:
-    """A reader of images whose content is their number; an image is bad if its number ends in the given digits.
-
-    Args:
-        bad: the digits.
-        log: a folder in which each read leaves a file.
-        seconds: that an image takes.
-    """
-
-    def __init__(self, bad: str = "none", log: Path | None = None, seconds: float = 0.0) -> None:
-        self.bad, self.log, self.seconds = bad, log, seconds
-
-    def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        for number in reversed(numbers):
-            if self.log:
-                (self.log / f"{number}-{time.time_ns()}").touch()
-            time.sleep(self.seconds)
-            yield number, b"" if str(number).endswith(self.bad) else struct.pack("<q", number)
-
-    def address(self, number: int) -> str:
-        return f"image {number}"
-
-    def begin(self, scratch: str) -> None:
-        """Nothing is needed."""
-
-    def close(self) -> None:
-        """Nothing was needed."""
+RED, GREEN, BLUE, WHITE = (220, 30, 30), (30, 200, 40), (30, 40, 210), (255, 255, 255)
+ORIENTATION = 0x0112
 
 
-def decode(content: bytes) -> NDArray[np.uint8]:
-    """Return an image that repeats its content."""
-    if not content:
-        raise ValueError("it is empty")
-    return np.resize(np.frombuffer(content, np.uint8), (SIDE, SIDE, 3))
+def quarters(width: int = 120, height: int = 80) -> Image.Image:
+    """Return an image whose upper left quarter is red, the upper right green, the lower left blue, the last white."""
+    pixels = np.empty((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2], pixels[: height // 2, width // 2 :] = RED, GREEN
+    pixels[height // 2 :, : width // 2], pixels[height // 2 :, width // 2 :] = BLUE, WHITE
+    return Image.fromarray(pixels)
 
 
-def numbers_of(images: NDArray[np.uint8]) -> list[int]:
-    """Return which images these are, by their pixels."""
-    return [struct.unpack("<q", image.tobytes()[:8])[0] for image in images]
+def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """Return an image's file; a JPEG without loss of colours at edges."""
+    file = io.BytesIO()
+    if kind == "JPEG":
+        options = {"quality": 95, "subsampling": 0} | options
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    """Return a file with an EXIF orientation; its pixels are those given."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encoded(image, kind, exif=exif)
+
+
+def corners(pixels: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the colours in the middles of the quarters: upper left and right, lower left and right."""
+    quarter = len(pixels) // 4
+    places = [(quarter, quarter), (quarter, -quarter), (-quarter, quarter), (-quarter, -quarter)]
+    return [tuple(int(value) for value in pixels[place]) for place in places]
+
+
+def near(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]], tolerance: int = 12) -> bool:
+    """Return whether colours are equal but for the losses of a format."""
+    return int(np.abs(np.array(found) - np.array(wanted)).max()) <= tolerance
+
+
+def photo(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Return (height, width, 3) uint8 with details of all sizes, as a photograph has them."""
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    frequency[0, 0] = 1
+    planes = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(height, width))) / frequency).real for _ in range(3)]
+    return np.stack([(128 + 45 * plane / plane.std()).clip(0, 255) for plane in planes], axis=-1).astype(np.uint8)

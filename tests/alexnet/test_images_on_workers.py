@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import Client
-from pictures import SIDE, Numbered, decode, numbers_of
+from numbered_images import SIDE, Numbered, decode, numbers_of
 
 from jobs import connect
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.worker import ImagesPlugin
-from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.rows import ImageRows
-from jobs.alexnet.images.source import Source
+from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.rows import ImageRows
+from jobs.alexnet.partitions.source import Source
 
 ENDS = (*range(40, 400, 40), 397)
 LAYOUT = Layout(ENDS, seed=3)
@@ -69,7 +69,7 @@ def test_loaded_and_shuffled(client, memory, tmp_path):
 
 
 def _left(dask_worker) -> int:
-    from jobs.alexnet.images.held import HELD
+    from jobs.alexnet.partitions.held import HELD
 
     return len(HELD) + len(list(Path(dask_worker.local_directory).glob("dask-jobs-images-*")))
 

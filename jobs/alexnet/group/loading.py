@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Client
 
 from jobs.alexnet.group.worker import ImagesPlugin
-from jobs.alexnet.images.layout import Layout
+from jobs.alexnet.partitions.layout import Layout
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling

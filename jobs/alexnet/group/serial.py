@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.alexnet.group.loading import Progress
-from jobs.alexnet.images.held import HELD, Held
-from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.source import Source
-from jobs.alexnet.images.store import Partition, Store, exchange
+from jobs.alexnet.partitions.held import HELD, Held
+from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.source import Source
+from jobs.alexnet.partitions.store import Partition, Store, exchange
 
 
 class SerialLoading:

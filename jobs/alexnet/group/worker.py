@@ -12,9 +12,9 @@ from distributed import Worker
 from distributed.protocol import to_serialize
 from numpy.typing import NDArray
 
-from jobs.alexnet.images.held import HELD, Held
-from jobs.alexnet.images.source import Source
-from jobs.alexnet.images.store import Partition, Store, exchange
+from jobs.alexnet.partitions.held import HELD, Held
+from jobs.alexnet.partitions.source import Source
+from jobs.alexnet.partitions.store import Partition, Store, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
 

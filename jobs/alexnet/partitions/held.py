@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.source import Source
-from jobs.alexnet.images.store import Partition, Store
+from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.source import Source
+from jobs.alexnet.partitions.store import Partition, Store
 
 
 @dataclass(frozen=True)

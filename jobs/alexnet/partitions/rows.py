@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.alexnet.images.held import HELD
-from jobs.alexnet.images.layout import Layout
-from jobs.alexnet.images.store import Pixels
+from jobs.alexnet.partitions.held import HELD
+from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.store import Pixels
 
 
 @dataclass(frozen=True)

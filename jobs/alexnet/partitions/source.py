@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.alexnet.images.store import Partition
+from jobs.alexnet.partitions.store import Partition
 from jobs.errors import DataError
 
 

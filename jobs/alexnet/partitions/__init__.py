@@ -1,0 +1,1 @@
+"""Partitions of decoded images: what a process holds of them, and how others are made."""
