@@ -146,15 +146,15 @@ def test_the_slowest_worker_is_named(client_of):
     """By what a part takes on it, not by how long it works: a worker with more parts is not slow."""
     client = client_of(2)
     slow, *_ = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    client.run(networks.be_slow, 0.02, workers=[slow])
+    client.run(networks.be_slow, 0.3, workers=[slow])  # more than a busy machine makes the other one
     with Replicas(client, networks.sluggish) as replicas:
-        GradientAveraging(replicas).fit(networks.rows(), batch_size=48, epochs=4)
+        GradientAveraging(replicas).fit(networks.rows(), batch_size=48, epochs=1)
         records = replicas.trainer.timeline.records
     found = slowest(records)
     assert found
     assert notable(found)
     assert found["worker"] == slow
-    assert found["seconds"] > 0.02 > found["others"]
+    assert found["seconds"] > 0.3 > found["others"]
 
 
 def test_who_is_slow():
