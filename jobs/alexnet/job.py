@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import functools
+import math
 import secrets
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
+from jobs.alexnet.demo import bucket
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.serial import SerialLoading
 from jobs.alexnet.group.worker import ImagesPlugin
-from jobs.alexnet.images.decode import decode
-from jobs.alexnet.partitions.layout import Layout
-from jobs.alexnet.images.libraries import decoder_version
-from jobs.alexnet.partitions.reader import TarReader
-from jobs.alexnet.partitions.rows import ImageRows
-from jobs.alexnet.partitions.source import Source
+from jobs.alexnet.images import decode, decoder_version
 from jobs.alexnet.indexing import find_index, find_labels
 from jobs.alexnet.network import create_model
 from jobs.alexnet.options import ENDLESS, Options
+from jobs.alexnet.partitions.held import Images
+from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.reader import TarReader
+from jobs.alexnet.partitions.rows import ImageRows
+from jobs.alexnet.partitions.source import Source
 from jobs.alexnet.shuffle.plan import distances
 from jobs.alexnet.tars import Index
 from jobs.errors import DataError, InputError, argument
@@ -52,9 +55,19 @@ def run(options: Options) -> dict[str, Any]:
         JobError: the run failed or was stopped; the error is in the run folder too.
     """
     with attempt_on("alexnet", options) as attempt:
-        asked = options.model_copy(update={"epochs": options.epochs or ENDLESS})
-        ended = attempt.ended(lambda result: is_its(asked, attempt.folder, result, {}))
-        return ended or _attempt(asked, attempt)
+        asked = _asked(options)
+        if (ended := attempt.ended(lambda result: is_its(asked, attempt.folder, result, {}))) is not None:
+            return ended
+        if options.demo:
+            attempt.stack.enter_context(bucket.served())
+        return _attempt(asked, attempt)
+
+
+def _asked(options: Options) -> Options:
+    """Return the options with what is meant where nothing is said."""
+    small = {name: value for name, value in bucket.SMALL.items() if name not in options.model_fields_set}
+    asked = options.model_copy(update=small if options.demo else {})
+    return asked.model_copy(update={"epochs": asked.epochs or ENDLESS})
 
 
 def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
@@ -66,47 +79,36 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     attempt.start()
     index = find_index(options, folder.storage, client, monitor.doing)
     labels, digest = find_labels(options, index)
-    layout = _layout(options, index, labels)
-    key = f"images-{secrets.token_hex(8)}"
-    loading = _loading(options, attempt, client, key, Source(TarReader(index), _decoder(options), options.side), labels, layout)
-    attempt.stack.callback(loading.close)
-    images = _prepare(options, index, labels, loading, monitor)
+    images = _images(options, index, labels, client)
+    loading = attempt.stack.enter_context(closing(_loading(options, attempt, client, images, index)))
+    notes = {"images": _prepare(options, index, labels, loading, monitor)}
     identity = {"images": index.digest, "labels": digest, "decoder": decoder_version()}
-    rows = ImageRows(key, loading.layout, options.shuffle_rounds, " ".join(identity.values()))
+    rows = ImageRows(images.key, loading.layout, options.shuffle_rounds, " ".join(identity.values()))
     subject = _subject(options, attempt, client, rows, int(labels.max()) + 1)
-    return train(options, attempt, subject, identity, client=client, monitor=monitor, notes={"images": images})
+    return train(options, attempt, subject, identity, client=client, monitor=monitor, notes=notes)
 
 
-def _decoder(options: Options) -> Any:
-    return functools.partial(decode, size=options.side, resize=options.resize)
-
-
-def _layout(options: Options, index: Index, labels: NDArray[np.int32]) -> Layout:
-    ends = tuple(one.stop for one in index.partitions(options.partition_images))
-    return Layout(ends, tuple(np.flatnonzero(labels < 0).tolist()), options.seed)
+def _images(options: Options, index: Index, labels: NDArray[np.int32], client: Client | None) -> Images:
+    """Return what each process needs to hold images."""
+    if options.memory is not None:
+        memory = float(parse_bytes(options.memory))
+    else:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else ()
+        memory = MEMORY_SHARE * min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
+    decoder = functools.partial(decode, size=options.side, resize=options.resize)
+    source = Source(TarReader(index), decoder, options.side)
+    return Images(f"images-{secrets.token_hex(8)}", source, labels, memory)
 
 
 def _loading(
-    options: Options,
-    attempt: Attempt,
-    client: Client | None,
-    key: str,
-    source: Source,
-    labels: NDArray[np.int32],
-    layout: Layout,
+    options: Options, attempt: Attempt, client: Client | None, images: Images, index: Index
 ) -> Loading | SerialLoading:
+    ends = tuple(one.stop for one in index.partitions(options.partition_images))
+    layout = Layout(ends, tuple(np.flatnonzero(images.labels < 0).tolist()), options.seed)
     poll = attempt.folder.poll
     if client is None:
-        return SerialLoading(key, source, labels, _memory(options, 0), layout, poll=poll)
-    limits = [worker["memory_limit"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-    plugin = ImagesPlugin(key, source, labels, _memory(options, min(limits, default=0)))
-    return Loading(client, plugin, layout, workers_timeout=options.workers_timeout, poll=poll)
-
-
-def _memory(options: Options, limit: int) -> float:
-    if options.memory is not None:
-        return float(parse_bytes(options.memory))
-    return MEMORY_SHARE * limit if limit else float("inf")
+        return SerialLoading(images, layout, poll=poll)
+    return Loading(client, ImagesPlugin(images), layout, workers_timeout=options.workers_timeout, poll=poll)
 
 
 def _prepare(

@@ -33,6 +33,7 @@ class Options(TrainingOptions):
     trains with its own, and only gradients travel. A run that was killed, or lost workers, ends with the same bits.
 
     Examples:
+      dask-jobs alexnet --demo --run runs/a0
       dask-jobs alexnet --data /data/imagenet --label-file /data/train.txt --run runs/a1
       dask-jobs alexnet --s3-bucket imagenet --key-prefix train/n015 --label-file train.txt --run s3://bucket/runs/a2
       dask-jobs alexnet --data photos --label-file photos.txt --image-size 64 --width 0.25 --epochs 10
@@ -52,6 +53,11 @@ class Options(TrainingOptions):
     label_file: Annotated[str, OptionHelp(DATA, "PATH", path=True)] = Field(
         default=LABELS,
         description="lines `name label`, labels from 0: a key of the bucket, or with --data a path",
+    )
+    demo: Annotated[bool, OptionHelp(DATA)] = Field(
+        default=False,
+        description="make a small bucket of images of five classes, serve it on this machine, and train a small "
+        "network on it; other options win",
     )
     skip_unlabelled: Annotated[bool, OptionHelp(DATA)] = Field(
         default=False, description="leave images out that the label file does not have"
@@ -118,6 +124,8 @@ class Options(TrainingOptions):
         """Reject options that would not be read."""
         if self.data is not None and "s3_bucket" in self.model_fields_set:
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
+        if self.demo and {"data", "s3_bucket", "key_prefix", "label_file"} & self.model_fields_set:
+            raise ValueError("--demo has its own images: leave out --data, --s3-bucket, --key-prefix and --label-file")
         return self
 
     @property

@@ -15,6 +15,7 @@ from numbered_images import SIDE, Numbered, decode, numbers_of
 from jobs import connect
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.worker import ImagesPlugin
+from jobs.alexnet.partitions.held import Images
 from jobs.alexnet.partitions.layout import Layout
 from jobs.alexnet.partitions.rows import ImageRows
 from jobs.alexnet.partitions.source import Source
@@ -26,7 +27,7 @@ LABELS = np.arange(400, dtype=np.int32) % 7
 
 def _loading(client: Client, reader: Numbered | None = None, memory: float = 1e9, layout: Layout = LAYOUT) -> Loading:
     source = Source(reader or Numbered(), decode, SIDE)
-    return Loading(client, ImagesPlugin("images-test", source, LABELS, memory), layout)
+    return Loading(client, ImagesPlugin(Images("images-test", source, LABELS, memory)), layout)
 
 
 def _all(client: Client, loading: Loading, rounds: int) -> list[int]:

@@ -88,9 +88,7 @@ def _draw(draw: Any, figure: str, x: float, y: float, radius: float, colour: tup
         _draw_texture(draw, figure, x - radius, y - radius, radius / 3, colour)
 
 
-def _draw_texture(
-    draw: Any, figure: str, left: float, top: float, step: float, colour: tuple[int, int, int]
-) -> None:
+def _draw_texture(draw: Any, figure: str, left: float, top: float, step: float, colour: tuple[int, int, int]) -> None:
     """Draw stripes, checks or dots into 6 x 6 squares of `step` pixels."""
     for row in range(6):
         for column in range(6):

@@ -6,45 +6,28 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from jobs.alexnet.group.loading import Progress
-from jobs.alexnet.partitions.held import HELD, Held
+from jobs.alexnet.partitions.held import Images
 from jobs.alexnet.partitions.layout import Layout
-from jobs.alexnet.partitions.source import Source
-from jobs.alexnet.partitions.store import Partition, Store, exchange
+from jobs.alexnet.partitions.store import Partition, exchange
 
 
 class SerialLoading:
     """Keeps partitions of images in this process, as `Loading` does on workers.
 
     Args:
-        key: of what is held.
-        source: makes images.
-        labels: class of each image by number, int32.
-        memory: bytes of images that are kept in memory.
-        layout: the partitions, of which no image is known to be bad.
+        images: what it needs.
+        layout: the partitions, of which no image is known to be unreadable.
         poll: called after each partition; what it raises ends the loading.
 
     Attributes:
-        layout: with the bad images, once they are loaded.
+        layout: without the unreadable images, once they are loaded.
         bad: image -> why it cannot be used.
     """
 
-    def __init__(
-        self,
-        key: str,
-        source: Source,
-        labels: NDArray[np.int32],
-        memory: float,
-        layout: Layout,
-        *,
-        poll: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._key, self._poll, self.layout = key, poll, layout
-        source.reader.begin(tempfile.gettempdir())
-        self._held = HELD[key] = Held(Store(source.side, memory), source, labels)
+    def __init__(self, images: Images, layout: Layout, *, poll: Callable[[], None] = lambda: None) -> None:
+        self._images, self._poll, self.layout = images, poll, layout
+        self._held = images.hold(tempfile.gettempdir())
         self.bad: dict[int, str] = {}
 
     def load(self, progress: Progress) -> None:
@@ -76,5 +59,4 @@ class SerialLoading:
 
     def close(self) -> None:
         """Free all."""
-        del HELD[self._key]
-        self._held.close()
+        self._images.free()

@@ -12,9 +12,8 @@ from distributed import Worker
 from distributed.protocol import to_serialize
 from numpy.typing import NDArray
 
-from jobs.alexnet.partitions.held import HELD, Held
-from jobs.alexnet.partitions.source import Source
-from jobs.alexnet.partitions.store import Partition, Store, exchange
+from jobs.alexnet.partitions.held import HELD, Images
+from jobs.alexnet.partitions.store import Partition, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
 
@@ -44,30 +43,24 @@ class ImagesPlugin(CallPlugin):
     """Keeps one run's images in this worker.
 
     Args:
-        key: unlike the keys of all others on the cluster.
-        source: makes them.
-        labels: class of each image by number, int32.
-        memory: bytes of images that a worker keeps in memory; others lie in its scratch folder.
+        images: what it needs.
     """
 
     purpose = "keep images"
 
-    def __init__(self, key: str, source: Source, labels: NDArray[np.int32], memory: float) -> None:
-        super().__init__(key)
-        self._source, self._labels, self._memory = source, labels, memory
+    def __init__(self, images: Images) -> None:
+        super().__init__(images.key)
+        self._images = images
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop."""
-        self._source.reader.begin(worker.local_directory)
-        store = Store(self._source.side, self._memory, worker.local_directory)
-        HELD[self.key] = Held(store, self._source, self._labels)
+        self._images.hold(worker.local_directory)
         super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes or the worker ends."""
         super().teardown(worker)
-        if (held := HELD.pop(self.key, None)) is not None:
-            held.close()
+        self._images.free()
 
     async def load(self, *, layout: bytes, partition: int) -> list[tuple[int, str]]:
         """Load a partition, and return (number, reason) of each image that cannot be used.

@@ -78,3 +78,31 @@ class Held:
 
 HELD: dict[str, Held] = {}
 """By key of the run: data that were sent to a process find there what they are made of."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a process needs to hold images; small beside them.
+
+    Attributes:
+        key: of what is held.
+        source: makes images.
+        labels: class of each image by number, int32; -1: it is left out.
+        memory: bytes of images that are kept in memory; those beyond lie in files.
+    """
+
+    key: str
+    source: Source
+    labels: NDArray[np.int32]
+    memory: float
+
+    def hold(self, scratch: str) -> Held:
+        """Begin to hold images in this process, with a folder for files."""
+        self.source.reader.begin(scratch)
+        held = HELD[self.key] = Held(Store(self.source.side, self.memory, scratch), self.source, self.labels)
+        return held
+
+    def free(self) -> None:
+        """Free all that this process holds."""
+        if (held := HELD.pop(self.key, None)) is not None:
+            held.close()
