@@ -59,7 +59,7 @@ class File:
 
     def _cursor(self) -> Decompressor | Window:
         if _is_gzip(self.name):
-            return Decompressor(self.storage, self.name)
+            return Decompressor(lambda: self.storage.stream(self.name), self.address)
         return Window(self.storage, self.name, self.size)
 
 

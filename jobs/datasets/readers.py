@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from jobs.errors import DataError
 from jobs.storage import MIB, Storage, as_file
@@ -32,22 +32,26 @@ class Window:
 
 
 class Decompressor:
-    """Decompresses a .gz file forwards; a seek backwards rewinds to its beginning."""
+    """Decompresses a .gz file forwards; a seek backwards rewinds to its beginning.
 
-    def __init__(self, storage: Storage, name: str) -> None:
-        """Open `name` without reading."""
-        self._storage, self._name = storage, name
+    Args:
+        stream: yields its bytes as stored, from the beginning; called again by each rewind.
+        address: the file's, for messages.
+    """
+
+    def __init__(self, stream: Callable[[], Generator[bytes]], address: str) -> None:
+        self._stream, self._address = stream, address
         self._rewind()
 
     def _rewind(self) -> None:
-        self._file = gzip.GzipFile(fileobj=as_file(self._storage.stream(self._name)))
+        self._file = gzip.GzipFile(fileobj=as_file(self._stream()))
         self._position = 0
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes start..stop-1 of the content, fewer at its end."""
         if start < self._position:
             self._rewind()
-        with _translate_errors(self._storage.address(self._name)):
+        with _translate_errors(self._address):
             while self._position < start and self._skip(start - self._position):
                 pass
             data = self._file.read(stop - start)

@@ -1,6 +1,17 @@
 """One small interface to a folder of files: a local path, or `s3://bucket/prefix`; see `jobs.storage.base`."""
 
-from jobs.storage.base import MIB, TEMPORARY, LogWriter, Storage, as_file, is_plain
+from jobs.storage.base import MIB, TEMPORARY, Access, LogWriter, Stamp, Storage, as_file, is_plain
 from jobs.storage.open import locate, open_storage
 
-__all__ = ["MIB", "TEMPORARY", "LogWriter", "Storage", "as_file", "is_plain", "locate", "open_storage"]
+__all__ = [
+    "MIB",
+    "TEMPORARY",
+    "Access",
+    "LogWriter",
+    "Stamp",
+    "Storage",
+    "as_file",
+    "is_plain",
+    "locate",
+    "open_storage",
+]

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self, TypeAlias
 
-from jobs.errors import InputError, JobError, argument
+from jobs.errors import DataError, InputError, JobError, argument
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -31,6 +31,24 @@ TEMPORARY = ".tmp-"
 """Prefix of the last part of names that are not listed: files that are not complete yet."""
 _EDGE = 2**16
 Names: TypeAlias = list[str]  # inside a class with a method `list`, `list[str]` means the method
+Stamp: TypeAlias = tuple[int, str]
+"""A file's size in bytes, and its time or in S3 its ETag: another one after each write."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a store in S3 is reached, where that differs from what the AWS_ variables say.
+
+    Attributes:
+        endpoint: the store's URL; "" for the variables'.
+        anonymous: whether requests are not signed, as for a public bucket; no credentials are needed then.
+    """
+
+    endpoint: str = ""
+    anonymous: bool = False
+
+
+DEFAULT_ACCESS = Access()
 
 
 def is_plain(name: str) -> bool:
@@ -46,13 +64,18 @@ def is_path(text: str) -> bool:
         return False
 
 
+def changed(address: str) -> DataError:
+    """Return the error for a file that is another one by now."""
+    return DataError(f"{address} was written since it was first looked at; bring the old file back, or begin a new run")
+
+
 @dataclass(frozen=True)
 class Storage(ABC):
     """A folder of files at `url`; every method may raise `InputError` or `ClusterError`, see the module.
 
     A name that is not plain is an `InputError`, wherever it came from; so is a prefix that no plain name starts with.
 
-    Any number of threads and processes may use one storage, and equal URLs make equal storages.
+    Any number of threads and processes may use one storage; equal URLs (in S3 with equal access) make equal storages.
     """
 
     url: str
@@ -92,6 +115,15 @@ class Storage(ABC):
 
         Raises:
             FileNotFoundError: `name` does not exist (an empty range is not looked up).
+        """
+
+    @abstractmethod
+    def read_unchanged(self, name: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        """Return bytes start..stop-1 of `name`, all of them and all of the file that had `stamp`.
+
+        Raises:
+            FileNotFoundError: `name` does not exist any more (an empty range is not looked up).
+            DataError: it was written since.
         """
 
     @abstractmethod
@@ -162,8 +194,8 @@ class Storage(ABC):
         return digest.hexdigest()
 
     @abstractmethod
-    def stamp(self, name: str) -> tuple[int, str]:
-        """Return the size of `name` in bytes and its stamp, which changes with each write: its time, or in S3 its ETag.
+    def stamp(self, name: str) -> Stamp:
+        """Return the size of `name` in bytes and its time, or in S3 its ETag, which change with each write.
 
         Raises:
             FileNotFoundError: `name` does not exist.

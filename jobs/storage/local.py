@@ -14,7 +14,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from jobs.errors import ClusterError, InputError, argument
-from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage
+from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Stamp, Storage, changed
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -41,6 +41,20 @@ def _translate_errors(address: str, *, writing: bool = False) -> Iterator[None]:
         yield
     except OSError as error:
         raise _error(address, error, writing=writing) from error
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
+    return status.st_size, f"modified {datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S}.{nanoseconds:09}"
+
+
+def _read_range(file: io.FileIO, start: int, stop: int) -> bytes:
+    file.seek(start)
+    parts = []
+    while start < stop and (data := file.read(stop - start)):  # one read returns at most 2 GiB
+        parts.append(data)
+        start += len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -102,29 +116,30 @@ class LocalStorage(Storage):
         if stop <= start:
             return b""
         with _translate_errors(self.address(name)), self._path(name).open("rb", buffering=0) as file:
-            file.seek(start)
-            parts = []
-            while start < stop and (data := file.read(stop - start)):  # one read returns at most 2 GiB
-                parts.append(data)
-                start += len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            return _read_range(file, start, stop)
+
+    def read_unchanged(self, name: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        """See `Storage.read_unchanged`."""
+        if stop <= start:
+            return b""
+        with _translate_errors(self.address(name)), self._path(name).open("rb", buffering=0) as file:
+            data = _read_range(file, start, stop)
+            after = _stamp(os.fstat(file.fileno()))  # after reading: a file that was written meanwhile is noticed
+        if after != stamp or len(data) < stop - start:
+            raise changed(self.address(name))
+        return data
 
     def size(self, name: str) -> int:
         """See `Storage.size`."""
-        with _translate_errors(self.address(name)):
-            status = self._path(name).stat()
-            if not S_ISREG(status.st_mode):
-                raise IsADirectoryError(errno.EISDIR, "not a regular file")
-            return status.st_size
+        return self.stamp(name)[0]
 
-    def stamp(self, name: str) -> tuple[int, str]:
+    def stamp(self, name: str) -> Stamp:
         """See `Storage.stamp`."""
         with _translate_errors(self.address(name)):
             status = self._path(name).stat()
             if not S_ISREG(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "not a regular file")
-        seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
-        return status.st_size, f"modified {datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d %H:%M:%S}.{nanoseconds:09}"
+        return _stamp(status)
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""

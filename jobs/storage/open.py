@@ -6,11 +6,15 @@ import os
 import re
 
 from jobs.errors import InputError, nearest
-from jobs.storage.base import Storage, is_path
+from jobs.storage.base import DEFAULT_ACCESS, Access, Storage, is_path
 
 
-def open_storage(url: str | os.PathLike[str]) -> Storage:
+def open_storage(url: str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -> Storage:
     """Return the storage at `url`, a local folder (which need not exist yet) or `s3://bucket/prefix`.
+
+    Args:
+        url: the folder.
+        access: how a store in S3 is reached.
 
     Raises:
         InputError: `url` is empty, or no path, its scheme is not `s3`, or it names no bucket.
@@ -30,7 +34,7 @@ def open_storage(url: str | os.PathLike[str]) -> Storage:
         raise InputError(f"{text!r}: the folder must be a local path or s3://bucket/prefix{near}")
     from jobs.storage.s3 import S3Storage
 
-    return S3Storage("s3://" + text.removeprefix("s3://").rstrip("/"))
+    return S3Storage("s3://" + text.removeprefix("s3://").rstrip("/"), access)
 
 
 def locate(address: str) -> tuple[Storage, str]:

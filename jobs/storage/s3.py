@@ -1,16 +1,9 @@
-"""A bucket and prefix in S3, or in any store with its protocol, as a `Storage`.
-
-Credentials, region and endpoint come from where every AWS tool looks for them: `AWS_ACCESS_KEY_ID`,
-`AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL`, `AWS_PROFILE`, the instance's role, and so on.
-"""
+"""A bucket and prefix in S3, or in any store with its protocol, as a `Storage`; see `jobs.storage.s3_client`."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
-import os
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,102 +11,32 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from jobs.errors import ClusterError, InputError
-from jobs.formatting import one_line
-from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Storage, is_plain
+from jobs.storage.base import (
+    DEFAULT_ACCESS,
+    MIB,
+    TEMPORARY,
+    Access,
+    LogWriter,
+    Names,
+    Stamp,
+    Storage,
+    changed,
+    is_plain,
+)
+from jobs.storage.s3_client import ATTEMPTS, is_transient, s3_client, status_of, translate_errors
 
-_ATTEMPTS = 6  # with boto3's back-off some 15 s: as long as a server needs to restart
-_PATIENT_ATTEMPTS = 16  # some 2 minutes, once it has answered this process: then it is away, and its address is right
-_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId")
-_client_lock = threading.Lock()
-Settings = tuple[tuple[str, str], ...]
-"""The AWS_ variables, sorted."""
-_answered: set[Settings] = set()
-
-
-@functools.lru_cache(maxsize=4)
-def _session(process: int, settings: Settings) -> Any:  # noqa: ARG001 the cache's key
-    import boto3
-
-    return boto3.session.Session()
-
-
-@functools.lru_cache(maxsize=8)
-def _make_client(process: int, settings: Settings, *, patient: bool) -> Any:
-    """Return a boto3 client, cached by process and AWS_ variables: threads may share one, forks may not."""
-    from botocore.config import Config
-
-    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _PATIENT_ATTEMPTS if patient else _ATTEMPTS))
-    config = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        request_checksum_calculation="when_required",  # not every S3-compatible store supports the newer checksums
-        response_checksum_validation="when_required",
-    )
-    return _session(process, settings).client("s3", config=config)
-
-
-def _settings() -> Settings:
-    return tuple(sorted((key, value) for key, value in os.environ.items() if key.startswith("AWS_")))
-
-
-def _client() -> Any:
-    settings = _settings()
-    with _client_lock:  # making a boto3 client is not thread-safe, using one is
-        return _make_client(os.getpid(), settings, patient=settings in _answered)
-
-
-def _status(error: Any) -> int:
-    """Return the HTTP status of a botocore ClientError."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _reply_error(address: str, error: Any) -> Exception:
-    """Return the package's error for a botocore ClientError, an error reply of the store."""
-    code, status = error.response.get("Error", {}).get("Code", ""), _status(error)
-    if code == "NoSuchBucket" or (status == 404 and error.operation_name == "HeadBucket"):
-        return InputError(f"{address}: there is no such bucket; check its name and AWS_ENDPOINT_URL")
-    if status == 404:
-        return FileNotFoundError(errno.ENOENT, "no such object", address)
-    if code in _CREDENTIALS:
-        return InputError(f"{address}: the credentials are not valid ({code}); check the AWS_ environment variables")
-    if status == 403:
-        return InputError(f"{address}: access denied ({error.operation_name}); check the credentials' permissions")
-    # 501: the store does not have the operation, so a retry cannot help. RequestTimeout comes with status 400.
-    if (status >= 500 and status != 501) or status == 429 or code == "RequestTimeout":
-        return ClusterError(f"{address}: the store failed ({one_line(error)}); give the same command again later")
-    return InputError(f"{address}: the store refused ({one_line(error)})")
-
-
-@contextlib.contextmanager
-def _translate_errors(address: str) -> Iterator[None]:
-    """Translate botocore's errors into those of this package."""
-    from botocore import exceptions as failed
-
-    setting = (
-        failed.NoCredentialsError,
-        failed.PartialCredentialsError,
-        failed.ProfileNotFound,
-        failed.NoRegionError,
-        failed.InvalidRegionError,
-        failed.ParamValidationError,
-        ValueError,  # botocore's for an endpoint that is not a URL
-    )
-    try:
-        yield
-        _answered.add(_settings())
-    except failed.ClientError as error:
-        raise _reply_error(address, error) from error
-    except setting as error:
-        raise InputError(f"{address}: {one_line(error)}; check the URL and the AWS_ environment variables") from error
-    except failed.BotoCoreError as error:
-        raise ClusterError(f"{address}: {one_line(error)}; check AWS_ENDPOINT_URL and the network") from error
+_PATIENCE_SECONDS = 60
+"""For so long a read goes on without a byte, and then until boto3's attempts are over."""
+_ETAG = "ETag "
+_PIECE = 2**16
+"""Bytes that are read of a body at a time: what a broken connection loses at most."""
 
 
 @dataclass(frozen=True)
 class S3Storage(Storage):
     """The objects of one bucket below one prefix; `url` is `s3://bucket` or `s3://bucket/prefix`."""
 
+    access: Access = DEFAULT_ACCESS
     read_ahead: ClassVar[int] = 8 * MIB
 
     def __post_init__(self) -> None:
@@ -134,6 +57,12 @@ class S3Storage(Storage):
         prefix = self.url.removeprefix("s3://").partition("/")[2]
         return f"{prefix}/" if prefix else ""
 
+    def _client(self, *, adaptive: bool = False) -> Any:
+        return s3_client(self.access, adaptive=adaptive)
+
+    def _errors(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return translate_errors(self.address(name), self.access)
+
     def _where(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + self.checked(name)}
 
@@ -150,7 +79,7 @@ class S3Storage(Storage):
         try:
             return self._get(name, Range=f"bytes={start}-{stop - 1}")
         except InputError as error:
-            if isinstance(error.__cause__, ClientError) and _status(error.__cause__) == 416:
+            if isinstance(error.__cause__, ClientError) and status_of(error.__cause__) == 416:
                 return b""  # `start` is at or after the end
             raise
 
@@ -158,9 +87,9 @@ class S3Storage(Storage):
         """Read an object; boto3 retries a failed request, but not one whose body is cut off."""
         from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-        with _translate_errors(self.address(name)):
+        with self._errors(name):
             for attempt in range(3):
-                body = _client().get_object(**self._where(name), **options)["Body"]
+                body = self._client().get_object(**self._where(name), **options)["Body"]
                 try:
                     return bytes(body.read())
                 except (HTTPClientError, IncompleteReadError):
@@ -168,29 +97,80 @@ class S3Storage(Storage):
                         raise
         raise AssertionError
 
+    def read_unchanged(self, name: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        """See `Storage.read_unchanged`; a body that is cut off is continued where it ended."""
+        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+
+        pieces: list[bytes] = []
+        failures, since = 0, time.monotonic()
+        with self._errors(name):
+            while start < stop:
+                try:
+                    for piece in self._pieces(name, stamp, start, stop):
+                        pieces.append(piece)
+                        start += len(piece)
+                        failures, since = 0, time.monotonic()
+                # Also what boto3 has tried again in vain: where many requests fail, it soon retries none of them.
+                except (ClientError, HTTPClientError, IncompleteReadError) as error:
+                    refused = isinstance(error, ClientError) and not is_transient(error)
+                    if refused or time.monotonic() > since + _PATIENCE_SECONDS:
+                        raise
+                    time.sleep(min(0.05 * 2**failures, 10.0))
+                    failures += 1
+        return b"".join(pieces)
+
+    def _pieces(self, name: str, stamp: Stamp, start: int, stop: int) -> Iterator[bytes]:
+        from botocore.exceptions import IncompleteReadError
+
+        body = self._body(name, stamp, start, stop)
+        with contextlib.closing(body):
+            while piece := body.read(_PIECE):
+                start += len(piece)
+                yield piece
+        if start < stop:  # not noticed by boto3 where the answer's length was too small, too
+            raise IncompleteReadError(actual_bytes=start, expected_bytes=stop)
+
+    def _body(self, name: str, stamp: Stamp, start: int, stop: int) -> Any:
+        """Return the stream of bytes start..stop-1 of an object that must be the one that had `stamp`."""
+        from botocore.exceptions import ClientError
+
+        etag = stamp[1].removeprefix(_ETAG)
+        where = {**self._where(name), "IfMatch": etag, "Range": f"bytes={start}-{stop - 1}"}
+        try:
+            reply = self._client(adaptive=True).get_object(**where)
+        except ClientError as error:
+            if status_of(error) == 412:
+                raise changed(self.address(name)) from error
+            raise
+        if reply["ETag"] != etag:  # not every S3-compatible store knows If-Match
+            raise changed(self.address(name))
+        if reply.get("ContentRange") != f"bytes {start}-{stop - 1}/{stamp[0]}":
+            raise InputError(f"{self.address(name)}: the store sends another range than asked for; use another store")
+        return reply["Body"]
+
     def _head(self, name: str) -> dict[str, Any] | None:
         """Return an object's properties, None if there is none."""
         from botocore.exceptions import ClientError
 
-        with _translate_errors(self.address(name)):
+        with self._errors(name):
             try:
-                return dict(_client().head_object(**self._where(name)))
+                return dict(self._client().head_object(**self._where(name)))
             except ClientError as error:
-                if _status(error) != 404:
+                if status_of(error) != 404:
                     raise
-            _client().head_bucket(Bucket=self._bucket)  # HEAD's 404 has no body: object or bucket may be missing
+            self._client().head_bucket(Bucket=self._bucket)  # HEAD's 404 has no body: object or bucket may be missing
         return None
 
     def size(self, name: str) -> int:
         """See `Storage.size`."""
         return self.stamp(name)[0]
 
-    def stamp(self, name: str) -> tuple[int, str]:
+    def stamp(self, name: str) -> Stamp:
         """See `Storage.stamp`."""
         properties = self._head(name)
         if properties is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", self.address(name))
-        return int(properties["ContentLength"]), f"ETag {properties['ETag']}"
+        return int(properties["ContentLength"]), f"{_ETAG}{properties['ETag']}"
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""
@@ -198,28 +178,28 @@ class S3Storage(Storage):
 
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
-        with _translate_errors(self.address(name)):
-            _client().put_object(**self._where(name), Body=data)
+        with self._errors(name):
+            self._client().put_object(**self._where(name), Body=data)
 
     def write_file(self, name: str, path: Path) -> None:
         """See `Storage.write_file`; a large one in parts, several at a time, which the store joins at the end."""
-        with path.open("rb") as file, _translate_errors(self.address(name)):
-            _client().upload_fileobj(file, **self._where(name))
+        with path.open("rb") as file, self._errors(name):
+            self._client().upload_fileobj(file, **self._where(name))
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""
         from botocore.exceptions import ClientError
 
-        with _translate_errors(self.address(name)):
-            for attempt in range(_ATTEMPTS):
+        with self._errors(name):
+            for attempt in range(ATTEMPTS):
                 try:
-                    _client().put_object(**self._where(name), Body=data, IfNoneMatch="*")
+                    self._client().put_object(**self._where(name), Body=data, IfNoneMatch="*")
                 except ClientError as error:
-                    if _status(error) == 412:
+                    if status_of(error) == 412:
                         return False
                     # 409: a concurrent request creates the same key, and may still fail, so neither True nor False is
                     # known yet. boto3 does not retry it.
-                    if _status(error) != 409:
+                    if status_of(error) != 409:
                         raise
                     time.sleep(0.05 * 2**attempt)
                 else:
@@ -228,8 +208,8 @@ class S3Storage(Storage):
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
-        with _translate_errors(self.address(name)):
-            _client().delete_object(**self._where(name))
+        with self._errors(name):
+            self._client().delete_object(**self._where(name))
 
     def append_log(self, name: str) -> LogWriter:
         """See `Storage.append_log`."""
@@ -254,8 +234,8 @@ class S3Storage(Storage):
     def list(self, prefix: str = "") -> Names:
         """See `Storage.list`."""
         self.checked(prefix, prefix=True)
-        with _translate_errors(self.address(prefix)):
-            paginator = _client().get_paginator("list_objects_v2")
+        with self._errors(prefix):
+            paginator = self._client().get_paginator("list_objects_v2")
             pages = paginator.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         names = [key.removeprefix(self._prefix) for key in keys]

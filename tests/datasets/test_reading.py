@@ -14,8 +14,8 @@ from jobs.datasets import ranged_file as file
 from jobs.datasets import readers as cursors
 from jobs.datasets.dataset import Dataset
 from jobs.errors import DataError
-from jobs.storage import open_storage
-from jobs.storage import s3 as storage_s3
+from jobs.storage import Access, open_storage
+from jobs.storage.s3_client import s3_client
 
 LARGE = np.random.default_rng(1).integers(0, 256, (512, 256, 256), np.uint8)  # 32 MiB
 LABELS = np.arange(512) % 10
@@ -33,7 +33,7 @@ def requests(s3) -> Iterator[list[str]]:
     def note(request, **_) -> None:
         ranges.append(request.headers.get("Range", b"").decode())
 
-    events = storage_s3._client().meta.events
+    events = s3_client(Access()).meta.events
     events.register("before-send.s3.GetObject", note)
     yield ranges
     events.unregister("before-send.s3.GetObject", note)
@@ -65,7 +65,7 @@ def test_one_pass_of_packed_files(tmp_path, monkeypatch):
 
     class Counting(cursors.Decompressor):
         def _rewind(self) -> None:
-            passes.append(self._name)
+            passes.append(self._address)
             super()._rewind()
 
     monkeypatch.setattr(file, "Decompressor", Counting)

@@ -13,6 +13,7 @@ from jobs.storage import Storage
 USES: dict[str, Callable[[Storage], object]] = {
     "read": lambda storage: storage.read("name"),
     "read_range": lambda storage: storage.read_range("name", 0, 10),
+    "read_unchanged": lambda storage: storage.read_unchanged("name", (10, 'ETag ""'), 0, 10),
     "size": lambda storage: storage.size("name"),
     "exists": lambda storage: storage.exists("name"),
     "write": lambda storage: storage.write("name", b"data"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import InputError
+from jobs.errors import DataError, InputError
 from jobs.storage import open_storage
 
 
@@ -64,6 +64,22 @@ def test_ranges(storage):
     assert storage.read_range("digits", 100, 200) == b""
     assert storage.read_range("digits", 4, 4) == b""
     assert storage.read_range("empty", 0, 4) == b""
+
+
+def test_ranges_of_a_file_that_must_not_change(storage):
+    """They are complete, and of the file as it was; one of as many bytes, or a longer one, is another file."""
+    storage.write("digits", b"0123456789")
+    stamp = storage.stamp("digits")
+    assert storage.read_unchanged("digits", stamp, 2, 5) == b"234"
+    assert storage.read_unchanged("digits", stamp, 0, 10) == b"0123456789"
+    assert storage.read_unchanged("digits", stamp, 4, 4) == b""
+    for other in (b"012345678x", b"0123456789x"):
+        storage.write("digits", other)
+        with pytest.raises(DataError, match=f"{storage.url}/digits was written since it was first looked at"):
+            storage.read_unchanged("digits", stamp, 2, 5)
+    storage.delete("digits")
+    with pytest.raises(FileNotFoundError, match=f"{storage.url}/digits"):
+        storage.read_unchanged("digits", stamp, 2, 5)
 
 
 @pytest.mark.parametrize(("start", "chunk"), [(0, 4), (0, 5), (3, 7), (10, 5), (0, 100)])
@@ -207,6 +223,7 @@ BAD_NAMES = ("", "/nowhere/file", "../other", "a/../../other", "a//b", "a/", "."
 BY_NAME = {
     "read": lambda storage, name: storage.read(name),
     "read_range": lambda storage, name: storage.read_range(name, 0, 1),
+    "read_unchanged": lambda storage, name: storage.read_unchanged(name, (1, ""), 0, 1),
     "stream": lambda storage, name: list(storage.stream(name)),
     "size": lambda storage, name: storage.size(name),
     "fingerprint": lambda storage, name: storage.fingerprint(name),

@@ -15,7 +15,7 @@ from proxy import Proxy
 from storage_tools import USES, Replies, failure
 
 from jobs.errors import ClusterError, InputError, UserCodeError
-from jobs.storage import open_storage
+from jobs.storage import Access, open_storage
 from jobs.storage import s3 as storage_s3
 
 every_use = pytest.mark.parametrize("use", USES.values(), ids=USES)
@@ -77,6 +77,7 @@ def stopped_server() -> str:
 @every_use
 def test_stopped_server(s3, stopped_server, monkeypatch, use):
     """A server that is gone is a ClusterError that names the URL, after a few attempts."""
+    monkeypatch.setattr(storage_s3, "_PATIENCE_SECONDS", 0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", stopped_server)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     with pytest.raises(ClusterError, match=rf"{s3}.*AWS_ENDPOINT_URL"):
@@ -103,6 +104,15 @@ def test_patience(s3, monkeypatch):
         assert len(waits) == 15
     finally:
         proxy.end()
+
+
+@every_use
+def test_stopped_server_by_argument(s3, stopped_server, monkeypatch, use):
+    """Where the address was an argument, that is named."""
+    monkeypatch.setattr(storage_s3, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    with pytest.raises(ClusterError, match=rf"{s3}.*; check endpoint_url and the network"):
+        use(open_storage(s3, Access(endpoint=stopped_server)))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +146,7 @@ def server(replies_server, s3, monkeypatch) -> Replies:
 )
 def test_refusals(server, monkeypatch, reply, kind, message):
     """A refusal that will come again is an InputError, one that may pass a ClusterError; both name the URL."""
-    monkeypatch.setattr(storage_s3, "_ATTEMPTS", 2)
+    monkeypatch.setattr(storage_s3, "ATTEMPTS", 2)
     server.give(reply)
     with pytest.raises(kind, match=f"s3://b/name: .*{message}") as caught:
         open_storage("s3://b").create("name", b"data")
@@ -187,3 +197,23 @@ def test_failed_upload_hides_no_error(server):
 
     with pytest.raises(UserCodeError, match="the loss"):
         fail()
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (failure(301, "PermanentRedirect"), "s3://b/name: the bucket is in another region; set AWS_DEFAULT_REGION"),
+        (
+            (400, "", b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"),
+            "s3://b/name: the bucket is in the region eu-west-1; set AWS_DEFAULT_REGION to its region",
+        ),
+        (failure(403, "AccessDenied"), "s3://b/name: access denied .*; it is not public"),
+        (failure(404, "NoSuchBucket"), "s3://b/name: there is no such bucket; check its name and endpoint_url"),
+    ],
+)
+def test_a_bucket_that_is_elsewhere_or_not_public(server, reply, message):
+    """Another region, a bucket that is not public, and none at all are told apart."""
+    server.give(reply)
+    access = Access(endpoint=os.environ["AWS_ENDPOINT_URL"], anonymous=True)
+    with pytest.raises(InputError, match=message):
+        open_storage("s3://b", access).read("name")
