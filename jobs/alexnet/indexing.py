@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jobs.alexnet.labels import read_labels
 from jobs.alexnet.options import Options
 from jobs.alexnet.tars import Index, build_index, load_index, save_index
-from jobs.alexnet.tars.scan import Scan, Span, scan
+from jobs.alexnet.tars.scanning import Scan, Span, scan
 from jobs.storage import Storage, open_storage
 
 if TYPE_CHECKING:
