@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.alexnet.images import BadImageError
+
 SIDE = 8
 
 
@@ -45,7 +47,7 @@ class Numbered:
 def decode(content: bytes) -> NDArray[np.uint8]:
     """Return an image that repeats its content."""
     if not content:
-        raise ValueError("it is empty")
+        raise BadImageError("it is empty")
     return np.resize(np.frombuffer(content, np.uint8), (SIDE, SIDE, 3))
 
 

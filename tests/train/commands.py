@@ -15,21 +15,26 @@ import numpy as np
 
 from jobs.storage import open_storage
 
-COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "train"]
+COMMAND = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())"]
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
 SLOW = ["--model", "networks:slow", "--data", "networks:data", "--batch-size", "48", "--save-every", "5"]
 
 
-def run_job(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the job to its end."""
+def run_job(*arguments: str, job: str = "train") -> subprocess.CompletedProcess[str]:
+    """Run a job to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+        [*COMMAND, job, *arguments],
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
-def start_job(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Start the job; the options are those of Popen."""
-    return subprocess.Popen([*COMMAND, *arguments], env=os.environ | ENVIRONMENT, text=True, **options)
+def start_job(*arguments: str, job: str = "train", **options: Any) -> subprocess.Popen[str]:
+    """Start a job; the options are those of Popen."""
+    return subprocess.Popen([*COMMAND, job, *arguments], env=os.environ | ENVIRONMENT, text=True, **options)
 
 
 def until_saved(url: str | Path, process: subprocess.Popen[Any]) -> None:

@@ -98,7 +98,7 @@ def test_more_epochs_and_no_repetition(whole, tmp_path):
     assert "nothing was done" in again.stdout
     assert run_job(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
     assert weights_of(run) == weights_of(whole)
-    shown = subprocess.run([*COMMAND[:-1], "show", str(run)], capture_output=True, text=True, check=True)
+    shown = subprocess.run([*COMMAND, "show", str(run)], capture_output=True, text=True, check=True)
     assert "nothing was done" not in shown.stdout
 
 
@@ -123,7 +123,7 @@ def test_another_runs_folder_is_refused(changed, message, whole, capsys):
 
 def test_the_report(whole):
     """One file, with the curves."""
-    subprocess.run([*COMMAND[:-1], "report", str(whole)], check=True, capture_output=True)
+    subprocess.run([*COMMAND, "report", str(whole)], check=True, capture_output=True)
     page = (whole / "report.html").read_text()
     assert "Where the time went" in page
     assert "Curves" in page

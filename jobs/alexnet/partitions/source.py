@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.alexnet.images import BadImageError
 from jobs.alexnet.partitions.store import Partition
 from jobs.errors import DataError
 
@@ -35,7 +36,7 @@ class Source:
 
     Attributes:
         reader: of their files.
-        decode: content -> (side, side, 3) uint8, or raises ValueError with the reason.
+        decode: content -> (side, side, 3) uint8, or raises BadImageError.
         side: pixels.
     """
 
@@ -57,7 +58,7 @@ class Source:
             partition.numbers[row] = -1
             try:
                 partition.images[row] = self.decode(content)
-            except ValueError as error:
+            except BadImageError as error:
                 bad.append((number, str(error)))
             else:
                 partition.numbers[row] = number

@@ -1,0 +1,179 @@
+"""The alexnet job on generated tars: from files to a network, with the same bits whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from commands import result_of, run_job, start_job, until_saved, weights_of
+
+from jobs.alexnet.demo.images import demo_images
+from jobs.storage import open_storage
+
+IMAGES, CLASSES = 240, 3
+SMALL = ["--image-size", "57", "--width", "0.0625", "--parts", "4", "--minibatch", "12", "--partition-images", "32",
+         "--validation", "0.1", "--epochs", "2"]  # fmt: skip
+BUCKET = ["--s3-bucket", "images", "--key-prefix", "train/", "--label-file", "labels.txt"]
+
+
+def _tar(numbers: range) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for image in demo_images(len(numbers), CLASSES, start=numbers.start):
+            info = tarfile.TarInfo(image.name)
+            info.size = len(image.data)
+            tar.addfile(info, io.BytesIO(image.data))
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with three tars and a label file."""
+    folder = tmp_path_factory.mktemp("tars")
+    for start in range(0, IMAGES, 80):
+        (folder / f"{start:03}.tar").write_bytes(_tar(range(start, start + 80)))
+    lines = [f"{image.name} {image.label}\n" for image in demo_images(IMAGES, CLASSES)]
+    (folder / "labels.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def data(tars: Path) -> list[str]:
+    """Return the options that name the images."""
+    return ["--data", str(tars), "--label-file", str(tars / "labels.txt"), *SMALL]
+
+
+@pytest.fixture(scope="session")
+def whole(tars: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of a training in one process."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    given = ["--data", str(tars), "--label-file", str(tars / "labels.txt"), *SMALL]
+    done = run_job(*given, "--workers", "0", "--run", str(run), job="alexnet")
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_result(whole):
+    """It says what was loaded, how well it was mixed, and how it was trained."""
+    result = result_of(whole)
+    images = result["images"]
+    assert (images["count"], images["classes"], images["bad_count"]) == (IMAGES, CLASSES, 0)
+    assert len(images["distances"]) == 7
+    assert (result["epochs"], result["steps"]) == (2, 10)
+    assert set(result["history"]) >= {"loss", "top_1", "top_5", "val_loss", "val_top_1"}
+    assert (whole / "model.keras").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_number_of_workers(workers, data, whole, tmp_path):
+    """The same bits."""
+    done = run_job(*data, "--workers", workers, "--run", str(tmp_path / "run"), job="alexnet")
+    assert done.returncode == 0, done.stderr
+    assert weights_of(tmp_path / "run") == weights_of(whole)
+
+
+def test_from_s3_after_kill_9(s3, tars, whole):
+    """Read from a bucket by ranges; the driver is killed while it trains, and the same command goes on."""
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket="images")
+    bucket = open_storage("s3://images")
+    for path in tars.iterdir():
+        bucket.write(("train/" if path.suffix == ".tar" else "") + path.name, path.read_bytes())
+    url = f"{s3}/run"
+    given = [*BUCKET, *SMALL, "--workers", "2", "--save-every", "2", "--run", url]
+    process = start_job(*given, job="alexnet", start_new_session=True)
+    until_saved(url, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = run_job(*given, job="alexnet")
+    assert done.returncode == 0, done.stderr
+    assert weights_of(url) == weights_of(whole)
+    assert result_of(url)["attempt"] == 2
+    again = run_job(*given, job="alexnet")
+    assert again.returncode == 0
+    assert "ended already" in again.stdout
+
+
+def _empty(folder: Path) -> None:
+    (folder / "000.tar").write_bytes(b"\0" * 10240)
+
+
+def _cut(folder: Path) -> None:
+    (folder / "000.tar").write_bytes((folder / "000.tar").read_bytes()[:100_000])
+
+
+def _zipped(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "000.tar", "w") as file:
+        file.writestr("a.JPEG", "x")
+
+
+def _unlabelled(folder: Path) -> None:
+    lines = (folder / "labels.txt").read_text().splitlines(keepends=True)
+    (folder / "labels.txt").write_text("".join(lines[1:]))
+
+
+def _no_labels(folder: Path) -> None:
+    (folder / "labels.txt").unlink()
+
+
+def _many_bad(folder: Path) -> None:
+    with tarfile.open(folder / "999.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("bad.JPEG"))
+    with (folder / "labels.txt").open("a") as file:
+        file.write("bad.JPEG 0\n")
+
+
+def _no_tars(folder: Path) -> None:
+    for path in folder.glob("*.tar"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_empty, "000.tar"),
+        (_cut, "000.tar"),
+        (_zipped, "zip"),
+        (_unlabelled, "1 image of 240 not in it, the first is"),
+        (_no_labels, "labels.txt"),
+        (_many_bad, "1 image of 241 cannot be read, more than --max-bad 0.001 allows; the first is"),
+        (_no_tars, "check --data"),
+    ],
+)
+def test_bad_input(spoil, message, tars, tmp_path):
+    """One line that names it, exit code 2, before anything is trained."""
+    folder = tmp_path / "tars"
+    shutil.copytree(tars, folder)
+    spoil(folder)
+    given = ["--data", str(folder), "--label-file", str(folder / "labels.txt"), *SMALL, "--workers", "0"]
+    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
+    assert done.returncode == 2, done.stderr
+    error = [line for line in done.stderr.splitlines() if line.startswith("dask-jobs: error: ")]
+    assert len(error) == 1
+    assert message in error[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--memory", "much"], "--memory is 'much', but must be a number of bytes"),
+        (["--data", "x", "--s3-bucket", "y"], "give one of them"),
+        (["--demo", "--data", "x"], "--demo has its own images"),
+        (["--data", "x", "--minibatch", "0"], "--minibatch"),
+    ],
+)
+def test_bad_options(given, message, tmp_path):
+    """Refused before anything is read."""
+    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
