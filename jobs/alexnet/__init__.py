@@ -1,0 +1,1 @@
+"""AlexNet, and the loading of labelled images from tars."""

@@ -1,0 +1,1 @@
+"""Data to begin with: generated images whose classes can be learned."""

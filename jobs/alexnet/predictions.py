@@ -1,0 +1,86 @@
+"""The classes of images by a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.alexnet.images import BadImageError, Resize, decode
+from jobs.errors import InputError
+from jobs.formatting import error_line, plural
+from jobs.keras.runtime import import_tensorflow
+from jobs.storage import Storage
+
+MODEL = "model.keras"
+TOP, ROWS = 5, 32
+
+
+class Prediction(NamedTuple):
+    """What a network sees in one image.
+
+    Attributes:
+        image: as given.
+        classes: (name, probability) of the likeliest classes, at most 5, the likeliest first.
+    """
+
+    image: str
+    classes: list[tuple[str, float]]
+
+
+def predict(run: Storage, images: Sequence[str], classes: Sequence[str], resize: Resize = "squash") -> list[Prediction]:
+    """Return the likeliest classes of images; TensorFlow is imported.
+
+    Args:
+        run: a run folder, which has model.keras.
+        images: paths on this machine.
+        classes: names of all classes, by number.
+        resize: as the run's images were resized.
+
+    Raises:
+        InputError: there is no such model, it has another number of classes, or an image is missing or cannot be read.
+    """
+    model = _load(run)
+    (_, size, _, _), (_, outputs) = model.input_shape, model.output_shape
+    if outputs != len(classes):
+        raise InputError(
+            f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {plural(len(classes), 'class')} have names"
+        )
+    pixels = np.stack([_pixels(path, size, resize) for path in images])
+    found = np.concatenate([model(pixels[at : at + ROWS], training=False) for at in range(0, len(pixels), ROWS)])
+    return [
+        Prediction(image, [(classes[number], float(row[number])) for number in _top(row)])
+        for image, row in zip(images, found, strict=True)
+    ]
+
+
+def _top(row: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.argsort(-row, kind="stable")[:TOP]
+
+
+def _pixels(path: str, size: int, resize: Resize) -> NDArray[np.uint8]:
+    try:
+        return decode(Path(path).read_bytes(), size, resize)
+    except OSError as error:
+        raise InputError(f"the image {path} cannot be read: {error.strerror or error_line(error)}") from error
+    except BadImageError as error:
+        raise InputError(f"the image {path} {error}") from error
+
+
+def _load(run: Storage) -> Any:
+    _, keras = import_tensorflow()
+    with TemporaryDirectory(prefix="dask-jobs-") as folder:
+        path = Path(folder, MODEL)
+        try:
+            with path.open("wb") as file:
+                for piece in run.stream(MODEL):
+                    file.write(piece)
+            return keras.models.load_model(path, compile=False)
+        except FileNotFoundError as error:
+            raise InputError(f"there is no {run.address(MODEL)}: it is written when a run ends") from error
+        except (ValueError, OSError) as error:
+            raise InputError(f"{run.address(MODEL)} cannot be read: {error_line(error)}") from error
