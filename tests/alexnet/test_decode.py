@@ -60,7 +60,7 @@ def _without_adobe() -> bytes:
         cv2.imencode(".png", np.array(quarters())[:, :, ::-1].astype(np.uint16) * 257)[1].tobytes(),
         encoded(quarters()) + b"trailing bytes",
     ],
-    ids="gif webp palette progressive rgb cmyk ycck 16-bit trailing".split(),
+    ids=["gif", "webp", "palette", "progressive", "rgb", "cmyk", "ycck", "16-bit", "trailing"],
 )
 def test_kinds_of_colour(data):
     """Frames, palettes, colour spaces and depths end as the same RGB."""

@@ -36,9 +36,9 @@ class Decoded(NamedTuple):
 def decode(data: bytes, size: int = SIZE, resize: Resize = "squash") -> Pixels:
     """Return an image as (size, size, 3) uint8 RGB, upright by its EXIF orientation.
 
-    Its first bytes decide what it is: JPEG, PNG, GIF and WebP (the first frame), or BMP. Transparent pixels lie on white.
-    A JPEG is decoded at a half, quarter or eighth of its size where both sides stay large enough. Sides that then shrink
-    by up to 2 are interpolated linearly, which reads every pixel; larger ones are averaged by area.
+    Its first bytes decide what it is: JPEG, PNG, GIF and WebP (the first frame), or BMP. Transparent pixels lie on
+    white. A JPEG is decoded at a half, quarter or eighth of its size where both sides stay large enough. Sides that
+    then shrink by up to 2 are interpolated linearly, which reads every pixel; larger ones are averaged by area.
 
     Raises:
         BadImageError: it is none of these, damaged, cut short, or has more than 50 million pixels.
