@@ -6,7 +6,7 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
-.PHONY: help demo test lint test-charts manifests images e2e bench bench-kubernetes requirements clean
+.PHONY: help demo test lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,9 @@ bench: .venv/dev ## measure everything beside its peers and write benchmarks/RES
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.tune
 	$(BIN)/python -m benchmarks.train
+
+bench-alexnet: .venv/dev ## measure the alexnet job beside its peers and write benchmarks/ALEXNET.md
+	$(BIN)/python -m benchmarks.alexnet
 
 bench-kubernetes: .venv/dev ## measure from helm install to the result (KUBECONFIG, DASK_JOBS_IMAGE) and write benchmarks/KUBERNETES.md
 	$(BIN)/python -m benchmarks.kubernetes

@@ -47,9 +47,7 @@ def predict(run: Storage, images: Sequence[str], classes: Sequence[str], resize:
     model = _load(run)
     (_, size, _, _), (_, outputs) = model.input_shape, model.output_shape
     if outputs != len(classes):
-        raise InputError(
-            f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {plural(len(classes), 'class')} have names"
-        )
+        raise InputError(f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {len(classes)} classes have names")
     pixels = np.stack([_pixels(path, size, resize) for path in images])
     found = np.concatenate([model(pixels[at : at + ROWS], training=False) for at in range(0, len(pixels), ROWS)])
     return [

@@ -19,6 +19,8 @@ ODD = ("PNG", "GIF", "WEBP", "BMP", "CMYK", "GREY", "TURNED")
 grey, and one on its side whose EXIF orientation says so."""
 ODD_EVERY = 20
 ORIENTATION, QUARTER_LEFT = 0x0112, 6
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 class DemoImage(NamedTuple):
@@ -60,7 +62,8 @@ def _drawn(rng: np.random.Generator, label: int) -> Any:
     hue = (label + rng.uniform(-0.35, 0.35)) / len(CLASS_NAMES)
     radius = rng.uniform(0.2, 0.4) * min(width, height)
     x, y = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
-    _draw(ImageDraw.Draw(image), CLASS_NAMES[label], x, y, radius, _colour(hue, 0.9, rng.uniform(0.6, 1.0)))
+    box = (x - radius, y - radius, x + radius, y + radius)
+    _draw(ImageDraw.Draw(image), CLASS_NAMES[label], box, _colour(hue, 0.9, rng.uniform(0.6, 1.0)))
     noise = rng.normal(0, rng.uniform(2, 15), (height, width, 3))
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
 
@@ -70,29 +73,30 @@ def _colour(hue: float, saturation: float, value: float) -> tuple[int, int, int]
     return red, green, blue
 
 
-def _draw(draw: Any, figure: str, x: float, y: float, radius: float, colour: tuple[int, int, int]) -> None:
-    box = (x - radius, y - radius, x + radius, y + radius)
-    third = 2 * radius / 3
+def _draw(draw: Any, figure: str, box: Box, colour: tuple[int, int, int]) -> None:
+    left, top, right, bottom = box
+    side = right - left
     if figure == "disc":
         draw.ellipse(box, fill=colour)
     elif figure == "square":
         draw.rectangle(box, fill=colour)
     elif figure == "triangle":
-        draw.regular_polygon((x, y, radius), 3, fill=colour)
+        draw.regular_polygon((left + side / 2, top + side / 2, side / 2), 3, fill=colour)
     elif figure == "ring":
-        draw.ellipse(box, outline=colour, width=math.ceil(radius / 4))
+        draw.ellipse(box, outline=colour, width=math.ceil(side / 8))
     elif figure == "cross":
-        draw.rectangle((x - radius, y - third / 2, x + radius, y + third / 2), fill=colour)
-        draw.rectangle((x - third / 2, y - radius, x + third / 2, y + radius), fill=colour)
+        draw.rectangle((left, top + side / 3, right, bottom - side / 3), fill=colour)
+        draw.rectangle((left + side / 3, top, right - side / 3, bottom), fill=colour)
     else:
-        _draw_texture(draw, figure, x - radius, y - radius, radius / 3, colour)
+        _draw_texture(draw, figure, box, colour)
 
 
-def _draw_texture(draw: Any, figure: str, left: float, top: float, step: float, colour: tuple[int, int, int]) -> None:
-    """Draw stripes, checks or dots into 6 x 6 squares of `step` pixels."""
+def _draw_texture(draw: Any, figure: str, box: Box, colour: tuple[int, int, int]) -> None:
+    """Draw stripes, checks or dots into 6 x 6 squares."""
+    step = (box[2] - box[0]) / 6
     for row in range(6):
         for column in range(6):
-            x, y = left + column * step, top + row * step
+            x, y = box[0] + column * step, box[1] + row * step
             if figure == "dots":
                 draw.ellipse((x, y, x + 0.7 * step, y + 0.7 * step), fill=colour)
             elif (row + (column if figure == "checks" else 0)) % 2 == 0:

@@ -34,7 +34,7 @@ class JpegDecoder:
         Args:
             data: the file.
             size: what both sides are to become at most: they are halved in decoding, up to three times, as long as
-                neither gets smaller. Other reductions, by 5/8 say, were measured to be slower and to have more aliasing.
+                neither gets smaller. Other reductions, by 5/8 say, were measured to be slower and have more aliasing.
 
         Raises:
             BadImageError: it is too large or damaged. What libjpeg only warns of is damage too: after the warning's
@@ -81,4 +81,5 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 def _rgb(cmyk: Any, *, inverted: bool) -> Pixels:
     """Return CMYK (rows, columns, 4) as RGB; Adobe's programs, hence nearly all, store it inverted."""
     light = (cmyk if inverted else 255 - cmyk).astype(np.uint16)
-    return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    rgb: Pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    return rgb

@@ -20,13 +20,16 @@ def decoder_of(data: bytes) -> Callable[[Any], Any] | None:
     """Return Pillow's class for an image of one of these formats, by its first bytes; None for any other."""
     from PIL import BmpImagePlugin, GifImagePlugin, PngImagePlugin, WebPImagePlugin
 
+    found: Any = None
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImagePlugin.PngImageFile
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return GifImagePlugin.GifImageFile
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile
-    return BmpImagePlugin.BmpImageFile if data.startswith(b"BM") else None
+        found = PngImagePlugin.PngImageFile
+    elif data.startswith((b"GIF87a", b"GIF89a")):
+        found = GifImagePlugin.GifImageFile
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        found = WebPImagePlugin.WebPImageFile
+    elif data.startswith(b"BM"):
+        found = BmpImagePlugin.BmpImageFile
+    return found  # type: ignore[no-any-return]
 
 
 def decode(data: bytes, decoder: Callable[[Any], Any]) -> tuple[Pixels, int]:

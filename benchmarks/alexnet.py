@@ -1,0 +1,51 @@
+"""`python -m benchmarks.alexnet`: measure the alexnet job, print the tables, and write benchmarks/ALEXNET.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks import alexnet_decode
+from benchmarks.report import Table, document
+from benchmarks.rounds import ROOT
+from jobs.alexnet.images import decoder_version
+
+SUBJECTS = ("decode",)
+Subjects = Mapping[str, Callable[[], list[Table]]]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    arguments = _arguments()
+    tables = []
+    load = [os.getloadavg()[0]]
+    subjects = _subjects(quick=arguments.quick)
+    for name in arguments.only:
+        for table in subjects[name]():
+            print(table.markdown(), flush=True)
+            tables.append(table)
+        load.append(os.getloadavg()[0])
+    notes = [decoder_version()]
+    notes.append(f"load average of the last minute: {min(load):.1f} .. {max(load):.1f}, at the ends of subjects")
+    if arguments.quick:
+        notes.append("a quick run of few images (--quick): it shows that everything works, no figures")
+    arguments.output.write_text(document(tables, notes, "make bench-alexnet"))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.alexnet", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few images: does everything run?")
+    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="measure these subjects")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "ALEXNET.md", help="file to write")
+    return parser.parse_args()
+
+
+def _subjects(*, quick: bool) -> Subjects:
+    decode = alexnet_decode.QUICK if quick else alexnet_decode.Extent()
+    return {"decode": lambda: alexnet_decode.run(decode)}
+
+
+if __name__ == "__main__":
+    main()
