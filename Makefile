@@ -6,7 +6,7 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
 
-.PHONY: help demo test lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
+.PHONY: help demo demo-alexnet test lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,6 +26,10 @@ help: ## list the targets
 demo: .venv/demo ## fit softmax regression to the shipped digits on this machine, and write the report
 	$(BIN)/dask-jobs minimize --data digits --l2 1 --run runs/demo
 	$(BIN)/dask-jobs report runs/demo
+
+demo-alexnet: .venv/dev ## train a small AlexNet on generated tars, served by an S3 server on this machine
+	$(BIN)/dask-jobs alexnet --demo --run runs/demo-alexnet
+	$(BIN)/dask-jobs report runs/demo-alexnet
 
 test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
 	@./tests/install-chromium
