@@ -44,6 +44,8 @@ CPU_IMAGES, GPU_IMAGES = 20, 128
 """Images of a part of a step where nothing is said."""
 MEMORY_SHARE = 0.5
 """Of a worker's memory, for images."""
+SHOWN_SECONDS = 1.0
+"""Period of progress while images are loaded and shuffled."""
 NAMED = 20
 """How many bad images the result names."""
 
@@ -120,10 +122,14 @@ def _prepare(
         DataError: too many images are unreadable.
     """
 
-    def progress(what: str, done: int, of: int) -> None:
-        monitor.doing(f"{what}: {done:,} of {of:,}")
+    began = shown = time.monotonic()
 
-    began = time.monotonic()
+    def progress(what: str, done: int, of: int) -> None:
+        nonlocal shown
+        if done == of or time.monotonic() - shown >= SHOWN_SECONDS:
+            shown = time.monotonic()
+            monitor.doing(f"{what}: {done:,} of {of:,}")
+
     loading.load(progress)
     loaded = time.monotonic()
     _check_bad(options, index, loading.bad)
