@@ -118,6 +118,6 @@ def test_classes_without_images(tars):
     index = build_index(tars)
     complete = labels_of(tars, "a.png 0\nb.png 1\nc.png 0\nd.png 0\ne.png 0")
     complete.check_classes(complete.match(index))
-    gaps = labels_of(tars, "a.png 1\nb.png 9\nc.png 0\nd.png 0\ne.png 0\nx.png 2")
-    with pytest.raises(DataError, match="7 of 10 classes have no image: 2, 3, 4, 5, 6, "):
+    gaps = labels_of(tars, "a.png 1\nb.png 9\nc.png 0\nd.png 0\ne.png 0\nx.png 10")
+    with pytest.raises(DataError, match="8 of 11 classes have no image: 2, 3, 4, 5, 6, "):
         gaps.check_classes(gaps.match(index))

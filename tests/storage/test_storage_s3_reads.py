@@ -62,6 +62,7 @@ def test_a_range_goes_on_where_its_body_was_cut_off(s3, proxy):
     starts = [int(wanted.removeprefix("bytes=").partition("-")[0]) for wanted in proxy.ranges]
     assert starts[:2] == [10, 10 + 449_995]
     assert starts == sorted(starts)
+    assert f"ETag {proxy.headers['If-Match']}" == stamp[1]
 
 
 def test_a_range_that_never_comes(s3, proxy, monkeypatch):

@@ -73,9 +73,8 @@ def merge(url: str, scans: Iterable[Scan]) -> Index:
     Raises:
         DataError: they have no images.
     """
-    tars = [
-        _joined(list(group)) for _, group in itertools.groupby(sorted(scans, key=_by_tar), key=attrgetter("tar.name"))
-    ]
+    by_tar = attrgetter("tar.name")
+    tars = [_joined(list(group)) for _, group in itertools.groupby(sorted(scans, key=by_tar), key=by_tar)]
     counts = [len(tar.offsets) for tar in tars]
     others = sum(tar.others for tar in tars)
     example = next((f"{tar.tar.name}/{tar.example}" for tar in tars if tar.others), "")
@@ -94,11 +93,6 @@ def merge(url: str, scans: Iterable[Scan]) -> Index:
     )
 
 
-def _by_tar(each: Scan) -> tuple[str, int]:
-    """Order scans by tar; of one tar that of its whole first, since no other has `content`."""
-    return each.tar.name, -each.content
-
-
 def _joined(scans: list[Scan]) -> Scan:
     """Return the scans of one tar, its whole and the tars in it, as one in the order of offsets."""
     if len(scans) == 1:
@@ -113,7 +107,7 @@ def _joined(scans: list[Scan]) -> Scan:
         b"".join(names[place] + b"\0" for place in order),
         offsets[order],
         sizes[order],
-        content=scans[0].content,
+        content=max(each.content for each in scans),  # a part of a tar has 0
         others=sum(each.others for each in scans),
         example=min((each.example for each in scans if each.others), default=""),
     )
