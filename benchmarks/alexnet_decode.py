@@ -20,9 +20,9 @@ from jobs.alexnet.images.libraries import import_decoders
 OURS = "ours"
 OPENCV, PILLOW, DRAFT, TENSORFLOW = "OpenCV, bare", "Pillow", "Pillow, draft mode", "TensorFlow's operations"
 TEXT = """\
-Images a second of CPU time, all threads together, of {images} JPEGs, {different} generated ones by turns, of {width} x {height} pixels
-({kilobytes:.0f} kB each, quality 90, colours at half the resolution), read from a tar in memory into one batch of
-{size} x {size} pixels, {rounds} rounds in which all take their turns. All interpolate linearly: ours, OpenCV and
+Images a second of CPU time, all threads together, of {images} JPEGs of {width} x {height} pixels ({kilobytes:.0f} kB
+each, quality 90, colours at half the resolution, {different} different ones), read from a tar in memory into one batch
+of {size} x {size} pixels, {rounds} rounds in which all take their turns. All interpolate linearly: ours, OpenCV and
 TensorFlow between neighbours, Pillow over all pixels that one covers. Ours also finds damage, and checks the size
 before it decodes."""
 RATIO, DIFFERENT = 0.85, 8

@@ -82,7 +82,7 @@ def _decode_to(data: bytes, out: Pixels, resize: Resize, decoder: jpeg.JpegDecod
     far = max(pixels.shape[:2]) > 2 * len(out)
     cv2.resize(pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_AREA if far else cv2.INTER_LINEAR)
     if orientation != UPRIGHT:
-        out[:] = upright(out, orientation).copy()
+        out[:] = upright(out, orientation)
 
 
 def _pixels(data: bytes, size: int, decoder: jpeg.JpegDecoder) -> tuple[Pixels, int]:
