@@ -121,7 +121,6 @@ def _prepare(
     Raises:
         DataError: too many images are unreadable.
     """
-
     began = shown = time.monotonic()
 
     def progress(what: str, done: int, of: int) -> None:

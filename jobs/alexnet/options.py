@@ -124,6 +124,8 @@ class Options(TrainingOptions):
         """Reject options that would not be read."""
         if self.data is not None and "s3_bucket" in self.model_fields_set:
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
+        if self.reduce_on_plateau and self.drop_epochs:
+            raise ValueError("--reduce-on-plateau needs --drop-epochs 0: either lowers the learning rate")
         if self.demo and {"data", "s3_bucket", "key_prefix", "label_file"} & self.model_fields_set:
             raise ValueError("--demo has its own images: leave out --data, --s3-bucket, --key-prefix and --label-file")
         return self

@@ -167,6 +167,7 @@ def test_bad_input(spoil, message, tars, tmp_path):
     [
         (["--memory", "much"], "--memory is 'much', but must be a number of bytes"),
         (["--data", "x", "--s3-bucket", "y"], "give one of them"),
+        (["--reduce-on-plateau", "3"], "--reduce-on-plateau needs --drop-epochs 0"),
         (["--demo", "--data", "x"], "--demo has its own images"),
         (["--data", "x", "--minibatch", "0"], "--minibatch"),
     ],

@@ -16,6 +16,7 @@ from jobs.alexnet.partitions.held import HELD, Images
 from jobs.alexnet.partitions.store import Partition, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
+from jobs.train.process.memory import keep_freed_memory
 
 SWAP_BYTES = 1 << 23
 """Images travel in messages of about so many bytes each way."""
@@ -54,6 +55,7 @@ class ImagesPlugin(CallPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop."""
+        keep_freed_memory()
         self._images.hold(worker.local_directory)
         super().setup(worker)
 
