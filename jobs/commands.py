@@ -97,3 +97,22 @@ def write_report(storage: Storage) -> str:
     text = report_page(run, storage, registry.find(run.job).load_report())
     storage.write("report.html", text.encode(errors="backslashreplace"))
     return storage.address("report.html")
+
+
+def predict(url: str, files: Sequence[str]) -> None:
+    """Print what the model of the run at `url` says of files.
+
+    Raises:
+        InputError: it is not a run folder, its job has no model that predicts, or a file cannot be used.
+        ClusterError: the storage failed.
+    """
+    from jobs.runs.folder import read_run
+    from jobs.storage import open_storage
+
+    storage = open_storage(url)
+    run = read_run(storage)
+    function = registry.find(run.job).load_predict() if run.job in registry.names() else None
+    if function is None:
+        can = ", ".join(job.name for job in registry.jobs() if job.predict)
+        raise InputError(f"{url}: its job is {run.job!r}, which predicts nothing; runs of {can} do")
+    function(run, storage, files)

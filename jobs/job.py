@@ -6,7 +6,7 @@ import contextlib
 import pkgutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
@@ -16,8 +16,10 @@ from jobs.formatting import error_line
 if TYPE_CHECKING:  # importing them would slow every command down
     from jobs.options import JobOptions
     from jobs.report.content import JobReport
+    from jobs.runs.folder import RunFolder
+    from jobs.storage import Storage
 
-COMMANDS = frozenset({"show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"})
+COMMANDS = frozenset({"show", "report", "predict", "plan", "status", "wait", "logs", "cancel", "fetch"})
 """The program's own commands, whose names no job may have."""
 T = TypeVar("T")
 
@@ -65,6 +67,8 @@ class Job:
         show: part: `show(result, run)` prints a result.
         content: part: `content(run, storage)` returns its own part of the report, a `Content`.
         estimate: part: its lines of `dask-jobs plan`, an `Estimate` (empty: none).
+        predict: part: `predict(run, storage, files)` prints what the run's model says of files of the user's (empty: it
+            has no such model).
         logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
             if it is not a result of this job (empty: none).
         files: its files in the run folder, beside those of every job; a name that ends with `/` is a folder.
@@ -84,6 +88,7 @@ class Job:
     show: str
     content: str
     estimate: str = ""
+    predict: str = ""
     logged: str = ""
     files: tuple[str, ...] = ()
     resume_only: tuple[str, ...] = ()
@@ -143,6 +148,14 @@ class Job:
             InputError: it cannot be loaded, or is none.
         """
         return self._function("estimate") if self.estimate else _no_estimate
+
+    def load_predict(self) -> Callable[[RunFolder, Storage, Sequence[str]], None] | None:
+        """Return the function that prints what a run's model says of files, None if the job has none.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("predict") if self.predict else None
 
     def load_logged(self) -> Callable[[Mapping[str, Any]], Logged]:
         """Return the function that restores other files from a result.

@@ -24,6 +24,7 @@ COMMANDS = {
     "a run's folder": {
         "show": "print a run's state: its result, or its status",
         "report": "write a run's report: one HTML file with plots",
+        "predict": "print what a run's network sees in images",
     },
     RELEASES: {
         "plan": "show before installing what a values file requests of a cluster",
@@ -104,7 +105,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
     found: dict[str, Callable[[Sequence[str]], int]] = {
         job: functools.partial(commands.run_job, job) for job in registry.names()
     }
-    found |= {"show": _show, "report": _report}
+    found |= {"show": _show, "report": _report, "predict": _predict}
     if name not in found:
         known = dict.fromkeys([*found, *RELEASE_COMMANDS])
         near = "" if name.startswith("-") else nearest(name, known)
@@ -136,6 +137,16 @@ def _show(arguments: Sequence[str]) -> int:
     return commands.show(arguments[0])
 
 
+def _predict(arguments: Sequence[str]) -> int:
+    from jobs.command_line.command import predict_command
+
+    if len(arguments) < 2 or arguments[0].startswith("-"):
+        sys.stdout.write(predict_command().help_page())
+        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+    commands.predict(arguments[0], arguments[1:])
+    return 0
+
+
 def _is_run(arguments: Sequence[str]) -> bool:
     return len(arguments) == 1 and not arguments[0].startswith("-")
 
@@ -159,11 +170,14 @@ def _complete(instruction: str) -> int:
 
 def _to_complete(name: str) -> Command:
     """Return a command with its options, for completion."""
-    from jobs.command_line.command import Command, run_command
+    from jobs.command_line.command import Command, predict_command, run_command
     from jobs.command_line.fields import OptionsCommand
 
     if any(name in group for group in COMMANDS.values()):
-        command = _release_command(name) if name in RELEASE_COMMANDS else run_command(name, "")
+        if name in RELEASE_COMMANDS:
+            command: object = _release_command(name)
+        else:
+            command = predict_command() if name == "predict" else run_command(name, "")
         assert isinstance(command, Command)
         return command
     return OptionsCommand(registry.find(name).load_options(), f"dask-jobs {name}")

@@ -10,6 +10,7 @@ JOB = Job(
     run="jobs.alexnet.job:run",
     show="jobs.alexnet.summary:show",
     content="jobs.alexnet.report:content",
+    predict="jobs.alexnet.predictions:show",
     files=("index.npz", "history.csv", "model.keras", "weights.npz", "tensorboard/", "checkpoints/"),
     resume_only=("index.npz", "checkpoints/"),
     beside_result="model, weights, history",

@@ -13,6 +13,7 @@ import numpy as np
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
+from jobs.alexnet.class_names import class_names
 from jobs.alexnet.demo import bucket
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.serial import SerialLoading
@@ -139,6 +140,7 @@ def _prepare(
     return {
         "count": int(sum(layout.counts)),
         "classes": int(labels.max()) + 1,
+        "class_names": class_names(index, labels),
         "partitions": len(layout.ends),
         "bad": [[index.address(one), why] for one, why in sorted(loading.bad.items())[:NAMED]],
         "bad_count": len(loading.bad),

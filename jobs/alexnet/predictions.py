@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +15,25 @@ from jobs.alexnet.images import BadImageError, Resize, decode
 from jobs.errors import InputError
 from jobs.formatting import error_line, plural
 from jobs.keras.runtime import import_tensorflow
+from jobs.runs.folder import RunFolder
 from jobs.storage import Storage
 
 MODEL = "model.keras"
 TOP, ROWS = 5, 32
+
+
+def show(run: RunFolder, storage: Storage, files: Sequence[str]) -> None:
+    """Print the likeliest classes of images by the network of a run.
+
+    Raises:
+        InputError: the run has not ended, or an image is missing or cannot be read.
+    """
+    if not run.result:
+        raise InputError(f"{run.url} has no network yet: its run has not ended")
+    names = run.result["images"]["class_names"]
+    for found in predict(storage, files, names, run.options.get("resize", "squash")):
+        sys.stdout.write(f"{found.image}\n")
+        sys.stdout.writelines(f"  {chance:7.2%}  {name}\n" for name, chance in found.classes)
 
 
 class Prediction(NamedTuple):

@@ -163,11 +163,28 @@ def run_command(name: str, about: str) -> Command:
         name: its name.
         about: its help text.
     """
-    run = Argument(
-        ["run"], metavar="RUN", help="run folder, a path or s3://bucket/prefix", shell_complete=completer((), path=True)
-    )
+    run = _run_argument()
     examples = f"dask-jobs {name} runs/digits\ndask-jobs {name} s3://bucket/runs/7"
     return Command(name, params=[run], help=about, examples=examples, options_metavar="")
+
+
+def predict_command() -> Command:
+    """Return the command that takes a run folder and files, for its help and for completion."""
+    complete = completer((), path=True)
+    files = Argument(
+        ["files"], metavar="FILE...", nargs=-1, help="images, paths of this machine", shell_complete=complete
+    )
+    about = (
+        "Prints the likeliest classes of each image, and their probabilities, by the network of a run that has ended."
+    )
+    example = "dask-jobs predict runs/a1 cat.jpg dog.jpg"
+    return Command("predict", params=[_run_argument(), files], help=about, examples=example, options_metavar="")
+
+
+def _run_argument() -> Argument:
+    return Argument(
+        ["run"], metavar="RUN", help="run folder, a path or s3://bucket/prefix", shell_complete=completer((), path=True)
+    )
 
 
 def completer(choices: Sequence[str], *, path: bool = False) -> Callable[..., list[CompletionItem]] | None:

@@ -101,6 +101,22 @@ def test_from_s3_after_kill_9(s3, tars, whole):
     assert "ended already" in again.stdout
 
 
+def test_predict(whole, tmp_path):
+    """The likeliest classes of images, by the names that their own tars gave them."""
+    for image in demo_images(2, CLASSES, start=1000):
+        (tmp_path / image.name).write_bytes(image.data)
+    images = sorted(map(str, tmp_path.iterdir()))
+    done = run_job(str(whole), *images, job="predict")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == images
+    assert {line.split()[1] for line in lines if line.startswith(" ")} == {"disc", "square", "triangle"}
+    missing = run_job(str(whole), "none.jpg", job="predict")
+    assert missing.returncode == 2
+    assert missing.stderr == "dask-jobs: error: the image none.jpg cannot be read: No such file or directory\n"
+    assert run_job(str(tmp_path), "a.jpg", job="predict").returncode == 2
+
+
 def _empty(folder: Path) -> None:
     (folder / "000.tar").write_bytes(b"\0" * 10240)
 

@@ -52,7 +52,21 @@ def test_options_stand_in_groups(job: str, capsys: pytest.CaptureFixture[str], m
 EXPECTED = [
     (
         "dask-jobs ''",
-        {"minimize", "train", "tune", "show", "report", "plan", "status", "wait", "logs", "cancel", "fetch"},
+        {
+            "alexnet",
+            "minimize",
+            "train",
+            "tune",
+            "show",
+            "report",
+            "predict",
+            "plan",
+            "status",
+            "wait",
+            "logs",
+            "cancel",
+            "fetch",
+        },
     ),
     ("dask-jobs sta", {"status"}),
     ("dask-jobs minimize --dt", {"--dtype"}),

@@ -102,7 +102,7 @@ def test_what_release_commands_refuse(command: str, words: list[str], message: s
     [
         (
             ["minimise"],
-            "'minimise' is no command; did you mean 'minimize'? (commands: minimize, train, tune, show, report, ",
+            "'minimise' is no command; did you mean 'minimize'? (commands: alexnet, minimize, train, tune, show, ",
         ),
         (["--version", "x"], "'--version' is no command (commands: "),
         (["help"], "'help' is no command (commands: "),
@@ -115,7 +115,7 @@ def test_wrong_commands_name_the_right_ones(words: list[str], message: str, caps
     assert capsys.readouterr().err.startswith(f"dask-jobs: error: {message}")
 
 
-@pytest.mark.parametrize("words", [["show"], ["report"], ["show", "a", "b"], ["show", "--x"]])
+@pytest.mark.parametrize("words", [["show"], ["report"], ["show", "a", "b"], ["show", "--x"], ["predict", "a"]])
 def test_a_run_is_to_be_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Without one run folder, `show` and `report` print their help, with exit code 2."""
     assert main(words) == 2
