@@ -15,6 +15,7 @@ from jobs.storage import MIB, Storage
 
 _EXAMPLE = "n01440764/n01440764_10026.JPEG 0"
 _MAX_NAME = 1024
+_DIGITS = 6
 _PIECE = 4 * MIB
 """Bytes of lines that are Python objects at the same time: ten times as large as their text."""
 UNLABELLED = -1
@@ -122,33 +123,44 @@ def _parse(address: str, text: bytes, before: int) -> tuple[NDArray[np.bytes_], 
     lines = [line.strip().rsplit(None, 1) for line in text.split(b"\n")]
     numbers = [number for number, line in enumerate(lines) if line]
     filled = [lines[number] for number in numbers]
-    if not all(map(_is_good, filled)):
-        bad = next(number for number in numbers if not _is_good(lines[number]))
-        raise _malformed(address, before + bad, text.split(b"\n")[bad])
-    names = [path.rpartition(b"/")[2] for path, _ in filled]
+    paths = [line[0] for line in filled]
+    labels = [line[-1] for line in filled]
+    names = [path.rpartition(b"/")[2] for path in paths]
+    # All lines at once, as a call per line would take longer than all else.
+    if not (
+        all(len(line) == 2 for line in filled)
+        and all(map(bytes.isdigit, labels))
+        and max(map(len, labels), default=0) <= _DIGITS
+        and max(map(len, paths), default=0) <= _MAX_NAME
+        and all(names)
+        and b"\0" not in text
+    ):
+        raise _malformed(address, before, text)
+    return np.array(names, np.bytes_), np.array([*map(int, labels)], np.int32), np.array(numbers, np.int64) + before
+
+
+def _is_good(line: bytes) -> bool:
+    path, *label = line.strip().rsplit(None, 1) or [b""]
     return (
-        np.array(names, np.bytes_),
-        np.array([int(label) for _, label in filled], np.int32),
-        np.array(numbers, np.int64) + before,
+        len(label) == 1
+        and label[0].isdigit()
+        and len(label[0]) <= _DIGITS
+        and len(path) <= _MAX_NAME
+        and path[-1] != ord("/")
+        and b"\0" not in path
     )
 
 
-def _is_good(line: list[bytes]) -> bool:
-    """Return whether a line's parts are a path with a name, and a label of at most 6 digits."""
-    return (
-        len(line) == 2
-        and line[1].isdigit()
-        and len(line[1]) <= 6
-        and len(line[0]) <= _MAX_NAME
-        and line[0][-1] != ord("/")
-        and b"\0" not in line[0]
+def _malformed(address: str, before: int, text: bytes) -> DataError:
+    """Return the error for the first of some lines that is not `path label`."""
+    number, line = next(
+        (number, line)
+        for number, line in enumerate(text.split(b"\n"), before + 1)
+        if line.strip() and not _is_good(line)
     )
-
-
-def _malformed(address: str, number: int, line: bytes) -> DataError:
     shown = given(line.strip()[:200].decode("utf-8", "replace"))
     return DataError(
-        f"label file {address}, line {number + 1}: {shown} is not `path label`, such as {_EXAMPLE!r}, with a label "
+        f"label file {address}, line {number}: {shown} is not `path label`, such as {_EXAMPLE!r}, with a label "
         "from 0 to 999,999"
     )
 

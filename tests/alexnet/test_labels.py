@@ -52,6 +52,7 @@ def test_large_files_are_parsed_in_pieces(storage, monkeypatch):
         (" \n\n", "is empty"),
         ("a.png", "line 1: 'a.png' is not `path label`"),
         ("a.png 0\n\nb.png,1\n", "line 3: 'b.png,1' is not `path label`"),
+        ("a.png 0\n5\n", "line 2: '5' is not"),
         ("0 a.png", "line 1: '0 a.png' is not"),
         ("a.png -1", "line 1: 'a.png -1' is not"),
         ("a.png 1.0", "line 1"),

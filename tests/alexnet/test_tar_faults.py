@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+import types
 
 import pytest
 from botocore.retries import bucket, standard
@@ -12,13 +14,16 @@ from tar_files import images, read_all, tar_of
 from jobs.alexnet.tars import Reader, build_index
 from jobs.alexnet.tars import reading as tars_reading
 from jobs.storage import open_storage, s3_client
+from jobs.storage import s3 as storage_s3
 
 FAULTS = ("error", "reset", "slow down", "truncated", "slow")
 
 
 @pytest.fixture
 def hurried(monkeypatch) -> None:
-    """Make botocore's pauses short, and its limit after SlowDown high; both count as they do."""
+    """Make all pauses short, and botocore's limit after SlowDown high; retries count as they do."""
+    short = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(seconds / 100))
+    monkeypatch.setattr(storage_s3, "time", short)
     monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda self, context: 0.001)
     monkeypatch.setattr(bucket.TokenBucket, "_sleep_amount", lambda self, amount: 0)
     monkeypatch.setattr(s3_client, "_READ_SECONDS", 1)
