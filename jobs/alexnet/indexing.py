@@ -15,7 +15,7 @@ from jobs.alexnet.labels import read_labels
 from jobs.alexnet.options import Options
 from jobs.alexnet.tars import Index, build_index, load_index, save_index
 from jobs.alexnet.tars.scanning import Scan, Span, scan
-from jobs.storage import Storage, open_storage
+from jobs.storage import Access, Storage, open_storage
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def storage_of(options: Options) -> Storage:
     """Return the storage of the tars."""
-    return open_storage(options.data if options.data is not None else f"s3://{options.s3_bucket}")
+    if options.data is not None:
+        return open_storage(options.data)
+    return open_storage(f"s3://{options.s3_bucket}", Access(options.endpoint_url or "", options.anonymous))
 
 
 def find_index(options: Options, run: Storage, client: Client | None, doing: Callable[[str], None]) -> Index:
@@ -62,5 +64,5 @@ def find_labels(options: Options, index: Index) -> tuple[NDArray[np.int32], str]
         storage, name = open_storage(str(path.parent)), path.name
     labels = read_labels(storage, name)
     matched = labels.match(index, skip_unlabelled=options.skip_unlabelled)
-    labels.check_classes(matched)
+    labels.check_classes()
     return matched, hashlib.blake2b(matched.tobytes(), digest_size=16).hexdigest()

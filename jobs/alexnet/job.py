@@ -19,7 +19,7 @@ from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.serial import SerialLoading
 from jobs.alexnet.group.worker import ImagesPlugin
 from jobs.alexnet.images import decode, decoder_version
-from jobs.alexnet.indexing import find_index, find_labels
+from jobs.alexnet.indexing import find_index, find_labels, storage_of
 from jobs.alexnet.network import create_model
 from jobs.alexnet.options import ENDLESS, Options
 from jobs.alexnet.partitions.held import Images
@@ -99,7 +99,7 @@ def _images(options: Options, index: Index, labels: NDArray[np.int32], client: C
         workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else ()
         memory = MEMORY_SHARE * min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
     decoder = functools.partial(decode, size=options.side, resize=options.resize)
-    source = Source(TarReader(index), decoder, options.side)
+    source = Source(TarReader(index, storage_of(options)), decoder, options.side)
     return Images(f"images-{secrets.token_hex(8)}", source, labels, memory)
 
 

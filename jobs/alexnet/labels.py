@@ -65,21 +65,18 @@ class Labels:
             )
         return np.where(found, self.labels[places], np.int32(UNLABELLED)).astype(np.int32)
 
-    def check_classes(self, matched: NDArray[np.int32]) -> None:
-        """Check that each class has an image.
-
-        Args:
-            matched: the label of each image, as of `match`.
+    def check_classes(self) -> None:
+        """Check that the file has an image of each class; of some tars of many a class may have none.
 
         Raises:
-            DataError: some have none.
+            DataError: of some it has none.
         """
-        counts = np.bincount(matched[matched >= 0], minlength=self.classes)
+        counts = np.bincount(self.labels, minlength=self.classes)
         missing = np.flatnonzero(counts == 0)
         if len(missing):
             some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
             raise DataError(
-                f"label file {self.address}: {len(missing):,} of {self.classes:,} classes have no image: {some};"
+                f"label file {self.address}: {len(missing):,} of {self.classes:,} classes have no image in it: {some};"
                 " labels are 0, 1, 2, ... without a gap; add images, or remove the classes and number the others anew"
             )
 

@@ -39,7 +39,7 @@ class Options(TrainingOptions):
       dask-jobs alexnet --data photos --label-file photos.txt --image-size 64 --width 0.25 --epochs 10
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "memory")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "memory", "endpoint_url", "anonymous")
 
     data: Annotated[str | None, OptionHelp(DATA, "FOLDER", path=True)] = Field(
         default=None, description="a folder with tar files, instead of a bucket"
@@ -58,6 +58,12 @@ class Options(TrainingOptions):
         default=False,
         description="make a small bucket of images of five classes, serve it on this machine, and train a small "
         "network on it; other options win",
+    )
+    endpoint_url: Annotated[str | None, OptionHelp(DATA, "URL")] = Field(
+        default=None, description="address of the bucket's server, where it is not AWS (default: $AWS_ENDPOINT_URL)"
+    )
+    anonymous: Annotated[bool, OptionHelp(DATA)] = Field(
+        default=False, description="read the bucket without credentials, as public ones allow"
     )
     skip_unlabelled: Annotated[bool, OptionHelp(DATA)] = Field(
         default=False, description="leave images out that the label file does not have"
@@ -124,6 +130,8 @@ class Options(TrainingOptions):
         """Reject options that would not be read."""
         if self.data is not None and "s3_bucket" in self.model_fields_set:
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
+        if self.data is not None and (self.endpoint_url or self.anonymous):
+            raise ValueError(f"--data {self.data} is a folder: leave out --endpoint-url and --anonymous")
         if self.reduce_on_plateau and self.drop_epochs:
             raise ValueError("--reduce-on-plateau needs --drop-epochs 0: either lowers the learning rate")
         if self.demo and {"data", "s3_bucket", "key_prefix", "label_file"} & self.model_fields_set:

@@ -9,28 +9,29 @@ from typing import Any
 
 from jobs.alexnet.tars import Index
 from jobs.alexnet.tars.reading import Reader
-from jobs.storage import open_storage
+from jobs.storage import Storage
 
 
 class TarReader:
-    """The images of an index; small in memory, opened in each process that reads.
+    """The images of an index; opened in each process that reads.
 
     Args:
         index: the images.
+        storage: of their tars.
     """
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    def __init__(self, index: Index, storage: Storage) -> None:
+        self._index, self._storage = index, storage
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._reader: Reader | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_index": self._index, "_folder": None, "_reader": None}
+        return {"_index": self._index, "_storage": self._storage, "_folder": None, "_reader": None}
 
     def begin(self, scratch: str) -> None:
         """Get ready to read in this process, with a folder for compressed tars that are unpacked."""
         self._folder = tempfile.TemporaryDirectory(prefix="dask-jobs-tars-", dir=scratch)
-        self._reader = Reader(open_storage(self._index.url), Path(self._folder.name)).__enter__()
+        self._reader = Reader(self._storage, Path(self._folder.name)).__enter__()
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Yield (number, content of the file) of each image.
