@@ -16,11 +16,18 @@ from jobs.storage import Storage, open_storage
 
 _numbers = itertools.count(1)
 LONG = (
+    "alexnet/test_alexnet_job.py",
+    "train/test_job.py",
+    "tune/test_tune_benchmarks.py",
     "minimize/test_matrix.py",
     "minimize/test_resume.py",
     "train/test_bits.py",
-    "train/test_job.py",
     "train/test_train_faults.py",
+    "train/test_train_benchmarks.py",
+    "train/test_identity.py",
+    "train/test_train_state.py",
+    "train/test_comforts.py",
+    "test_benchmarks.py",
     "test_docs.py",
     "tune/test_tune_cli.py",
     "tune/test_tune_cnn.py",
