@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.command_line.option_help import COMPUTE, RUNS, OptionHelp
+from jobs.command_line.option_help import OptionHelp
 from jobs.formatting import given
 from jobs.train.options import HOW, TrainingOptions
 
@@ -80,11 +80,6 @@ class Options(TrainingOptions):
     shuffle_rounds: Annotated[NonNegativeInt, OptionHelp(DATA)] = Field(
         default=5, le=64, description="rounds in which pairs of partitions exchange images; k rounds mix 2^k partitions"
     )
-    memory: Annotated[str | None, OptionHelp(RUNS, "BYTES")] = Field(
-        default=None,
-        description="memory for images on each worker, such as 8GB; those beyond lie in files of its scratch folder "
-        "(default: half of the worker's memory)",
-    )
     width: Annotated[PositiveFloat, OptionHelp(NETWORK)] = Field(
         default=1.0, le=16, description="factor of the network's filters and units"
     )
@@ -103,7 +98,7 @@ class Options(TrainingOptions):
     plain_sgd: Annotated[bool, OptionHelp(NETWORK)] = Field(
         default=False, description="without momentum and weight decay"
     )
-    validation: Annotated[float, OptionHelp(COMPUTE, "FRACTION")] = Field(
+    validation: Annotated[float, OptionHelp(HOW, "FRACTION")] = Field(
         default=0.02, ge=0, lt=1, description="fraction of the images that is held out, and evaluated after each epoch"
     )
     epochs: Annotated[NonNegativeInt, OptionHelp(HOW)] = Field(
@@ -116,6 +111,11 @@ class Options(TrainingOptions):
     )
     minibatch: Annotated[PositiveInt | None, OptionHelp(HOW, "IMAGES")] = Field(
         default=None, description="images of a part of a step (default: 20 on CPUs, 128 on GPUs)"
+    )
+    memory: Annotated[str | None, OptionHelp(DATA, "BYTES")] = Field(
+        default=None,
+        description="memory for images on each worker, such as 8GB; those beyond lie in files of its scratch folder "
+        "(default: half of the worker's memory)",
     )
 
     @field_validator("memory")

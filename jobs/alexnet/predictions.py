@@ -30,6 +30,8 @@ def show(run: RunFolder, storage: Storage, files: Sequence[str]) -> None:
     """
     if not run.result:
         raise InputError(f"{run.url} has no network yet: its run has not ended")
+    for file in files:
+        _content(file)  # before TensorFlow is imported
     names = run.result["images"]["class_names"]
     for found in predict(storage, files, names, run.options.get("resize", "squash")):
         sys.stdout.write(f"{found.image}\n")
@@ -78,11 +80,16 @@ def _top(row: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _pixels(path: str, size: int, resize: Resize) -> NDArray[np.uint8]:
     try:
-        return decode(Path(path).read_bytes(), size, resize)
-    except OSError as error:
-        raise InputError(f"the image {path} cannot be read: {error.strerror or error_line(error)}") from error
+        return decode(_content(path), size, resize)
     except BadImageError as error:
         raise InputError(f"the image {path} {error}") from error
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"the image {path} cannot be read: {error.strerror or error_line(error)}") from error
 
 
 def _load(run: Storage) -> Any:

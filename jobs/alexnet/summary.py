@@ -17,4 +17,4 @@ def show(result: Mapping[str, Any], run: str) -> None:
         address, why = images["bad"][0]
         text += f"; {bad:,} could not be read, the first {address}: {why}"
     took = f"{duration(images['load_seconds'])} loading, {duration(images['shuffle_seconds'])} shuffling"
-    summary.show(result, run, [("images", text), ("before training", took)])
+    summary.show_with(result, run, [("images", text), ("before training", took)])

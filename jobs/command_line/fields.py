@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
@@ -24,6 +24,11 @@ CHOICES_WIDTH = 24
 Reader = Callable[[Sequence[str]], Any]
 
 
+def _fields(model: type) -> Iterable[str]:
+    """Return the names of a model's fields, with those of its bases."""
+    return getattr(model, "model_fields", ())
+
+
 class OptionsCommand(Command):
     """A command whose options are the fields of a model.
 
@@ -35,10 +40,10 @@ class OptionsCommand(Command):
     def __init__(self, model: type[BaseModel], program: str) -> None:
         about, _, examples = (inspect.getdoc(model) or "").partition("Examples:\n")
         self._model = model
-        shared = {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", ())}
         options = [_option(name, field) for name, field in model.model_fields.items()]
-        # A job's own groups come first; within a group what all jobs share does.
-        groups = [option.group for option in sorted(options, key=lambda option: option.name in shared)] + [OTHER]
+        # A job's own groups come first, those of what all jobs share last; within a group it is the other way round.
+        depths = {name: depth for depth, base in enumerate(model.__mro__) for name in _fields(base)}
+        groups = [option.group for option in sorted(options, key=lambda option: depths[option.name])] + [OTHER]
         super().__init__(
             program,
             program="",

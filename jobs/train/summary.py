@@ -17,8 +17,13 @@ from jobs.train.outcome import weights_text
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
 
-def show(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str]] = ()) -> None:
-    """Print a result: how it ended, the metrics, where the time went, and the next command.
+def show(result: Mapping[str, Any], run: str) -> None:
+    """Print a result: how it ended, the metrics, where the time went, and the next command."""
+    show_with(result, run, ())
+
+
+def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str]]) -> None:
+    """Print a result, and what else there is to say.
 
     Args:
         result: of the run.

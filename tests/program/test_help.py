@@ -36,12 +36,17 @@ def test_help_fits_the_terminal(
     assert not [line for line in text.splitlines() if len(line) > min(columns, 110) and not line.endswith(notes)]
 
 
-@pytest.mark.parametrize("job", ["minimize", "train", "tune"])
-def test_options_stand_in_groups(job: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("job", "first"),
+    [("alexnet", "the images:"), *((job, "what to compute:") for job in ("minimize", "train", "tune"))],
+)
+def test_options_stand_in_groups(
+    job: str, first: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job's help says what is computed before where; no value is shown as a type of Python's."""
     text = _help([job], 80, capsys, monkeypatch)
     titles = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert titles[0] == "what to compute:"
+    assert titles[0] == first
     assert titles[-5:] == ["where it runs:", "where results go:", "options:", "examples:", "exit codes:"]
     for shown in ("--run FOLDER", "--deadline SECONDS", "--workers N ", "--threads N ", "(default: 60)"):
         assert shown in text

@@ -117,7 +117,7 @@ def test_a_name_is_one_packages(install: Install) -> None:
 def test_an_unknown_job_is_one_line() -> None:
     """A mistyped name leads to the nearest one; what a file or a log tells need not be a name."""
     with pytest.raises(
-        InputError, match=r"^'minimise' is no job; did you mean 'minimize'\? \(jobs: minimize, train, tune\)$"
+        InputError, match=r"^'minimise' is no job; did you mean 'minimize'\? \(jobs: alexnet, minimize, train, tune\)$"
     ):
         registry.find("minimise")
     assert [registry.known(name) for name in ("minimise", ["minimize"], None)] == [None] * 3
