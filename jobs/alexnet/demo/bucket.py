@@ -18,7 +18,7 @@ IMAGES, TARS, CLASSES = 1200, 6, 5
 SETTINGS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo", "AWS_DEFAULT_REGION": "us-east-1"}
 SMALL: dict[str, Any] = {
     "s3_bucket": BUCKET, "key_prefix": PREFIX, "label_file": LABELS, "image_size": 64, "width": 0.125, "epochs": 20,
-    "partition_images": 100, "validation": 0.1, "learning_rate": 0.02, "parts": 4,
+    "partition_images": 100, "validation": 0.1, "learning_rate": 0.005, "drop_epochs": 15, "parts": 4,
 }  # fmt: skip
 """What the demo is trained with where nothing else is asked for."""
 
