@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,13 @@ def content(run: RunFolder, storage: Storage) -> Content:
         sections += [_mixture(images["distances"]), _table(images)]
         if images["bad"]:
             sections.append(_bad(images))
-    source = run.options.get("data") or f"s3://{run.options.get('s3_bucket')}/{run.options.get('key_prefix')}"
-    return replace(found, title=f"{run.job} · {source}", sections=sections)
+    return replace(found, title=f"{run.job} · {_source(run.options)}", sections=sections)
+
+
+def _source(options: Mapping[str, Any]) -> str:
+    if options.get("demo"):
+        return "demo"
+    return str(options.get("data") or f"s3://{options.get('s3_bucket')}/{options.get('key_prefix')}")
 
 
 def _mixture(distances: Sequence[float]) -> Section:

@@ -101,6 +101,16 @@ def test_from_s3_after_kill_9(s3, tars, whole):
     assert "ended already" in again.stdout
 
 
+def test_report(whole, tars):
+    """It names where the images came from, and draws how they were mixed."""
+    done = run_job(str(whole), job="report")
+    assert done.returncode == 0, done.stderr
+    text = (whole / "report.html").read_text()
+    assert f"<h1>alexnet · {tars}</h1>" in text
+    assert "Mixture of classes" in text
+    assert "Images that cannot be read" not in text
+
+
 def test_predict(whole, tmp_path):
     """The likeliest classes of images, by the names that their own tars gave them."""
     for image in demo_images(2, CLASSES, start=1000):
