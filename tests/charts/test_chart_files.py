@@ -178,5 +178,5 @@ def test_charts_have_the_packages_version(chart: str) -> None:
     assert given == [version("dask-jobs")] * 3
     image = about(chart)["appVersion"].removeprefix(version("dask-jobs"))
     assert image in (
-        ("-cpu",) if chart in ("train", "tune") else ("",) if chart == "minimize" else ("", "-cpu", "-gpu")
+        ("-cpu",) if chart in ("alexnet", "train", "tune") else ("",) if chart == "minimize" else ("", "-cpu", "-gpu")
     )
