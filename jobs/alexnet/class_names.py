@@ -43,7 +43,7 @@ def class_names(index: Index, labels: NDArray[np.int32]) -> list[str]:
         found: dict[int, set[str]] = {}
         for label, name, tar in members:
             found.setdefault(label, set()).add(rule(name, tar))
-        names = [min(found[label]) for label in sorted(found)]
-        if all(len(one) == 1 for one in found.values()) and len({*names, ""}) == len(names) + 1:
-            return names
+        names = {label: min(its) for label, its in found.items()}
+        if all(len(its) == 1 for its in found.values()) and len({*names.values(), ""}) == len(names) + 1:
+            return [names.get(label, str(label)) for label in range(int(labels.max()) + 1)]
     return [str(label) for label in range(int(labels.max()) + 1)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import secrets
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
@@ -32,9 +35,10 @@ from jobs.alexnet.tars import Index
 from jobs.errors import DataError, InputError, argument
 from jobs.formatting import plural
 from jobs.runs.attempt import Attempt, attempt_on
-from jobs.train.attempt import Subject, is_its, resolved_parts, train
+from jobs.train.attempt import Subject, check_parts, compare, is_its, resolved_parts, train
 from jobs.train.data.open import Data
 from jobs.train.data.order import Order
+from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.monitor import Monitor
 from jobs.usercode import UserCode
 
@@ -47,6 +51,9 @@ MEMORY_SHARE = 0.5
 """Of a worker's memory, for images."""
 SHOWN_SECONDS = 1.0
 """Period of progress while images are loaded and shuffled."""
+CHOSEN = ("demo", "skip_unlabelled", "resize", "partition_images", "shuffle_rounds", "width", "image_size",
+          "init_scale", "learning_rate", "drop_epochs", "plain_sgd")  # fmt: skip
+"""Options that decide the result, beside those of every training."""
 NAMED = 20
 """How many bad images the result names."""
 
@@ -57,9 +64,11 @@ def run(options: Options) -> dict[str, Any]:
     Raises:
         JobError: the run failed or was stopped; the error is in the run folder too.
     """
+    if options.demo and options.workers is None and not os.environ.get("DASK_SCHEDULER_ADDRESS"):
+        options = options.model_copy(update={"workers": bucket.WORKERS})
     with attempt_on("alexnet", options) as attempt:
         asked = _asked(options)
-        if (ended := attempt.ended(lambda result: is_its(asked, attempt.folder, result, {}))) is not None:
+        if (ended := attempt.ended(lambda result: is_its(asked, attempt.folder, result, _chosen(asked)))) is not None:
             return ended
         if options.demo:
             attempt.stack.enter_context(bucket.served())
@@ -73,22 +82,67 @@ def _asked(options: Options) -> Options:
     return asked.model_copy(update={"epochs": asked.epochs or ENDLESS})
 
 
+def _chosen(options: Options) -> dict[str, str]:
+    """Return what makes the run this run before anything is read: name -> value of options."""
+    source = {} if options.data is not None else {"s3_bucket": options.s3_bucket}
+    return source | {"prefix": options.prefix} | {name: str(getattr(options, name)) for name in CHOSEN}
+
+
 def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     """Run one attempt: index, load, shuffle, train."""
-    folder = attempt.folder
+    folder, chosen = attempt.folder, _chosen(options)
     monitor = attempt.show(Monitor(folder))
     attempt.check_data()
+    if (manifest := Checkpoints(folder.storage).last()) is not None:
+        before = manifest.progress.get("identity", {})
+        compare(options, f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
     client = attempt.connect() if options.workers != 0 else None
     attempt.start()
-    index = find_index(options, folder.storage, client, monitor.doing)
+    index = find_index(options, attempt, client, monitor.doing)
     labels, digest = find_labels(options, index)
+    shape = _shape(options, attempt, client)
+    shape.check(int(np.count_nonzero(labels >= 0)), options.validation)  # before hours of loading
     images = _images(options, index, labels, client)
     loading = attempt.stack.enter_context(closing(_loading(options, attempt, client, images, index)))
     notes = {"images": _prepare(options, index, labels, loading, monitor)}
-    identity = {"images": index.digest, "labels": digest, "decoder": decoder_version()}
+    identity = {**chosen, "images": index.digest, "labels": digest, "decoder": decoder_version()}
     rows = ImageRows(images.key, loading.layout, options.shuffle_rounds, " ".join(identity.values()))
-    subject = _subject(options, attempt, client, rows, int(labels.max()) + 1)
+    shape.check(rows.rows, options.validation)
+    subject = _subject(options, shape, rows, int(labels.max()) + 1)
     return train(options, attempt, subject, identity, client=client, monitor=monitor, notes=notes)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The parts of a step.
+
+    Attributes:
+        parts: their number.
+        minibatch: images of each.
+    """
+
+    parts: int
+    minibatch: int
+
+    def check(self, images: int, validation: float) -> None:
+        """Check that there are images for a step.
+
+        Raises:
+            InputError: there are not.
+        """
+        if images * (1 - validation) < self.parts * self.minibatch:
+            raise InputError(
+                f"there are {plural(images, 'image')}, fewer than a step of {self.parts} parts with "
+                f"{argument('minibatch')} {self.minibatch} needs beside {argument('validation')}"
+            )
+
+
+def _shape(options: Options, attempt: Attempt, client: Client | None) -> Shape:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else []
+    gpus = bool(workers) and all(worker["resources"].get("GPU", 0) for worker in workers)
+    parts = resolved_parts(options, attempt.folder, len(workers))
+    check_parts(parts, len(workers))
+    return Shape(parts, options.minibatch or (GPU_IMAGES if gpus else CPU_IMAGES))
 
 
 def _images(options: Options, index: Index, labels: NDArray[np.int32], client: Client | None) -> Images:
@@ -97,7 +151,8 @@ def _images(options: Options, index: Index, labels: NDArray[np.int32], client: C
         memory = float(parse_bytes(options.memory))
     else:
         workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else ()
-        memory = MEMORY_SHARE * min((worker["memory_limit"] or math.inf for worker in workers), default=math.inf)
+        limits = [worker["memory_limit"] or math.inf for worker in workers] or [psutil.virtual_memory().total]
+        memory = MEMORY_SHARE * min(limits)
     decoder = functools.partial(decode, size=options.side, resize=options.resize)
     source = Source(TarReader(index, storage_of(options)), decoder, options.side)
     return Images(f"images-{secrets.token_hex(8)}", source, labels, memory)
@@ -160,16 +215,8 @@ def _check_bad(options: Options, index: Index, bad: dict[int, str]) -> None:
         )
 
 
-def _subject(options: Options, attempt: Attempt, client: Client | None, rows: ImageRows, classes: int) -> Subject:
-    workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else []
-    gpus = bool(workers) and all(worker["resources"].get("GPU", 0) for worker in workers)
-    minibatch = options.minibatch or (GPU_IMAGES if gpus else CPU_IMAGES)
-    parts = resolved_parts(options, attempt.folder, len(workers))
-    if rows.rows * (1 - options.validation) < parts * minibatch:
-        raise InputError(
-            f"there are {plural(rows.rows, 'image')}, fewer than a step of {parts} parts with {argument('minibatch')} "
-            f"{minibatch} needs beside {argument('validation')}"
-        )
+def _subject(options: Options, shape: Shape, rows: ImageRows, classes: int) -> Subject:
+    parts, minibatch = shape.parts, shape.minibatch
     order = Order(rows.rows, parts, parts * minibatch, options.seed, 3 * options.side**2, options.validation)
     model = functools.partial(
         create_model,

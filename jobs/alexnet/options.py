@@ -21,7 +21,7 @@ from jobs.train.options import HOW, TrainingOptions
 
 DATA, NETWORK = "the images", "the network"
 BUCKET, PREFIX, LABELS = "sparknet", "ILSVRC2012_img_train/n015", "train.txt"
-BYTES = r"\d+(\.\d+)?\s*[kKMGT]?i?B?"
+BYTES = r"\d+(\.\d+)?\s*([kKMGT]i?)?B?"
 ENDLESS = 1_000_000
 """Epochs of a training without an end."""
 
@@ -84,7 +84,10 @@ class Options(TrainingOptions):
         default=1.0, le=16, description="factor of the network's filters and units"
     )
     image_size: Annotated[PositiveInt, OptionHelp(NETWORK, "PIXELS")] = Field(
-        default=224, le=1024, description="side of the random crops that are trained on; images are kept 8/7 as large"
+        default=224,
+        ge=57,
+        le=1024,
+        description="side of the random crops that are trained on; images are kept 8/7 as large",
     )
     init_scale: Annotated[PositiveFloat, OptionHelp(NETWORK)] = Field(
         default=0.01, description="standard deviation of the initial weights"
@@ -128,15 +131,24 @@ class Options(TrainingOptions):
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""
-        if self.data is not None and "s3_bucket" in self.model_fields_set:
+        # Not what was given: a chart's values and options.yaml have the defaults too.
+        if self.data is not None and self.s3_bucket != BUCKET:
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
         if self.data is not None and (self.endpoint_url or self.anonymous):
             raise ValueError(f"--data {self.data} is a folder: leave out --endpoint-url and --anonymous")
         if self.reduce_on_plateau and self.drop_epochs:
             raise ValueError("--reduce-on-plateau needs --drop-epochs 0: either lowers the learning rate")
-        if self.demo and {"data", "s3_bucket", "key_prefix", "label_file"} & self.model_fields_set:
+        own = (None, BUCKET, PREFIX, LABELS)
+        if self.demo and (self.data, self.s3_bucket, self.key_prefix, self.label_file) != own:
             raise ValueError("--demo has its own images: leave out --data, --s3-bucket, --key-prefix and --label-file")
+        if self.demo and (self.scheduler or str(self.run).startswith("s3://")):
+            raise ValueError("--demo is for one machine: its S3 server is the only one then, and no other reaches it")
         return self
+
+    @property
+    def prefix(self) -> str:
+        """With what the names of the tars begin; a folder's are all taken by default."""
+        return "" if self.data is not None and self.key_prefix == PREFIX else self.key_prefix
 
     @property
     def side(self) -> int:

@@ -99,7 +99,7 @@ class S3Storage(Storage):
 
     def read_unchanged(self, name: str, stamp: Stamp, start: int, stop: int) -> bytes:
         """See `Storage.read_unchanged`; a body that is cut off is continued where it ended."""
-        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+        from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError  # noqa: A004
 
         pieces: list[bytes] = []
         failures, since = 0, time.monotonic()
@@ -111,7 +111,7 @@ class S3Storage(Storage):
                         start += len(piece)
                         failures, since = 0, time.monotonic()
                 # Also what boto3 has tried again in vain: where many requests fail, it soon retries none of them.
-                except (ClientError, HTTPClientError, IncompleteReadError) as error:
+                except (ClientError, ConnectionError, HTTPClientError, IncompleteReadError) as error:
                     refused = isinstance(error, ClientError) and not is_transient(error)
                     if refused or time.monotonic() > since + _PATIENCE_SECONDS:
                         raise

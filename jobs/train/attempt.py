@@ -171,11 +171,7 @@ def _trainer(
 
 def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int, code: Mapping[str, str]) -> Plan:
     parts = resolved_parts(options, folder, workers)
-    if workers > parts:
-        raise InputError(
-            f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
-            f"such as {workers}, or fewer workers"
-        )
+    check_parts(parts, workers)
     return Plan(
         data=subject.data,
         validation=subject.validation,
@@ -189,6 +185,19 @@ def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int,
         step_timeout=options.step_timeout,
         sources=code,
     )
+
+
+def check_parts(parts: int, workers: int) -> None:
+    """Check that each worker has a part.
+
+    Raises:
+        InputError: there are more workers.
+    """
+    if workers > parts:
+        raise InputError(
+            f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
+            f"such as {workers}, or fewer workers"
+        )
 
 
 def resolved_parts(options: TrainingOptions, folder: Run, workers: int) -> int:

@@ -101,6 +101,16 @@ def test_from_s3_after_kill_9(s3, tars, whole):
     assert "ended already" in again.stdout
 
 
+@pytest.mark.parametrize("changed", [["--resize", "crop"], ["--shuffle-rounds", "1"], ["--key-prefix", "0"]])
+def test_other_options_are_another_run(changed, data, whole):
+    """A run that has ended keeps its result; with another choice it is refused before anything is touched."""
+    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir() if path.is_file()}
+    done = run_job(*data, *changed, "--workers", "0", "--run", str(whole), job="alexnet")
+    assert done.returncode == 2, done.stderr
+    assert "belongs to another run" in done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir() if path.is_file()} == before
+
+
 def test_report(whole, tars):
     """It names where the images came from, and draws how they were mixed."""
     done = run_job(str(whole), job="report")
@@ -194,6 +204,9 @@ def test_bad_input(spoil, message, tars, tmp_path):
         (["--memory", "much"], "--memory is 'much', but must be a number of bytes"),
         (["--data", "x", "--s3-bucket", "y"], "give one of them"),
         (["--reduce-on-plateau", "3"], "--reduce-on-plateau needs --drop-epochs 0"),
+        (["--memory", "5iB"], "--memory is '5iB', but must be a number of bytes"),
+        (["--data", "x", "--image-size", "56"], "--image-size"),
+        (["--demo", "--scheduler", "tcp://127.0.0.1:1"], "--demo is for one machine"),
         (["--demo", "--data", "x"], "--demo has its own images"),
         (["--data", "x", "--minibatch", "0"], "--minibatch"),
     ],

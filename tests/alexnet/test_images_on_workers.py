@@ -13,12 +13,14 @@ from distributed import Client
 from numbered_images import SIDE, Numbered, decode, numbers_of
 
 from jobs import connect
+from jobs.alexnet.group import loading as on_driver
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.worker import ImagesPlugin
-from jobs.alexnet.partitions.held import Images
+from jobs.alexnet.partitions.held import HELD, Images
 from jobs.alexnet.partitions.layout import Layout
 from jobs.alexnet.partitions.rows import ImageRows
 from jobs.alexnet.partitions.source import Source
+from jobs.errors import ClusterError
 
 ENDS = (*range(40, 400, 40), 397)
 LAYOUT = Layout(ENDS, seed=3)
@@ -130,3 +132,62 @@ def test_what_is_not_here_is_made_when_it_is_read(client, tmp_path):
     assert numbers_of(images) == LAYOUT.after(5)[2][5:10].tolist()
     assert numbers_of(again) == LAYOUT.after(5)[2].tolist()
     assert len(list(tmp_path.iterdir())) == 397 + 40
+
+
+def test_a_full_disk(client):
+    """Memory that maps a file without room would end the process: it is an error that says what to do."""
+    client.run(_no_room)
+    loading = _loading(client, memory=0)
+    try:
+        with pytest.raises(
+            ClusterError, match=r"no room for 7.7 kB of images \(No space left on device\); give the workers"
+        ):
+            loading.load(lambda *_: None)
+    finally:
+        loading.close()
+        client.run(_room)
+
+
+def _no_room() -> None:
+    import errno
+    import os
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    os.kept_fallocate, os.posix_fallocate = os.posix_fallocate, full
+
+
+def _room() -> None:
+    import os
+
+    os.posix_fallocate = os.kept_fallocate
+
+
+def test_what_a_worker_cannot_do_is_tried_again_and_then_said(client, monkeypatch):
+    """An error of a kind that no call of ours has is taken for a lost worker: not for ever."""
+    monkeypatch.setattr(on_driver, "MAX_FAILURES", 1)
+    loading = _loading(client, Broken())
+    try:
+        with pytest.raises(ClusterError, match=r"attempts in a row to load images failed; the last: .*no such thing"):
+            loading.load(lambda *_: None)
+    finally:
+        loading.close()
+
+
+class Broken(Numbered):
+    """A reader that raises what it must not."""
+
+    def read(self, numbers):
+        raise ZeroDivisionError("no such thing")
+
+
+def test_a_plugin_that_goes_late_does_not_take_what_came_after_it(tmp_path):
+    """After a broken connection the old registration may be removed when the new one is there already."""
+    images = Images("images-late", Source(Numbered(), decode, SIDE), LABELS, 1e9)
+    old = images.hold(str(tmp_path))
+    new = images.hold(str(tmp_path))
+    images.free(old)
+    assert HELD["images-late"] is new
+    images.free(new)
+    assert "images-late" not in HELD

@@ -46,11 +46,14 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* The port of the S3 server, or nothing where S3 is not in use. */}}
+{{/* The port of the S3 server, or nothing where S3 is not in use; a job that reads a bucket without a URL says so by the
+     chart's annotation dask-jobs/reads-s3. */}}
 {{- define "dask-job.s3-port" -}}
 {{- $s3 := .Values.s3 -}}
-{{- $url := urlParse ($s3.endpoint | default "https://s3.amazonaws.com") -}}
-{{- if or .Values.run.s3 $s3.endpoint $s3.region $s3.credentialsSecret (contains "s3://" (include "dask-job.options" .)) -}}
+{{- $job := .Values.job | default dict -}}
+{{- $url := urlParse ($s3.endpoint | default $job.endpoint_url | default "https://s3.amazonaws.com") -}}
+{{- $reads := and (index .Chart.Annotations "dask-jobs/reads-s3") (not $job.data) -}}
+{{- if or .Values.run.s3 $s3.endpoint $s3.region $s3.credentialsSecret $reads (contains "s3://" (include "dask-job.options" .)) -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "https" | ternary "443" "80") -}}
 {{- end -}}
 {{- end }}

@@ -14,7 +14,7 @@ from jobs.errors import InputError
 from jobs.storage import open_storage
 
 BUCKET, PREFIX, LABELS = "demo", "train/", "labels.txt"
-IMAGES, TARS, CLASSES = 1200, 6, 5
+IMAGES, TARS, CLASSES, WORKERS = 1200, 6, 5, 2
 SETTINGS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo", "AWS_DEFAULT_REGION": "us-east-1"}
 SMALL: dict[str, Any] = {
     "s3_bucket": BUCKET, "key_prefix": PREFIX, "label_file": LABELS, "image_size": 64, "width": 0.125, "epochs": 20,
@@ -39,7 +39,7 @@ def served() -> Iterator[None]:
     server.start()
     host, port = server.get_host_and_port()
     before = dict(os.environ)
-    os.environ.update(SETTINGS, AWS_ENDPOINT_URL=f"http://{host}:{port}")
+    os.environ.update(SETTINGS, AWS_ENDPOINT_URL=f"http://{host}:{port}", AWS_ENDPOINT_URL_S3=f"http://{host}:{port}")
     try:
         _fill()
         yield

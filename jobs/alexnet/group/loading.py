@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import logging
 import pickle
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +19,15 @@ from jobs.alexnet.partitions.layout import Layout
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling
+from jobs.errors import ClusterError, JobError
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, numbers
 
+log = logging.getLogger(__name__)
+MAX_FAILURES = 20
+"""Attempts in a row that may fail."""
+WATCH_SECONDS = 1.0
+"""Period of looking which workers have the plugin, while others train."""
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are, and of how many."""
 
@@ -52,6 +62,8 @@ class Loading:
         self.layout = layout
         self.bad: dict[int, str] = {}
         self.owners: dict[int, str] = {}
+        self._watching: Future[None] | None = None
+        self._error = ""
 
     def load(self, progress: Progress) -> None:
         """Load all partitions, each on one worker.
@@ -74,17 +86,29 @@ class Loading:
             self._run(self._round(number))
             progress("rounds of the shuffle", number + 1, rounds)
         self._run(self._settle(rounds))
+        self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._client.loop.asyncio_loop)
+
+    async def _watch(self) -> None:
+        """Keep the plugin on all workers, new ones and after a broken connection, while its images are trained on."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(JobError, OSError):
+                await self._membership.current()
 
     def close(self) -> None:
         """Free the workers."""
+        if self._watching is not None:
+            self._watching.cancel()
         run_polling(self._client, self._membership.close(), lambda: None)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         run_polling(self._client, work, self._poll)
 
     async def _load(self, progress: Progress) -> None:
-        count = len(self.layout.ends)
+        count, failures, before = len(self.layout.ends), 0, -1
         while missing := await self._missing():
+            failures = self._checked(failures + 1 if len(missing) == before else 0)
+            before = len(missing)
             shares = self._shares(missing)
             tasks = [asyncio.create_task(self._load_on(address, mine, progress)) for address, mine in shares.items()]
             try:
@@ -116,8 +140,8 @@ class Loading:
         for number in mine:
             try:
                 bad = await self._ask(address, ImagesPlugin.load, layout=layout, partition=number)
-            except OSError:
-                self._membership.fail(address)
+            except OSError as error:
+                self._lose(address, error)
                 return
             self.bad |= dict(bad)
             self.owners[number] = address
@@ -132,7 +156,8 @@ class Loading:
 
     async def _settle(self, rounds: int) -> None:
         """Have each partition on one worker, as it is after so many rounds: what is there stays, all else is made."""
-        while True:
+        for failures in itertools.count():
+            self._checked(failures)
             for address, mine in self._shares(await self._missing()).items():
                 self.owners |= dict.fromkeys(mine, address)
             asks = (self._settle_on(address, rounds) for address in set(self.owners.values()))
@@ -148,9 +173,24 @@ class Loading:
         """Return whether a worker has done what was asked; one that is gone is no member any more."""
         try:
             return await work is not False
-        except OSError:
-            self._membership.fail(address)
+        except OSError as error:
+            self._lose(address, error)
             return False
+
+    def _lose(self, address: str, error: OSError) -> None:
+        self._error = f"worker {address} is gone: {error}"
+        log.warning("%s", self._error)
+        self._membership.fail(address)
+
+    def _checked(self, failures: int) -> int:
+        """Return the number of attempts in a row that failed.
+
+        Raises:
+            ClusterError: there were too many.
+        """
+        if failures > MAX_FAILURES:
+            raise ClusterError(f"{failures} attempts in a row to load images failed; the last: {self._error}")
+        return failures
 
     async def _ask(self, address: str, method: Any, **message: Any) -> Any:
         return await call(self._client.rpc, self._plugin.key, address, method, **message)

@@ -59,4 +59,4 @@ class SerialLoading:
 
     def close(self) -> None:
         """Free all."""
-        self._images.free()
+        self._images.free(self._held)

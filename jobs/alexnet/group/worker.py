@@ -12,7 +12,7 @@ from distributed import Worker
 from distributed.protocol import to_serialize
 from numpy.typing import NDArray
 
-from jobs.alexnet.partitions.held import HELD, Images
+from jobs.alexnet.partitions.held import Images
 from jobs.alexnet.partitions.store import Partition, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
@@ -56,13 +56,13 @@ class ImagesPlugin(CallPlugin):
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop."""
         keep_freed_memory()
-        self._images.hold(worker.local_directory)
+        self._held = self._images.hold(worker.local_directory)
         super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes or the worker ends."""
         super().teardown(worker)
-        self._images.free()
+        self._images.free(self._held)
 
     async def load(self, *, layout: bytes, partition: int) -> list[tuple[int, str]]:
         """Load a partition, and return (number, reason) of each image that cannot be used.
@@ -71,7 +71,7 @@ class ImagesPlugin(CallPlugin):
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        return await self._in_thread(HELD[self.key].load, pickle.loads(layout), partition)  # noqa: S301  our own class
+        return await self._in_thread(self._held.load, pickle.loads(layout), partition)  # noqa: S301  our own class
 
     async def settle(self, *, layout: bytes, rounds: int, partitions: Sequence[int]) -> None:
         """Make what is missing of partitions, as they are after so many rounds of the shuffle; free all others.
@@ -80,7 +80,7 @@ class ImagesPlugin(CallPlugin):
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        await self._in_thread(HELD[self.key].settle, pickle.loads(layout), rounds, partitions)  # noqa: S301  our own class
+        await self._in_thread(self._held.settle, pickle.loads(layout), rounds, partitions)  # noqa: S301  our own class
 
     async def shuffle(self, *, layout: bytes, number: int, owners: Mapping[int, str]) -> bool:
         """Exchange images of a round, where the first partition of a pair is here; return whether all were.
@@ -136,6 +136,6 @@ class ImagesPlugin(CallPlugin):
         return [to_serialize(part) for part in await asyncio.to_thread(work)]
 
     def _partition(self, number: int) -> Partition:
-        if (held := HELD[self.key].store.get(number)) is None:
+        if (held := self._held.store.get(number)) is None:
             raise OSError(f"partition {number} is not on worker {self.worker.address}")
         return held

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.alexnet.partitions.layout import Layout
 from jobs.alexnet.partitions.source import Source
-from jobs.alexnet.partitions.store import Partition, Store
+from jobs.alexnet.partitions.store import Partition, Pixels, Store
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,21 @@ class Held:
     labels: NDArray[np.int32]
     _making: threading.Lock = field(default_factory=threading.Lock)
 
-    def partition(self, number: int, wanted: NDArray[np.int64]) -> Partition:
-        """Return a partition with wanted images; those that are not there are made.
+    def rows(self, number: int, wanted: NDArray[np.int64], low: int, high: int) -> Pixels:
+        """Return rows low .. high - 1 of a partition with wanted images; those that are not there are made.
 
         Raises:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
         """
         held = self.store.get(number)
-        if held is None or not np.array_equal(held.numbers, wanted):
+        if held is None or len(held.numbers) != len(wanted) or np.any(held.numbers[low:high] != wanted[low:high]):
             with self._making:
-                held = self.store.get(number) or self.store.make(number, len(wanted))
-                self.source.remake(held, wanted)
-        return held
+                held = self.store.get(number)
+                if held is None or len(held.numbers) != len(wanted):
+                    held = self.store.make(number, len(wanted))
+                self.source.remake(Partition(held.images[low:high], held.numbers[low:high]), wanted[low:high])
+        return held.images[low:high]
 
     def load(self, layout: Layout, number: int) -> list[tuple[int, str]]:
         """Load a partition, and return (image, reason) of each that cannot be used.
@@ -68,7 +70,8 @@ class Held:
         for other in set(self.store.numbers()) - set(partitions):
             self.store.drop(other)
         for number in partitions:
-            self.partition(number, layout.after(rounds)[number])
+            wanted = layout.after(rounds)[number]
+            self.rows(number, wanted, 0, len(wanted))
 
     def close(self) -> None:
         """Free all."""
@@ -102,7 +105,9 @@ class Images:
         held = HELD[self.key] = Held(Store(self.source.side, self.memory, scratch), self.source, self.labels)
         return held
 
-    def free(self) -> None:
-        """Free all that this process holds."""
-        if (held := HELD.pop(self.key, None)) is not None:
-            held.close()
+    def free(self, held: Held) -> None:
+        """Free what `hold` has returned."""
+        # Not what was held since: a plugin that was registered again is set up before the old one goes.
+        if HELD.get(self.key) is held:
+            del HELD[self.key]
+        held.close()

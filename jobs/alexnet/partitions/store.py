@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jobs.errors import ClusterError, argument
+from jobs.formatting import decimal_bytes
 
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -69,11 +73,11 @@ class Store:
         with self._lock:
             self._drop(number)
             images: Pixels
-            if self._used + size <= self._memory:
+            if not size or self._used + size <= self._memory:
                 images = np.empty(shape, np.uint8)
                 self._used += size
             else:
-                images = np.memmap(self._file(number), np.uint8, "w+", shape=shape)
+                images = np.memmap(self._allocated(number, size), np.uint8, "r+", shape=shape)
             self._held[number] = Partition(images, np.full(count, -1, np.int64))
             return self._held[number]
 
@@ -102,6 +106,20 @@ class Store:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="dask-jobs-images-", dir=self._scratch))
         return self._folder / str(number)
+
+    def _allocated(self, number: int, size: int) -> Path:
+        """Return a file with so many bytes on the disk: a write to a map of one that is not full ends the process."""
+        path = self._file(number)
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ClusterError(
+                f"{path}: no room for {decimal_bytes(size)} of images ({error.strerror or error}); give the workers "
+                f"more scratch space, or more {argument('memory')}"
+            ) from error
+        return path
 
     def close(self) -> None:
         """Free all, and delete the files."""

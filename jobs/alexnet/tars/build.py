@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
@@ -62,7 +63,7 @@ def build_index(storage: Storage, prefix: str = "", run: Run | None = None) -> I
         done = list(run(spans))
         scans += done
         spans = [inner for each in done for inner in each.inner]
-    index = merge(storage.url, scans)
+    index = replace(merge(storage.url, scans), prefix=prefix)
     check_names(index)
     return index
 

@@ -70,6 +70,7 @@ class Index:
         names: each image's name in its tar, in UTF-8, ended by a NUL.
         others: number of members that were left out, as they are no images by their names.
         example: the name of one.
+        prefix: with which the tars' names begin.
     """
 
     url: str
@@ -81,6 +82,7 @@ class Index:
     names: bytes
     others: int = 0
     example: str = ""
+    prefix: str = ""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -170,6 +172,7 @@ def save_index(run: Storage, index: Index) -> None:
         "tars": [[tar.name, *tar.stamp] for tar in index.tars],
         "others": index.others,
         "example": index.example,
+        "prefix": index.prefix,
     }
     file = io.BytesIO()
     np.savez_compressed(
@@ -216,5 +219,14 @@ def _decode(content: bytes) -> Index:
     if len(ends) != len(offsets) or np.any(offsets < 0) or np.any(sizes < 0) or np.any(offsets + sizes > ends):
         raise ValueError("an image lies outside its tar")
     return Index(
-        str(about["url"]), tars, starts, contents, offsets, sizes, names, int(about["others"]), str(about["example"])
+        str(about["url"]),
+        tars,
+        starts,
+        contents,
+        offsets,
+        sizes,
+        names,
+        int(about["others"]),
+        str(about["example"]),
+        str(about["prefix"]),
     )

@@ -74,7 +74,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)  # called on an event loop, which must not wait
         for storage, name, _ in self._unpacked.values():
             storage.delete(name)
 
