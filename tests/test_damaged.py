@@ -94,7 +94,7 @@ def test_an_empty_result_is_none(ended: Path) -> None:
 def test_another_programs_result_is_not_run(ended: Path) -> None:
     """The job's name in a folder leads to no module but the jobs' own."""
     (ended / "result.json").write_text('{"job": "../evil"}')
-    with pytest.raises(InputError, match=r"is no run of minimize or train or tune: it says '../evil'"):
+    with pytest.raises(InputError, match=r"is no run of alexnet or minimize or train or tune: it says '../evil'"):
         show(str(ended))
 
 

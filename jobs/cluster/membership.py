@@ -136,7 +136,7 @@ class Membership:
         """
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # a client that gave up connecting again has closed its connections
             raise scheduler_gone(error) from error
         # While the client reconnects, the scheduler still removes what the lost connection registered: a registration
         # now could be removed with it.

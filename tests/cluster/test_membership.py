@@ -191,3 +191,13 @@ def test_a_worker_that_cannot_take_the_plugin(client: Client) -> None:
     """It is an input error that says what the worker cannot do, and what may be missing there."""
     with pytest.raises(InputError, match=r"worker .* cannot add \(No module named 'jobs'\); is dask-jobs installed"):
         client.sync(Membership(client, Unwelcome("here"), 1.0).current)
+
+
+def test_a_client_that_gave_up_is_a_scheduler_that_is_gone(cluster: LocalCluster) -> None:
+    """It has closed its connections, for which Dask raises what is no OSError."""
+    with Client(cluster.scheduler_address, set_as_default=False) as client:
+        driver = Driver(client)
+        assert driver.current()
+        client.sync(client.rpc.close)
+        with pytest.raises(ClusterError, match="scheduler"):
+            driver.current()

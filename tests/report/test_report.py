@@ -143,7 +143,7 @@ def test_a_run_that_has_not_begun(tmp_path):
             {"options.yaml": OPTIONS, "history.csv": history_csv([(1, 2, 3, 4)]) + "x,1,1,1\n"},
             "history.csv, line 3: could not",
         ),
-        ({"options.yaml": {"job": "dance"}}, "its job is 'dance', but a report can be made for minimize"),
+        ({"options.yaml": {"job": "dance"}}, "its job is 'dance', but a report can be made for alexnet, minimize"),
     ],
 )
 def test_what_is_no_run_folder_is_refused(tmp_path, files, complaint):
