@@ -249,7 +249,7 @@ class Membership:
         return answer
 
 
-def scheduler_gone(error: OSError) -> ClusterError:
+def scheduler_gone(error: Exception) -> ClusterError:
     """Return the error for a scheduler that does not answer."""
     return ClusterError(f"the scheduler is gone: {error}")
 
