@@ -30,8 +30,6 @@ def show(run: RunFolder, storage: Storage, files: Sequence[str]) -> None:
     """
     if not run.result:
         raise InputError(f"{run.url} has no network yet: its run has not ended")
-    for file in files:
-        _content(file)  # before TensorFlow is imported
     names = run.result["images"]["class_names"]
     for found in predict(storage, files, names, run.options.get("resize", "squash")):
         sys.stdout.write(f"{found.image}\n")
@@ -62,11 +60,12 @@ def predict(run: Storage, images: Sequence[str], classes: Sequence[str], resize:
     Raises:
         InputError: there is no such model, it has another number of classes, or an image is missing or cannot be read.
     """
+    contents = [_content(path) for path in images]  # before TensorFlow is imported
     model = _load(run)
     (_, size, _, _), (_, outputs) = model.input_shape, model.output_shape
     if outputs != len(classes):
         raise InputError(f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {len(classes)} classes have names")
-    pixels = np.stack([_pixels(path, size, resize) for path in images])
+    pixels = np.stack([_pixels(*each, size, resize) for each in zip(images, contents, strict=True)])
     found = np.concatenate([model(pixels[at : at + ROWS], training=False) for at in range(0, len(pixels), ROWS)])
     return [
         Prediction(image, [(classes[number], float(row[number])) for number in _top(row)])
@@ -78,9 +77,9 @@ def _top(row: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.argsort(-row, kind="stable")[:TOP]
 
 
-def _pixels(path: str, size: int, resize: Resize) -> NDArray[np.uint8]:
+def _pixels(path: str, content: bytes, size: int, resize: Resize) -> NDArray[np.uint8]:
     try:
-        return decode(_content(path), size, resize)
+        return decode(content, size, resize)
     except BadImageError as error:
         raise InputError(f"the image {path} {error}") from error
 
