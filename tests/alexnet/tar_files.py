@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jobs.alexnet.tars import Index, Reader
+from jobs.storage import Storage
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -45,3 +46,10 @@ def read_all(reader: Reader, index: Index, numbers: Iterable[int] | None = None)
         assert image.name == index.name(image.number)
         found[image.name] = image.data
     return found
+
+
+def write_many(storage: Storage) -> None:
+    """Write a plain tar, one of tars, and a compressed one; their images in the order of the index."""
+    storage.write("a.tar", tar_of(images(30)))
+    storage.write("b.tar", tar_of({f"n{part}.tar": tar_of(images(7, 30 + 7 * part)) for part in range(3)}))
+    storage.write("c.tar.gz", tar_of(images(25, 60), "w:gz"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faulty_s3 import FaultyS3
-from tar_files import images, noise, read_all, tar_of
+from tar_files import images, noise, read_all, tar_of, write_many
 
 from jobs.alexnet.tars import Members, Reader, Tar, build_index
 from jobs.alexnet.tars import reading as tars_reading
@@ -21,9 +21,7 @@ from jobs.storage import MIB, open_storage
 @pytest.fixture
 def many(storage):
     """A storage with a plain tar, one of tars, and a compressed one."""
-    storage.write("a.tar", tar_of(images(30)))
-    storage.write("b.tar", tar_of({f"n{part}.tar": tar_of(images(7, 30 + 7 * part)) for part in range(3)}))
-    storage.write("c.tar.gz", tar_of(images(25, 60), "w:gz"))
+    write_many(storage)
     return storage
 
 

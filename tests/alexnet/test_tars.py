@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from tar_files import images, tar_of
+from tar_files import images, tar_of, write_many
 
 from jobs.alexnet.tars import Partition, Scan, build_index, load_index, save_index, scan
 from jobs.alexnet.tars.build import merge
@@ -122,9 +122,7 @@ def test_what_is_no_image_is_counted(folder):
 @pytest.fixture
 def many(folder):
     """A storage with tars of many kinds, their images in the order of the index."""
-    folder.write("a.tar", tar_of(images(30)))
-    folder.write("b.tar", tar_of({f"n{part}.tar": tar_of(images(7, 30 + 7 * part)) for part in range(3)}))
-    folder.write("c.tar.gz", tar_of(images(25, 60), "w:gz"))
+    write_many(folder)
     return folder
 
 

@@ -9,7 +9,6 @@ import logging
 import pickle
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
 
 from distributed import Client
@@ -73,7 +72,7 @@ class Loading:
             ClusterError: the storage cannot be reached, or there is no worker.
         """
         self._run(self._load(progress))
-        self.layout = replace(self.layout, bad=tuple(sorted({*self.layout.bad, *self.bad})))
+        self.layout = self.layout.without(self.bad)
 
     def shuffle(self, rounds: int, progress: Progress) -> None:
         """Exchange images between partitions for so many rounds; what a lost worker had is made again.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 
 from jobs.alexnet.group.loading import Progress
 from jobs.alexnet.partitions.held import Images
@@ -42,7 +41,7 @@ class SerialLoading:
             self._poll()
             self.bad |= dict(self._held.load(self.layout, number))
             progress("partitions loaded", number + 1, count)
-        self.layout = replace(self.layout, bad=tuple(sorted({*self.layout.bad, *self.bad})))
+        self.layout = self.layout.without(self.bad)
 
     def shuffle(self, rounds: int, progress: Progress) -> None:
         """Exchange images between partitions for so many rounds."""

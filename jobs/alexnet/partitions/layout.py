@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,10 @@ class Layout:
     ends: tuple[int, ...]
     bad: tuple[int, ...] = ()
     seed: int = 0
+
+    def without(self, bad: Iterable[int]) -> Layout:
+        """Return the layout without other images that cannot be used."""
+        return replace(self, bad=tuple(sorted({*self.bad, *bad})))
 
     def loaded(self, partition: int) -> Numbers:
         """Return the images of a partition as it is loaded."""
