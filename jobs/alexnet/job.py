@@ -21,7 +21,7 @@ from jobs.alexnet.demo import bucket
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.serial import SerialLoading
 from jobs.alexnet.group.worker import ImagesPlugin
-from jobs.alexnet.images import decode, decoder_version
+from jobs.alexnet.images import Decoder, decoder_version
 from jobs.alexnet.indexing import find_index, find_labels, storage_of
 from jobs.alexnet.network import create_model
 from jobs.alexnet.options import ENDLESS, Options
@@ -153,7 +153,7 @@ def _images(options: Options, index: Index, labels: NDArray[np.int32], client: C
         workers = client.scheduler_info(n_workers=-1)["workers"].values() if client else ()
         limits = [worker["memory_limit"] or math.inf for worker in workers] or [psutil.virtual_memory().total]
         memory = MEMORY_SHARE * min(limits)
-    decoder = functools.partial(decode, size=options.side, resize=options.resize)
+    decoder = functools.partial(Decoder, options.resize)
     source = Source(TarReader(index, storage_of(options)), decoder, options.side)
     return Images(f"images-{secrets.token_hex(8)}", source, labels, memory)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +44,15 @@ class Numbered:
         """Nothing was needed."""
 
 
-def decode(content: bytes) -> NDArray[np.uint8]:
-    """Return an image that repeats its content."""
-    if not content:
-        raise BadImageError("it is empty")
-    return np.resize(np.frombuffer(content, np.uint8), (SIDE, SIDE, 3))
+def decoder() -> Callable[[bytes, NDArray[np.uint8]], None]:
+    """Return what makes an image that repeats its content."""
+
+    def decode(content: bytes, out: NDArray[np.uint8]) -> None:
+        if not content:
+            raise BadImageError("it is empty")
+        out[:] = np.resize(np.frombuffer(content, np.uint8), (SIDE, SIDE, 3))
+
+    return decode
 
 
 def numbers_of(images: NDArray[np.uint8]) -> list[int]:

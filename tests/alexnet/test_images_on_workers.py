@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import Client
-from numbered_images import SIDE, Numbered, decode, numbers_of
+from numbered_images import SIDE, Numbered, decoder, numbers_of
 
 from jobs import connect
 from jobs.alexnet.group import loading as on_driver
@@ -28,7 +28,7 @@ LABELS = np.arange(400, dtype=np.int32) % 7
 
 
 def _loading(client: Client, reader: Numbered | None = None, memory: float = 1e9, layout: Layout = LAYOUT) -> Loading:
-    source = Source(reader or Numbered(), decode, SIDE)
+    source = Source(reader or Numbered(), decoder, SIDE)
     return Loading(client, ImagesPlugin(Images("images-test", source, LABELS, memory)), layout)
 
 
@@ -184,7 +184,7 @@ class Broken(Numbered):
 
 def test_a_plugin_that_goes_late_does_not_take_what_came_after_it(tmp_path):
     """After a broken connection the old registration may be removed when the new one is there already."""
-    images = Images("images-late", Source(Numbered(), decode, SIDE), LABELS, 1e9)
+    images = Images("images-late", Source(Numbered(), decoder, SIDE), LABELS, 1e9)
     old = images.hold(str(tmp_path))
     new = images.hold(str(tmp_path))
     images.free(old)

@@ -45,8 +45,35 @@ def decode(data: bytes, size: int = SIZE, resize: Resize = "squash") -> Pixels:
         InputError: OpenCV or simplejpeg is missing.
     """
     out = np.empty((size, size, 3), np.uint8)
-    _decode_to(data, out, resize, jpeg.JpegDecoder())
+    Decoder(resize)(data, out)
     return out
+
+
+class Decoder:
+    """Decodes images one after the other, as `decode`, with one buffer for all; for one thread.
+
+    Args:
+        resize: as of `decode`.
+    """
+
+    def __init__(self, resize: Resize = "squash") -> None:
+        self._resize, self._jpeg = resize, jpeg.JpegDecoder()
+
+    def __call__(self, data: bytes, out: Pixels) -> None:
+        """Decode an image into (size, size, 3) uint8.
+
+        Raises:
+            BadImageError: it cannot be read.
+            InputError: OpenCV or simplejpeg is missing.
+        """
+        pixels, orientation = _pixels(data, len(out), self._jpeg)
+        if self._resize == "crop":
+            pixels = _centre(pixels)
+        cv2, _ = import_decoders()
+        far = max(pixels.shape[:2]) > 2 * len(out)
+        cv2.resize(pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_AREA if far else cv2.INTER_LINEAR)
+        if orientation != UPRIGHT:
+            out[:] = upright(out, orientation)
 
 
 def decode_all(items: Iterable[tuple[str, bytes]], out: NDArray[np.uint8], resize: Resize = "squash") -> Decoded:
@@ -61,28 +88,17 @@ def decode_all(items: Iterable[tuple[str, bytes]], out: NDArray[np.uint8], resiz
         InputError: OpenCV or simplejpeg is missing.
         IndexError: there are more images than out has room for.
     """
-    decoder, rows = jpeg.JpegDecoder(), np.asarray(out)  # OpenCV does not write into NumPy's memmap class
+    decoder, rows = Decoder(resize), np.asarray(out)  # OpenCV does not write into NumPy's memmap class
     kept: list[int] = []
     bad: list[tuple[str, str]] = []
     for number, (name, data) in enumerate(items):
         try:
-            _decode_to(data, rows[len(kept)], resize, decoder)
+            decoder(data, rows[len(kept)])
         except BadImageError as error:
             bad.append((name, str(error)))
         else:
             kept.append(number)
     return Decoded(out[: len(kept)], np.array(kept, np.int64), bad)
-
-
-def _decode_to(data: bytes, out: Pixels, resize: Resize, decoder: jpeg.JpegDecoder) -> None:
-    pixels, orientation = _pixels(data, len(out), decoder)
-    if resize == "crop":
-        pixels = _centre(pixels)
-    cv2, _ = import_decoders()
-    far = max(pixels.shape[:2]) > 2 * len(out)
-    cv2.resize(pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_AREA if far else cv2.INTER_LINEAR)
-    if orientation != UPRIGHT:
-        out[:] = upright(out, orientation)
 
 
 def _pixels(data: bytes, size: int, decoder: jpeg.JpegDecoder) -> tuple[Pixels, int]:

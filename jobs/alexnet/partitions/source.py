@@ -13,6 +13,9 @@ from jobs.alexnet.images import BadImageError
 from jobs.alexnet.partitions.store import Partition
 from jobs.errors import DataError
 
+Decode = Callable[[bytes, NDArray[np.uint8]], None]
+"""Decodes the content of a file into pixels."""
+
 
 class Reader(Protocol):
     """Reads images by number; small when pickled, it holds none."""
@@ -36,12 +39,13 @@ class Source:
 
     Attributes:
         reader: of their files.
-        decode: content -> (side, side, 3) uint8, or raises BadImageError.
+        decoder: makes what decodes images one after the other, in one thread: of (content, out), with out
+            (side, side, 3) uint8; it raises BadImageError.
         side: pixels.
     """
 
     reader: Reader
-    decode: Callable[[bytes], NDArray[np.uint8]]
+    decoder: Callable[[], Decode]
     side: int
 
     def fill(self, partition: Partition, wanted: NDArray[np.int64]) -> list[tuple[int, str]]:
@@ -53,11 +57,12 @@ class Source:
         """
         rows = {int(wanted[row]): row for row in np.flatnonzero(partition.numbers != wanted)}
         bad = []
+        decode, images = self.decoder(), np.asarray(partition.images)  # OpenCV does not write into NumPy's memmap class
         for number, content in self.reader.read(sorted(rows)):
             row = rows.pop(number)
             partition.numbers[row] = -1
             try:
-                partition.images[row] = self.decode(content)
+                decode(content, images[row])
             except BadImageError as error:
                 bad.append((number, str(error)))
             else:
