@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,16 @@ from distributed import LocalCluster, wait
 from jobs import connect
 from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, InputError
+
+FORKED = """import os, sys, numpy as np
+from jobs.cluster.connect import connect
+with connect(workers=2, preload=("colorsys", "numpy.random", "no_such_module")) as client:
+    there = client.run(lambda: ("colorsys" in sys.modules, np.random.random(), os.getppid()))
+modules, draws, parents = zip(*there.values())
+assert all(modules), modules
+assert len(set(draws)) == 2, draws
+assert os.getpid() not in parents and len(set(parents)) == 1, parents
+"""
 
 
 @pytest.fixture
@@ -41,6 +53,12 @@ def test_a_lost_worker_is_started_again_however_long_it_takes() -> None:
         os.kill(first, signal.SIGKILL)
         wait(client.submit(os.getpid, pure=False), timeout=60)  # its end may not be known yet, and lose a task
         assert client.submit(os.getpid, pure=False).result(timeout=60) != first
+
+
+def test_workers_are_forked_with_what_they_need() -> None:
+    """They inherit the modules that are named, and draw different numbers, though NumPy's generator was forked too."""
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_environment_names_the_scheduler(elsewhere: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:

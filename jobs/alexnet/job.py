@@ -96,7 +96,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     if (manifest := Checkpoints(folder.storage).last()) is not None:
         before = manifest.progress.get("identity", {})
         compare(options, f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
-    client = attempt.connect() if options.workers != 0 else None
+    client = attempt.connect("jobs.keras.preload", "jobs.alexnet.job") if options.workers != 0 else None
     attempt.start()
     index = find_index(options, attempt, client, monitor.doing)
     labels, digest = find_labels(options, index)

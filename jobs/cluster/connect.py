@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
+import distributed.utils
 from distributed import Client, LocalCluster
 from distributed.core import rpc
 from distributed.security import Security
@@ -32,6 +34,7 @@ def connect(
     workers: int | None = None,
     threads: int = 1,
     gpus: int = 0,
+    preload: Sequence[str] = (),
     connect_timeout: float = 60.0,
     workers_timeout: float = 300.0,
     degraded_start_after: float | None = None,
@@ -45,6 +48,8 @@ def connect(
             how many to wait for (1 if None).
         threads: compute threads of each worker on this machine.
         gpus: GPUs of each worker on this machine, which it alone sees, and declares as Dask's resource `GPU`.
+        preload: modules that are imported once for all workers on this machine, which are then forked. Without any,
+            and on a machine with GPUs, each process starts anew: only that has environment variables set meanwhile.
         connect_timeout: seconds to wait for the scheduler.
         workers_timeout: seconds to wait for the workers.
         degraded_start_after: seconds after which one worker is enough, for a run that is resumed: its cluster may be
@@ -60,7 +65,7 @@ def connect(
         if address is None:
             shares = share(visible(), gpus, workers) if gpus else None
             count = len(shares) if shares else workers or dask.system.CPU_COUNT
-            address = stack.enter_context(_local(count, threads, shares))
+            address = stack.enter_context(_local(count, threads, shares, preload))
         else:
             count = workers or 1
         client = stack.enter_context(_client(address, connect_timeout))
@@ -70,7 +75,9 @@ def connect(
 
 
 @contextlib.contextmanager
-def _local(workers: int, threads: int, shares: list[list[str]] | None = None) -> Iterator[LocalCluster]:
+def _local(
+    workers: int, threads: int, shares: list[list[str]] | None = None, preload: Sequence[str] = ()
+) -> Iterator[LocalCluster]:
     """Yield a cluster of processes on this machine; no dashboard, since evaluations are not tasks."""
     settings = {
         # Read whenever a worker is lost: later than that, Dask ends the nanny that starts it again.
@@ -78,6 +85,10 @@ def _local(workers: int, threads: int, shares: list[list[str]] | None = None) ->
         # For a dashboard, which there is none of: half of what an idle worker computes, 3 % of a core.
         "distributed.worker.profile.enabled": False,
     }
+    if preload and sys.platform == "linux" and not visible():
+        settings["distributed.worker.multiprocessing-method"] = "forkserver"
+        multiprocessing.set_forkserver_preload(["distributed", *preload])
+        distributed.utils._forkserver_preload_set = True  # noqa: SLF001  else Dask replaces the list by its own
     with dask.config.set(settings), _start(workers, threads, shares) as cluster:
         yield cluster
 

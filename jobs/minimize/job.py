@@ -101,7 +101,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     attempt.check_data()
     if options.workers == 0:
         reporter.doing("working in this process")
-    client = attempt.connect() if options.workers != 0 else None
+    client = attempt.connect("jobs.minimize.job") if options.workers != 0 else None
     objective = attempt.stack.enter_context(_objective(options, folder, client, problem))
     _warm_start(folder, reporter)
     minimization = _minimization(options, objective, _start(options, folder))

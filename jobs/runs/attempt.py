@@ -76,10 +76,11 @@ class Attempt:
         """
         self.data.check(self._reporter.doing)
 
-    def connect(self, gpus: int = 0) -> Client:
+    def connect(self, *preload: str, gpus: int = 0) -> Client:
         """Return the client of the cluster that the options name, which is closed when the attempt ends.
 
         Args:
+            preload: modules that its workers need; on this machine they are imported once, and inherited by all.
             gpus: of each worker on this machine.
 
         Raises:
@@ -93,6 +94,7 @@ class Attempt:
                 workers=options.workers,
                 threads=options.threads,
                 gpus=gpus,
+                preload=preload,
                 connect_timeout=options.connect_timeout,
                 workers_timeout=options.workers_timeout,
                 # The cluster may be smaller than when the run began, and one worker is enough to resume.

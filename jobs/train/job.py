@@ -94,5 +94,5 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         callbacks=options.callbacks,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
     )
-    client = attempt.connect() if options.workers != 0 else None
+    client = attempt.connect("jobs.keras.preload", "jobs.train.job") if options.workers != 0 else None
     return train(options, attempt, subject, identity, client=client, monitor=monitor)

@@ -107,7 +107,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
     if checked.unseen:
         reporter.log("data", message=checked.unseen)
     attempt.check_data()
-    client = client or attempt.connect(math.ceil(options.gpus_per_trial))
+    client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))
     attempt.start()
     # Read again, now that no other driver appends to it.
     recorder = attempt.stack.enter_context(open_recorder(checked, folder, read(checked, folder)))

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-SECONDS = float(os.environ.get("SLOW_SECONDS", "0.04"))
+SECONDS = float(os.environ.get("SLOW_SECONDS", "0.1"))
 """How long a block's sum takes; there are 8 blocks."""
 
 

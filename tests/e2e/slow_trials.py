@@ -5,7 +5,7 @@ import os
 import time
 
 STEPS = 8
-SECONDS = float(os.environ.get("SLOW_SECONDS", "0.3"))
+SECONDS = float(os.environ.get("SLOW_SECONDS", "0.5"))
 """How long a step takes."""
 
 

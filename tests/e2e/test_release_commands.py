@@ -65,7 +65,7 @@ def _started(watched: Watched, *words: str) -> Iterator[Typed]:
 
 def test_wait_follows_a_driver_that_is_replaced(watched: Watched, kubectl: Kubectl) -> None:
     """The driver's pod is deleted by force under `wait`, which follows the next one; its stdout is the summary."""
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.15"))
+    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
     watched.until_event("fit", "progress")
     status = json.loads(watched.tell("status", "fit", "--json")[1])
     assert (status["phase"], status["workers"]["ready"], status["exit_code"]) == ("running", 2, None)
@@ -84,7 +84,7 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
 
     The line of the result is not shown: it becomes ./fit-result.
     """
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.08"))
+    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
     watched.until_event("fit", "progress")
     way = Unsteady(tmp_path)
     with _started(watched, "wait", "fit", "--kubeconfig", way.kubeconfig) as typed:
@@ -133,7 +133,7 @@ def test_a_driver_that_cannot_start_is_stopped(watched: Watched) -> None:
 
 def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched, kubectl: Kubectl) -> None:
     """A driver that ran for longer than deadlines.start loses its pod: `wait` follows the next one to the end."""
-    watched.install("fit", "deadlines.start=5", values=slow_values(SLOW_SECONDS="0.05"))
+    watched.install("fit", "deadlines.start=5", values=slow_values(SLOW_SECONDS="0.2"))
     watched.until_event("fit", "progress")
     began = time.time()
     with _started(watched, "wait", "fit") as typed:
