@@ -166,6 +166,22 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
 
 
 @pytest.fixture
+def training(install: Callable[..., str], image: str, kubectl: tools.Kubectl) -> Callable[..., str]:
+    """Return `training(chart, *arguments, values=None)`: installs the release `fit` with the larger image.
+
+    That is DASK_JOBS_IMAGE with -cpu at its end. It comes to the node while other tests run, and is waited for.
+    """
+    images = ("get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}")
+    tools.wait_until(f"the image {image}-cpu", lambda: f"{image}-cpu" in kubectl(*images).split(), 1000, 5)
+    tag = f"image.tag={image.rpartition(':')[2]}-cpu"
+
+    def run(chart: str, *arguments: str, values: dict[str, Any] | None = None) -> str:
+        return install("fit", tag, *arguments, values=values, chart=chart)
+
+    return run
+
+
+@pytest.fixture
 def gpus() -> Iterator[str]:
     """Yield the name of devices of which a node offers two, that are not there; Kubernetes only counts them."""
     node = tools.command("kubectl", "get", "nodes", "--output=jsonpath={.items[0].metadata.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 import time
@@ -155,6 +156,19 @@ class Bucket:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.read(key))
         return to / Path(run_url).name
+
+
+def until_checkpoint(place: Bucket, since: int) -> int:
+    """Wait for a checkpoint of a step after `since`, and return its step."""
+    steps: list[int] = []
+
+    def saved() -> bool:
+        found = (re.search(r"/checkpoints/(\d+)\.json$", key) for key in place.keys())  # noqa: SIM118  a Bucket's
+        steps[:] = [int(one[1]) for one in found if one and int(one[1]) > since]
+        return bool(steps)
+
+    wait_until(f"a checkpoint after step {since}", saved, 300, 0.1)
+    return max(steps)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from release import Bucket, Kubectl, wait_until
+from commands import weights_of
+from release import Bucket, Kubectl, until_checkpoint, wait_until
 from watched import COMMAND, Watched
 
 ROOT = Path(__file__).parents[2]
@@ -24,17 +23,6 @@ ROOM = {"workers": {"memory": "1Gi", "threads": 1}, "driver": {"memory": "1Gi"}}
 
 
 pytestmark = pytest.mark.timeout(1500)  # with the wait for the image
-
-
-@pytest.fixture
-def train(install: Callable[..., str], image: str, kubectl: Kubectl) -> Callable[..., str]:
-    """Return `train(*arguments, values=None)`, which installs the release `fit` with the image with TensorFlow.
-
-    That is DASK_JOBS_IMAGE with -cpu at its end. It comes to the node while other tests run, and is waited for.
-    """
-    images = ("get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}")
-    wait_until(f"the image {image}-cpu", lambda: f"{image}-cpu" in kubectl(*images).split(), 1000, 5)
-    return partial(install, "fit", f"image.tag={image.rpartition(':')[2]}-cpu", chart="train")
 
 
 @pytest.fixture
@@ -55,37 +43,23 @@ def local(tmp_path: Path) -> Iterator[Callable[[], Path]]:
         job.kill()
 
 
-def _weights(run: Path) -> dict[str, bytes]:
-    with np.load(run / "weights.npz") as arrays:
-        return {name: arrays[name].tobytes() for name in arrays.files}
-
-
-def _until_saved(place: Bucket, since: int) -> int:
-    """Wait for a checkpoint of a step after `since`, and return its step."""
-    steps: list[int] = []
-
-    def saved() -> bool:
-        found = (re.search(r"/checkpoints/(\d+)\.json$", key) for key in place.keys())  # noqa: SIM118  a Bucket's
-        steps[:] = [int(one[1]) for one in found if one and int(one[1]) > since]
-        return bool(steps)
-
-    wait_until(f"a checkpoint after step {since}", saved, 300)
-    return max(steps)
-
-
 def test_deleted_and_added_pods_change_no_bit(
-    watched: Watched, train: Callable[..., str], s3_endpoint: Bucket, local: Callable[[], Path], tmp_path: Path
+    watched: Watched,
+    training: Callable[..., str],
+    s3_endpoint: Bucket,
+    local: Callable[[], Path],
+    tmp_path: Path,
 ) -> None:
     """A worker, then the driver are deleted in mid-run, a third worker is added: the bits of a run on this machine."""
     s3_endpoint.client.put_object(Bucket=s3_endpoint.name, Key="hold")
     workers = {**ROOM["workers"], "env": [{"name": "HELD_BY", "value": s3_endpoint.url}]}
     values = {"job": JOB, **ROOM, "workers": workers, **s3_endpoint.values()}
-    train(f"--set-file=code.slow_training\\.py={CODE}", values=values)
-    step = _until_saved(s3_endpoint, 0)
+    training("train", f"--set-file=code.slow_training\\.py={CODE}", values=values)
+    step = until_checkpoint(s3_endpoint, 0)
     watched.kubectl("delete", "pod", "--force", "--grace-period=0", watched.pods("fit", "worker")[0])
-    step = _until_saved(s3_endpoint, step)
+    step = until_checkpoint(s3_endpoint, step)
     watched.kubectl("delete", "pod", "--force", "--grace-period=0", *watched.pods("fit", "driver"))
-    _until_saved(s3_endpoint, step)
+    until_checkpoint(s3_endpoint, step)
     watched.scale("fit", 3)
     third = re.compile(r"trained/fit-workers-.*-2")
     wait_until("a third worker trains", lambda: any(map(third.fullmatch, s3_endpoint.keys())), 300)
@@ -96,18 +70,20 @@ def test_deleted_and_added_pods_change_no_bit(
     assert code == 0, told
     result = yaml.safe_load((tmp_path / "run/result.json").read_text())
     assert (result["attempt"], result["epochs"], result["workers"]) == (2, 8, 3)
-    assert _weights(tmp_path / "run") == _weights(local())
+    assert weights_of(tmp_path / "run") == weights_of(local())
     assert subprocess.run([sys.executable, "-c", COMMAND, "report", tmp_path / "run"], check=False).returncode == 0
     assert "Where the time went" in (tmp_path / "run/report.html").read_text()
 
 
-def test_a_worker_without_the_gpu_that_it_was_promised(watched: Watched, train: Callable[..., str], gpus: str) -> None:
+def test_a_worker_without_the_gpu_that_it_was_promised(
+    watched: Watched, training: Callable[..., str], gpus: str
+) -> None:
     """The values of the example for GPUs, on a node that claims one: the pods start, and the driver ends with 2."""
     example: dict[str, Any] = yaml.safe_load((ROOT / "k8s/sources/train-gpu.values.yaml").read_text())
     small = {"count": 1, "cpu": "100m", "memory": "1Gi", "gpuResource": gpus}
     example["workers"] |= small
     del example["image"]
-    train(values=example | {"driver": ROOM["driver"]})
+    training("train", values=example | {"driver": ROOM["driver"]})
     code, told = watched.tell("wait", "fit")
     assert code == 2, told
     assert "was promised 1 GPUs, but TensorFlow sees 0: give it the image with TensorFlow for GPUs" in told

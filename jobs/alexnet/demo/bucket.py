@@ -54,6 +54,12 @@ def _fill() -> None:
 
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     storage = open_storage(f"s3://{BUCKET}")
+    for key, content in demo_objects():
+        storage.write(key, content)
+
+
+def demo_objects() -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of the bucket's objects: the tars below PREFIX, then LABELS."""
     lines = []
     for number in range(TARS):
         file = io.BytesIO()
@@ -67,5 +73,5 @@ def _fill() -> None:
                 info.size = len(image.data)
                 tar.addfile(info, io.BytesIO(image.data))
                 lines.append(f"{info.name} {image.label}\n")
-        storage.write(f"{PREFIX}{number:03}.tar", file.getvalue())
-    storage.write(LABELS, "".join(lines).encode())
+        yield f"{PREFIX}{number:03}.tar", file.getvalue()
+    yield LABELS, "".join(lines).encode()
