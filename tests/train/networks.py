@@ -132,6 +132,16 @@ def frozen() -> Any:
     return model
 
 
+def frozen_base() -> Any:
+    """A layer that is not trained, and one that is."""
+    import keras
+
+    base = keras.layers.Dense(50, activation="tanh", trainable=False)
+    model = keras.Sequential([keras.Input((6,)), base, keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def two_inputs() -> Any:
     import keras
 

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 class ReplicaModel:
-    """A compiled model and its variables, in groups: trainable, statistics, seeds, optimizer slots, metrics.
+    """A compiled model and its variables, in groups: trainable, statistics, frozen, seeds, optimizer slots, metrics.
 
     Args:
         create_model: the user's, returns a compiled keras.Model.
@@ -92,6 +92,7 @@ class ReplicaModel:
             predicted = self.model(x, training=False)
             self.model.compute_loss(x, y, predicted, weight, training=False)
             self.model.compute_metrics(x, y, predicted, sample_weight=weight)
+            self.statistics = self._updated(x)
         except BaseException as error:
             if isinstance(error, JobError) or is_interrupt(error):
                 raise
@@ -102,6 +103,12 @@ class ReplicaModel:
             ) from error
         self.model.reset_metrics()
         self._check_metrics()
+
+    def _updated(self, x: Any) -> list[Any]:
+        """Return the variables that a forward pass in training mode sets, which the weights of frozen layers are not."""
+        with self._keras.StatelessScope() as scope:
+            self.model(x, training=True)
+        return [one for one in self._not_trainable if scope.get_current_value(one) is not None]
 
     def _check_metrics(self) -> None:
         for metric in self.model.metrics:
@@ -120,13 +127,13 @@ class ReplicaModel:
             raise InputError(f"the model's variables are {', '.join(dtypes)}, but must be all float32 or all float64")
         self.dtype = dtypes[0]
         self.floatx = self.dtype
-        self.statistics = flat.non_trainable(model).variables
+        self._not_trainable = self.statistics = flat.non_trainable(model).variables
         self.seeds = flat.seeds(model)
         isolated(self.floatx, lambda: model.optimizer.build(self.trainable))
         self.slots = flat.slots(model.optimizer)
         self.variables = dict(
-            zip(names((v.path for v in [*self.trainable, *self.statistics]), model.name),
-                [*self.trainable, *self.statistics], strict=True)
+            zip(names((v.path for v in [*self.trainable, *self._not_trainable]), model.name),
+                [*self.trainable, *self._not_trainable], strict=True)
         )  # fmt: skip
         slots = names((v.path for v in self.slots), model.name)
         self.state_variables = {
