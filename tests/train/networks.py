@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -197,6 +199,40 @@ class Short:
 
     def skip(self, count: int) -> Any:
         return iter(self._made[count:])
+
+
+def rates(after: Any = None) -> Any:
+    """Callbacks that raise the learning rate after the second epoch, so that the loss grows, and lower it after the third.
+
+    Args:
+        after: called with the callbacks' model at the end of the fourth.
+    """
+    import keras
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            if epoch in (1, 2):
+                self.model.optimizer.learning_rate = {1: 8.0, 2: 2.0}[epoch]
+            elif epoch == 3 and after is not None:
+                after(self.model)
+
+    return [Rates()]
+
+
+def rates_and_a_loss() -> Any:
+    """`rates`, and all workers are killed after the fourth epoch, once."""
+    left = [True]
+
+    def kill(model: Any) -> None:
+        for process in model._trainer.on_all(process_of) if left else ():
+            os.kill(process, signal.SIGKILL)
+        left.clear()
+
+    return rates(kill)
+
+
+def process_of(model: Any) -> int:  # noqa: ARG001
+    return os.getpid()
 
 
 def overfits() -> Any:

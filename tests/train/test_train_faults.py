@@ -157,6 +157,21 @@ def test_a_slow_worker_is_named_and_counts_as_lost(whole, tmp_path):
     _is_as_whole(run, whole, 1)
 
 
+def test_all_workers_are_lost_after_a_checkpoint_was_needed(tmp_path):
+    """Epochs whose ends the driver has seen are trained again, with what happened at their ends."""
+    settings = ["--model", "networks:dense", "--data", "networks:data", "--batch-size", "48", "--epochs", "6"]
+    settings += ["--validation", "0.2", "--save-every", "100000"]
+    runs = {"rates": "0", "rates_and_a_loss": "1"}
+    for callbacks, workers in runs.items():
+        given = ["--workers", workers, "--callbacks", f"networks:{callbacks}", "--run", str(tmp_path / callbacks)]
+        done = run_job(*settings, *given)
+        assert done.returncode == 0, done.stderr
+    whole, lost = (tmp_path / name for name in runs)
+    best, losses = result_of(whole)["best"]["epoch"], result_of(whole)["history"]["val_loss"]
+    assert best <= 2, losses  # the last checkpoint before the loss is of no later epoch
+    _is_as_whole(lost, whole, 1)
+
+
 def test_a_worker_without_the_gpu_that_it_was_promised(monkeypatch):
     """It is refused by name, before work begins, with what to do."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
