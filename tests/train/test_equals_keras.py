@@ -41,7 +41,7 @@ def test_fifty_steps(create_model, most, weighted):
 
 @pytest.mark.parametrize("every", [0, 5])
 def test_frozen_layers_stay_as_they_are(every):
-    """Bit for bit, though the mean of equal numbers over parts of 7 rows is not always that number; nor do they travel."""
+    """Bit for bit, though the mean of equal numbers over parts of 7 rows is not always that; nor do they travel."""
     made = training(networks.frozen_base, plan_of(networks.data, batch_size=56, every=every))
     before = made.replica.weights()
     made.run(alone(8, made.form), STEPS)

@@ -11,7 +11,7 @@ import pytest
 from distributed import Client
 
 from jobs.datasets import open_dataset
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import DataError, InputError, UserCodeError
 from jobs.train import GradientAveraging, ParameterAveraging, Replicas
 
 
@@ -97,8 +97,13 @@ def test_gradients_equal_those_of_keras(client):
         with tf.GradientTape() as tape:
             loss = model.compute_loss(x, y, model(x), weight)
         wanted = tape.gradient(loss, model.trainable_variables)
+        made.gradients(x, y.astype(np.int32))  # neither others' types nor that they have no weights is kept
         for mine, theirs in zip(made.gradients(x, y, weight).values(), wanted, strict=True):
             assert np.linalg.norm(mine - theirs) < 1e-5 * np.linalg.norm(theirs)
+        with pytest.raises(DataError, match="100, 99 rows"):
+            made.gradients(x, y[:-1])
+        with pytest.raises(DataError, match="x and y have no rows"):
+            made.gradients(x[:0], y[:0])
 
 
 def test_weights_are_named_and_checked(replicas):

@@ -186,6 +186,8 @@ class KerasCallbacks:
     def __init__(self, given: Any, trainer: Trainer, epochs: int) -> None:
         if isinstance(given, str):
             given = call("callbacks", UserCode("callbacks", given, "my_model:callbacks").load())
+        if not isinstance(given, (list, tuple)):
+            raise InputError(f"callbacks are {type(given).__name__}, but must be a list of keras.callbacks.Callback")
         self._callbacks, self._model = list(given), RemoteModel(trainer)
         for one in self._callbacks:
             if not hasattr(one, "on_epoch_end"):

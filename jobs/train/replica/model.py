@@ -61,6 +61,11 @@ class ReplicaModel:
                 f"create_model returned the model {self.model.name!r} without an optimizer: "
                 "end it with model.compile(optimizer=..., loss=..., metrics=[...])"
             )
+        if type(self.model).train_step is not self._keras.Model.train_step:
+            raise InputError(
+                f"the model {self.model.name!r} has a train_step of its own, which would not be called: give it "
+                "compute_loss instead, or write the loop with jobs.train.Replicas"
+            )
         for loss in self._keras.tree.flatten(getattr(self.model, "loss", None)):
             if getattr(loss, "reduction", "mean") in ("sum", "none", None):
                 raise InputError(
@@ -105,7 +110,7 @@ class ReplicaModel:
         self._check_metrics()
 
     def _updated(self, x: Any) -> list[Any]:
-        """Return the variables that a forward pass in training mode sets, which the weights of frozen layers are not."""
+        """Return the variables that a forward pass in training mode sets: not the weights of frozen layers."""
         with self._keras.StatelessScope() as scope:
             self.model(x, training=True)
         return [one for one in self._not_trainable if scope.get_current_value(one) is not None]
@@ -115,6 +120,11 @@ class ReplicaModel:
             if any(np.any(variable.value.numpy()) for variable in metric.variables):
                 raise InputError(
                     f"the metric {metric.name!r} does not begin at 0, so its state cannot be added up over parts"
+                )
+        for name, value in self.model.get_metrics_result().items():
+            if np.size(value) != 1:
+                raise InputError(
+                    f"the metric {name!r} has {np.size(value)} values, but must have one, such as their mean"
                 )
 
     def _look(self) -> None:
@@ -141,6 +151,11 @@ class ReplicaModel:
             **{f"optimizer/{name}": variable for name, variable in zip(slots, self.slots, strict=True)},
         }
         self.built = True
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the optimizer scales the loss, and leaves out steps whose gradients are not finite itself."""
+        return isinstance(self.model.optimizer, self._keras.optimizers.LossScaleOptimizer)
 
     @property
     def metrics(self) -> list[Any]:
