@@ -94,6 +94,9 @@ class EventFiles:
     def _add(self, run: str, tag: str, value: float) -> None:
         self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing."""
+
     def ended(self) -> str | None:
         """Curves end no training."""
         return None

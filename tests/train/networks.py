@@ -41,6 +41,16 @@ def dense(optimizer: str = "sgd", dtype: str = "float32") -> Any:
     return model
 
 
+def averaging() -> Any:
+    """With moving averages of the weights."""
+    import keras
+
+    model = dense()
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    return model
+
+
 def adam() -> Any:
     return dense("adam")
 

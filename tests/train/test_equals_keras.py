@@ -39,6 +39,18 @@ def test_fifty_steps(create_model, most, weighted):
         assert difference < most
 
 
+def test_moving_averages_of_the_weights():
+    """The result has them, as Keras's has after `fit`, and the run goes on from the weights themselves."""
+    data = networks.rows()
+    ours, plain = trained(networks.averaging, plan_of(data), STEPS), training(networks.averaging, plan_of(data))
+    before, model = ours.replica.weights(), plain.replica.model
+    model.fit(*_in_order(plain, data), batch_size=48, shuffle=False, verbose=0)
+    with ours.replica.ended():
+        for mine, theirs in zip(ours.replica.model.trainable_variables, model.trainable_variables, strict=True):
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
+    assert all(np.array_equal(array, before[name]) for name, array in ours.replica.weights().items())
+
+
 @pytest.mark.parametrize("every", [0, 5])
 def test_frozen_layers_stay_as_they_are(every):
     """Bit for bit, though the mean of equal numbers over parts of 7 rows is not always that; nor do they travel."""

@@ -152,11 +152,7 @@ class Fit:
         return self.state
 
     def _is_trained(self, initial: Manifest) -> bool:
-        """Train to the end, and return whether it was reached; if not, the state is what all replicas were set to.
-
-        Args:
-            initial: the state where the replicas' is the initial one.
-        """
+        """Train to the end, and return whether it was reached; if not, this has returned to the replicas' state."""
         try:
             self._train()
         except RolledBackError as error:
@@ -169,6 +165,8 @@ class Fit:
     def _train(self) -> None:
         self._end_interrupted_epoch()
         while self._step < self.total and not self.state.ended:
+            for one in self._at_epoch_end:
+                one.begin_epoch(self._step // self._steps)
             status = self._trainer.train(self._until(), self._monitor.on_status)
             self._step, self.spent, self.skipped = status["step"], status["spent"], status["skipped"]
             self._monitor.on_status(status)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ from jobs.train.replica.pieces import Shape
 from jobs.usercode import UserCode, is_interrupt
 
 Array = NDArray[Any]
+
+
+def finalize(model: Any) -> None:
+    """Give a model the weights with which Keras's `fit` ends: where the optimizer keeps moving averages, these."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
 class ReplicaModel:
@@ -251,6 +257,17 @@ class ReplicaModel:
         shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
         for name, array in check_arrays("weights", weights, shapes).items():
             self.variables[name].assign(array)
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Let the model have the weights with which Keras's `fit` would end here, see `finalize`, and then go on."""
+        before = [one.value.numpy().copy() for one in self.trainable]
+        finalize(self.model)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.trainable, before, strict=True):
+                variable.assign(value)
 
     def _check_built(self) -> None:
         if not self.built:
