@@ -23,7 +23,9 @@ from proxy import Proxy
 
 from jobs import connect
 from jobs.errors import InputError
+from jobs.train.group import alive
 from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.replicas import Replicas
 from jobs.usercode import UserCode
 
 JOB = [*SLOW, "--epochs", "4"]
@@ -170,6 +172,19 @@ def test_all_workers_are_lost_after_a_checkpoint_was_needed(tmp_path):
     best, losses = result_of(whole)["best"]["epoch"], result_of(whole)["history"]["val_loss"]
     assert best <= 2, losses  # the last checkpoint before the loss is of no later epoch
     _is_as_whole(lost, whole, 1)
+
+
+def test_a_worker_freezes_between_steps(monkeypatch):
+    """It counts as lost where no step waits for it too: while the model is evaluated, copied or saved."""
+    monkeypatch.setattr(alive, "QUIET_SECONDS", 3.0)
+    with connect(workers=2) as client, Replicas(client, networks.dense) as made:
+        frozen, other = (psutil.Process(one) for one in made.map(networks.process_of))
+        frozen.suspend()
+        try:
+            assert made.map(networks.process_of) == [other.pid]
+            assert made.trainer.lost_workers == 1
+        finally:
+            frozen.resume()
 
 
 def test_a_worker_without_the_gpu_that_it_was_promised(monkeypatch):

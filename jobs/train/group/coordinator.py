@@ -18,6 +18,7 @@ from jobs.errors import ClusterError, JobError, argument, spelled
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
+from jobs.train.group import alive
 from jobs.train.group.likeness import Likeness
 from jobs.train.group.outcomes import Tasks, late, outcomes, until_uneven
 from jobs.train.group.worker import TrainPlugin
@@ -73,7 +74,22 @@ class Coordinator:
                 return answer[0]
 
     async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
-        """Call a method of the plugin on the worker at an address."""
+        """Call a method of the plugin on the worker at an address, however long it takes.
+
+        Raises:
+            JobError: what the method raised there.
+            OSError: the worker is gone, or frozen.
+        """
+        work = self._call(address, method, **message)
+        limit = max(self._step_timeout, alive.QUIET_SECONDS)
+        try:
+            return await alive.while_alive(work, lambda: self._call(address, TrainPlugin.ping), limit)
+        except alive.FrozenError:
+            self._lose(address, f"did not answer for {limit:g} s")
+            self.membership.exclude(address)
+            raise
+
+    async def _call(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
         return await call(self._client.rpc, self._key, address, method, **message)
 
     async def ask_all(self, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> dict[str, T]:
@@ -220,7 +236,7 @@ class Coordinator:
         message = pickle.dumps(roster)
         self.timeline.group({address: length(runs) for address, runs in roster.runs.items()})
         tasks = {
-            address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))
+            address: asyncio.create_task(self._call(address, TrainPlugin.train, roster=message, until=until))
             for address in roster.runs
         }
         watch = asyncio.create_task(self._watch(roster, progress))
