@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,7 +36,12 @@ async def while_alive(work: Coroutine[Any, Any, T], ping: Callable[[], Coroutine
             pinging.cancel()
             await asyncio.gather(pinging, return_exceptions=True)
             if not done:
-                raise FrozenError(f"no answer for {limit:g} s")
+                raise FrozenError(f"did not answer for {limit:g} s")
         return working.result()
     finally:
         working.cancel()
+
+
+async def boxed(work: Awaitable[T]) -> tuple[T]:
+    """Return an answer in a tuple, so that None is an answer too."""
+    return (await work,)

@@ -57,6 +57,7 @@ class Coordinator:
         self._plan: bytes | None = None
         self._parts, self._step_timeout = 1, 0.0
         self._held: dict[str, list[Run]] = {}
+        self._lost: set[str] = set()
         self._generation = 0
         self._busy = asyncio.Lock()  # while a group takes steps: what is read of a state then may be half of a step
 
@@ -69,23 +70,17 @@ class Coordinator:
         """Return the answer of a worker that has the state; of another one if it is lost meanwhile."""
         while True:
             address, *_ = await self.sync()
-            answer = await self.or_lost(address, boxed(ask(address)))
+            answer = await self.or_lost(address, alive.boxed(ask(address)))
             if answer is not None:
                 return answer[0]
 
     async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
-        """Call a method of the plugin on the worker at an address, however long it takes.
-
-        Raises:
-            JobError: what the method raised there.
-            OSError: the worker is gone, or frozen.
-        """
-        work = self._call(address, method, **message)
-        limit = max(self._step_timeout, alive.QUIET_SECONDS)
+        """Call a method of the plugin on the worker at an address; OSError if that is gone, or frozen."""
+        work, limit = self._call(address, method, **message), max(self._step_timeout, alive.QUIET_SECONDS)
         try:
             return await alive.while_alive(work, lambda: self._call(address, TrainPlugin.ping), limit)
-        except alive.FrozenError:
-            self._lose(address, f"did not answer for {limit:g} s")
+        except alive.FrozenError as error:
+            self._lose(address, str(error))
             self.membership.exclude(address)
             raise
 
@@ -95,7 +90,7 @@ class Coordinator:
     async def ask_all(self, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> dict[str, T]:
         """Call a method on all workers, which have the state; return address -> answer of those that were not lost."""
         members = await self.sync()
-        asks = (self.or_lost(one, boxed(self.ask(one, method, **message))) for one in members)
+        asks = (self.or_lost(one, alive.boxed(self.ask(one, method, **message))) for one in members)
         answers = zip(members, await asyncio.gather(*asks), strict=True)
         return {address: answer[0] for address, answer in answers if answer is not None}
 
@@ -110,6 +105,7 @@ class Coordinator:
             self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
                 await self._open(address)
+            self._lost.discard(address)
         except JobError as error:
             if not self._generation:
                 raise
@@ -220,12 +216,8 @@ class Coordinator:
             before = status["step"]
             if failures > MAX_FAILURES:
                 raise ClusterError(f"{failures} groups of workers in a row ended before step {before + 1}")
-            await self._group(self._roster(members), until, progress)
-
-    async def _group(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
-        """Run a group until its steps are done, a member is lost, or another worker joins."""
-        async with self._busy:
-            await self._take_steps(roster, until, progress)
+            async with self._busy:
+                await self._take_steps(self._roster(members), until, progress)
 
     async def status(self) -> Status:
         """Return how far the workers are, once a group that was interrupted has ended."""
@@ -233,6 +225,7 @@ class Coordinator:
             return await self.on_first(lambda one: self.ask(one, TrainPlugin.status))
 
     async def _take_steps(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
+        """Run a group until its steps are done, a member is lost, or another worker joins."""
         message = pickle.dumps(roster)
         self.timeline.group({address: length(runs) for address, runs in roster.runs.items()})
         tasks = {
@@ -285,6 +278,9 @@ class Coordinator:
             raise error
 
     def _lose(self, address: str, why: str) -> None:
+        if address in self._lost:
+            return  # two calls have waited for it
+        self._lost.add(address)
         self.lost_workers += 1
         self.timeline.gone(address)
         log.warning("worker %s %s; the others go on without it", address, spelled(why))
@@ -302,8 +298,3 @@ class Coordinator:
             members = await self.membership.refresh()
             if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
                 return
-
-
-async def boxed(work: Awaitable[T]) -> tuple[T]:
-    """Return an answer in a tuple, so that None is an answer too."""
-    return (await work,)
