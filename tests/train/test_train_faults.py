@@ -151,7 +151,9 @@ def test_a_slow_worker_is_named_and_counts_as_lost(whole, tmp_path):
     victim.send_signal(signal.SIGSTOP)
     log = process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 0, log
-    named = re.findall(r"worker tcp://127\.0\.0\.1:(\d+) did not (?:send for 5 s \(--step-timeout\)|answer for 30 s)", log)
+    named = re.findall(
+        r"worker tcp://127\.0\.0\.1:(\d+) did not (?:send for 5 s \(--step-timeout\)|answer for 30 s)", log
+    )
     assert len(named) == 1
     assert int(named[0]) in ports
     assert result_of(run)["lost_workers"] == 1
