@@ -12,6 +12,7 @@ from jobs.train.loop.fit import Fit
 from jobs.train.loop.state import FitState, History
 from jobs.train.process.plan import PARTS, OnNan, Plan
 from jobs.train.replica.local import Slots
+from jobs.train.replica.model import finalize
 from jobs.train.replicas import Replicas
 
 
@@ -68,7 +69,7 @@ class GradientAveraging:
             validation_split: instead: the fraction of the rows that is held out.
             batch_size: rows of a step over all workers, a multiple of `parts`.
             epochs: passes over the data.
-            callbacks: keras.callbacks.Callback objects, which are called here at the ends of epochs.
+            callbacks: keras.callbacks.Callback objects, which are called here where epochs begin and end.
 
         Raises:
             InputError, DataError: model, data or settings cannot be used.
@@ -90,6 +91,7 @@ class GradientAveraging:
         fit = Fit(trainer, plan, facts, epochs, at_epoch_end=ends)
         state: FitState = fit.go_on(started=self._replicas.started)
         self._replicas.started = True
+        trainer.on_all(finalize)
         for one in ends:
             one.end()
         return state.history

@@ -55,6 +55,7 @@ class EventFiles:
         self._waiting: list[Scalar] = []
         self._written = self._step = 0
         self._counts: dict[str, int] = {}
+        self._anew: set[str] = set()
 
     def begin(self, attempt: int, step: int, facts: Facts) -> None:
         """Begin an attempt.
@@ -66,7 +67,7 @@ class EventFiles:
         """
         self._attempt, self._step, self._facts = attempt, step, facts
         self._shown, self._counts = step, {TRAIN: 0, VALIDATION: 0}
-        self._resumed = self._written
+        self._resumed, self._anew = self._written, {TRAIN, VALIDATION} if attempt > 1 else set()
         self._began = self._written_at = time.monotonic()
         self._epoch = self._trained = (step, self._began)
 
@@ -84,7 +85,7 @@ class EventFiles:
             self._add(VALIDATION if held_out else TRAIN, f"epoch_{name.removeprefix('val_')}", value)
         self._add(TRAIN, "epoch_learning_rate", trainer.on_one(rate_of))
         (before, began), (step, ended) = self._epoch, self._trained
-        if self._facts["samples"] and ended > began:
+        if self._facts["samples"] and ended > began and step > before:
             rate = (step - before) / (ended - began)
             self._add(TRAIN, "epoch_samples_per_second", rate * self._facts["samples"] / self._facts["steps"])
         self._epoch = (step, time.monotonic())
@@ -92,6 +93,9 @@ class EventFiles:
 
     def _add(self, run: str, tag: str, value: float) -> None:
         self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing."""
 
     def ended(self) -> str | None:
         """Curves end no training."""
@@ -104,7 +108,8 @@ class EventFiles:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it: what was written after it is written anew."""
-        self._written = int(state["written"])
+        self._written = self._resumed = self._shown = int(state["written"])
+        self._anew = {TRAIN, VALIDATION}
         self._waiting = [Scalar(run, tag, int(step), value, at) for run, tag, step, value, at in state["waiting"]]
 
     def end(self) -> None:
@@ -127,16 +132,17 @@ class EventFiles:
             if scalars := [one for one in self._waiting if one.run == run]:
                 number = self._counts[run] + 1
                 name = f"{FOLDER}{run}/events.out.tfevents.{self._attempt:04}.{number:04}"
-                self._storage.write(name, self._content(scalars, first=number == 1))
+                self._storage.write(name, self._content(scalars, anew=run in self._anew))
+                self._anew.discard(run)
                 self._counts[run] = number
         self._waiting, self._written, self._written_at = [], self._step, time.monotonic()
 
-    def _content(self, scalars: list[Scalar], *, first: bool) -> bytes:
+    def _content(self, scalars: list[Scalar], *, anew: bool) -> bytes:
         event, log = self._protocol.Event, self._protocol.SessionLog
         began = scalars[0].moment
         events = [event(wall_time=began, file_version="brain.Event:2")]
-        if first and self._attempt > 1:
-            # A reader forgets what earlier attempts wrote from this step on: the steps are taken again.
+        if anew:
+            # A reader forgets what was written before from this step on: the steps are taken again.
             start = log(status=log.START)
             events.append(event(wall_time=began, step=self._resumed + 1, session_log=start))
         for one in scalars:

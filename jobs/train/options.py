@@ -135,7 +135,8 @@ class Options(TrainingOptions):
         "those of the run's start",
     )
     callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
-        default=None, description="a function that returns Keras callbacks; they run on the driver at the end of epochs"
+        default=None,
+        description="a function that returns Keras callbacks; they run on the driver where epochs begin and end",
     )
 
     @field_validator("data", "validation", mode="before")

@@ -9,7 +9,8 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
-from jobs.errors import InputError
+from jobs.errors import DataError, InputError
+from jobs.train.data.rows import ArrayRows
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.replica.names import check_arrays
 from jobs.usercode import UserCode
@@ -114,9 +115,13 @@ class Replicas:
 
         Raises:
             InputError: model and rows do not fit.
+            DataError: there are no rows, or not as many of each.
         """
+        rows = ArrayRows(*(one for one in (x, y, sample_weight) if one is not None))
+        if not rows.rows:
+            raise DataError("x and y have no rows")
         self._start()
-        return self.trainer.gradients(tuple(np.asarray(one) for one in (x, y, sample_weight) if one is not None))
+        return self.trainer.gradients(rows.read(0, rows.rows))
 
     def apply(self, gradients: Mapping[str, Any]) -> None:
         """Take the optimizer's step by gradients, one array per trainable variable, on every replica.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -36,6 +38,16 @@ def dense(optimizer: str = "sgd", dtype: str = "float32") -> Any:
     ]
     model = keras.Sequential(layers)
     model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def averaging() -> Any:
+    """With moving averages of the weights."""
+    import keras
+
+    model = dense()
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
     return model
 
 
@@ -132,6 +144,47 @@ def frozen() -> Any:
     return model
 
 
+def frozen_base() -> Any:
+    """A layer that is not trained, and one that is."""
+    import keras
+
+    base = keras.layers.Dense(50, activation="tanh", trainable=False)
+    model = keras.Sequential([keras.Input((6,)), base, keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def own_step() -> Any:
+    """A step of its own."""
+    import keras
+
+    class Own(keras.Sequential):
+        def train_step(self, data: Any) -> Any:
+            raise NotImplementedError
+
+    model = Own([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def metric_per_class() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(average=None)])
+    return model
+
+
+def infinite_gradient() -> Any:
+    """Its loss is finite."""
+    import keras
+
+    outputs = keras.layers.Lambda(lambda x: x + keras.ops.sqrt(0 * keras.ops.abs(x)))
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1), outputs])
+    model.compile("sgd", "mse")
+    return model
+
+
 def two_inputs() -> Any:
     import keras
 
@@ -171,6 +224,25 @@ def batches(part: int, parts: int, epoch: int, seed: int) -> Any:
     return tf.data.Dataset.from_tensor_slices((x[mine], y[mine])).batch(8)
 
 
+def growing(part: int, parts: int, epoch: int, seed: int) -> Any:
+    """A factory whose second epoch is longer."""
+    return batches(part, parts, epoch, seed).take(1 + epoch)
+
+
+def no_batches(part: int, parts: int, epoch: int, seed: int) -> Any:
+    return batches(part, parts, epoch, seed).take(0)
+
+
+def features_alone(part: int, parts: int, epoch: int, seed: int) -> Any:
+    return batches(part, parts, epoch, seed).map(lambda x, y: x)
+
+
+def sometimes_weighted(part: int, parts: int, epoch: int, seed: int) -> Any:
+    """Batches as a list; the second has weights."""
+    x, y = rows(20)
+    return [(x, y), (x, y, np.zeros(20, np.float32))]
+
+
 def fewer_batches(part: int, parts: int, epoch: int, seed: int) -> Any:
     """A factory that gives fewer batches than it says."""
     return Short(batches(part, parts, epoch, seed))
@@ -187,6 +259,40 @@ class Short:
 
     def skip(self, count: int) -> Any:
         return iter(self._made[count:])
+
+
+def rates(after: Any = None) -> Any:
+    """Callbacks that raise the learning rate after the second epoch, and lower it after the third.
+
+    Args:
+        after: called with the callbacks' model at the end of the fourth.
+    """
+    import keras
+
+    class Rates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch in (1, 2):
+                self.model.optimizer.learning_rate = {1: 8.0, 2: 2.0}[epoch]
+            elif epoch == 3 and after is not None:
+                after(self.model)
+
+    return [Rates()]
+
+
+def rates_and_a_loss() -> Any:
+    """`rates`, and all workers are killed after the fourth epoch, once."""
+    left = [True]
+
+    def kill(model: Any) -> None:
+        for process in model._trainer.on_all(process_of) if left else ():
+            os.kill(process, signal.SIGKILL)
+        left.clear()
+
+    return rates(kill)
+
+
+def process_of(model: Any) -> int:
+    return os.getpid()
 
 
 def overfits() -> Any:

@@ -23,6 +23,7 @@ from jobs.train.process.plan import Plan
         (networks.summed, InputError, "has reduction 'sum', but must be a mean over rows"),
         (networks.frozen, InputError, "no trainable variables: there is nothing to train"),
         (networks.two_inputs, InputError, "has 2 inputs, but must have one"),
+        (networks.own_step, InputError, "has a train_step of its own, which would not be called"),
         (networks.raises, UserCodeError, "create_model raised ValueError: not today"),
     ],
 )
@@ -39,6 +40,60 @@ def test_data_that_do_not_fit_the_model():
         training(networks.dense, plan_of((x[:, :4], y)))
     with pytest.raises(InputError, match="model, loss and data do not fit"):
         training(networks.dense, plan_of((x, np.stack([y] * 5, axis=1))))
+
+
+def test_a_metric_of_several_values():
+    """Found before the first epoch has ended."""
+    x, y = networks.rows()
+    with pytest.raises(InputError, match="the metric 'f1_score' has 3 values, but must have one"):
+        training(networks.metric_per_class, plan_of((x, np.eye(3, dtype=np.float32)[y])))
+
+
+X, Y = networks.rows()
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ((np.where(X > 2, "a", X.astype(object)), Y), DataError, "x of the data is of type object"),
+        ((X,), DataError, "give 1 arrays, but must give"),
+        ((X, Y, Y, Y), DataError, "give 4 arrays, but must give"),
+        ((1.0, 2.0), DataError, "is a single value, but must have rows first"),
+        (networks.no_batches, InputError, "made no batches for any part"),
+        (networks.features_alone, DataError, "give EagerTensor, but must give"),
+        (networks.growing, DataError, "made 2 batches for part 0 of epoch 1, but 1 of epoch 0"),
+        (networks.sometimes_weighted, DataError, "some rows of the data have sample weights, and some have none"),
+        (
+            (X, np.where(np.arange(480) == 100, 7, Y)),
+            UserCodeError,
+            "part 1 of step .* raised .* label value",
+        ),
+    ],
+)
+def test_data_that_are_no_rows_with_labels(data, error, message):
+    """Each said by what is wrong with it, none taken for something else."""
+    with pytest.raises(error, match=message):
+        trained(networks.dense, plan_of(data), 11)
+
+
+@pytest.mark.parametrize(
+    "held_out", [(X, Y.astype(np.int32)), (X, Y.astype(np.float64)), (X, Y, np.ones(480)), (X[:3], Y[:3])]
+)
+@pytest.mark.parametrize("data", [(X, Y), (X, Y, np.full(480, 0.5))])
+def test_validation_data_of_other_types(data, held_out):
+    """Labels of another type, weights in the one alone, few rows: evaluated as they are."""
+    made = training(networks.dense, plan_of(data, validation=Data("validation_data", held_out)))
+    logs = made.logs(sum(made.evaluate(range(8)).values()))
+    wanted = made.replica.model.evaluate(*held_out[:2], verbose=0, return_dict=True)
+    assert logs == pytest.approx(wanted, rel=1e-5)
+
+
+def test_validation_data_that_do_not_fit():
+    """Found before the first step."""
+    with pytest.raises(InputError, match="model, loss and data do not fit"):
+        training(networks.dense, plan_of((X, Y), validation=Data("validation_data", (X, np.stack([Y] * 5, axis=1)))))
+    with pytest.raises(InputError, match="the data have no rows"):
+        training(networks.dense, plan_of((X, Y), validation=Data("validation_data", (X[:0], Y[:0]))))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +135,15 @@ def test_a_loss_that_is_not_finite():
     assert all(np.isfinite(array).all() for array in made.replica.weights().values())
 
 
+def test_a_gradient_that_is_not_finite():
+    """Found though the loss is: nothing becomes of the weights."""
+    with pytest.raises(UserCodeError, match="in step 1, or its gradient, is not finite"):
+        trained(networks.infinite_gradient, plan_of(networks.data), 1)
+    made = trained(networks.infinite_gradient, plan_of(networks.data, on_nan="skip"), 2)
+    assert made.skipped == 2
+    assert all(np.isfinite(array).all() for array in made.replica.weights().values())
+
+
 def test_a_factory_of_too_few_batches():
     """It said nine, and gave two."""
     with pytest.raises(DataError, match="gave 2 batches for part 0 of epoch 0, not 9"):
@@ -106,6 +170,8 @@ def test_callbacks_that_are_none():
     """A list of Keras callbacks is wanted."""
     with pytest.raises(InputError, match="callbacks has int"):
         KerasCallbacks([3], None, 1)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="callbacks are int, but must be a list"):
+        KerasCallbacks(3, None, 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

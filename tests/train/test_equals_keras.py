@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from serial_runs import bits, plan_of, trained, training
 
+from jobs.train.exchange.group import alone
 from jobs.train.process.training import Training
 
 STEPS = 50
@@ -36,6 +37,30 @@ def test_fifty_steps(create_model, most, weighted):
     for mine, theirs in zip(ours.replica.model.trainable_variables, model.trainable_variables, strict=True):
         difference = np.linalg.norm(mine.numpy() - theirs.numpy()) / np.linalg.norm(theirs.numpy())
         assert difference < most
+
+
+def test_moving_averages_of_the_weights():
+    """The result has them, as Keras's has after `fit`, and the run goes on from the weights themselves."""
+    data = networks.rows()
+    ours, plain = trained(networks.averaging, plan_of(data), STEPS), training(networks.averaging, plan_of(data))
+    before, model = ours.replica.weights(), plain.replica.model
+    model.fit(*_in_order(plain, data), batch_size=48, shuffle=False, verbose=0)
+    with ours.replica.ended():
+        for mine, theirs in zip(ours.replica.model.trainable_variables, model.trainable_variables, strict=True):
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
+    assert all(np.array_equal(array, before[name]) for name, array in ours.replica.weights().items())
+
+
+@pytest.mark.parametrize("every", [0, 5])
+def test_frozen_layers_stay_as_they_are(every):
+    """Bit for bit, though the mean of equal numbers over parts of 7 rows is not always that; nor do they travel."""
+    made = training(networks.frozen_base, plan_of(networks.data, batch_size=56, every=every))
+    before = made.replica.weights()
+    made.run(alone(8, made.form), STEPS)
+    same = {name: np.array_equal(array, before[name]) for name, array in made.replica.weights().items()}
+    assert same == {"dense/kernel": True, "dense/bias": True, "dense_1/kernel": False, "dense_1/bias": False}
+    assert made.replica.model.optimizer.learning_rate.numpy() == np.float32(0.01)
+    assert made.strategy.layout.size == (50 * 3 + 3) + (2 + 2)  # loss, rows, and the mean that Keras keeps of the loss
 
 
 def test_metrics_and_loss_are_those_of_keras():

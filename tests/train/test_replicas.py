@@ -11,7 +11,7 @@ import pytest
 from distributed import Client
 
 from jobs.datasets import open_dataset
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import DataError, InputError, UserCodeError
 from jobs.train import GradientAveraging, ParameterAveraging, Replicas
 
 
@@ -97,8 +97,22 @@ def test_gradients_equal_those_of_keras(client):
         with tf.GradientTape() as tape:
             loss = model.compute_loss(x, y, model(x), weight)
         wanted = tape.gradient(loss, model.trainable_variables)
+        made.gradients(x, y.astype(np.int32))  # neither others' types nor that they have no weights is kept
         for mine, theirs in zip(made.gradients(x, y, weight).values(), wanted, strict=True):
             assert np.linalg.norm(mine - theirs) < 1e-5 * np.linalg.norm(theirs)
+        with pytest.raises(DataError, match="100, 99 rows"):
+            made.gradients(x, y[:-1])
+        with pytest.raises(DataError, match="x and y have no rows"):
+            made.gradients(x[:0], y[:0])
+
+
+def test_moving_averages_of_the_weights(client):
+    """A fit ends with them, on every replica."""
+    with Replicas(client, networks.averaging) as made:
+        GradientAveraging(made).fit(networks.rows(), batch_size=48, epochs=1)
+        kept = made.map(lambda model: [one.numpy() for one in model.optimizer._model_variables_moving_average])
+        for mine, *theirs in zip(made.to_model().trainable_variables, *kept, strict=True):
+            assert all(np.array_equal(mine.numpy(), one) for one in theirs)
 
 
 def test_weights_are_named_and_checked(replicas):
@@ -130,7 +144,7 @@ def test_callbacks_run_here(replicas):
     from jobs.keras.runtime import import_tensorflow
 
     _, keras = import_tensorflow()
-    seen = []
+    seen, (rate, _) = [], replicas.map(lambda model: float(model.optimizer.learning_rate))
     callbacks = [
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, logs["loss"]))),
         keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
@@ -139,4 +153,4 @@ def test_callbacks_run_here(replicas):
     history = GradientAveraging(replicas).fit(networks.rows(), batch_size=48, epochs=9, callbacks=callbacks)
     assert [loss for _, loss in seen] == history["loss"]
     assert len(seen) == 2
-    assert len(set(replicas.map(lambda model: float(model.optimizer.learning_rate)))) == 1
+    assert replicas.map(lambda model: float(model.optimizer.learning_rate)) == [pytest.approx(rate / 4)] * 2

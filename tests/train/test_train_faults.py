@@ -23,7 +23,9 @@ from proxy import Proxy
 
 from jobs import connect
 from jobs.errors import InputError
+from jobs.train.group import alive
 from jobs.train.group.trainer import ClusterTrainer
+from jobs.train.replicas import Replicas
 from jobs.usercode import UserCode
 
 JOB = [*SLOW, "--epochs", "4"]
@@ -149,12 +151,42 @@ def test_a_slow_worker_is_named_and_counts_as_lost(whole, tmp_path):
     victim.send_signal(signal.SIGSTOP)
     log = process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 0, log
-    named = re.findall(r"worker tcp://127\.0\.0\.1:(\d+) did not send for 5 s \(--step-timeout\)", log)
+    named = re.findall(
+        r"worker tcp://127\.0\.0\.1:(\d+) did not (?:send for 5 s \(--step-timeout\)|answer for 30 s)", log
+    )
     assert len(named) == 1
     assert int(named[0]) in ports
     assert result_of(run)["lost_workers"] == 1
     assert not any(one.is_running() for one in workers)
     _is_as_whole(run, whole, 1)
+
+
+def test_all_workers_are_lost_after_a_checkpoint_was_needed(tmp_path):
+    """Epochs whose ends the driver has seen are trained again, with what happened at their ends."""
+    settings = ["--model", "networks:dense", "--data", "networks:data", "--batch-size", "48", "--epochs", "6"]
+    settings += ["--validation", "0.2", "--save-every", "100000"]
+    runs = {"rates": "0", "rates_and_a_loss": "1"}
+    for callbacks, workers in runs.items():
+        given = ["--workers", workers, "--callbacks", f"networks:{callbacks}", "--run", str(tmp_path / callbacks)]
+        done = run_job(*settings, *given)
+        assert done.returncode == 0, done.stderr
+    whole, lost = (tmp_path / name for name in runs)
+    best, losses = result_of(whole)["best"]["epoch"], result_of(whole)["history"]["val_loss"]
+    assert best <= 2, losses  # the last checkpoint before the loss is of no later epoch
+    _is_as_whole(lost, whole, 1)
+
+
+def test_a_worker_freezes_between_steps(monkeypatch):
+    """It counts as lost where no step waits for it too: while the model is evaluated, copied or saved."""
+    monkeypatch.setattr(alive, "QUIET_SECONDS", 3.0)
+    with connect(workers=2) as client, Replicas(client, networks.dense) as made:
+        frozen, other = (psutil.Process(one) for one in made.map(networks.process_of))
+        frozen.suspend()
+        try:
+            assert made.map(networks.process_of) == [other.pid]
+            assert made.trainer.lost_workers == 1
+        finally:
+            frozen.resume()
 
 
 def test_a_worker_without_the_gpu_that_it_was_promised(monkeypatch):

@@ -59,15 +59,32 @@ def tensors(arrays: Arrays, replica: ReplicaModel, scale: float | None) -> Rows:
 
     Raises:
         InputError: x does not fit the model.
+        DataError: x holds no numbers.
     """
     tf, _ = import_tensorflow()
-    x, y, *weight = arrays
+    x, y, *weight = parted(arrays)
     wanted = replica.fitting(x.shape[1:])
     dtype = replica.input_dtype
-    x = np.multiply(x, scale, dtype=dtype) if scale is not None else x.astype(dtype, copy=False)
+    try:
+        x = np.multiply(x, scale, dtype=dtype) if scale is not None else x.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"x of the data is of type {x.dtype}, and cannot be made {dtype}: {error}") from error
     y = y.astype(replica.dtype) if y.dtype.kind == "f" else y
     scaled = weight[0].astype(replica.dtype) if weight else None
     return tf.convert_to_tensor(x.reshape(-1, *wanted)), tf.convert_to_tensor(y), scaled
+
+
+def parted(rows: Any) -> tuple[Any, ...]:
+    """Return rows as they are: x, y and, if there are any, sample weights.
+
+    Raises:
+        DataError: they are something else.
+    """
+    if not isinstance(rows, (tuple, list)):
+        raise DataError(f"the data give {type(rows).__name__}, but must give (x, y) or (x, y, sample_weight)")
+    if len(rows) not in (2, 3):
+        raise DataError(f"the data give {len(rows)} arrays, but must give (x, y) or (x, y, sample_weight)")
+    return tuple(rows)
 
 
 class FactoryBatches:
@@ -86,9 +103,10 @@ class FactoryBatches:
     def __init__(self, factory: Factory, parts: int, seed: int) -> None:
         self._factory, self._parts, self._seed = factory, parts, seed
         self._open: dict[int, tuple[int, int, Iterator[Any]]] = {}
-        lengths = [self._length(self._make(part, 0)) for part in range(parts)]
-        self._lengths = lengths
-        self.steps, self.samples = max(lengths), 0
+        self._lengths = [self._length(self._make(part, 0)) for part in range(parts)]
+        self.steps, self.samples = max(self._lengths), 0
+        if not self.steps:
+            raise InputError("the data factory made no batches for any part")
 
     def _make(self, part: int, epoch: int) -> Any:
         return call("the data factory", self._factory, part, self._parts, epoch, self._seed)
@@ -107,21 +125,27 @@ class FactoryBatches:
         """Return the batch of a part of a step; None if the part has fewer.
 
         Raises:
-            DataError: the data set ended earlier than it said.
+            DataError: the data set ended earlier than it said, or has another length than in the first epoch.
         """
         epoch, offset = divmod(step, self.steps)
         if offset >= self._lengths[part]:
             return None
         opened = self._open.pop(part, None)
         if opened is None or opened[:2] != (epoch, offset):
-            opened = (epoch, offset, _skip(self._make(part, epoch), offset))
+            made = self._make(part, epoch)
+            if (length := self._length(made)) != self._lengths[part]:
+                raise DataError(
+                    f"the data factory made {length} batches for part {part} of epoch {epoch}, but "
+                    f"{self._lengths[part]} of epoch 0: each epoch must have as many"
+                )
+            opened = (epoch, offset, _skip(made, offset))
         batch = call("the data factory", next, opened[2], None)
         if batch is None:
             raise DataError(
                 f"the data factory gave {offset} batches for part {part} of epoch {epoch}, not {self._lengths[part]}"
             )
         self._open[part] = (epoch, offset + 1, opened[2])
-        x, y, *weight = batch if isinstance(batch, (tuple, list)) else (batch, None)
+        x, y, *weight = parted(batch)
         return x, y, (weight[0] if weight else None)
 
 

@@ -73,11 +73,13 @@ class ArrayRows:
         arrays: x, y and, if there are any, sample weights; rows first.
 
     Raises:
-        DataError: their lengths differ.
+        DataError: their lengths differ, or one is a single number.
     """
 
     def __init__(self, *arrays: Any) -> None:
         self._arrays = tuple(np.asarray(array) for array in arrays)
+        if not all(array.ndim for array in self._arrays):
+            raise DataError("one of the data's arrays is a single value, but must have rows first")
         if len({len(array) for array in self._arrays}) != 1:
             lengths = ", ".join(str(len(array)) for array in self._arrays)
             raise DataError(f"the arrays of the data have {lengths} rows, but must have the same number")

@@ -18,6 +18,7 @@ from jobs.errors import ClusterError, JobError, argument, spelled
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
+from jobs.train.group import alive
 from jobs.train.group.likeness import Likeness
 from jobs.train.group.outcomes import Tasks, late, outcomes, until_uneven
 from jobs.train.group.worker import TrainPlugin
@@ -56,6 +57,7 @@ class Coordinator:
         self._plan: bytes | None = None
         self._parts, self._step_timeout = 1, 0.0
         self._held: dict[str, list[Run]] = {}
+        self._lost: set[str] = set()
         self._generation = 0
         self._busy = asyncio.Lock()  # while a group takes steps: what is read of a state then may be half of a step
 
@@ -68,18 +70,27 @@ class Coordinator:
         """Return the answer of a worker that has the state; of another one if it is lost meanwhile."""
         while True:
             address, *_ = await self.sync()
-            answer = await self.or_lost(address, boxed(ask(address)))
+            answer = await self.or_lost(address, alive.boxed(ask(address)))
             if answer is not None:
                 return answer[0]
 
     async def ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
-        """Call a method of the plugin on the worker at an address."""
+        """Call a method of the plugin on the worker at an address; OSError if that is gone, or frozen."""
+        work, limit = self._call(address, method, **message), max(self._step_timeout, alive.QUIET_SECONDS)
+        try:
+            return await alive.while_alive(work, lambda: self._call(address, TrainPlugin.ping), limit)
+        except alive.FrozenError as error:
+            self._lose(address, str(error))
+            self.membership.exclude(address)
+            raise
+
+    async def _call(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
         return await call(self._client.rpc, self._key, address, method, **message)
 
     async def ask_all(self, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> dict[str, T]:
         """Call a method on all workers, which have the state; return address -> answer of those that were not lost."""
         members = await self.sync()
-        asks = (self.or_lost(one, boxed(self.ask(one, method, **message))) for one in members)
+        asks = (self.or_lost(one, alive.boxed(self.ask(one, method, **message))) for one in members)
         answers = zip(members, await asyncio.gather(*asks), strict=True)
         return {address: answer[0] for address, answer in answers if answer is not None}
 
@@ -94,6 +105,7 @@ class Coordinator:
             self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
                 await self._open(address)
+            self._lost.discard(address)
         except JobError as error:
             if not self._generation:
                 raise
@@ -204,12 +216,8 @@ class Coordinator:
             before = status["step"]
             if failures > MAX_FAILURES:
                 raise ClusterError(f"{failures} groups of workers in a row ended before step {before + 1}")
-            await self._group(self._roster(members), until, progress)
-
-    async def _group(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
-        """Run a group until its steps are done, a member is lost, or another worker joins."""
-        async with self._busy:
-            await self._take_steps(roster, until, progress)
+            async with self._busy:
+                await self._take_steps(self._roster(members), until, progress)
 
     async def status(self) -> Status:
         """Return how far the workers are, once a group that was interrupted has ended."""
@@ -217,10 +225,11 @@ class Coordinator:
             return await self.on_first(lambda one: self.ask(one, TrainPlugin.status))
 
     async def _take_steps(self, roster: Roster, until: int, progress: Callable[[Status], None]) -> None:
+        """Run a group until its steps are done, a member is lost, or another worker joins."""
         message = pickle.dumps(roster)
         self.timeline.group({address: length(runs) for address, runs in roster.runs.items()})
         tasks = {
-            address: asyncio.create_task(self.ask(address, TrainPlugin.train, roster=message, until=until))
+            address: asyncio.create_task(self._call(address, TrainPlugin.train, roster=message, until=until))
             for address in roster.runs
         }
         watch = asyncio.create_task(self._watch(roster, progress))
@@ -269,6 +278,9 @@ class Coordinator:
             raise error
 
     def _lose(self, address: str, why: str) -> None:
+        if address in self._lost:
+            return  # two calls have waited for it
+        self._lost.add(address)
         self.lost_workers += 1
         self.timeline.gone(address)
         log.warning("worker %s %s; the others go on without it", address, spelled(why))
@@ -286,8 +298,3 @@ class Coordinator:
             members = await self.membership.refresh()
             if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
                 return
-
-
-async def boxed(work: Awaitable[T]) -> tuple[T]:
-    """Return an answer in a tuple, so that None is an answer too."""
-    return (await work,)

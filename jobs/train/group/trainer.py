@@ -26,7 +26,7 @@ from jobs.train.group.single_steps import mean_gradients, take_step
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.loop.checkpoint import Manifest
 from jobs.train.loop.timeline import Timeline
-from jobs.train.loop.trainer import Progress, Sums
+from jobs.train.loop.trainer import Progress, RolledBackError, Sums
 from jobs.train.process.messages import Exported, Facts, Status
 from jobs.train.process.plan import Plan
 from jobs.usercode import UserCode
@@ -70,7 +70,7 @@ class ClusterTrainer:
         self._all.restore = self._restore
         self._files = RunFiles(self._all, storage)
         self._saving: Future[None] | None = None
-        self._started, self._calls = False, 0
+        self._started, self._calls, self._reached = False, 0, 0
         try:
             self._run(self._all.membership.current())
         except BaseException:
@@ -127,23 +127,30 @@ class ClusterTrainer:
         """Set the initial state, or a checkpoint's, on all workers."""
         self._files.last = manifest
         self._run(self._all.sync())
-        self._started = True
+        self._started, self._reached = True, manifest.step if manifest else 0
 
     async def _restore(self, address: str) -> None:
         """Set the last checkpoint's state on one worker, or the initial one.
 
         Raises:
             ClusterError: all replicas were lost at once, and there is no run folder.
+            RolledBackError: steps were lost that the caller knows as done, with what it did at the ends of epochs.
         """
         if self._started and self._storage is None:
             raise ClusterError("all replicas were lost at once, and with them the weights")
-        if self._files.last is None:
+        manifest = self._files.last
+        if manifest is None:
             await self._all.ask(address, TrainPlugin.initialize)
         else:
-            await self._files.read(address, self._files.last)
+            await self._files.read(address, manifest)
+        step = manifest.step if manifest else 0
+        if step < self._reached:
+            self._reached = step
+            raise RolledBackError(manifest)
 
     def rewind(self) -> None:
         """Count steps from 0 again, with the present weights, on all workers."""
+        self._reached = 0
         self._run(self._all.ask_all(TrainPlugin.rewind))
 
     def train(self, until: int, progress: Progress) -> Status:
@@ -155,7 +162,9 @@ class ClusterTrainer:
             if seen:
                 progress(seen.pop())
 
-        return self._run(self._all.train(until, seen.append), show)
+        status = self._run(self._all.train(until, seen.append), show)
+        self._reached = status["step"]
+        return status
 
     def evaluate(self) -> Sums:
         """Return the sums over the validation data, (2 + metrics,) float64; the order of parts fixes the bits."""

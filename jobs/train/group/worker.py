@@ -96,6 +96,9 @@ class TrainPlugin(RunFolderPlugin):
         """Count steps from 0 again, with the present weights."""
         self._its.rewind()
 
+    async def ping(self) -> None:
+        """Answer."""
+
     async def status(self) -> Status:
         """Return how far this worker is."""
         return self._its.status()

@@ -15,7 +15,10 @@ Logs = Mapping[str, float]
 
 
 class EpochEnd(Protocol):
-    """Acts at the end of an epoch; its state is part of a checkpoint."""
+    """Acts at the end of an epoch, or before the first step of one; its state is part of a checkpoint."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Act before the first step of an epoch, from 0; called again when an epoch that has begun goes on."""
 
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:
         """Act, and return why training shall end, if it shall.
@@ -62,6 +65,9 @@ class Patience:
         value = monitored(logs)
         self.best, self.waited = (value, 0) if value < self.best else (self.best, self.waited + 1)
         return self.waited >= self.patience
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing."""
 
     def ended(self) -> str | None:
         """Not by this alone."""
@@ -171,7 +177,7 @@ class RemoteModel:
 
 
 class KerasCallbacks:
-    """The user's Keras callbacks, which run on the driver at the ends of epochs.
+    """The user's Keras callbacks, which run on the driver where epochs begin and end.
 
     Args:
         given: `module:function` that returns a list of keras.callbacks.Callback, or the list.
@@ -186,6 +192,8 @@ class KerasCallbacks:
     def __init__(self, given: Any, trainer: Trainer, epochs: int) -> None:
         if isinstance(given, str):
             given = call("callbacks", UserCode("callbacks", given, "my_model:callbacks").load())
+        if not isinstance(given, (list, tuple)):
+            raise InputError(f"callbacks are {type(given).__name__}, but must be a list of keras.callbacks.Callback")
         self._callbacks, self._model = list(given), RemoteModel(trainer)
         for one in self._callbacks:
             if not hasattr(one, "on_epoch_end"):
@@ -193,6 +201,14 @@ class KerasCallbacks:
             one.set_params({"epochs": epochs, "verbose": 0, "steps": None})
             one.set_model(self._model)
             call("a callback", one.on_train_begin)
+        self._begun = -1
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Call each, once for an epoch: what it did is part of the replicas' state, as the learning rate is."""
+        if epoch != self._begun:
+            for one in self._callbacks:
+                call(f"the callback {type(one).__name__}", one.on_epoch_begin, epoch)
+            self._begun = epoch
 
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
         """Call each with the epoch's logs."""
@@ -210,8 +226,9 @@ class KerasCallbacks:
         return None
 
     def state(self) -> dict[str, Any]:
-        """Nothing: what a user's callback has is its own."""
-        return {}
+        """Return the epoch that has begun; what a user's callback has is its own."""
+        return {"begun": self._begun}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Set it."""
+        self._begun = int(state.get("begun", -1))

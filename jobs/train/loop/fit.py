@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from jobs.train.loop.callbacks import EpochEnd, monitor
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
 from jobs.train.loop.state import FitState, Saving, Watcher
 from jobs.train.loop.timeline import Record
-from jobs.train.loop.trainer import Trainer
+from jobs.train.loop.trainer import RolledBackError, Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
 
@@ -143,8 +144,29 @@ class Fit:
         if self._epochs > self.state.epochs:
             # More epochs than before, or another patience; or the driver was killed before it had written the result.
             self.state.ended = next(filter(None, (one.ended() for one in self._at_epoch_end)), "")
+        initial = Manifest(self._step, (), (), self._progress())
+        while not self._is_trained(initial):
+            continue
+        for one in self._at_epoch_end:
+            one.end()
+        return self.state
+
+    def _is_trained(self, initial: Manifest) -> bool:
+        """Train to the end, and return whether it was reached; if not, this has returned to the replicas' state."""
+        try:
+            self._train()
+        except RolledBackError as error:
+            before = self.state
+            self._restore(error.manifest or initial)
+            self.state.seconds, self.state.workers = before.seconds, before.workers
+            return False
+        return True
+
+    def _train(self) -> None:
         self._end_interrupted_epoch()
         while self._step < self.total and not self.state.ended:
+            for one in self._at_epoch_end:
+                one.begin_epoch(self._step // self._steps)
             status = self._trainer.train(self._until(), self._monitor.on_status)
             self._step, self.spent, self.skipped = status["step"], status["spent"], status["skipped"]
             self._monitor.on_status(status)
@@ -154,11 +176,7 @@ class Fit:
                 self._end_epoch(status)
             if self._due():
                 self.save()
-        self.save()
-        self._trainer.saved()
-        for one in self._at_epoch_end:
-            one.end()
-        return self.state
+        self._save_complete()
 
     def _end_interrupted_epoch(self) -> None:
         """End the epoch whose last step was the last one before a signal."""
@@ -200,15 +218,17 @@ class Fit:
         ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]
         self.state.ended = next(filter(None, ends), "")
         if self._checkpoints and self.state.best and self.state.best[1] == self._step:
-            self._keep_best()
+            self.save()
+            if self._saving.restore_best:
+                self._save_complete()
 
-    def _keep_best(self) -> None:
-        """Save the best state by validation; where it will be needed, go on only once that is complete."""
+    def _save_complete(self) -> None:
+        """Save the state, and return only once that is complete."""
         self.save()
-        while self._saving.restore_best and self._published != self._step:
+        while self._checkpoints and self._published != self._step:
             self._trainer.saved()
             if self._published != self._step:
-                # All workers were lost while they wrote: others have taken the steps since the last checkpoint again.
+                # All that wrote were lost; those that joined meanwhile may have the state.
                 self._trainer.train(self._step, self._monitor.on_status)
                 self._saved_step = -1
                 self.save()
@@ -243,8 +263,10 @@ class Fit:
         Raises:
             ClusterError: the workers do not answer in time.
         """
-        if self._started:
-            self._trainer.hurry(LAST_SECONDS)
+        if not self._started:
+            return
+        self._trainer.hurry(LAST_SECONDS)
+        with contextlib.suppress(RolledBackError):  # there is nothing that the last checkpoint has not
             self._step = self._trainer.status()["step"]
             self.save()
             self._trainer.saved()
@@ -255,18 +277,21 @@ class Fit:
             return
         self._saved, self._saved_step = time.monotonic(), self._step
         best, checkpoints = self.state.best, self._checkpoints
-        content = {
-            "identity": self._identity,
-            "history": {name: list(values) for name, values in self.state.history.items()},
-            "seconds": self.seconds,
-            "best": best,
-            "ended": self.state.ended,
-            "workers": self._trainer.timeline.as_json(),
-            "callbacks": [one.state() for one in self._at_epoch_end],
-        }
 
         def publish(manifest: Manifest) -> None:
             checkpoints.publish(manifest, best[1] if best else None)
             self._published = manifest.step
 
-        self._trainer.save(content, publish)
+        self._trainer.save(self._progress(), publish)
+
+    def _progress(self) -> dict[str, Any]:
+        """Return the driver's own state, as a checkpoint has it."""
+        return {
+            "identity": self._identity,
+            "history": {name: list(values) for name, values in self.state.history.items()},
+            "seconds": self.seconds,
+            "best": self.state.best,
+            "ended": self.state.ended,
+            "workers": self._trainer.timeline.as_json(),
+            "callbacks": [one.state() for one in self._at_epoch_end],
+        }

@@ -58,7 +58,7 @@ class SerialTrainer:
         Raises:
             InputError, DataError, UserCodeError: they cannot be used.
         """
-        return self._its.load(plan)
+        return call("model and data", self._its.load, plan)  # type: ignore[no-any-return]  # as on a worker
 
     def start(self, manifest: Manifest | None) -> None:
         """Set the initial state, or a checkpoint's."""
@@ -83,7 +83,7 @@ class SerialTrainer:
         group = alone(its.plan.parts, its.form)
         while its.step < until:
             self._poll()
-            its.run(group, its.step + 1)
+            call("training", its.run, group, its.step + 1)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 progress(self.status())
@@ -99,13 +99,13 @@ class SerialTrainer:
 
     def evaluate(self) -> Sums:
         """Return the sums over the validation data, (2 + metrics,) float64."""
-        found = self._its.evaluate(range(self._its.plan.parts))
+        found = call("validation", self._its.evaluate, range(self._its.plan.parts))
         total: Sums = np.sum([found[part] for part in sorted(found)], axis=0)
         return total
 
     def logs(self, sums: Sums) -> dict[str, float]:
         """Return loss and metrics, name -> value, of sums."""
-        return self._its.logs(np.asarray(sums))
+        return call("metrics", self._its.logs, np.asarray(sums))  # type: ignore[no-any-return]
 
     def save(self, progress: dict[str, Any], publish: Callable[[Manifest], None]) -> None:
         """Write a checkpoint; `publish` gets its manifest.

@@ -17,6 +17,18 @@ Sums = NDArray[np.float64]
 Progress = Callable[[Status], None]
 
 
+class RolledBackError(Exception):
+    """All replicas were lost at once, and have the state of a checkpoint of fewer steps than were reported.
+
+    Args:
+        manifest: the checkpoint; None: the initial state.
+    """
+
+    def __init__(self, manifest: Manifest | None) -> None:
+        super().__init__()
+        self.manifest = manifest
+
+
 class Trainer(Protocol):
     """Trains one model; made by `serial.SerialTrainer` and `group.trainer.ClusterTrainer`."""
 
@@ -46,7 +58,11 @@ class Trainer(Protocol):
         """Count steps from 0 again, with the present weights."""
 
     def train(self, until: int, progress: Progress) -> Status:
-        """Take steps until `until` are done; `progress` is called about twice a second."""
+        """Take steps until `until` are done; `progress` is called about twice a second.
+
+        Raises:
+            RolledBackError: as all that follow may, but for `export` of the last steps.
+        """
 
     def evaluate(self) -> Sums:
         """Return the sums over the validation data."""

@@ -24,9 +24,9 @@ def export(replica: ReplicaModel, store: Callable[[Path], object]) -> Exported:
     Raises:
         ClusterError: there is no space for them.
     """
-    weights: dict[str, Any] = {**replica.weights()}
     try:
-        with TemporaryDirectory(prefix=PREFIX) as folder:
+        with replica.ended(), TemporaryDirectory(prefix=PREFIX) as folder:
+            weights: dict[str, Any] = {**replica.weights()}
             path = Path(folder, WEIGHTS)
             np.savez(path, **weights)
             store(path)

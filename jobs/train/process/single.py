@@ -26,7 +26,7 @@ class SingleSteps:
 
     def __init__(self, replica: ReplicaModel) -> None:
         self._replica = replica
-        self._function: GradientStep | None = None
+        self._functions: dict[tuple[Any, ...], GradientStep] = {}
 
     def gradients(self, arrays: Arrays, step: int, part: int) -> Vector:
         """Return the vector of rows that a caller gives; the step is a number of the caller's."""
@@ -34,16 +34,16 @@ class SingleSteps:
         return self._compiled(rows).part([rows], step, part)
 
     def _compiled(self, rows: Rows) -> GradientStep:
-        """Return the functions of single steps, compiled for the first rows that are given."""
-        if self._function is None:
+        """Return the functions of single steps, compiled for rows of such shapes and types, with or without weights."""
+        kind = tuple(None if one is None else (one.dtype, tuple(one.shape[1:])) for one in rows)
+        if kind not in self._functions:
             self._replica.fit_to(*rows)
-            self._function = GradientStep(self._replica, rows, seed=0)
-        return self._function
+            self._functions[kind] = GradientStep(self._replica, rows, seed=0)
+        return self._functions[kind]
 
     def places(self) -> list[tuple[str, list[int]]]:
         """Return (name, shape) of each trainable variable; last, the place of the rows in a vector of `gradients`."""
-        assert self._function is not None
-        layout = self._function.layout
+        layout = next(iter(self._functions.values())).layout
         named = zip(self._replica.variables, self._replica.trainable, strict=False)
         return [
             *((name, list(one.shape)) for name, one in named),

@@ -28,7 +28,7 @@ from jobs.train.replica.layout import LOSS, METRICS, ROWS
 from jobs.train.replica.local import LocalRound
 from jobs.train.replica.model import ReplicaModel
 from jobs.train.replica.pieces import Array, Bytes, Cut, Shape, pieces, rows_of, shapes, split, views
-from jobs.usercode import UserCode
+from jobs.usercode import UserCode, call
 
 
 class Training:
@@ -75,8 +75,10 @@ class Training:
             else GradientStep(self.replica, rows, plan.seed)
         )
         self.form = Format(plan.wire, self.strategy.layout.rounded)
-        self.evaluation = Evaluation(self.replica, rows, plan.seed)
         self._validation = self._batches(plan.validation, 0.0) if isinstance(plan.validation, Data) else None
+        held_out = self._first(self._validation) if self._validation else rows
+        self.replica.fit_to(*held_out)  # found now, not at the end of the first epoch
+        self.evaluation = Evaluation(self.replica, held_out, plan.seed)
         self._steps = batches.steps
         self.sums = np.zeros(METRICS + self.strategy.layout.metrics)
         return {
@@ -103,16 +105,18 @@ class Training:
             if held_out:
                 raise InputError("validation is a fraction, but a data factory has no rows to hold out: give it data")
             return FactoryBatches(opened, plan.parts, plan.seed)
-        return RowBatches(opened, self._order(opened, held_out), self.replica)
+        return RowBatches(opened, self._order(data, opened, held_out), self.replica)
 
-    def _order(self, source: RowSource, held_out: float) -> Order:
+    def _order(self, data: Data, source: RowSource, held_out: float) -> Order:
         plan, rows = self.plan, int(source.rows)
         row_bytes = sum(np.asarray(part).nbytes for part in source.read(0, 1))
         order = Order(rows, plan.parts, plan.batch_size, plan.seed, row_bytes, held_out)
         trained, held = order.counts()
         if held_out and not held:
             raise InputError(f"validation is {held_out:g} of {rows} rows, which is none of a part's: give more")
-        if trained < plan.batch_size:
+        if not rows:
+            raise InputError("the data have no rows")
+        if data is plan.data and trained < plan.batch_size:
             raise InputError(
                 f"the data have {trained} rows to train on, fewer than {argument('batch_size')}, {plan.batch_size}"
             )
@@ -218,7 +222,7 @@ class Training:
         total = group.total(self.step, self._vectors(group, steps), layout.size, layout.dtype)
         summed = time.perf_counter()
         tail = layout.tail(total)
-        if np.isfinite(tail[LOSS]):
+        if np.isfinite(tail[LOSS]) and (self.replica.scales_loss or np.isfinite(total[: layout.tail_at].sum())):
             self.strategy.apply(total, steps)
             self.sums += tail
         else:
@@ -243,7 +247,8 @@ class Training:
         batches = [rows for rows in found if rows is not None]
         loaded = time.perf_counter()
         layout = self.strategy.layout
-        vector = self.strategy.part(batches, self.step, part) if batches else layout.empty()
+        where = f"part {part} of step {self.step + 1}"
+        vector = call(where, self.strategy.part, batches, self.step, part) if batches else layout.empty()
         if not np.isfinite(layout.tail(vector)[LOSS]):
             self._not_finite(f"part {part}")
         self.spent.data += loaded - began
@@ -254,8 +259,8 @@ class Training:
     def _not_finite(self, where: str) -> None:
         if self.plan.on_nan == "fail":
             raise UserCodeError(
-                f"the loss of {where} in step {self.step + 1} is not finite: lower the learning rate, clip gradients, "
-                f"or skip such steps with {argument('on_nan')} skip"
+                f"the loss of {where} in step {self.step + 1}, or its gradient, is not finite: lower the learning "
+                f"rate, clip gradients, or skip such steps with {argument('on_nan')} skip"
             )
 
     def evaluate(self, parts: Iterable[int]) -> dict[int, NDArray[np.float64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jobs.errors import DataError
 from jobs.keras.runtime import import_tensorflow
 from jobs.train.replica.model import ReplicaModel
 
@@ -23,7 +24,13 @@ class Compiled:
         self._function.get_concrete_function()  # traced now, not in the first step, for which others would wait
 
     def __call__(self, x: Any, y: Any, weight: Any, *extra: Any) -> Any:
-        """Call it."""
+        """Call it.
+
+        Raises:
+            DataError: there are weights, and there were none when it was compiled, or the other way round.
+        """
+        if (weight is not None) != self._weighted:
+            raise DataError("some rows of the data have sample weights, and some have none: give all of them weights")
         return self._function(x, y, *((weight,) if self._weighted else ()), *extra)
 
     @property

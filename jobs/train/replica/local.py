@@ -34,8 +34,11 @@ class LocalRound:
         self._tf, _ = import_tensorflow()
         self._replica, self._forward = replica, Forward(replica, seed)
         self._averaged = [*replica.trainable, *replica.statistics]
-        # Not integers, such as the count of iterations: they grow alike in all parts.
-        self._averaged += [one for one in replica.slots if slots == "mean" and "int" not in str(one.dtype)]
+        # Not integers, such as the count of iterations: they grow alike in all parts. Nor the learning rate, which the
+        # mean of equal numbers is not, bit for bit.
+        rate = replica.model.optimizer.learning_rate
+        slots_of = [one for one in replica.slots if "int" not in str(one.dtype) and one is not rate]
+        self._averaged += slots_of if slots == "mean" else []
         self._start: list[Any] = []
         self.layout = Layout.of(self._averaged, (), replica)
         isolated(replica.floatx, lambda: self._compile(rows))

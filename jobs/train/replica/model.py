@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,13 @@ from jobs.usercode import UserCode, is_interrupt
 Array = NDArray[Any]
 
 
+def finalize(model: Any) -> None:
+    """Give a model the weights with which Keras's `fit` ends: where the optimizer keeps moving averages, these."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
 class ReplicaModel:
-    """A compiled model and its variables, in groups: trainable, statistics, seeds, optimizer slots, metrics.
+    """A compiled model and its variables, in groups: trainable, statistics, frozen, seeds, optimizer slots, metrics.
 
     Args:
         create_model: the user's, returns a compiled keras.Model.
@@ -61,6 +67,11 @@ class ReplicaModel:
                 f"create_model returned the model {self.model.name!r} without an optimizer: "
                 "end it with model.compile(optimizer=..., loss=..., metrics=[...])"
             )
+        if type(self.model).train_step is not self._keras.Model.train_step:
+            raise InputError(
+                f"the model {self.model.name!r} has a train_step of its own, which would not be called: give it "
+                "compute_loss instead, or write the loop with jobs.train.Replicas"
+            )
         for loss in self._keras.tree.flatten(getattr(self.model, "loss", None)):
             if getattr(loss, "reduction", "mean") in ("sum", "none", None):
                 raise InputError(
@@ -92,6 +103,7 @@ class ReplicaModel:
             predicted = self.model(x, training=False)
             self.model.compute_loss(x, y, predicted, weight, training=False)
             self.model.compute_metrics(x, y, predicted, sample_weight=weight)
+            self.statistics = self._updated(x)
         except BaseException as error:
             if isinstance(error, JobError) or is_interrupt(error):
                 raise
@@ -103,11 +115,22 @@ class ReplicaModel:
         self.model.reset_metrics()
         self._check_metrics()
 
+    def _updated(self, x: Any) -> list[Any]:
+        """Return the variables that a forward pass in training mode sets: not the weights of frozen layers."""
+        with self._keras.StatelessScope() as scope:
+            self.model(x, training=True)
+        return [one for one in self._not_trainable if scope.get_current_value(one) is not None]
+
     def _check_metrics(self) -> None:
         for metric in self.model.metrics:
             if any(np.any(variable.value.numpy()) for variable in metric.variables):
                 raise InputError(
                     f"the metric {metric.name!r} does not begin at 0, so its state cannot be added up over parts"
+                )
+        for name, value in self.model.get_metrics_result().items():
+            if np.size(value) != 1:
+                raise InputError(
+                    f"the metric {name!r} has {np.size(value)} values, but must have one, such as their mean"
                 )
 
     def _look(self) -> None:
@@ -120,13 +143,13 @@ class ReplicaModel:
             raise InputError(f"the model's variables are {', '.join(dtypes)}, but must be all float32 or all float64")
         self.dtype = dtypes[0]
         self.floatx = self.dtype
-        self.statistics = flat.non_trainable(model).variables
+        self._not_trainable = self.statistics = flat.non_trainable(model).variables
         self.seeds = flat.seeds(model)
         isolated(self.floatx, lambda: model.optimizer.build(self.trainable))
         self.slots = flat.slots(model.optimizer)
         self.variables = dict(
-            zip(names((v.path for v in [*self.trainable, *self.statistics]), model.name),
-                [*self.trainable, *self.statistics], strict=True)
+            zip(names((v.path for v in [*self.trainable, *self._not_trainable]), model.name),
+                [*self.trainable, *self._not_trainable], strict=True)
         )  # fmt: skip
         slots = names((v.path for v in self.slots), model.name)
         self.state_variables = {
@@ -134,6 +157,11 @@ class ReplicaModel:
             **{f"optimizer/{name}": variable for name, variable in zip(slots, self.slots, strict=True)},
         }
         self.built = True
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether the optimizer scales the loss, and leaves out steps whose gradients are not finite itself."""
+        return isinstance(self.model.optimizer, self._keras.optimizers.LossScaleOptimizer)
 
     @property
     def metrics(self) -> list[Any]:
@@ -229,6 +257,17 @@ class ReplicaModel:
         shapes = {name: tuple(variable.shape) for name, variable in self.variables.items()}
         for name, array in check_arrays("weights", weights, shapes).items():
             self.variables[name].assign(array)
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Let the model have the weights with which Keras's `fit` would end here, see `finalize`, and then go on."""
+        before = [one.value.numpy().copy() for one in self.trainable]
+        finalize(self.model)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.trainable, before, strict=True):
+                variable.assign(value)
 
     def _check_built(self) -> None:
         if not self.built:

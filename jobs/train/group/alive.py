@@ -1,0 +1,47 @@
+"""Waiting for a worker's answer, however long its work takes, as long as the worker lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PING_SECONDS = 2.0
+"""How long an answer may take before its worker is asked whether it lives, and again."""
+QUIET_SECONDS = 30.0
+"""How long a worker may be silent at least: it imports TensorFlow, say."""
+
+
+class FrozenError(OSError):
+    """A worker that does not even answer a ping."""
+
+
+async def while_alive(work: Coroutine[Any, Any, T], ping: Callable[[], Coroutine[Any, Any, None]], limit: float) -> T:
+    """Return what a worker answers.
+
+    Args:
+        work: the call.
+        ping: makes a call of the same worker that takes no time.
+        limit: seconds that it may take nevertheless.
+
+    Raises:
+        FrozenError: it took longer.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait([working], timeout=PING_SECONDS))[0]:
+            pinging = asyncio.ensure_future(ping())
+            done, _ = await asyncio.wait([working, pinging], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
+            if not done:
+                raise FrozenError(f"did not answer for {limit:g} s")
+        return working.result()
+    finally:
+        working.cancel()
+
+
+async def boxed(work: Awaitable[T]) -> tuple[T]:
+    """Return an answer in a tuple, so that None is an answer too."""
+    return (await work,)
