@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import Any
 
 from distributed import Client, fire_and_forget
 
+from jobs.cluster.alive import FrozenError
 from jobs.cluster.client_loss import Registration
 from jobs.cluster.plugin import CallPlugin, is_set_up
 from jobs.errors import ClusterError, argument
 
+log = logging.getLogger(__name__)
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
 COOLDOWN_SECONDS = 2.0
@@ -21,7 +24,7 @@ COOLDOWN_SECONDS = 2.0
 KEEPALIVE_SECONDS = 10.0
 """Period of empty tasks that reset the scheduler's idle-timeout, which counts tasks, not calls."""
 PLUGIN_SECONDS = 30.0
-"""Timeout of the plugin's setup on a new worker."""
+"""Timeout of the plugin's setup on a new worker, and of a new worker's first answer."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,10 @@ class Membership:
         try:
             await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
             await self._prepare(address)
+        except FrozenError as error:
+            log.warning("worker %s %s; the others go on without it", address, error)
+            self._excluded.add(address)
+            return False
         except OSError:
             self._failed[address] = time.monotonic()
             return False
@@ -233,6 +240,7 @@ class Membership:
 
         Raises:
             ClusterError: it does not.
+            FrozenError: it does not answer.
         """
         deadline = time.monotonic() + PLUGIN_SECONDS
         while (await self._is_set_up(address)).get(address) is not True:
@@ -243,9 +251,12 @@ class Membership:
     async def _is_set_up(self, address: str) -> dict[str, Any]:
         """Query one worker for the plugin; the result is empty for one that is gone."""
         # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins.
-        answer: dict[str, Any] = await self._client.run(
-            is_set_up, self._registration.name, workers=[address], on_error="return"
-        )
+        asking = self._client.run(is_set_up, self._registration.name, workers=[address], on_error="return")
+        try:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                answer: dict[str, Any] = await asking
+        except TimeoutError as error:
+            raise FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s") from error
         return answer
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from calls import Calls
 from distributed import Client, LocalCluster
 
+from jobs import connect
 from jobs.cluster import membership
 from jobs.cluster.membership import Member, Membership
 from jobs.cluster.plugin import call
@@ -201,3 +204,17 @@ def test_a_client_that_gave_up_is_a_scheduler_that_is_gone(cluster: LocalCluster
         client.sync(client.rpc.close)
         with pytest.raises(ClusterError, match="scheduler"):
             driver.current()
+
+
+def test_a_worker_that_is_frozen_before_it_is_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are members without it; nobody waits for it again."""
+    monkeypatch.setattr(membership, "PLUGIN_SECONDS", 1.0)
+    with connect(workers=2) as client:
+        frozen, process = next(iter(client.run(os.getpid).items()))
+        os.kill(process, signal.SIGSTOP)
+        try:
+            driver = Driver(client)
+            assert driver.current().keys() == client.scheduler_info()["workers"].keys() - {frozen}
+            assert frozen in driver.membership._excluded
+        finally:
+            os.kill(process, signal.SIGCONT)

@@ -23,7 +23,7 @@ from proxy import Proxy
 
 from jobs import connect
 from jobs.errors import InputError
-from jobs.train.group import alive
+from jobs.cluster import alive
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.replicas import Replicas
 from jobs.usercode import UserCode
