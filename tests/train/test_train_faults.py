@@ -22,8 +22,8 @@ from pods import Pods, pods_in
 from proxy import Proxy
 
 from jobs import connect
-from jobs.errors import InputError
 from jobs.cluster import alive
+from jobs.errors import InputError
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.replicas import Replicas
 from jobs.usercode import UserCode

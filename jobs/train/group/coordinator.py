@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 from distributed import Client
 
+from jobs.cluster import alive
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, JobError, argument, spelled
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
-from jobs.cluster import alive
 from jobs.train.group.likeness import Likeness
 from jobs.train.group.outcomes import Tasks, late, outcomes, until_uneven
 from jobs.train.group.worker import TrainPlugin
