@@ -163,10 +163,18 @@ def _loading(
 ) -> Loading | SerialLoading:
     ends = tuple(one.stop for one in index.partitions(options.partition_images))
     layout = Layout(ends, tuple(np.flatnonzero(images.labels < 0).tolist()), options.seed)
-    poll = attempt.folder.poll
+    poll = attempt.folder.heartbeat
     if client is None:
         return SerialLoading(images, layout, poll=poll)
-    return Loading(client, ImagesPlugin(images), layout, workers_timeout=options.workers_timeout, poll=poll)
+    return Loading(
+        client,
+        ImagesPlugin(images),
+        layout,
+        packed=index.packed(options.partition_images),
+        workers_timeout=options.workers_timeout,
+        step_timeout=options.step_timeout,
+        poll=poll,
+    )
 
 
 def _prepare(

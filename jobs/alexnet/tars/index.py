@@ -8,6 +8,7 @@ import itertools
 import json
 import zipfile
 import zlib
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from jobs.alexnet.tars.headers import Tar
 from jobs.errors import DataError, InputError
 from jobs.formatting import error_line
+from jobs.sharding.blocks import Run
 from jobs.storage import Storage
 
 NAME = "index.npz"
@@ -128,6 +130,11 @@ class Index:
             for tar, (first, end) in enumerate(itertools.pairwise(self.starts))
             for start, stop in itertools.pairwise(_cuts(int(first), int(end), images))
         ]
+
+    def packed(self, images: int = 1024) -> list[Run]:
+        """Return the partitions of each compressed tar, as runs of their places in `partitions(images)`."""
+        tars = [one.tar for one in self.partitions(images)]
+        return [(bisect_left(tars, at), bisect_right(tars, at)) for at, tar in enumerate(self.tars) if tar.is_gzip]
 
     @cached_property
     def digest(self) -> str:
