@@ -95,7 +95,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     attempt.check_data()
     if (manifest := Checkpoints(folder.storage).last()) is not None:
         before = manifest.progress.get("identity", {})
-        compare(options, f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
+        compare(f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
     client = attempt.connect("jobs.keras.preload", "jobs.alexnet.job") if options.workers != 0 else None
     attempt.start()
     index = find_index(options, attempt, client, monitor.doing)
