@@ -40,6 +40,7 @@ from jobs.train.data.open import Data
 from jobs.train.data.order import Order
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.monitor import Monitor
+from jobs.train.outcome import Advice
 from jobs.usercode import UserCode
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ SHOWN_SECONDS = 1.0
 CHOSEN = ("demo", "skip_unlabelled", "resize", "partition_images", "shuffle_rounds", "width", "image_size",
           "init_scale", "learning_rate", "drop_epochs", "plain_sgd")  # fmt: skip
 """Options that decide the result, beside those of every training."""
+ADVICE = Advice(
+    "--minibatch",
+    "more memory for images (--memory, or more workers), so that fewer of them lie in files, or one core more for each "
+    "worker than it computes on, is faster",
+)
 NAMED = 20
 """How many bad images the result names."""
 
@@ -91,7 +97,7 @@ def _chosen(options: Options) -> dict[str, str]:
 def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     """Run one attempt: index, load, shuffle, train."""
     folder, chosen = attempt.folder, _chosen(options)
-    monitor = attempt.show(Monitor(folder))
+    monitor = attempt.show(Monitor(folder, batches=True))
     attempt.check_data()
     if (manifest := Checkpoints(folder.storage).last()) is not None:
         before = manifest.progress.get("identity", {})
@@ -242,4 +248,5 @@ def _subject(options: Options, shape: Shape, rows: ImageRows, classes: int) -> S
         Data("data", rows),
         options.validation or None,
         minibatch=minibatch,
+        advice=ADVICE,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from jobs.train.loop.serial import SerialTrainer
 from jobs.train.loop.trainer import Trainer
 from jobs.train.monitor import Monitor
 from jobs.train.options import TrainingOptions
-from jobs.train.outcome import finish
+from jobs.train.outcome import Advice, finish
 from jobs.train.process.messages import Facts
 from jobs.train.process.plan import Plan, as_dict
 from jobs.usercode import UserCode
@@ -46,6 +46,7 @@ class Subject:
         callbacks: `module:function` of Keras callbacks.
         accept_new_code: whether the source of the code and the data may have changed since the run began.
         pauses: steps at multiples of which the weights are shown; 0: never.
+        advice: what a hint says of its options.
     """
 
     code: UserCode
@@ -58,6 +59,7 @@ class Subject:
     callbacks: str | None = None
     accept_new_code: bool = False
     pauses: int = 0
+    advice: Advice = field(default_factory=Advice)
 
 
 def train(
@@ -113,7 +115,8 @@ def train(
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result(), **notes})
+    origin = {"identity": identity, **attempt.data.as_result(), **notes}
+    return finish(folder, trainer, fit, facts, origin, advice=subject.advice)
 
 
 def compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, accept_new_code: bool = False) -> None:

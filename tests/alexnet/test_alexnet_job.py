@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -68,6 +69,16 @@ def test_result(whole):
     assert (result["epochs"], result["steps"]) == (2, 10)
     assert set(result["history"]) >= {"loss", "top_1", "top_5", "val_loss", "val_top_1"}
     assert (whole / "model.keras").stat().st_size > 100_000
+    assert 0 <= result["data_share"] < 1
+
+
+def test_progress(whole):
+    """It shows the accuracy of every tenth step's batch, here of a short one, and the share of waiting for data."""
+    metrics = json.loads((whole / "status.json").read_text())["metrics"]
+    assert (metrics["batch_top_1"] * 24).is_integer()
+    assert metrics["batch_top_5"] == 1
+    assert metrics["batch_top_1"] != metrics["top_1"]
+    assert 0 <= metrics["data_share"] < 1
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
@@ -119,6 +130,7 @@ def test_report(whole, tars):
     assert f"<h1>alexnet · {tars}</h1>" in text
     assert "Mixture of classes" in text
     assert "Images that cannot be read" not in text
+    assert "waiting for rows that were not read ahead" in text
 
 
 def test_predict(whole, tmp_path):
