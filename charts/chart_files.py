@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import textwrap
 from collections.abc import Iterator
@@ -17,13 +18,13 @@ WIDTH = 120
 Options = type[BaseModel]
 
 
-def values_yaml(options: Options, chart: str) -> str:
-    """Return values.yaml: each value's default, with its description above it."""
+def values_yaml(options: Options, about: dict[str, Any]) -> str:
+    """Return values.yaml: each value's default, with its description above it; about: Chart.yaml."""
     lines = [
-        f"# Values of the chart {chart}. Written by charts/generate.py from jobs/release/plan/values.py and",
+        f"# Values of the chart {about['name']}. Written by charts/generate.py from jobs/release/plan/values.py and",
         "# the job's options; a key that is not here is refused.",
     ]
-    for path, description, default in _entries(Values, options):
+    for path, description, default in _described(options, about):
         indent = "  " * (len(path) - 1)
         mark = "#" if default is Section else "# --"
         lines += ["", *_comment(indent, mark, description)] if len(path) == 1 else _comment(indent, mark, description)
@@ -35,7 +36,7 @@ def readme(options: Options, about: dict[str, Any]) -> str:
     """Return README.md: how the chart is used, and the table of its values; about: Chart.yaml."""
     rows = [
         f"| `{'.'.join(path)}` | `{_yaml(default)}` | {description.replace('|', chr(92) + '|')} |"
-        for path, description, default in _entries(Values, options)
+        for path, description, default in _described(options, about)
         if default is not Section
     ]
     study = [f"`{name}`" for name in about.get("annotations", {}).get("dask-jobs/study", "").split()]
@@ -52,6 +53,8 @@ def values_schema(options: Options, about: dict[str, Any]) -> str:
     job["description"] = "the job's options, as on the command line"
     schema["properties"]["job"] = job
     schema = _inlined(schema, schema["$defs"] | job.pop("$defs", {}))
+    for path, default in _own_defaults(about).items():
+        functools.reduce(lambda node, name: node["properties"][name], path, schema)["default"] = default
     for section in _sections(schema):
         section["required"] = [name for name, value in section["properties"].items() if _always_there(value)]
     schema["properties"]["job"]["required"] = []
@@ -63,6 +66,18 @@ def values_schema(options: Options, about: dict[str, Any]) -> str:
     schema["properties"] |= {entry["name"]: library for entry in about["dependencies"]}
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"Values of {about['name']}"} | schema
     return json.dumps(schema, indent=1) + "\n"
+
+
+def _described(options: Options, about: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Yield what `_entries` does of a chart's values, with its own defaults."""
+    own = _own_defaults(about)
+    return ((path, text, own.get(path, default)) for path, text, default in _entries(Values, options))
+
+
+def _own_defaults(about: dict[str, Any]) -> dict[tuple[str, ...], str]:
+    """Return path -> default of values whose default is another one in this chart, as Chart.yaml says."""
+    pairs = about.get("annotations", {}).get("dask-jobs/defaults", "").split()
+    return {tuple(name.split(".")): value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def _entries(

@@ -69,7 +69,7 @@ def _chart(chart: Path) -> list[tuple[Path, str]]:
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
     options = registry.find(about["name"]).load_options()
     return [
-        (chart / "values.yaml", chart_files.values_yaml(options, about["name"])),
+        (chart / "values.yaml", chart_files.values_yaml(options, about)),
         (chart / "values.schema.json", chart_files.values_schema(options, about)),
         (chart / "README.md", chart_files.readme(options, about)),
     ]

@@ -51,7 +51,7 @@ def find_index(options: Options, attempt: Attempt, client: Client | None, doing:
             )
         return replace(index, url=storage.url)
     doing("indexing the tars")
-    scans = functools.partial(_on_workers, client, folder.poll, storage) if client else None
+    scans = functools.partial(_on_workers, client, folder.heartbeat, storage) if client else None
     index = build_index(storage, options.prefix, scans)
     save_index(folder.storage, index)
     return index

@@ -40,6 +40,7 @@ from jobs.train.data.open import Data
 from jobs.train.data.order import Order
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.monitor import Monitor
+from jobs.train.outcome import Advice
 from jobs.usercode import UserCode
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ SHOWN_SECONDS = 1.0
 CHOSEN = ("demo", "skip_unlabelled", "resize", "partition_images", "shuffle_rounds", "width", "image_size",
           "init_scale", "learning_rate", "drop_epochs", "plain_sgd")  # fmt: skip
 """Options that decide the result, beside those of every training."""
+ADVICE = Advice(
+    "--minibatch",
+    "more memory for images (--memory, or more workers), so that fewer of them lie in files, or one core more for each "
+    "worker than it computes on, is faster",
+)
 NAMED = 20
 """How many bad images the result names."""
 
@@ -91,11 +97,11 @@ def _chosen(options: Options) -> dict[str, str]:
 def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     """Run one attempt: index, load, shuffle, train."""
     folder, chosen = attempt.folder, _chosen(options)
-    monitor = attempt.show(Monitor(folder))
+    monitor = attempt.show(Monitor(folder, batches=True))
     attempt.check_data()
     if (manifest := Checkpoints(folder.storage).last()) is not None:
         before = manifest.progress.get("identity", {})
-        compare(options, f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
+        compare(f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
     client = attempt.connect("jobs.keras.preload", "jobs.alexnet.job") if options.workers != 0 else None
     attempt.start()
     index = find_index(options, attempt, client, monitor.doing)
@@ -163,10 +169,18 @@ def _loading(
 ) -> Loading | SerialLoading:
     ends = tuple(one.stop for one in index.partitions(options.partition_images))
     layout = Layout(ends, tuple(np.flatnonzero(images.labels < 0).tolist()), options.seed)
-    poll = attempt.folder.poll
+    poll = attempt.folder.heartbeat
     if client is None:
         return SerialLoading(images, layout, poll=poll)
-    return Loading(client, ImagesPlugin(images), layout, workers_timeout=options.workers_timeout, poll=poll)
+    return Loading(
+        client,
+        ImagesPlugin(images),
+        layout,
+        packed=index.packed(options.partition_images),
+        workers_timeout=options.workers_timeout,
+        step_timeout=options.step_timeout,
+        poll=poll,
+    )
 
 
 def _prepare(
@@ -234,4 +248,5 @@ def _subject(options: Options, shape: Shape, rows: ImageRows, classes: int) -> S
         Data("data", rows),
         options.validation or None,
         minibatch=minibatch,
+        advice=ADVICE,
     )

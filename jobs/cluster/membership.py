@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -173,6 +174,12 @@ class Membership:
         """Exclude a worker for good: it is listed, but does not answer, and would hold up who waits for it."""
         self._excluded.add(address)
         self.fail(address)
+
+    async def evict(self, address: str) -> None:
+        """Exclude a worker for good, and have the scheduler remove it, so that nothing else waits for it either."""
+        self.exclude(address)
+        with contextlib.suppress(OSError, RuntimeError):  # a scheduler that is gone is noticed at the next refresh
+            await self._client.scheduler.unregister(address=address, stimulus_id="evicted")
 
     def remove(self, address: str) -> None:
         """Remove a worker that the scheduler reports as gone."""

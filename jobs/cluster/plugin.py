@@ -73,6 +73,9 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
         """Whether the plugin was set up, and went or its worker ends: calls that still run fail for that."""
         return not self._handlers
 
+    async def ping(self) -> None:
+        """Answer, which a worker that is frozen does not; see `alive`."""
+
     async def _in_thread(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function that calls the user's code in a thread, beside the event loop.
 

@@ -175,6 +175,16 @@ class Run:
         """Raise Stopped if a signal came or the deadline has passed; called at least twice per second."""
         self._stop.poll()
 
+    def heartbeat(self) -> None:
+        """Poll, and update status.json when it is old: for work that has no steps to show.
+
+        Raises:
+            Stopped: as of `poll`.
+            Superseded: as of `status`.
+        """
+        self.poll()
+        self.status("running")
+
     def signals(self) -> AbstractContextManager[None]:
         """Stop the job on SIGTERM and SIGINT: before its start at once, later at its next poll; see `StopRequest`."""
         return self._stop.signals(lambda: self.attempt > 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from jobs.train.loop.serial import SerialTrainer
 from jobs.train.loop.trainer import Trainer
 from jobs.train.monitor import Monitor
 from jobs.train.options import TrainingOptions
-from jobs.train.outcome import finish
+from jobs.train.outcome import Advice, finish
 from jobs.train.process.messages import Facts
 from jobs.train.process.plan import Plan, as_dict
 from jobs.usercode import UserCode
@@ -44,7 +44,9 @@ class Subject:
         every: steps between two averages of parameters; 0: gradients are averaged.
         slots: what averaging parameters does with the optimizer's slots.
         callbacks: `module:function` of Keras callbacks.
+        accept_new_code: whether the source of the code and the data may have changed since the run began.
         pauses: steps at multiples of which the weights are shown; 0: never.
+        advice: what a hint says of its options.
     """
 
     code: UserCode
@@ -55,7 +57,9 @@ class Subject:
     every: int = 0
     slots: Literal["mean", "reset"] = "mean"
     callbacks: str | None = None
+    accept_new_code: bool = False
     pauses: int = 0
+    advice: Advice = field(default_factory=Advice)
 
 
 def train(
@@ -102,7 +106,8 @@ def train(
         monitor=monitor,
         pauses=subject.pauses,
     )
-    fit.check(lambda before: compare(options, f"the checkpoint in {folder.url}", before, identity))
+    what, accepted = f"the checkpoint in {folder.url}", subject.accept_new_code
+    fit.check(lambda before: compare(what, before, identity, accept_new_code=accepted))
     if not folder.attempt:  # a job that prepares its data has claimed the folder before
         attempt.start(workers=trainer.workers)
     with attempt.saving(lambda: _save(fit, files)):
@@ -110,19 +115,27 @@ def train(
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-    return finish(folder, trainer, fit, facts, {"identity": identity, **attempt.data.as_result(), **notes})
+    origin = {"identity": identity, **attempt.data.as_result(), **notes}
+    return finish(folder, trainer, fit, facts, origin, advice=subject.advice)
 
 
-def compare(options: TrainingOptions, what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, accept_new_code: bool = False) -> None:
     """Compare the identity of a run with that of this attempt.
 
     Raises:
         InputError: it is another run's.
     """
-    is_same(what, "run", before, now, accept_new_code=options.accept_new_code, shown=lambda value: repr(value)[:60])
+    is_same(what, "run", before, now, accept_new_code=accept_new_code, shown=lambda value: repr(value)[:60])
 
 
-def is_its(options: TrainingOptions, folder: Run, result: Mapping[str, Any], identity: Mapping[str, str]) -> bool:
+def is_its(
+    options: TrainingOptions,
+    folder: Run,
+    result: Mapping[str, Any],
+    identity: Mapping[str, str],
+    *,
+    accept_new_code: bool = False,
+) -> bool:
     """Return whether a result is that of the requested run, all its epochs.
 
     Raises:
@@ -130,7 +143,7 @@ def is_its(options: TrainingOptions, folder: Run, result: Mapping[str, Any], ide
     """
     before = result.get("identity", {})
     known = {name: value for name, value in before.items() if name in identity or is_code(name)}
-    compare(options, f"the result in {folder.url}", known, identity)
+    compare(f"the result in {folder.url}", known, identity, accept_new_code=accept_new_code)
     if bool(result.get("weights", {}).get("best_by")) != options.restore_best:
         return False
     return int(result.get("epochs", 0)) >= options.epochs or bool(result.get("ended"))

@@ -6,6 +6,7 @@ import io
 import math
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jobs.errors import InputError
@@ -71,12 +72,13 @@ class EventFiles:
         self._began = self._written_at = time.monotonic()
         self._epoch = self._trained = (step, self._began)
 
-    def step(self, step: int, loss: float) -> None:
-        """Note the loss of the epoch so far."""
+    def step(self, step: int, loss: float, batch: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Note the loss of the epoch so far, and metrics of single steps, by name."""
         self._step, self._trained = step, (step, time.monotonic())
         if step - self._shown >= max(1, self._facts["steps"] // POINTS) and not math.isnan(loss):
             self._shown = step
-            self._add(TRAIN, "batch_loss", loss)
+            for name, value in {"batch_loss": loss, **batch}.items():
+                self._add(TRAIN, name, value)
 
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> None:  # noqa: ARG002
         """Note an epoch's values and the learning rate, and write what is due."""

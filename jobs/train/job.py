@@ -37,7 +37,10 @@ def run(options: Options) -> dict[str, Any]:
         opened = {name: one.open() for name, one in named.items()}
         attempt.reads([file for one in opened.values() if not is_factory(one) for file in files_of(one)])
         identity = {"model": code.name, "data": data.text, **_contents(opened), **_sources(code, named)}
-        ended = attempt.ended(lambda result: is_its(options, attempt.folder, result, identity))
+        accepted = options.accept_new_code
+        ended = attempt.ended(
+            lambda result: is_its(options, attempt.folder, result, identity, accept_new_code=accepted)
+        )
         return ended or _attempt(options, attempt, code, identity)
 
 
@@ -92,6 +95,7 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         every=(options.every or EVERY) if options.averaging == "parameters" else 0,
         slots=options.slots,
         callbacks=options.callbacks,
+        accept_new_code=options.accept_new_code,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
     )
     client = attempt.connect("jobs.keras.preload", "jobs.train.job") if options.workers != 0 else None

@@ -24,6 +24,8 @@ SHOWN_WEIGHTS = 6
 """Maximum numbers of a variable that are printed."""
 SHARES = {"data": "data", "compute": "compute", "exchange": "exchange", "apply": "optimizer"}
 """Activities of a worker, and their names as metrics."""
+BATCH = "batch_"
+"""Begin of the name of a metric of a single step."""
 SHARES_SECONDS = 30.0
 """Shares of the time are those of so many seconds."""
 
@@ -57,11 +59,12 @@ class Monitor(Reporter, Watcher):
 
     Args:
         run: the run folder.
+        batches: whether the metrics of every tenth step are shown too, beside the means of the epoch so far.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, batches: bool = False) -> None:
         super().__init__(run.job, 0)
-        self._run, self._samples = run, 0
+        self._run, self._samples, self._batches = run, 0, batches
         self._shares = Shares()
 
     def begin(self, fit: Fit, facts: Facts, files: EventFiles) -> None:
@@ -80,7 +83,8 @@ class Monitor(Reporter, Watcher):
         self._done = step
         self._eta.note(step, now)
         metrics = self._metrics(status, now)
-        self._files.step(step, metrics["loss"])
+        batch = {name: value for name, value in metrics.items() if name.startswith(BATCH)}
+        self._files.step(step, metrics["loss"], batch)
         eta = self._eta.remaining(self._total - step, now)
         self.update(step, metrics, eta)
         progress = {"done": step, "total": self._total, "fraction": step / self._total}
@@ -92,6 +96,8 @@ class Monitor(Reporter, Watcher):
         rate = (step - self._first) / max(now - self._start, 1e-9)
         metrics = {"epoch": max(-(-step // self._steps), 1), "loss": _mean(sums, LOSS)}
         metrics |= {name: _mean(sums, place) for name, place in self._means.items()}
+        if self._batches and status["batch"]:
+            metrics |= {f"{BATCH}{name}": _mean(status["batch"], place) for name, place in self._means.items()}
         metrics["steps_per_second"] = rate
         if self._samples:
             metrics["samples_per_second"] = rate * self._samples / self._steps

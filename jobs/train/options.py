@@ -18,9 +18,7 @@ EXAMPLES = ("digits", "linear")
 class TrainingOptions(SerialJobOptions):
     """Options of every job that trains a network."""
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
-        "epochs", "save_every", "step_timeout", "mixed", "restore_best", "accept_new_code"
-    )  # fmt: skip
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "save_every", "step_timeout", "mixed", "restore_best")
 
     epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
         default=10, description="passes over the data; a run may be given more"
@@ -55,9 +53,6 @@ class TrainingOptions(SerialJobOptions):
     mixed: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
         description="admit workers whose processors or libraries compute other bits, and give up equal bits",
-    )
-    accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
-        default=False, description="resume though the source of the model or the data has changed"
     )
     save_every: Annotated[str, OptionHelp(RESULTS, "STEPS|SECONDS")] = Field(
         default="60s",
@@ -96,7 +91,7 @@ class Options(TrainingOptions):
       dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "callbacks")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "callbacks", "accept_new_code")
 
     model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None,
@@ -137,6 +132,9 @@ class Options(TrainingOptions):
     callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
         default=None,
         description="a function that returns Keras callbacks; they run on the driver where epochs begin and end",
+    )
+    accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
+        default=False, description="resume though the source of the model or the data has changed"
     )
 
     @field_validator("data", "validation", mode="before")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jobs.cluster.connect import versions
 from jobs.runs.run import Run
 from jobs.train.loop.fit import Fit
 from jobs.train.loop.state import FitState
-from jobs.train.loop.timeline import notable, slowest
+from jobs.train.loop.timeline import latest, notable, slowest
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts
 
@@ -19,10 +20,28 @@ MIN_PARTS = 200
 """Parts that must have been computed for advice."""
 SMALL_PART = 0.005
 """Seconds of computing below which a call's own cost, 0.7 ms, matters."""
+MUCH_WAITING = 0.1
+"""Share of the time from which on waiting for data is worth a hint."""
+ACTIVITIES = ("data", "compute", "exchange", "apply")
 HISTORY = "history.csv"
 
 
-def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Advice:
+    """What a hint says that is not the same for all trainings.
+
+    Attributes:
+        batch: the option that is the size of a batch.
+        data: what makes its data faster.
+    """
+
+    batch: str = "--batch-size"
+    data: str = "data in memory, or on a disk of each worker's own, are faster"
+
+
+def finish(
+    folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mapping[str, Any], *, advice: Advice
+) -> dict[str, Any]:
     """Write model.keras, weights.npz, history.csv and, last, result.json; return what that holds.
 
     Args:
@@ -31,8 +50,10 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         fit: its loop over epochs, which has ended.
         facts: of the data.
         origin: the run's identity, and notes of its data.
+        advice: what a hint says.
     """
     state, slow = fit.state, slowest(trainer.timeline.records)
+    waiting = data_share([fit.spent, *(one.spent for one in latest(trainer.timeline.records))])
     exported = trainer.export(fit.result_checkpoint())
     folder.storage.write(HISTORY, history_csv(state))
     outcome = {
@@ -54,27 +75,40 @@ def finish(folder: Run, trainer: Trainer, fit: Fit, facts: Facts, origin: Mappin
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
         "spent": dict(fit.spent),
+        "data_share": waiting,
         "timeline": trainer.timeline.as_json(),
         "slowest": slow if notable(slow) else None,
-        "hint": hint(fit.spent, facts),
+        "hint": hint(fit.spent, facts, waiting, advice),
         **origin,
     }
     return folder.finish(outcome)
 
 
-def hint(spent: Mapping[str, float], facts: Facts) -> str:
-    """Return advice, if parts are so small that calling TensorFlow costs more than it computes.
+def data_share(spent: Iterable[Mapping[str, float]]) -> float:
+    """Return the largest share of the time, 0 .. 1, for which a process has waited for data; all others wait for it."""
+    totals = [(one.get("data", 0.0), sum(one.get(name, 0.0) for name in ACTIVITIES)) for one in spent]
+    return max((data / total for data, total in totals if total), default=0.0)
+
+
+def hint(spent: Mapping[str, float], facts: Facts, waiting: float, advice: Advice) -> str:
+    """Return advice: if much time went into waiting for data, or into calling TensorFlow, as parts are so small.
 
     Args:
         spent: of one worker.
         facts: of the data; an epoch of few steps says nothing, as the first step is slow.
+        waiting: as of `data_share`.
+        advice: what the training's own options are.
     """
     parts, seconds = spent.get("parts", 0), spent.get("compute", 0.0)
-    if parts < MIN_PARTS or seconds / parts >= SMALL_PART or not facts["steps"]:
+    if parts < MIN_PARTS or not facts["steps"]:
+        return ""
+    if waiting > MUCH_WAITING:
+        return f"{waiting:.0%} of the time went into waiting for data: {advice.data}"
+    if seconds / parts >= SMALL_PART:
         return ""
     return (
-        f"a part computes for {1000 * seconds / parts:.1f} ms: fewer parts (--parts) or a larger batch (--batch-size) "
-        "are faster"
+        f"a part computes for {1000 * seconds / parts:.1f} ms: fewer parts (--parts) or a larger batch "
+        f"({advice.batch}) are faster"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -53,6 +54,22 @@ def decoder() -> Callable[[bytes, NDArray[np.uint8]], None]:
         out[:] = np.resize(np.frombuffer(content, np.uint8), (SIDE, SIDE, 3))
 
     return decode
+
+
+_both = threading.Barrier(2)
+
+
+def decoder_of_two() -> Callable[[bytes, NDArray[np.uint8]], None]:
+    """Return what decodes an image only while another thread of this process decodes another one."""
+    decode, in_use = decoder(), threading.Lock()
+
+    def together(content: bytes, out: NDArray[np.uint8]) -> None:
+        assert in_use.acquire(blocking=False)
+        _both.wait(timeout=30)
+        decode(content, out)
+        in_use.release()
+
+    return together
 
 
 def numbers_of(images: NDArray[np.uint8]) -> list[int]:

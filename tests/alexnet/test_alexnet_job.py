@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
 import tarfile
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from commands import result_of, run_job, start_job, until_saved, weights_of
 
+from jobs.alexnet import job
 from jobs.alexnet.demo.images import demo_images
+from jobs.alexnet.group.serial import SerialLoading
+from jobs.alexnet.options import Options
+from jobs.errors import Superseded
+from jobs.options import validated
+from jobs.runs.run import STATUS_SECONDS
 from jobs.storage import open_storage
 
 IMAGES, CLASSES = 240, 3
@@ -68,6 +78,16 @@ def test_result(whole):
     assert (result["epochs"], result["steps"]) == (2, 10)
     assert set(result["history"]) >= {"loss", "top_1", "top_5", "val_loss", "val_top_1"}
     assert (whole / "model.keras").stat().st_size > 100_000
+    assert 0 <= result["data_share"] < 1
+
+
+def test_progress(whole):
+    """It shows the accuracy of every tenth step's batch, here of a short one, and the share of waiting for data."""
+    metrics = json.loads((whole / "status.json").read_text())["metrics"]
+    assert (metrics["batch_top_1"] * 24).is_integer()
+    assert metrics["batch_top_5"] == 1
+    assert metrics["batch_top_1"] != metrics["top_1"]
+    assert 0 <= metrics["data_share"] < 1
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
@@ -101,6 +121,45 @@ def test_from_s3_after_kill_9(s3, tars, whole):
     assert "ended already" in again.stdout
 
 
+def test_a_worker_is_killed_while_it_trains(data, whole, tmp_path):
+    """The other goes on with its parts, for which it reads their images again: the same bits."""
+    run = tmp_path / "run"
+    process = start_job(*data, "--workers", "2", "--save-every", "1", "--run", str(run), job="alexnet")
+    workers: list[psutil.Process] = []
+    while not (run / "checkpoints").exists() or not list((run / "checkpoints").glob("*.json")):
+        assert process.poll() is None
+        if not workers:  # before there is a checkpoint: then it is a matter of milliseconds
+            workers = [one for one in psutil.Process(process.pid).children(recursive=True) if _listens(one)]
+        time.sleep(0.01)
+    workers[0].kill()
+    assert process.wait(120) == 0
+    assert result_of(run)["lost_workers"] == 1
+    assert result_of(run)["attempt"] == 1
+    assert weights_of(run) == weights_of(whole)
+
+
+def test_two_drivers_while_the_first_one_loads(data, tmp_path, monkeypatch):
+    """The second is refused before it touches anything; one elsewhere takes over, which the first is told at once."""
+    run = tmp_path / "run"
+    given = dict(zip((name.removeprefix("--").replace("-", "_") for name in data[::2]), data[1::2], strict=True))
+
+    def meet(its: SerialLoading, progress: Any) -> None:
+        before = {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name != "status.json"}
+        second = run_job(*data, "--workers", "0", "--run", str(run), job="alexnet")
+        assert second.returncode == 2
+        assert f"another driver, process {os.getpid()}, is at work on it" in second.stderr
+        assert {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name in before} == before
+        open_storage(run).create("attempts/0002", b"of another machine")
+        load(its, progress)
+
+    load = SerialLoading.load
+    monkeypatch.setattr(SerialLoading, "load", meet)
+    monkeypatch.setattr(job, "train", None)  # not reached
+    monkeypatch.setitem(STATUS_SECONDS, "local", 0.0)
+    with pytest.raises(Superseded, match="attempt 2 has taken over .*; this one has stopped"):
+        job.run(validated(Options, {**given, "workers": 0, "run": str(run)}))
+
+
 @pytest.mark.parametrize("changed", [["--resize", "crop"], ["--shuffle-rounds", "1"], ["--key-prefix", "0"]])
 def test_other_options_are_another_run(changed, data, whole):
     """A run that has ended keeps its result; with another choice it is refused before anything is touched."""
@@ -119,6 +178,7 @@ def test_report(whole, tars):
     assert f"<h1>alexnet · {tars}</h1>" in text
     assert "Mixture of classes" in text
     assert "Images that cannot be read" not in text
+    assert "waiting for rows that were not read ahead" in text
 
 
 def test_predict(whole, tmp_path):
@@ -135,6 +195,14 @@ def test_predict(whole, tmp_path):
     assert missing.returncode == 2
     assert missing.stderr == "dask-jobs: error: the image none.jpg cannot be read: No such file or directory\n"
     assert run_job(str(tmp_path), "a.jpg", job="predict").returncode == 2
+
+
+def _listens(process: psutil.Process) -> bool:
+    """Return whether a process is a worker, which listens."""
+    try:
+        return any(one.status == psutil.CONN_LISTEN for one in process.net_connections())
+    except psutil.Error:
+        return False
 
 
 def _empty(folder: Path) -> None:
@@ -196,24 +264,3 @@ def test_bad_input(spoil, message, tars, tmp_path):
     assert message in error[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run" / "model.keras").exists()
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["--memory", "much"], "--memory is 'much', but must be a number of bytes"),
-        (["--data", "x", "--s3-bucket", "y"], "give one of them"),
-        (["--reduce-on-plateau", "3"], "--reduce-on-plateau needs --drop-epochs 0"),
-        (["--memory", "5iB"], "--memory is '5iB', but must be a number of bytes"),
-        (["--data", "x", "--image-size", "56"], "--image-size"),
-        (["--demo", "--scheduler", "tcp://127.0.0.1:1"], "--demo is for one machine"),
-        (["--demo", "--data", "x"], "--demo has its own images"),
-        (["--data", "x", "--minibatch", "0"], "--minibatch"),
-    ],
-)
-def test_bad_options(given, message, tmp_path):
-    """Refused before anything is read."""
-    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert not (tmp_path / "run").exists()

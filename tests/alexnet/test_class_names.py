@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,22 @@ def _index(**tars: list[str]) -> Index:
 def test_names(index, labels, names):
     """Folders in the tars, the beginnings of images' names, or the tars' own names, where these tell classes apart."""
     assert class_names(index, np.array(labels, np.int32)) == names
+
+
+def test_memory():
+    """A few bytes per image, however many there are: the driver holds the names of ImageNet's 1.28 million too."""
+    count = 20_000
+    labels = np.sort(np.arange(count, dtype=np.int32) % 100)
+    members = [f"n{label:08}/n{label:08}_{number}.JPEG" for number, label in enumerate(labels)]
+    index = _index(a=members)
+    tracemalloc.start()
+    try:
+        names = class_names(index, labels)
+        peak = tracemalloc.get_traced_memory()[1]
+        base_names = index.base_names()
+        later = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert names == [f"n{label:08}" for label in range(100)]
+    assert base_names.tolist() == [name.rpartition("/")[2].encode() for name in members]
+    assert max(peak, later) < 60 * count

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from distributed import Client
-from numbered_images import SIDE, Numbered, decoder, numbers_of
+from distributed.protocol import to_serialize
+from numbered_images import SIDE, Numbered, decoder, decoder_of_two, numbers_of
+from tar_files import tar_of
 
 from jobs import connect
 from jobs.alexnet.group import loading as on_driver
@@ -18,18 +22,30 @@ from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.worker import ImagesPlugin
 from jobs.alexnet.partitions.held import HELD, Images
 from jobs.alexnet.partitions.layout import Layout
+from jobs.alexnet.partitions.reader import TarReader
 from jobs.alexnet.partitions.rows import ImageRows
 from jobs.alexnet.partitions.source import Source
+from jobs.alexnet.partitions.turns import Turns
+from jobs.alexnet.tars import build_index
+from jobs.cluster.plugin import call
 from jobs.errors import ClusterError
+from jobs.storage import open_storage
 
 ENDS = (*range(40, 400, 40), 397)
 LAYOUT = Layout(ENDS, seed=3)
 LABELS = np.arange(400, dtype=np.int32) % 7
 
 
-def _loading(client: Client, reader: Numbered | None = None, memory: float = 1e9, layout: Layout = LAYOUT) -> Loading:
-    source = Source(reader or Numbered(), decoder, SIDE)
-    return Loading(client, ImagesPlugin(Images("images-test", source, LABELS, memory)), layout)
+def _loading(
+    client: Client,
+    reader: Any = None,
+    memory: float = 1e9,
+    layout: Layout = LAYOUT,
+    make: Any = decoder,
+    **options: Any,
+) -> Loading:
+    source = Source(reader or Numbered(), make, SIDE)
+    return Loading(client, ImagesPlugin(Images("images-test", source, LABELS, memory)), layout, **options)
 
 
 def _all(client: Client, loading: Loading, rounds: int) -> list[int]:
@@ -114,6 +130,134 @@ def test_a_worker_is_killed(moment, tmp_path):
             loading.close()
     assert rows == np.concatenate(LAYOUT.after(5)).tolist()
     assert 397 <= len(list(tmp_path.iterdir())) < 2 * 397
+
+
+@pytest.mark.parametrize("moment", ["while loading", "while shuffling"])
+def test_a_worker_is_frozen(moment, tmp_path, caplog):
+    """It counts as lost when it has not answered for the step timeout; nothing waits for it any more."""
+    with connect(workers=3) as client:
+        processes = client.run(os.getpid)
+        loading = _loading(client, Numbered(log=tmp_path, seconds=0.005), step_timeout=3.0)
+        address, victim = sorted(processes.items())[1]
+        when = 3 if moment == "while loading" else 10
+
+        def freeze(what: str, done: int, of: int) -> None:
+            if (what, done) == ("partitions loaded", when):
+                os.kill(victim, signal.SIGSTOP)
+
+        try:
+            loading.load(freeze)
+            loading.shuffle(5, lambda *_: None)
+            assert address not in client.scheduler_info(n_workers=-1)["workers"]
+            rows = _all(client, loading, 5)
+        finally:
+            loading.close()
+            os.kill(victim, signal.SIGKILL)
+    assert rows == np.concatenate(LAYOUT.after(5)).tolist()
+    named = [record.getMessage() for record in caplog.records if "step_timeout" in record.getMessage()]
+    assert named == [f"worker {address} did not answer for 3 s (step_timeout); the others go on without it"]
+
+
+def test_threads(tmp_path):
+    """All of a worker's threads decode."""
+    with connect(workers=1, threads=2) as client:
+        loading = _loading(client, make=decoder_of_two, layout=Layout((40, 80)))
+        try:
+            loading.load(lambda *_: None)
+            assert _all(client, loading, 0) == list(range(80))
+        finally:
+            loading.close()
+
+
+def test_a_compressed_tar_is_unpacked_by_one_worker(client, tmp_path):
+    """By that which has its partitions; by another one when that is lost."""
+    files = {f"{number:03}.JPEG": struct.pack("<q", number) for number in range(120)}
+    names = sorted(files)
+    for tar, some in (("a.tar.gz", names[:60]), ("b.tar.gz", names[60:])):
+        (tmp_path / tar).write_bytes(tar_of({name: files[name] for name in some}, "w:gz"))
+    storage = open_storage(tmp_path)
+    index = build_index(storage)
+    layout = Layout(tuple(one.stop for one in index.partitions(10)))
+
+    def load(progress: Any) -> list[int]:
+        loading = _loading(client, TarReader(index, storage), layout=layout, packed=index.packed(10))
+        try:
+            loading.load(lambda *_: progress(loading))
+            assert _all(client, loading, 0) == list(range(120))
+            return sorted(client.run(_unpacked).values())
+        finally:
+            loading.close()
+
+    processes, killed = client.run(os.getpid), list[int]()
+
+    def kill(loading: Loading) -> None:
+        if 0 in loading.owners and not killed:
+            killed.append(processes[loading.owners[0]])
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert load(lambda _: None) == [0, 1, 1]
+    assert sum(load(kill)) == 2
+    assert killed
+    client.wait_for_workers(3)
+
+
+def _unpacked(dask_worker) -> int:
+    return len(list(Path(dask_worker.local_directory).glob("dask-jobs-tars-*/*.tar")))
+
+
+def test_a_trade_that_comes_late_changes_nothing(client):
+    """Of a round that is over, and of any once the images have been read."""
+    loading = _loading(client)
+    rows, images = np.arange(5), np.zeros((5, SIDE, SIDE, 3), np.uint8)
+    late = [list(map(to_serialize, (rows, images, np.full(5, 399))))]
+
+    def trade(turn: int) -> None:
+        message = {"trade": [turn, 0, *late[0]]}
+        client.sync(call, client.rpc, "images-test", loading.owners[0], ImagesPlugin.trade, **message)
+
+    try:
+        loading.load(lambda *_: None)
+        loading.shuffle(2, lambda *_: None)
+        with pytest.raises(OSError, match="turn 1 of the exchange of images is over"):
+            trade(1)
+        assert _all(client, loading, 2) == np.concatenate(LAYOUT.after(2)).tolist()
+        with pytest.raises(OSError, match="turn 99 of the exchange of images is over"):
+            trade(99)
+        assert _all(client, loading, 2) == np.concatenate(LAYOUT.after(2)).tolist()
+    finally:
+        loading.close()
+
+
+def test_turns():
+    """A change waits for those of earlier turns that have begun, and no other of those begins."""
+    turns, began, end, order = Turns(), threading.Event(), threading.Event(), []
+
+    def early() -> None:
+        with turns.of(1):
+            began.set()
+            end.wait()
+            order.append("early")
+
+    def later() -> None:
+        with turns.of(2):
+            order.append("later")
+
+    threads = [threading.Thread(target=early), threading.Thread(target=later)]
+    threads[0].start()
+    began.wait()
+    with turns.of(1):
+        order.append("beside")
+    threads[1].start()
+    while True:  # until the later turn has begun
+        try:
+            with turns.of(1):
+                pass
+        except OSError:
+            break
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["beside", "early", "later"]
 
 
 def test_what_is_not_here_is_made_when_it_is_read(client, tmp_path):

@@ -50,6 +50,13 @@ def scratch(pod: str) -> See:
     return lambda release: volume(pod, "tmp")(release)["emptyDir"]["sizeLimit"]
 
 
+def shared_memory(release: Rendered) -> dict[str, Any]:
+    """Return the volume that is mounted as the workers' shared memory."""
+    mounts = release.container("worker")["volumeMounts"]
+    name = next(mount["name"] for mount in mounts if mount["mountPath"] == "/dev/shm")
+    return volume("worker_pod", name)(release)["emptyDir"]
+
+
 def image(release: Rendered) -> str:
     return release.container("worker")["image"]
 
@@ -109,6 +116,8 @@ SEEN: list[tuple[Any, ...]] = [
     ("workers.max", 9, lambda r: (r.options["workers"], r.workers["spec"]["parallelism"]), (2, 9)),
     ("workers.gpu", 2, resources("worker", "limits", "nvidia.com/gpu"), "2"),
     ("workers.gpuResource", "amd.com/gpu", resources("worker", "limits", "amd.com/gpu"), "1", {"workers": {"gpu": 1}}),
+    ("workers.runtimeClassName", "nvidia", lambda r: r.worker_pod["spec"]["runtimeClassName"], "nvidia"),
+    ("workers.sharedMemory", "2Gi", shared_memory, {"medium": "Memory", "sizeLimit": "2Gi"}),
     ("workers.threads", 3, argument("--threads"), "3"),
     ("workers.backoffLimit", 3, lambda r: r.workers["spec"]["backoffLimit"], 3),
     ("workers.gracePeriod", 99, argument("--grace"), "94"),

@@ -87,14 +87,16 @@ def test_event_files_of_attempts_that_were_killed(storage, tmp_path):
 
 
 def test_a_long_epoch_has_few_points(tmp_path):
-    """At most a hundred, and the loss of no row is none."""
+    """At most a hundred, of the metrics of single steps too; and the loss of no row is none."""
     files = EventFiles(open_storage(tmp_path / "run"))
     files.begin(1, 0, FACTS | {"steps": 5000})
     for step in range(1, 5001):
-        files.step(step, float("nan") if step < 100 else 1.0)
+        files.step(step, float("nan") if step < 100 else 1.0, {"batch_top_1": 0.25})
     files.write()
-    steps = list(curves(open_storage(tmp_path / "run"), "train", tmp_path / "read")["batch_loss"])
+    found = curves(open_storage(tmp_path / "run"), "train", tmp_path / "read")
+    steps = list(found["batch_loss"])
     assert (steps[0], len(steps)) == (100, 99)
+    assert found["batch_top_1"] == dict.fromkeys(steps, 0.25)
 
 
 def test_a_run_that_is_killed_has_whole_curves(tmp_path):

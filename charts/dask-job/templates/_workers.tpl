@@ -59,6 +59,9 @@ metadata:
 spec:
   {{- include "dask-job.pod-common" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ $role.gracePeriod }}
+  {{- with $role.runtimeClassName }}
+  runtimeClassName: {{ . | quote }}
+  {{- end }}
   {{- with include "dask-job.placement" (list . "worker" $role) | trim }}
   {{- . | nindent 2 }}
   {{- end }}
@@ -96,11 +99,17 @@ spec:
         {{- include "dask-job.resources" $role | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
+        {{- if $role.sharedMemory }}
+        - {name: shared-memory, mountPath: /dev/shm}
+        {{- end }}
         {{- with include "dask-job.workers-run-mount" . | trim }}
         {{- . | nindent 8 }}
         {{- end }}
   volumes:
     {{- include "dask-job.volumes" (list . $role.scratch) | nindent 4 }}
+    {{- with $role.sharedMemory }}
+    - {name: shared-memory, emptyDir: {medium: Memory, sizeLimit: {{ . }}}}
+    {{- end }}
     {{- with include "dask-job.workers-run-volume" . | trim }}
     {{- . | nindent 4 }}
     {{- end }}

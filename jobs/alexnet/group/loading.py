@@ -9,16 +9,17 @@ import logging
 import pickle
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client
 
 from jobs.alexnet.group.worker import ImagesPlugin
 from jobs.alexnet.partitions.layout import Layout
+from jobs.cluster.alive import FrozenError, while_alive
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling
-from jobs.errors import ClusterError, JobError
+from jobs.errors import ClusterError, JobError, argument, spelled
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, numbers
 
@@ -27,6 +28,7 @@ MAX_FAILURES = 20
 """Attempts in a row that may fail."""
 WATCH_SECONDS = 1.0
 """Period of looking which workers have the plugin, while others train."""
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many are, and of how many."""
 
@@ -38,7 +40,9 @@ class Loading:
         client: a synchronous client.
         plugin: the workers' side.
         layout: the partitions, of which no image is known to be bad.
+        packed: runs of partitions of one compressed tar, which one worker unpacks.
         workers_timeout: seconds without any worker that are too many.
+        step_timeout: seconds without an answer after which a worker counts as lost.
         poll: called at least twice a second; what it raises ends the wait.
 
     Attributes:
@@ -53,10 +57,13 @@ class Loading:
         plugin: ImagesPlugin,
         layout: Layout,
         *,
+        packed: Sequence[Run] = (),
         workers_timeout: float = 300.0,
+        step_timeout: float = 600.0,
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._plugin, self._poll = client, plugin, poll
+        self._packed, self._step_timeout, self._turn = packed, step_timeout, 0
         self._membership = Membership(client, plugin, workers_timeout, keepalive=True)
         self.layout = layout
         self.bad: dict[int, str] = {}
@@ -108,7 +115,8 @@ class Loading:
         while missing := await self._missing():
             failures = self._checked(failures + 1 if len(missing) == before else 0)
             before = len(missing)
-            shares = self._shares(missing)
+            self._turn += 1
+            shares = self._shares(missing, self._packed)
             tasks = [asyncio.create_task(self._load_on(address, mine, progress)) for address, mine in shares.items()]
             try:
                 await asyncio.gather(*tasks)
@@ -123,31 +131,41 @@ class Loading:
         self.owners = {number: address for number, address in self.owners.items() if address in members}
         return [number for number in range(len(self.layout.ends)) if number not in self.owners]
 
-    def _shares(self, missing: Sequence[int]) -> dict[str, list[int]]:
-        """Deal partitions to members, in aligned runs, those that are there staying where they are."""
+    def _shares(self, missing: Sequence[int], packed: Sequence[Run] = ()) -> dict[str, list[int]]:
+        """Deal missing partitions to members, in aligned runs; those of each run of `packed` to one."""
         members = self._membership.members
         held: dict[str, list[Run]] = {address: [] for address in members}
         for number, address in sorted(self.owners.items()):
             held[address].append((number, number + 1))
         threads = {address: member.threads for address, member in members.items()}
         dealt = assign(len(self.layout.ends), threads, held)
-        lacking = set(missing)
-        return {address: [one for one in numbers(runs) if one in lacking] for address, runs in dealt.items()}
+        dealt_to = {number: address for address, runs in dealt.items() for number in numbers(runs)}
+        for start, stop in packed:
+            present = (self.owners[number] for number in range(start, stop) if number in self.owners)
+            dealt_to |= dict.fromkeys(range(start, stop), next(present, dealt_to[(start + stop) // 2]))
+        shares: dict[str, list[int]] = {}
+        for number in missing:
+            shares.setdefault(dealt_to[number], []).append(number)
+        return shares
 
     async def _load_on(self, address: str, mine: Sequence[int], progress: Progress) -> None:
         layout = pickle.dumps(self.layout)
         for number in mine:
             try:
-                bad = await self._ask(address, ImagesPlugin.load, layout=layout, partition=number)
+                if number == mine[0]:
+                    await self._ask(address, ImagesPlugin.check_gpus)
+                bad = await self._ask(address, ImagesPlugin.load, layout=layout, partition=number, turn=self._turn)
             except OSError as error:
-                self._lose(address, error)
+                await self._lose(address, error)
                 return
             self.bad |= dict(bad)
             self.owners[number] = address
             progress("partitions loaded", len(self.owners), len(self.layout.ends))
 
     async def _round(self, number: int) -> None:
+        self._turn += 1
         message = {"layout": pickle.dumps(self.layout), "number": number, "owners": self.owners}
+        message |= {"turn": self._turn, "step_timeout": self._step_timeout}
         owners = set(self.owners.values())
         asks = (self._or_lost(one, self._ask(one, ImagesPlugin.shuffle, **message)) for one in owners)
         if not all(await asyncio.gather(*asks)) or await self._missing():
@@ -157,6 +175,7 @@ class Loading:
         """Have each partition on one worker, as it is after so many rounds: what is there stays, all else is made."""
         for failures in itertools.count():
             self._checked(failures)
+            self._turn += 1
             for address, mine in self._shares(await self._missing()).items():
                 self.owners |= dict.fromkeys(mine, address)
             asks = (self._settle_on(address, rounds) for address in set(self.owners.values()))
@@ -165,7 +184,7 @@ class Loading:
 
     async def _settle_on(self, address: str, rounds: int) -> bool:
         mine = sorted(number for number, its in self.owners.items() if its == address)
-        message = {"layout": pickle.dumps(self.layout), "rounds": rounds, "partitions": mine}
+        message = {"layout": pickle.dumps(self.layout), "rounds": rounds, "partitions": mine, "turn": self._turn}
         return await self._or_lost(address, self._ask(address, ImagesPlugin.settle, **message))
 
     async def _or_lost(self, address: str, work: Coroutine[Any, Any, Any]) -> bool:
@@ -173,13 +192,17 @@ class Loading:
         try:
             return await work is not False
         except OSError as error:
-            self._lose(address, error)
+            await self._lose(address, error)
             return False
 
-    def _lose(self, address: str, error: OSError) -> None:
-        self._error = f"worker {address} is gone: {error}"
-        log.warning("%s", self._error)
-        self._membership.fail(address)
+    async def _lose(self, address: str, error: OSError) -> None:
+        if isinstance(error, FrozenError):
+            self._error = f"worker {address} {error} ({spelled(argument('step_timeout'))})"
+            await self._membership.evict(address)
+        else:
+            self._error = f"worker {address} is gone: {error}"
+            self._membership.fail(address)
+        log.warning("%s; the others go on without it", self._error)
 
     def _checked(self, failures: int) -> int:
         """Return the number of attempts in a row that failed.
@@ -191,5 +214,13 @@ class Loading:
             raise ClusterError(f"{failures} attempts in a row to load images failed; the last: {self._error}")
         return failures
 
-    async def _ask(self, address: str, method: Any, **message: Any) -> Any:
-        return await call(self._client.rpc, self._plugin.key, address, method, **message)
+    async def _ask(self, address: str, method: Callable[..., Coroutine[Any, Any, T]], **message: Any) -> T:
+        """Call a method of the plugin on a worker, which answers others meanwhile.
+
+        Raises:
+            FrozenError: it does not.
+            OSError: it is gone.
+        """
+        rpc, key = self._client.rpc, self._plugin.key
+        asked = call(rpc, key, address, method, **message)
+        return await while_alive(asked, lambda: call(rpc, key, address, ImagesPlugin.ping), self._step_timeout)

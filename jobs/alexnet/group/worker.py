@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from distributed import Worker
@@ -16,8 +16,11 @@ from jobs.alexnet.partitions.held import Images
 from jobs.alexnet.partitions.store import Partition, exchange
 from jobs.alexnet.shuffle.plan import Swap
 from jobs.cluster.plugin import CallPlugin, call
+from jobs.train.process.fingerprint import check_gpus
 from jobs.train.process.memory import keep_freed_memory
 
+P = ParamSpec("P")
+R = TypeVar("R")
 SWAP_BYTES = 1 << 23
 """Images travel in messages of about so many bytes each way."""
 AT_ONCE = 4
@@ -28,12 +31,14 @@ class Trade(NamedTuple):
     """Rows of a partition that another worker exchanges: their places, and the images that come there.
 
     Attributes:
+        turn: of the driver's request.
         partition: its number.
         rows: (n,) places.
         images: (n, side, side, 3) uint8.
         numbers: (n,) which images these are.
     """
 
+    turn: int
     partition: int
     rows: Any
     images: Any
@@ -56,7 +61,7 @@ class ImagesPlugin(CallPlugin):
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop."""
         keep_freed_memory()
-        self._held = self._images.hold(worker.local_directory)
+        self._held = self._images.hold(worker.local_directory, worker.state.nthreads)
         super().setup(worker)
 
     def teardown(self, worker: Worker) -> None:
@@ -64,25 +69,38 @@ class ImagesPlugin(CallPlugin):
         super().teardown(worker)
         self._images.free(self._held)
 
-    async def load(self, *, layout: bytes, partition: int) -> list[tuple[int, str]]:
+    async def check_gpus(self) -> None:
+        """Check that TensorFlow sees this worker's GPUs: what comes before training may take hours.
+
+        Raises:
+            InputError: it does not.
+        """
+        promised = self.worker.state.total_resources.get("GPU", 0)
+        await self._in_thread(check_gpus, self.worker.address, promised, self.worker.state.nthreads)
+
+    async def load(self, *, layout: bytes, partition: int, turn: int) -> list[tuple[int, str]]:
         """Load a partition, and return (number, reason) of each image that cannot be used.
 
         Raises:
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        return await self._in_thread(self._held.load, pickle.loads(layout), partition)  # noqa: S301  our own class
+        its = pickle.loads(layout)  # noqa: S301  our own class
+        return await self._in_thread(self._held.load, its, partition, turn)
 
-    async def settle(self, *, layout: bytes, rounds: int, partitions: Sequence[int]) -> None:
+    async def settle(self, *, layout: bytes, rounds: int, partitions: Sequence[int], turn: int) -> None:
         """Make what is missing of partitions, as they are after so many rounds of the shuffle; free all others.
 
         Raises:
             InputError, DataError: the files have changed, or are damaged.
             ClusterError: the storage cannot be reached.
         """
-        await self._in_thread(self._held.settle, pickle.loads(layout), rounds, partitions)  # noqa: S301  our own class
+        its = pickle.loads(layout)  # noqa: S301  our own class
+        await self._in_thread(self._held.settle, its, rounds, partitions, turn)
 
-    async def shuffle(self, *, layout: bytes, number: int, owners: Mapping[int, str]) -> bool:
+    async def shuffle(
+        self, *, layout: bytes, number: int, owners: Mapping[int, str], turn: int, step_timeout: float
+    ) -> bool:
         """Exchange images of a round, where the first partition of a pair is here; return whether all were.
 
         Where another worker is gone, partitions may be half exchanged: `settle` mends them.
@@ -91,14 +109,23 @@ class ImagesPlugin(CallPlugin):
             layout: the partitions.
             number: of the round.
             owners: partition -> address of the worker that has it.
+            turn: of the driver's request.
+            step_timeout: seconds that another worker may take for a message.
         """
         swaps = await self._in_thread(pickle.loads(layout).swaps, number)  # noqa: S301  our own class
         mine = [one for one in swaps if owners[one.first] == self.worker.address]
-        room = asyncio.Semaphore(AT_ONCE)
+        room, gone = asyncio.Semaphore(AT_ONCE), set[str]()
 
         async def one_of(swap: Swap) -> None:
+            address = owners[swap.second]
             async with room:
-                await self._exchange(swap, owners[swap.second])
+                if address in gone:  # not to wait for it once more
+                    raise OSError(f"worker {address} has failed")
+                try:
+                    await self._exchange(swap, address, turn, step_timeout)
+                except OSError:
+                    gone.add(address)
+                    raise
 
         ended = await asyncio.gather(*(one_of(swap) for swap in mine), return_exceptions=True)
         for error in ended:
@@ -106,26 +133,40 @@ class ImagesPlugin(CallPlugin):
                 raise error
         return not any(ended)
 
-    async def _exchange(self, swap: Swap, address: str) -> None:
+    async def _exchange(self, swap: Swap, address: str, turn: int, step_timeout: float) -> None:
         first = self._partition(swap.first)
         step = max(SWAP_BYTES // max(first.images[:1].nbytes, 1), 1)
         for start in range(0, len(swap.first_rows), step):
             rows, others = (both[start : start + step] for both in (swap.first_rows, swap.second_rows))
             if address == self.worker.address:
-                await asyncio.to_thread(exchange, first, rows, self._partition(swap.second), others)
+                await self._changed(turn, exchange, first, rows, self._partition(swap.second), others)
                 continue
-            images, numbers = await asyncio.to_thread(first.taken, rows)
-            trade = Trade(swap.second, to_serialize(others), to_serialize(images), to_serialize(numbers))
-            came = await call(self.worker.rpc, self.key, address, ImagesPlugin.trade, trade=list(trade))
-            await asyncio.to_thread(first.put, rows, *came)
+            images, numbers = await self._changed(turn, first.taken, rows)
+            trade = Trade(turn, swap.second, to_serialize(others), to_serialize(images), to_serialize(numbers))
+            async with asyncio.timeout(step_timeout):
+                came = await call(self.worker.rpc, self.key, address, ImagesPlugin.trade, trade=list(trade))
+            await self._changed(turn, first.put, rows, *came)
+
+    async def _changed(self, turn: int, change: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return change(...) of partitions, in a thread.
+
+        Raises:
+            OSError: a later turn has begun.
+        """
+
+        def work() -> R:
+            with self._held.turns.of(turn):
+                return change(*args, **kwargs)
+
+        return await asyncio.to_thread(work)
 
     async def trade(self, *, trade: Sequence[Any]) -> list[Any]:
         """Take images of another worker, and return those that were in their places: images and numbers.
 
         Raises:
-            OSError: the partition is not here.
+            OSError: the partition is not here, or a later turn has begun.
         """
-        partition, rows, images, numbers = Trade(*trade)
+        turn, partition, rows, images, numbers = Trade(*trade)
         held = self._partition(partition)
 
         def work() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -133,7 +174,7 @@ class ImagesPlugin(CallPlugin):
             held.put(rows, images, numbers)
             return taken
 
-        return [to_serialize(part) for part in await asyncio.to_thread(work)]
+        return [to_serialize(part) for part in await self._changed(turn, work)]
 
     def _partition(self, number: int) -> Partition:
         if (held := self._held.store.get(number)) is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from jobs.alexnet.partitions.layout import Layout
 from jobs.alexnet.partitions.source import Source
 from jobs.alexnet.partitions.store import Partition, Pixels, Store
+from jobs.alexnet.partitions.turns import LAST, Turns
 
 
 @dataclass(frozen=True)
@@ -22,56 +23,75 @@ class Held:
         store: images that are here.
         source: makes others.
         labels: class of each image by number, int32.
+        threads: that decode.
+        turns: which requests may change partitions.
     """
 
     store: Store
     source: Source
     labels: NDArray[np.int32]
+    threads: int = 1
+    turns: Turns = field(default_factory=Turns)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
     def rows(self, number: int, wanted: NDArray[np.int64], low: int, high: int) -> Pixels:
         """Return rows low .. high - 1 of a partition with wanted images; those that are not there are made.
 
+        From then on no partition of this process is exchanged any more.
+
         Raises:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
         """
+        with self.turns.of(LAST):
+            return self._rows(number, wanted, low, high)
+
+    def _rows(self, number: int, wanted: NDArray[np.int64], low: int, high: int) -> Pixels:
         held = self.store.get(number)
         if held is None or len(held.numbers) != len(wanted) or np.any(held.numbers[low:high] != wanted[low:high]):
             with self._making:
                 held = self.store.get(number)
                 if held is None or len(held.numbers) != len(wanted):
                     held = self.store.make(number, len(wanted))
-                self.source.remake(Partition(held.images[low:high], held.numbers[low:high]), wanted[low:high])
+                self.source.remake(
+                    Partition(held.images[low:high], held.numbers[low:high]), wanted[low:high], self.threads
+                )
         return held.images[low:high]
 
-    def load(self, layout: Layout, number: int) -> list[tuple[int, str]]:
+    def load(self, layout: Layout, number: int, turn: int = 0) -> list[tuple[int, str]]:
         """Load a partition, and return (image, reason) of each that cannot be used.
 
         Raises:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
+            OSError: a later turn has begun.
         """
+        with self.turns.of(turn):
+            return self._load(layout, number)
+
+    def _load(self, layout: Layout, number: int) -> list[tuple[int, str]]:
         wanted = layout.loaded(number)
         room = self.store.make(number, len(wanted))
-        if bad := self.source.fill(room, wanted):
+        if bad := self.source.fill(room, wanted, self.threads):
             good = np.flatnonzero(room.numbers >= 0)
             images, numbers = room.taken(good)
             self.store.make(number, len(good)).put(np.arange(len(good)), images, numbers)
         return bad
 
-    def settle(self, layout: Layout, rounds: int, partitions: Sequence[int]) -> None:
+    def settle(self, layout: Layout, rounds: int, partitions: Sequence[int], turn: int) -> None:
         """Make what is missing of partitions, as they are after so many rounds of the shuffle; free all others.
 
         Raises:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
+            OSError: a later turn has begun.
         """
-        for other in set(self.store.numbers()) - set(partitions):
-            self.store.drop(other)
-        for number in partitions:
-            wanted = layout.after(rounds)[number]
-            self.rows(number, wanted, 0, len(wanted))
+        with self.turns.of(turn):
+            for other in set(self.store.numbers()) - set(partitions):
+                self.store.drop(other)
+            for number in partitions:
+                wanted = layout.after(rounds)[number]
+                self._rows(number, wanted, 0, len(wanted))
 
     def close(self) -> None:
         """Free all."""
@@ -99,10 +119,10 @@ class Images:
     labels: NDArray[np.int32]
     memory: float
 
-    def hold(self, scratch: str) -> Held:
-        """Begin to hold images in this process, with a folder for files."""
+    def hold(self, scratch: str, threads: int = 1) -> Held:
+        """Begin to hold images in this process, with a folder for files, decoded by so many threads."""
         self.source.reader.begin(scratch)
-        held = HELD[self.key] = Held(Store(self.source.side, self.memory, scratch), self.source, self.labels)
+        held = HELD[self.key] = Held(Store(self.source.side, self.memory, scratch), self.source, self.labels, threads)
         return held
 
     def free(self, held: Held) -> None:

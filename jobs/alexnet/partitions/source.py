@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,34 +51,69 @@ class Source:
     decoder: Callable[[], Decode]
     side: int
 
-    def fill(self, partition: Partition, wanted: NDArray[np.int64]) -> list[tuple[int, str]]:
+    def fill(self, partition: Partition, wanted: NDArray[np.int64], threads: int = 1) -> list[tuple[int, str]]:
         """Make the images of a partition that are not there yet; return (number, reason) of those that cannot be used.
 
         Args:
             partition: with as many rows as are wanted; those that hold what is wanted are left as they are.
             wanted: the number of the image of each row.
+            threads: that decode.
         """
         rows = {int(wanted[row]): row for row in np.flatnonzero(partition.numbers != wanted)}
-        bad = []
-        decode, images = self.decoder(), np.asarray(partition.images)  # OpenCV does not write into NumPy's memmap class
-        for number, content in self.reader.read(sorted(rows)):
+        images = np.asarray(partition.images)  # OpenCV does not write into NumPy's memmap class
+
+        def decoded(decode: Decode, number: int, content: bytes) -> tuple[int, str] | None:
             row = rows.pop(number)
             partition.numbers[row] = -1
             try:
                 decode(content, images[row])
             except BadImageError as error:
-                bad.append((number, str(error)))
-            else:
-                partition.numbers[row] = number
+                return number, str(error)
+            partition.numbers[row] = number
+            return None
+
+        found = self._on_threads(decoded, self.reader.read(sorted(rows)), threads)
+        bad = [one for one in found if one is not None]
         if rows:
             raise DataError(f"{self.reader.address(min(rows))} was not read")
         return bad
 
-    def remake(self, partition: Partition, wanted: NDArray[np.int64]) -> None:
+    def _on_threads(
+        self,
+        function: Callable[[Decode, int, bytes], tuple[int, str] | None],
+        items: Iterable[tuple[int, bytes]],
+        threads: int,
+    ) -> Iterator[tuple[int, str] | None]:
+        """Yield function(decode, number, content) of each item in order, with one `decode` for each thread."""
+        if threads == 1:
+            decode = self.decoder()
+            yield from (function(decode, *item) for item in items)
+            return
+        free: queue.SimpleQueue[Decode] = queue.SimpleQueue()
+        for _ in range(threads):
+            free.put(self.decoder())
+
+        def work(number: int, content: bytes) -> tuple[int, str] | None:
+            decode = free.get()
+            try:
+                return function(decode, number, content)
+            finally:
+                free.put(decode)
+
+        waiting: deque[Future[tuple[int, str] | None]] = deque()
+        with ThreadPoolExecutor(threads, thread_name_prefix="dask-jobs-decode") as pool:
+            for item in items:
+                if len(waiting) >= 2 * threads:  # what was read and not decoded takes little memory
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(work, *item))
+            while waiting:
+                yield waiting.popleft().result()
+
+    def remake(self, partition: Partition, wanted: NDArray[np.int64], threads: int = 1) -> None:
         """Make the images of a partition that are not there, all of which could be used before.
 
         Raises:
             DataError: one cannot be used now.
         """
-        for number, reason in self.fill(partition, wanted):
+        for number, reason in self.fill(partition, wanted, threads):
             raise DataError(f"{self.reader.address(number)} was read before, and cannot be now: {reason}")

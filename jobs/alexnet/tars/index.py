@@ -8,6 +8,7 @@ import itertools
 import json
 import zipfile
 import zlib
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,9 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from jobs.alexnet.tars.headers import Tar
 from jobs.errors import DataError, InputError
 from jobs.formatting import error_line
+from jobs.sharding.blocks import Run
 from jobs.storage import Storage
 
 NAME = "index.npz"
+_AT_ONCE = 1024
+"""Names that are cut at a time: each takes five times as much memory meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,11 @@ class Index:
 
     def base_names(self) -> NDArray[np.bytes_]:
         """Return each image's name without folders, in UTF-8 (bytes of the longest's length)."""
-        return np.array([name.rpartition(b"/")[2] for name in self.names.split(b"\0")[:-1]], np.bytes_)
+        stops = (self._ends[_AT_ONCE - 1 :: _AT_ONCE] + 1).tolist()
+        pieces = (self.names[start:stop] for start, stop in itertools.pairwise([0, *stops, len(self.names)]))
+        return np.concatenate(
+            [np.array([name.rpartition(b"/")[2] for name in piece.split(b"\0")[:-1]], np.bytes_) for piece in pieces]
+        )
 
     def members(self, numbers: ArrayLike) -> list[Members]:
         """Return the images of these numbers, tar by tar, each once, in ascending order."""
@@ -128,6 +136,11 @@ class Index:
             for tar, (first, end) in enumerate(itertools.pairwise(self.starts))
             for start, stop in itertools.pairwise(_cuts(int(first), int(end), images))
         ]
+
+    def packed(self, images: int = 1024) -> list[Run]:
+        """Return the partitions of each compressed tar, as runs of their places in `partitions(images)`."""
+        tars = [one.tar for one in self.partitions(images)]
+        return [(bisect_left(tars, at), bisect_right(tars, at)) for at, tar in enumerate(self.tars) if tar.is_gzip]
 
     @cached_property
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from jobs.release.plan.values_parts import (
     Egress,
     Metadata,
     Name,
+    NoneOrBytes,
     Peer,
     Placement,
     Section,
@@ -57,6 +58,12 @@ class Workers(Placement):
     gpu: NonNegativeInt = Field(default=0, description="GPUs of one worker")
     gpuResource: str = Field(  # noqa: N815
         default="nvidia.com/gpu", min_length=1, description="what the cluster calls a GPU"
+    )
+    runtimeClassName: Name = Field(  # noqa: N815
+        default="", description="RuntimeClass of the pods, such as nvidia; empty: the nodes' default runtime"
+    )
+    sharedMemory: NoneOrBytes = Field(  # noqa: N815
+        default="", description="size of /dev/shm, which counts as memory of the worker; empty: the runtime's, 64 MB"
     )
     threads: PositiveInt | None = Field(
         default=None, description="compute threads of one worker (null: whole cores of cpu, at least 1)"

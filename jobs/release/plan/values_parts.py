@@ -13,8 +13,10 @@ _CPU = r"([1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)m?"
 Cpu = Annotated[str, StringConstraints(pattern=f"^{_CPU}$")] | Annotated[float, Field(gt=0)]
 """Cores as Kubernetes writes them: "500m", "2", 2, 0.5."""
 CpuLimit = Annotated[str, StringConstraints(pattern=f"^({_CPU})?$")] | Annotated[float, Field(gt=0)]
-Bytes = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)$")]
+_BYTES = r"[1-9][0-9]*(\.[0-9]+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)"
+Bytes = Annotated[str, StringConstraints(pattern=f"^{_BYTES}$")]
 """Bytes as Kubernetes writes them; the unit is required, since memory: 4 would be 4 bytes."""
+NoneOrBytes = Annotated[str, StringConstraints(pattern=f"^({_BYTES})?$")]
 Name = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")]
 """A Kubernetes object's name, or empty."""
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]

@@ -96,9 +96,6 @@ class TrainPlugin(RunFolderPlugin):
         """Count steps from 0 again, with the present weights."""
         self._its.rewind()
 
-    async def ping(self) -> None:
-        """Answer."""
-
     async def status(self) -> Status:
         """Return how far this worker is."""
         return self._its.status()

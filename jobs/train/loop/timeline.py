@@ -112,10 +112,15 @@ class Timeline:
         return [asdict(record) for record in self.records]
 
 
+def latest(records: Sequence[Record]) -> list[Record]:
+    """Return the records of the last attempt."""
+    last = max((record.attempt for record in records), default=0)
+    return [record for record in records if record.attempt == last]
+
+
 def slowest(records: Sequence[Record]) -> Slow | None:
     """Return the slowest worker of the last attempt; None where there are not two to be compared."""
-    last = max((record.attempt for record in records), default=0)
-    mine = [one for one in records if one.attempt == last and one.spent.get("parts", 0) >= MIN_PARTS]
+    mine = [one for one in latest(records) if one.spent.get("parts", 0) >= MIN_PARTS]
     mine.sort(key=lambda one: one.busy / one.spent["parts"], reverse=True)
     if len(mine) < 2 or mine[0].busy < MIN_SECONDS:
         return None

@@ -53,8 +53,10 @@ def check_gpus(address: str, promised: float, threads: int) -> None:
     Raises:
         InputError: it does not.
     """
+    if not promised:
+        return
     tf, _ = import_tensorflow(threads)
-    if promised and len(seen := _gpus(tf)) < promised:
+    if len(seen := _gpus(tf)) < promised:
         raise InputError(
             f"worker {address} was promised {promised:g} GPUs, but TensorFlow sees {len(seen)}: give it the image with "
             "TensorFlow for GPUs, and a node whose driver fits"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+BATCH_STEPS = 10
+"""Period of the steps whose own loss and metrics are kept."""
+
 
 @dataclass
 class Spent:
@@ -53,12 +56,14 @@ class Status(TypedDict):
     Attributes:
         step: steps that are done; -1 without a state.
         sums: of the epoch so far: loss times rows, rows, metrics.
+        batch: the same of the last step alone that is a multiple of `BATCH_STEPS`; empty before the first.
         skipped: steps that were skipped for a loss that is not finite.
         spent: seconds by activity: data, compute, exchange, apply; and the number of parts that were computed.
     """
 
     step: int
     sums: list[float]
+    batch: list[float]
     skipped: int
     spent: dict[str, float]
 

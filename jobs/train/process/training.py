@@ -18,7 +18,7 @@ from jobs.train.data.open import Data, is_factory
 from jobs.train.data.order import Order
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
-from jobs.train.process.messages import Facts, Spent, Status
+from jobs.train.process.messages import BATCH_STEPS, Facts, Spent, Status
 from jobs.train.process.plan import Plan
 from jobs.train.process.single import SingleSteps
 from jobs.train.replica.evaluation import Evaluation
@@ -44,6 +44,7 @@ class Training:
         step: steps that are done; -1 before a state was set.
         sums: the epoch's sums so far: loss times rows, rows, metrics; float64.
         spent: where the time went.
+        batch: the sums of the last step whose number is a multiple of `BATCH_STEPS`; empty before the first.
         single: steps of a caller's own loop.
     """
 
@@ -54,6 +55,7 @@ class Training:
         self.sums: NDArray[np.float64] = np.zeros(0)
         self.skipped = 0
         self.spent = Spent()
+        self.batch: list[float] = []
         self.single = SingleSteps(self.replica)
 
     def load(self, plan: Plan) -> Facts:
@@ -97,7 +99,13 @@ class Training:
 
     def status(self) -> Status:
         """Return how far this process is."""
-        return {"step": self.step, "sums": self.sums.tolist(), "skipped": self.skipped, "spent": asdict(self.spent)}
+        return {
+            "step": self.step,
+            "sums": self.sums.tolist(),
+            "batch": self.batch,
+            "skipped": self.skipped,
+            "spent": asdict(self.spent),
+        }
 
     def _batches(self, data: Data, held_out: float) -> RowBatches | FactoryBatches:
         plan, opened = self.plan, data.open()
@@ -230,6 +238,8 @@ class Training:
             self.skipped += steps
             self.strategy.cancel()
         self.step += steps
+        if self.step % BATCH_STEPS == 0:
+            self.batch = tail.astype(np.float64).tolist()
         self.spent.exchange += summed - began - (self.spent.data + self.spent.compute - before)
         self.spent.apply += time.perf_counter() - summed
         # TensorFlow prepares much at the first call of a function: a worker that joins would look slow.

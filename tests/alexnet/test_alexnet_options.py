@@ -1,0 +1,45 @@
+"""The options of the alexnet job: those that do not fit together, and those that hints name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from commands import run_job
+
+from jobs.alexnet.job import ADVICE
+from jobs.alexnet.options import Options
+from jobs.train.outcome import data_share, hint
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--accept-new-code"], "--accept-new-code"),
+        (["--memory", "much"], "--memory is 'much', but must be a number of bytes"),
+        (["--data", "x", "--s3-bucket", "y"], "give one of them"),
+        (["--reduce-on-plateau", "3"], "--reduce-on-plateau needs --drop-epochs 0"),
+        (["--memory", "5iB"], "--memory is '5iB', but must be a number of bytes"),
+        (["--data", "x", "--image-size", "56"], "--image-size"),
+        (["--demo", "--scheduler", "tcp://127.0.0.1:1"], "--demo is for one machine"),
+        (["--demo", "--data", "x"], "--demo has its own images"),
+        (["--data", "x", "--minibatch", "0"], "--minibatch"),
+    ],
+)
+def test_bad_options(given, message, tmp_path):
+    """Refused before anything is read."""
+    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_hints_name_options_that_alexnet_has():
+    """Its batch has another option than train's."""
+    spent = {"data": 2.0, "compute": 0.5, "exchange": 10.0, "apply": 0.1, "parts": 1000}
+    facts: Any = {"steps": 10}
+    waiting, small = (hint(spent, facts, share, ADVICE) for share in (data_share([{}, spent]), 0.1))
+    assert waiting.startswith("16% of the time went into waiting for data: more memory for images (--memory")
+    assert small == "a part computes for 0.5 ms: fewer parts (--parts) or a larger batch (--minibatch) are faster"
+    assert set(re.findall(r"--(\w+)", waiting + small)) <= Options.model_fields.keys()
