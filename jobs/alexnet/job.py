@@ -109,7 +109,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     shape = _shape(options, attempt, client)
     shape.check(int(np.count_nonzero(labels >= 0)), options.validation)  # before hours of loading
     images = _images(options, index, labels, client)
-    loading = attempt.stack.enter_context(closing(_loading(options, attempt, client, images, index)))
+    loading = attempt.stack.enter_context(closing(make_loading(options, attempt, client, images, index)))
     notes = {"images": _prepare(options, index, labels, loading, monitor)}
     identity = {**chosen, "images": index.digest, "labels": digest, "decoder": decoder_version()}
     rows = ImageRows(images.key, loading.layout, options.shuffle_rounds, " ".join(identity.values()))
@@ -164,9 +164,10 @@ def _images(options: Options, index: Index, labels: NDArray[np.int32], client: C
     return Images(f"images-{secrets.token_hex(8)}", source, labels, memory)
 
 
-def _loading(
+def make_loading(
     options: Options, attempt: Attempt, client: Client | None, images: Images, index: Index
 ) -> Loading | SerialLoading:
+    """Return what loads and shuffles the images of an index: on the workers, or without a client in this process."""
     ends = tuple(one.stop for one in index.partitions(options.partition_images))
     layout = Layout(ends, tuple(np.flatnonzero(images.labels < 0).tolist()), options.seed)
     poll = attempt.folder.heartbeat
