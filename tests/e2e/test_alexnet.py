@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,27 @@ def test_from_tars_in_s3_to_a_network(
     assert "class" in (run / "report.html").read_text()
 
 
-def test_gpus_are_claimed(watched: Watched, training: Callable[..., str], s3_endpoint: Bucket, gpus: str) -> None:
-    """The values of the example for GPUs, on a node that claims one: the pods start, and the driver ends with 2."""
+@pytest.fixture
+def runtime(namespace: str, kubectl: Kubectl) -> Iterator[str]:
+    """Yield the name of a RuntimeClass, which is that of the node's usual runtime."""
+    made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": namespace}, "handler": "runc"}
+    kubectl("apply", "-f", "-", input=json.dumps(made))
+    yield namespace
+    kubectl("delete", "runtimeclass", namespace)
+
+
+def test_gpus_are_claimed(
+    watched: Watched, training: Callable[..., str], s3_endpoint: Bucket, gpus: str, runtime: str
+) -> None:
+    """The values of the example for GPUs, on a node that claims one: the driver ends with 2 before images are read."""
     example: dict[str, Any] = yaml.safe_load((ROOT / "k8s/sources/alexnet-gpu.values.yaml").read_text())
-    example["workers"] |= {"count": 1, "cpu": "100m", "memory": "1Gi", "gpuResource": gpus}
+    example["workers"] |= {"count": 1, "cpu": "100m", "memory": "1Gi", "gpuResource": gpus, "runtimeClassName": runtime}
     values = _filled(s3_endpoint)
     training("alexnet", values=values | {"workers": example["workers"]})
     code, told = watched.tell("wait", "fit")
     assert code == 2, told
     assert "was promised 1 GPUs, but TensorFlow sees 0: give it the image with TensorFlow for GPUs" in told
+    assert "partitions loaded" not in told
     watched.no_pods_in(60)
 
 
