@@ -60,7 +60,7 @@ def test_drift_is_named(tmp_path: Path) -> None:
 
 @every_chart
 def test_values_file_and_model_have_the_same_defaults(chart: str) -> None:
-    """values.yaml read by the model gives the model's defaults but for the chart's own, and its job section the job's."""
+    """values.yaml read by the model gives its defaults but for the chart's own, and the section job the job's."""
     values = yaml.safe_load((folder(chart) / "values.yaml").read_text())
     options = registry.find(chart).load_options()
     assert validated(options, values.pop("job")) == options()
