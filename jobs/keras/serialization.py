@@ -136,4 +136,4 @@ def first_line(error: BaseException) -> str:
     """Return the most informative line of an exception's text, without TensorFlow's node and Keras's colours."""
     lines = [re.sub(r"\x1b\[\d+m", "", line) for line in str(error).splitlines() if line.strip()]
     cause = lines[1:] if "Exception encountered when calling" in str(error) else lines
-    return next(iter(cause), "").partition(" for '{{node")[0]
+    return re.sub(r"^\{\{.*?\}\} *", "", next(iter(cause), "")).partition(" for '{{node")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import networks
 import numpy as np
+import odd_factories
 import pytest
 from serial_runs import plan_of, trained, training
 
@@ -42,6 +43,16 @@ def test_data_that_do_not_fit_the_model():
         training(networks.dense, plan_of((x, np.stack([y] * 5, axis=1))))
 
 
+def test_labels_that_the_model_has_no_class_for():
+    """Found before the first step, wherever the row is; the line is TensorFlow's, without its node."""
+    x, y = networks.rows()
+    for wrong in (3, -1):
+        y[-7] = wrong
+        message = f"do not fit: Received a label value of {wrong} which is outside the valid range of "
+        with pytest.raises(InputError, match=message):
+            training(networks.dense, plan_of((x, y)))
+
+
 def test_a_metric_of_several_values():
     """Found before the first epoch has ended."""
     x, y = networks.rows()
@@ -52,6 +63,16 @@ def test_a_metric_of_several_values():
 X, Y = networks.rows()
 
 
+class Mislabelled:
+    """Rows of which one has a label that the model has no class for."""
+
+    rows = 480
+
+    def read(self, start, stop):
+        """Return rows start .. stop - 1."""
+        return X[start:stop], np.where(np.arange(480) == 100, 7, Y)[start:stop]
+
+
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
@@ -59,15 +80,11 @@ X, Y = networks.rows()
         ((X,), DataError, "give 1 arrays, but must give"),
         ((X, Y, Y, Y), DataError, "give 4 arrays, but must give"),
         ((1.0, 2.0), DataError, "is a single value, but must have rows first"),
-        (networks.no_batches, InputError, "made no batches for any part"),
-        (networks.features_alone, DataError, "give EagerTensor, but must give"),
-        (networks.growing, DataError, "made 2 batches for part 0 of epoch 1, but 1 of epoch 0"),
-        (networks.sometimes_weighted, DataError, "some rows of the data have sample weights, and some have none"),
-        (
-            (X, np.where(np.arange(480) == 100, 7, Y)),
-            UserCodeError,
-            "part 1 of step .* raised .* label value",
-        ),
+        (odd_factories.no_batches, InputError, "made no batches for any part"),
+        (odd_factories.features_alone, DataError, "give EagerTensor, but must give"),
+        (odd_factories.growing, DataError, "made 2 batches for part 0 of epoch 1, but 1 of epoch 0"),
+        (odd_factories.sometimes_weighted, DataError, "some rows of the data have sample weights, and some have none"),
+        (Mislabelled(), UserCodeError, "part 1 of step .* raised .* label value"),
     ],
 )
 def test_data_that_are_no_rows_with_labels(data, error, message):
@@ -147,7 +164,7 @@ def test_a_gradient_that_is_not_finite():
 def test_a_factory_of_too_few_batches():
     """It said nine, and gave two."""
     with pytest.raises(DataError, match="gave 2 batches for part 0 of epoch 0, not 9"):
-        trained(networks.dense, plan_of(networks.fewer_batches), 5)
+        trained(networks.dense, plan_of(odd_factories.fewer_batches), 5)
 
 
 def test_a_factory_with_other_arguments():

@@ -14,7 +14,7 @@ from jobs.errors import DataError, InputError
 from jobs.keras.runtime import import_tensorflow
 from jobs.train.data.open import Factory
 from jobs.train.data.order import Order
-from jobs.train.data.rows import Arrays, BlockCache
+from jobs.train.data.rows import ArrayRows, Arrays, BlockCache
 from jobs.train.replica.forward import Rows
 from jobs.train.replica.model import ReplicaModel
 from jobs.usercode import call
@@ -37,6 +37,10 @@ class RowBatches:
     def at(self, step: int, part: int) -> Rows | None:
         """Return the rows of a part of a step; None where a short epoch has none for it."""
         return self.take(part, self.order.at(step, part))
+
+    def extremes(self) -> Rows | None:
+        """Return the rows of arrays with the smallest and the largest label; None where the source does not know."""
+        return self.take(0, self._source.extremes()) if isinstance(self._source, ArrayRows) else None
 
     def held(self, part: int) -> Iterator[Rows]:
         """Yield the rows that a part holds out, in batches."""

@@ -89,6 +89,13 @@ class ArrayRows:
         """Number of rows."""
         return len(self._arrays[0])
 
+    def extremes(self) -> NDArray[np.int64]:
+        """Return the numbers of rows with the smallest and the largest label; none if labels are no whole numbers."""
+        labels = self._arrays[1] if len(self._arrays) > 1 else np.zeros(0)
+        if labels.size != len(labels) or labels.dtype.kind not in "iu" or not len(labels):
+            return np.zeros(0, np.int64)
+        return np.array([labels.argmin(), labels.argmax()])
+
     def read(self, start: int, stop: int) -> Any:
         """Return rows start .. stop - 1 of each array."""
         return tuple(array[start:stop] for array in self._arrays)

@@ -9,16 +9,15 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.rows import RowSource
 from jobs.errors import InputError, UserCodeError, argument
 from jobs.keras.build import isolated
 from jobs.sources import check_sources
 from jobs.train.data.batches import Ahead, FactoryBatches, RowBatches
-from jobs.train.data.open import Data, is_factory
-from jobs.train.data.order import Order
+from jobs.train.data.open import Data
 from jobs.train.exchange.group import Group
 from jobs.train.exchange.wire import Format, Vector
 from jobs.train.process.messages import BATCH_STEPS, Facts, Spent, Status
+from jobs.train.process.opening import batches_of, first_rows
 from jobs.train.process.plan import Plan
 from jobs.train.process.single import SingleSteps
 from jobs.train.replica.evaluation import Evaluation
@@ -67,18 +66,21 @@ class Training:
         self.close()  # of an earlier fit
         self.plan, self._warm = plan, False
         self._check_sources()
-        batches = self._batches(plan.data, plan.held_out)
+        batches = batches_of(plan.data, plan, self.replica, plan.held_out)
         self._ahead = Ahead(batches)
-        self.replica.fit_to(*self._first(batches))
-        rows = self._first(batches)  # once more: a model without shapes has a type only now
+        self.replica.fit_to(*first_rows(batches, plan.parts))
+        if isinstance(batches, RowBatches) and (extremes := batches.extremes()) is not None:
+            self.replica.fit_to(*extremes)  # a label that the model has no class for is found now, not in some step
+        rows = first_rows(batches, plan.parts)  # once more: a model without shapes has a type only now
         self.strategy: GradientStep | LocalRound = (
             LocalRound(self.replica, rows, plan.seed, plan.slots)
             if plan.every
             else GradientStep(self.replica, rows, plan.seed)
         )
         self.form = Format(plan.wire, self.strategy.layout.rounded)
-        self._validation = self._batches(plan.validation, 0.0) if isinstance(plan.validation, Data) else None
-        held_out = self._first(self._validation) if self._validation else rows
+        validation = plan.validation if isinstance(plan.validation, Data) else None
+        self._validation = batches_of(validation, plan, self.replica) if validation else None
+        held_out = first_rows(self._validation, plan.parts) if self._validation else rows
         self.replica.fit_to(*held_out)  # found now, not at the end of the first epoch
         self.evaluation = Evaluation(self.replica, held_out, plan.seed)
         self._steps = batches.steps
@@ -106,35 +108,6 @@ class Training:
             "skipped": self.skipped,
             "spent": asdict(self.spent),
         }
-
-    def _batches(self, data: Data, held_out: float) -> RowBatches | FactoryBatches:
-        plan, opened = self.plan, data.open()
-        if is_factory(opened):
-            if held_out:
-                raise InputError("validation is a fraction, but a data factory has no rows to hold out: give it data")
-            return FactoryBatches(opened, plan.parts, plan.seed)
-        return RowBatches(opened, self._order(data, opened, held_out), self.replica)
-
-    def _order(self, data: Data, source: RowSource, held_out: float) -> Order:
-        plan, rows = self.plan, int(source.rows)
-        row_bytes = sum(np.asarray(part).nbytes for part in source.read(0, 1))
-        order = Order(rows, plan.parts, plan.batch_size, plan.seed, row_bytes, held_out)
-        trained, held = order.counts()
-        if held_out and not held:
-            raise InputError(f"validation is {held_out:g} of {rows} rows, which is none of a part's: give more")
-        if not rows:
-            raise InputError("the data have no rows")
-        if data is plan.data and trained < plan.batch_size:
-            raise InputError(
-                f"the data have {trained} rows to train on, fewer than {argument('batch_size')}, {plan.batch_size}"
-            )
-        return order
-
-    def _first(self, batches: RowBatches | FactoryBatches) -> Rows:
-        for part in range(self.plan.parts):
-            if (rows := batches.at(0, part)) is not None:
-                return rows
-        raise InputError("the data have no rows")
 
     def _held_out(self, batches: RowBatches | FactoryBatches) -> int:
         if self._validation is not None:
