@@ -61,7 +61,7 @@ def test_public_coroutines_are_the_calls(cluster: LocalCluster, client: Client, 
     """Each has a handler by the plugin's key, nothing else has; all go with the plugin."""
     (worker,) = [worker for worker in cluster.workers.values() if worker.address == address]
     assert {name for name in worker.handlers if name.startswith("here-")} == {
-        f"here-{name}" for name in ("add", "fail", "leave", "break_down", "close_and_fail")
+        f"here-{name}" for name in ("add", "fail", "leave", "break_down", "close_and_fail", "ping")
     }
     client.unregister_worker_plugin("here-1")
     assert not [name for name in worker.handlers if name.startswith("here-")]
