@@ -129,7 +129,7 @@ def _table(extent: Extent, batch: int, measured: Measured) -> Table:
         shown = spread(exchange, 0) if exchange else ""
         gains = _gains(measured, name, ONE)
         rows.append((name, f"{max(rates):.1f}", spread(rates, 1), spread(gains), spread(measured.cpu[name]), shown))
-    header = ("", "best images/s", "images/s", "times 1 worker", "CPU s a step", "exchange %")
+    header = ("", "best images/s", "images/s", "times one worker", "CPU s a step", "exchange %")
     title = f"Steps of AlexNet, {batch} images a worker"
     return Table(title, text, header, rows, _targets(measured, batch, extent.batches[batch]))
 

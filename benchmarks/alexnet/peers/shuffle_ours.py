@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from jobs.alexnet.partitions.source import Source
 KEY, ROUNDS = "images-benchmark", 5
 
 
-def phases(images: int, side: int) -> Iterator[dict[str, Any]]:
+def phases(images: int, side: int) -> Generator[dict[str, Any]]:
     """Load, and shuffle once."""
     with connect(workers=2) as client:
         client.run(imported)

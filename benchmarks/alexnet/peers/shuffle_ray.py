@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ STORE_COPIES = 3
 """Of the images, for which the object store has room: before the shuffle, within it, and after it."""
 
 
-def phases(images: int, side: int) -> Iterator[dict[str, Any]]:
+def phases(images: int, side: int) -> Generator[dict[str, Any]]:
     """Make the images, and shuffle once."""
 
     def made(batch: dict[str, Any]) -> dict[str, Any]:
