@@ -18,7 +18,7 @@ Subjects = Mapping[str, Callable[[], list[Table]]]
 def main() -> None:
     """Measure, print and write."""
     arguments = _arguments()
-    ray = None if arguments.without_ray else ray_environment.python(tensorflow=True)
+    ray = None if arguments.without_ray else ray_environment.python("train")
     tables = []
     load = [_load()]
     for table in _tables(_subjects(ray, quick=arguments.quick), arguments.only):

@@ -90,7 +90,8 @@ def command(network: str, workers: int) -> tuple[float, float]:
         line = [
             sys.executable,
             "-m",
-            "benchmarks.peers.train_command",
+            "benchmarks.peers.command",
+            "train",
             *(one for pair in arguments.items() for one in pair),
         ]
         began, first, text = time.monotonic(), 0.0, ""

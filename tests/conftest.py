@@ -24,6 +24,7 @@ LONG = (
     "train/test_bits.py",
     "train/test_train_faults.py",
     "train/test_train_benchmarks.py",
+    "alexnet/test_alexnet_benchmarks.py",
     "train/test_identity.py",
     "train/test_train_state.py",
     "train/test_comforts.py",

@@ -12,15 +12,15 @@ STORE_BYTES = 1 << 30
 
 
 @contextlib.contextmanager
-def session() -> Iterator[None]:
-    """Start Ray, and stop it at the end."""
+def session(store_bytes: int = STORE_BYTES) -> Iterator[None]:
+    """Start Ray with an object store of so many bytes, and stop it at the end."""
     ray.init(
         address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        object_store_memory=STORE_BYTES,
+        object_store_memory=store_bytes,
     )
     try:
         yield

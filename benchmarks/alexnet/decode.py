@@ -6,12 +6,13 @@ import io
 import statistics
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.alexnet.peers.classic_loading import Items, Pixels, pillow
+from benchmarks.alexnet.photos import DIFFERENT, photos, tar
 from benchmarks.report import Table, Target, spread
 from benchmarks.rounds import wait_until_quiet
 from jobs.alexnet.images import SIZE, decode_all
@@ -25,11 +26,8 @@ each, quality 90, colours at half the resolution, {different} different ones), r
 of {size} x {size} pixels, {rounds} rounds in which all take their turns. All interpolate linearly: ours, OpenCV and
 TensorFlow between neighbours, Pillow over all pixels that one covers. Ours also finds damage, and checks the size
 before it decodes."""
-RATIO, DIFFERENT = 0.85, 8
-"""What is wanted; and how many of the images differ, as they take longer to generate than to decode."""
+RATIO = 0.85
 
-Pixels = NDArray[np.uint8]
-Items = Sequence[tuple[str, bytes]]
 Way = Callable[[Items, Pixels], object]
 
 
@@ -61,7 +59,7 @@ def run(extent: Extent) -> list[Table]:
 
 
 def _table(extent: Extent, width: int, height: int) -> Table:
-    archive = _tar(extent.images, width, height)
+    archive = tar(photos(width, height), extent.images)
     taken = _turns(_ways(tensorflow=extent.tensorflow), archive, extent)
     ratios = {
         name: [other / own for own, other in zip(seconds, taken[OPENCV], strict=True)]
@@ -88,29 +86,6 @@ def _table(extent: Extent, width: int, height: int) -> Table:
     )
 
 
-def _tar(images: int, width: int, height: int) -> bytes:
-    _, simplejpeg = import_decoders()
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for number in range(images):
-            data = simplejpeg.encode_jpeg(photo(number % DIFFERENT, width, height), 90, "RGB", "420")
-            member = tarfile.TarInfo(f"{number}.JPEG")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return file.getvalue()
-
-
-def photo(seed: int, width: int, height: int) -> Pixels:
-    """Return an image (height, width, 3) with details of all sizes, whose JPEG is as large as a photograph's."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
-    frequency[0, 0] = 1
-    planes = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(height, width))) / frequency).real for _ in range(3)]
-    planes = [plane / plane.std() for plane in planes]
-    coloured = [128 + 45 * (0.8 * planes[0] + 0.2 * plane) for plane in planes]
-    return np.ascontiguousarray(np.stack(coloured, axis=-1).clip(0, 255).astype(np.uint8))
-
-
 def _items(archive: bytes) -> list[tuple[str, bytes]]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         return [(one.name, archive[one.offset_data : one.offset_data + one.size]) for one in opened]
@@ -131,7 +106,7 @@ def _turns(ways: dict[str, Way], archive: bytes, extent: Extent) -> dict[str, li
 
 
 def _ways(*, tensorflow: bool) -> dict[str, Way]:
-    ways: dict[str, Way] = {OURS: decode_all, OPENCV: _opencv, PILLOW: _pillow, DRAFT: _draft}
+    ways: dict[str, Way] = {OURS: decode_all, OPENCV: _opencv, PILLOW: pillow, DRAFT: _draft}
     return ways | ({TENSORFLOW: _tensorflow()} if tensorflow else {})
 
 
@@ -142,18 +117,8 @@ def _opencv(items: Items, out: Pixels) -> None:
         cv2.resize(pixels, (SIZE, SIZE), dst=out[number])
 
 
-def _pillow(items: Items, out: Pixels, *, draft: bool = False) -> None:
-    from PIL import Image
-
-    for number, (_, data) in enumerate(items):
-        image = Image.open(io.BytesIO(data))
-        if draft:
-            image.draft("RGB", (SIZE, SIZE))
-        out[number] = image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-
-
 def _draft(items: Items, out: Pixels) -> None:
-    _pillow(items, out, draft=True)
+    pillow(items, out, draft=True)
 
 
 def _tensorflow() -> Way:

@@ -1,4 +1,4 @@
-"""`dask-jobs train ...` in this process; then one line of JSON: the driver's largest memory in MB."""
+"""`dask-jobs ...` in this process; then one line of JSON: the driver's largest memory in MB."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from benchmarks.peers.footprint import peak
 from jobs.cli import main
 
 if __name__ == "__main__":
-    code = main(["train", *sys.argv[1:]])
+    code = main(sys.argv[1:])
     print(json.dumps({"code": code, "megabytes": peak()}), flush=True)

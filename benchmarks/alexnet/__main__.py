@@ -7,44 +7,55 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import alexnet_decode
+from benchmarks import ray_environment
+from benchmarks.alexnet import decode, loading, memory, shuffle, steps
 from benchmarks.report import Table, document
 from benchmarks.rounds import ROOT
 from jobs.alexnet.images import decoder_version
 
-SUBJECTS = ("decode",)
+SUBJECTS = ("decode", "loading", "shuffle", "steps", "memory")
 Subjects = Mapping[str, Callable[[], list[Table]]]
 
 
 def main() -> None:
     """Measure, print and write."""
     arguments = _arguments()
+    ray = None if arguments.without_ray else ray_environment.python("data")
     tables = []
     load = [os.getloadavg()[0]]
-    subjects = _subjects(quick=arguments.quick)
+    subjects = _subjects(ray, quick=arguments.quick)
     for name in arguments.only:
         for table in subjects[name]():
             print(table.markdown(), flush=True)
             tables.append(table)
         load.append(os.getloadavg()[0])
-    notes = [decoder_version()]
+    notes = [decoder_version(), f"Ray {ray_environment.RAY}" if ray else "without Ray (--without-ray)"]
     notes.append(f"load average of the last minute: {min(load):.1f} .. {max(load):.1f}, at the ends of subjects")
     if arguments.quick:
-        notes.append("a quick run of few images (--quick): it shows that everything works, no figures")
+        notes.append("a quick run of few and small images (--quick): it shows that everything works, no figures")
     arguments.output.write_text(document(tables, notes, "make bench-alexnet"))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.alexnet", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few images: does everything run?")
+    parser.add_argument("--quick", action="store_true", help="few and small images: does everything run?")
+    parser.add_argument("--without-ray", action="store_true", help="leave Ray out, which is installed into build/ else")
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="measure these subjects")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "ALEXNET.md", help="file to write")
     return parser.parse_args()
 
 
-def _subjects(*, quick: bool) -> Subjects:
-    decode = alexnet_decode.QUICK if quick else alexnet_decode.Extent()
-    return {"decode": lambda: alexnet_decode.run(decode)}
+def _subjects(ray: str | None, *, quick: bool) -> Subjects:
+    decoded, loaded, shuffled, stepped, remembered = (
+        module.QUICK if quick else module.Extent() for module in (decode, loading, shuffle, steps, memory)
+    )
+    return {
+        "decode": lambda: decode.run(decoded),
+        "loading": lambda: [loading.run(loaded)],
+        "shuffle": lambda: [shuffle.run(shuffled, ray)],
+        "steps": lambda: steps.run(stepped),
+        "memory": lambda: [memory.run(remembered)],
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Measures the alexnet job beside its peers: `python -m benchmarks.alexnet`."""
