@@ -111,6 +111,7 @@ class Loading:
         run_polling(self._client, work, self._poll)
 
     async def _load(self, progress: Progress) -> None:
+        # Only attempts that brought nothing count: of a thousand workers some are lost in each hour of loading.
         count, failures, before = len(self.layout.ends), 0, -1
         while missing := await self._missing():
             failures = self._checked(failures + 1 if len(missing) == before else 0)
@@ -120,7 +121,7 @@ class Loading:
             tasks = [asyncio.create_task(self._load_on(address, mine, progress)) for address, mine in shares.items()]
             try:
                 await asyncio.gather(*tasks)
-            finally:
+            finally:  # the first error of the files ends all; what a worker still loads is of an earlier turn
                 for task in tasks:
                     task.cancel()
             progress("partitions loaded", len(self.owners), count)

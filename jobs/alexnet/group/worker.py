@@ -112,6 +112,7 @@ class ImagesPlugin(CallPlugin):
             turn: of the driver's request.
             step_timeout: seconds that another worker may take for a message.
         """
+        # Each worker computes the plan of all: it is smaller as arithmetic than as a message.
         swaps = await self._in_thread(pickle.loads(layout).swaps, number)  # noqa: S301  our own class
         mine = [one for one in swaps if owners[one.first] == self.worker.address]
         room, gone = asyncio.Semaphore(AT_ONCE), set[str]()
@@ -143,6 +144,7 @@ class ImagesPlugin(CallPlugin):
                 continue
             images, numbers = await self._changed(turn, first.taken, rows)
             trade = Trade(turn, swap.second, to_serialize(others), to_serialize(images), to_serialize(numbers))
+            # If the answer is lost, the other has our rows and we have them still: `settle` sees it by their numbers.
             async with asyncio.timeout(step_timeout):
                 came = await call(self.worker.rpc, self.key, address, ImagesPlugin.trade, trade=list(trade))
             await self._changed(turn, first.put, rows, *came)

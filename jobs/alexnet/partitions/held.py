@@ -43,6 +43,7 @@ class Held:
             InputError, DataError: a file has changed, or is damaged.
             ClusterError: the storage cannot be reached.
         """
+        # A row that is being read must not be traded away under the reader, by a request that comes late.
         with self.turns.of(LAST):
             return self._rows(number, wanted, low, high)
 
@@ -50,6 +51,7 @@ class Held:
         held = self.store.get(number)
         if held is None or len(held.numbers) != len(wanted) or np.any(held.numbers[low:high] != wanted[low:high]):
             with self._making:
+                # Again, now that no other thread makes it: two workers' parts may need one partition at once.
                 held = self.store.get(number)
                 if held is None or len(held.numbers) != len(wanted):
                     held = self.store.make(number, len(wanted))
@@ -73,6 +75,7 @@ class Held:
         wanted = layout.loaded(number)
         room = self.store.make(number, len(wanted))
         if bad := self.source.fill(room, wanted, self.threads):
+            # Closed up: from here on a partition has as many rows as the layout says, and none is empty.
             good = np.flatnonzero(room.numbers >= 0)
             images, numbers = room.taken(good)
             self.store.make(number, len(good)).put(np.arange(len(good)), images, numbers)

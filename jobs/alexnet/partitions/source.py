@@ -64,7 +64,7 @@ class Source:
 
         def decoded(decode: Decode, number: int, content: bytes) -> tuple[int, str] | None:
             row = rows.pop(number)
-            partition.numbers[row] = -1
+            partition.numbers[row] = -1  # before the first pixel changes: see Partition.put
             try:
                 decode(content, images[row])
             except BadImageError as error:

@@ -73,6 +73,7 @@ class Store:
         with self._lock:
             self._drop(number)
             images: Pixels
+            # An empty file cannot be mapped: a partition without images is always in memory.
             if not size or self._used + size <= self._memory:
                 images = np.empty(shape, np.uint8)
                 self._used += size
@@ -126,4 +127,4 @@ class Store:
         with self._lock:
             self._held.clear()
             if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                shutil.rmtree(self._folder, ignore_errors=True)  # maps of its files stay valid while a reader has one

@@ -60,7 +60,7 @@ def build_index(storage: Storage, prefix: str = "", run: Run | None = None) -> I
         spans = list(pool.map(functools.partial(first_span, storage), find_tars(storage, prefix)))
     scans: list[Scan] = []
     while spans:
-        done = list(run(spans))
+        done = list(run(spans))  # a round for each level of tars within tars, all spans of one at the same time
         scans += done
         spans = [inner for each in done for inner in each.inner]
     index = replace(merge(storage.url, scans), prefix=prefix)

@@ -85,6 +85,7 @@ class _ReadAhead:
         """See `Bytes.read`."""
         stop = min(stop, self._tar.stamp[0])
         if not self._start <= start <= stop <= self._start + len(self._data):
+            # Far from the last one: bodies are large, and what was read ahead of a header would be dropped.
             near = start - self._last <= MIB
             ahead = self._storage.read_ahead if near else min(self._storage.read_ahead, _JUMP)
             end = min(max(stop, start + ahead), self._tar.stamp[0])
@@ -161,11 +162,13 @@ def _headers(file: _File, address: str) -> Iterator[tarfile.TarInfo]:
         info = tar.next()
         while info is not None:
             end = info.offset_data + -(-info.size // BLOCK) * BLOCK
+            # A pax header may name another size than the block: what tarfile skips must be what is read as the body.
             if info.size < 0 or (info.isreg() and not info.issparse() and tar.offset != end):
                 raise tarfile.HeaderError(f"a size of {info.size:,} bytes")
             yield info
             end = tar.offset
             file.seek(end)
+            # One empty block is taken for the end, where the format has two: some programs write only one.
             if (head := file.read(BLOCK)) == bytes(BLOCK):
                 return
             if len(head) < BLOCK:

@@ -90,6 +90,7 @@ class Reader:
         try:
             for some in members:
                 for each in ranges_of(some):
+                    # Before the next is asked for: an answer that nobody has taken yet counts too.
                     if len(waiting) >= self._ahead:
                         yield from _images(*waiting.popleft())
                     waiting.append((some, each, self._pool.submit(self._fetch, some, each)))
@@ -153,5 +154,6 @@ def _images(members: Members, of: Range, future: Future[bytes]) -> Iterator[Imag
     data = memoryview(future.result())
     for place in range(of.first, of.end):
         start = int(members.offsets[place]) - of.start
+        # A copy: a view would keep all 16 MiB of the answer alive as long as any of its images.
         image = bytes(data[start : start + int(members.sizes[place])])
         yield Image(int(members.numbers[place]), members.names[place], image)

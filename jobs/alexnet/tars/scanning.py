@@ -92,6 +92,7 @@ def scan(storage: Storage, span: Span) -> Scan:
         raise _gone(storage, span.tar.name) from error
     return Scan(
         span.tar,
+        # As tarfile decoded them: a name that is not UTF-8 keeps its bytes.
         "".join(f"{name}\0" for name in found.names).encode("utf-8", "surrogateescape"),
         np.array(found.offsets, np.int64),
         np.array(found.sizes, np.int64),
