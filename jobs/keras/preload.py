@@ -2,9 +2,9 @@
 
 import contextlib
 import importlib
-import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-with contextlib.suppress(Exception):  # the first worker that needs them raises it, in one line
+from jobs.keras.runtime import without_banners
+
+with contextlib.suppress(Exception), without_banners():  # the first worker that needs them raises it, in one line
     importlib.import_module("tensorflow")
     importlib.import_module("keras")

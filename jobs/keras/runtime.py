@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.errors import InputError
 
 log = logging.getLogger(__name__)
+BANNERS = (b"All log messages before absl::InitializeLog()", b"oneDNN custom operations are on")
+"""What TensorFlow writes in each process, whatever its log level is, and what nobody can act on."""
 
 
 def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
@@ -28,12 +33,12 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
     Raises:
         InputError: TensorFlow or Keras is missing, or Keras runs on another backend.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        tf: Any = importlib.import_module("tensorflow")
-        keras: Any = importlib.import_module("keras")
+        with without_banners():
+            tf: Any = importlib.import_module("tensorflow")
+            keras: Any = importlib.import_module("keras")
     except ImportError as error:
-        raise InputError(f"TensorFlow is needed here ({error}): pip install 'dask-jobs[tensorflow]'") from error
+        raise InputError(f"TensorFlow is needed here ({error}): pip install '.[tensorflow]'") from error
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"Keras runs on the {keras.backend.backend()!r} backend, but must run on 'tensorflow': "
@@ -48,6 +53,25 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
             log.warning("TensorFlow was used before and keeps its threads: last bits may differ from those of workers")
     _grow_gpu_memory(tf)
     return tf, keras
+
+
+@contextlib.contextmanager
+def without_banners() -> Iterator[None]:
+    """Leave TensorFlow's banners out of what is written to standard error meanwhile, by its libraries too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Its C++ writes to the descriptor. A file, not a pipe, which could fill, with nobody who reads it.
+    with tempfile.TemporaryFile() as file:
+        standard_error = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            file.seek(0)
+            kept = [line for line in file if not any(banner in line for banner in BANNERS)]
+            if kept:
+                os.write(2, b"".join(kept))
 
 
 @functools.cache

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import dask
+
 from jobs.cluster.connect import connect
 from jobs.runs.console import Log
 from jobs.runs.data_files import DataFiles
@@ -86,8 +88,9 @@ class Attempt:
         Raises:
             InputError, ClusterError: as `jobs.cluster.connect.connect`.
         """
-        self._reporter.doing("connecting to the workers")
         options = self.folder.options
+        elsewhere = options.scheduler or dask.config.get("scheduler-address", None)
+        self._reporter.doing("connecting to the workers" if elsewhere else "starting workers on this machine")
         return self.stack.enter_context(
             connect(
                 options.scheduler,

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -33,6 +33,8 @@ EXTREMES = {"maximize": "largest", "minimize": "smallest"}
 """Which extreme value is the best one, by direction."""
 UNKNOWN_ETA = "-:--:--"
 """Shown instead of an ETA before the first step."""
+BAR_WIDTH, NARROW = 24, 100
+"""Columns of the bar on a terminal of at least so many; half as many on a narrower one."""
 LOG_SECONDS = 5.0
 """Period of JSON lines where there is no terminal."""
 
@@ -54,6 +56,18 @@ class Display:
             self._live.stop()
 
 
+class _Left(ProgressColumn):
+    """The ETA; before the first step, for how long the phase has been going on."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        if (eta := task.fields["eta"]) is None:
+            return Text(clock(time.monotonic() - task.fields["since"]), style="progress.elapsed")
+        return Text(f"ETA {eta}", style="progress.remaining")
+
+
 class Bar(Display):
     """One live line on standard error where that is a terminal, and nothing elsewhere; a context manager.
 
@@ -66,24 +80,45 @@ class Bar(Display):
     def __init__(self, name: str, total: int | None, *, redirect_stdout: bool = True) -> None:
         self._live: Progress | None = None
         if sys.stderr.isatty():
+            console = Console(stderr=True, highlight=False)
             self._live = Progress(
                 TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=24),
-                TaskProgressColumn("{task.completed}/{task.total}"),
+                BarColumn(bar_width=BAR_WIDTH if console.width >= NARROW else BAR_WIDTH // 2),
+                TextColumn("{task.fields[count]}"),
                 # Wrapped where the terminal is narrow: else rich would cut the ETA off.
                 TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=False)),
-                TextColumn("{task.fields[eta]}", style="progress.remaining"),
-                console=Console(stderr=True, highlight=False),
+                _Left(),
+                console=console,
                 transient=True,
                 redirect_stdout=redirect_stdout,
             )
-            self._task = self._live.add_task(name, total=total, metrics="", eta=f"ETA {UNKNOWN_ETA}")
+            count = f"0/{total}" if total else ""
+            left = UNKNOWN_ETA if total else None
+            # Without a total the bar moves to and fro.
+            self._task = self._live.add_task(
+                name, total=total or None, count=count, metrics="", eta=left, since=time.monotonic()
+            )
 
-    def draw(self, done: int, total: int, metrics: str, eta: float | None) -> None:
-        """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal."""
+    def draw(self, done: int, total: int, metrics: str | Sequence[str], eta: float | None) -> None:
+        """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal.
+
+        Of metrics that come one by one the last ones are left out where the line is too short for all.
+        """
         assert self._live is not None
-        left = UNKNOWN_ETA if eta is None else clock(eta)
-        self._live.update(self._task, completed=done, total=total, metrics=metrics, eta=f"ETA {left}")
+        count, left = f"{done}/{total}", UNKNOWN_ETA if eta is None else clock(eta)
+        if not isinstance(metrics, str):
+            metrics = self._fitting(metrics, len(count) + len(left))
+        self._live.update(self._task, completed=done, total=total, count=count, metrics=metrics, eta=left)
+
+    def _fitting(self, metrics: Sequence[str], others: int) -> str:
+        """Return as many metrics as the line has room for, one at least, beside its name, bar and `others`."""
+        assert isinstance(self._live, Progress)
+        bar = BAR_WIDTH if self._live.console.width >= NARROW else BAR_WIDTH // 2
+        room = self._live.console.width - len(self._live.tasks[0].description) - bar - others - len(" ETA     ")
+        kept = list(metrics)
+        while len(kept) > 1 and len("  ".join(kept)) > room:
+            kept.pop()
+        return "  ".join(kept)
 
 
 def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
@@ -96,19 +131,24 @@ def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
 
 
-def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Return metrics in short for the live line; NaN and infinity may be texts, as in JSON.
+def metric_texts(metrics: Mapping[str, Any]) -> list[str]:
+    """Return each metric in short for the live line; NaN and infinity may be texts, as in JSON.
 
     A search's `direction` is part of the name of its `best`.
     """
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
-    return "  ".join(
+    return [
         f"{value:.0%} {name.removesuffix(SHARE)}"
         if name.endswith(SHARE)
         else f"{names.get(name, name)} {_metric(value)}"
         for name, value in metrics.items()
         if name != DIRECTION
-    )
+    ]
+
+
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    """Return all metrics in short, see `metric_texts`."""
+    return "  ".join(metric_texts(metrics))
 
 
 def best_name(direction: Any) -> str:
@@ -122,8 +162,8 @@ def _metric(value: Any) -> str:
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
     """Return a log line's event and message, or its fields if it has none, as a sentence."""
-    text = fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message")
-    return f"{event}: {text}"
+    text = str(fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message"))
+    return text if text.startswith(f"{event} ") else f"{event}: {text}"
 
 
 class Log(Display):
@@ -177,13 +217,14 @@ class Reporter(Bar, Log):
     def update(self, done: int, metrics: Mapping[str, float], eta: float | None) -> None:
         """Show `done` steps, with metrics: name -> number, and the ETA in seconds if known."""
         if self._live:
-            self.draw(done, self._total, metrics_text(metrics), eta)
+            self.draw(done, self._total, metric_texts(metrics), eta)
         else:
             self.progress(done, self._total, metrics)
 
     def doing(self, what: str) -> None:
         """Show a phase before the first step."""
         if self._live:
+            # The seconds are those of this phase; the same phase may be shown again with other counts.
             self._live.update(self._task, metrics=what)
         else:
             super().doing(what)

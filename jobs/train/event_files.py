@@ -51,7 +51,7 @@ class EventFiles:
             from tensorboard.compat.proto import event_pb2
             from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError as error:
-            raise InputError(f"TensorBoard is needed here ({error}): pip install 'dask-jobs[tensorflow]'") from error
+            raise InputError(f"TensorBoard is needed here ({error}): pip install '.[tensorflow]'") from error
         self._storage, self._protocol, self._record_writer = storage, event_pb2, RecordWriter
         self._waiting: list[Scalar] = []
         self._written = self._step = 0

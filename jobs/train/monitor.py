@@ -73,7 +73,7 @@ class Monitor(Reporter, Watcher):
         self._samples, self._means, self._files = facts["samples"], facts["means"], files
         self._start, self._done = time.monotonic(), fit.step
         self._first = fit.step
-        self._eta = EtaEstimator(self._start, fit.step)
+        self._eta: EtaEstimator | None = None
 
     def on_status(self, status: Status) -> None:
         """Show how far a worker is, and write it to status.json."""
@@ -81,7 +81,10 @@ class Monitor(Reporter, Watcher):
         if step <= self._done and step != self._total:
             return
         self._done = step
-        self._eta.note(step, now)
+        if self._eta is None:  # not from the start: the first step is compiled, which would be taken for its rate
+            self._eta = EtaEstimator(now, step)
+        else:
+            self._eta.note(step, now)
         metrics = self._metrics(status, now)
         batch = {name: value for name, value in metrics.items() if name.startswith(BATCH)}
         self._files.step(step, metrics["loss"], batch)
@@ -106,13 +109,13 @@ class Monitor(Reporter, Watcher):
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Show the end of an epoch."""
         text = ", ".join(f"{name} {short(value, 5)}" for name, value in logs.items())
-        self.log("epoch", message=f"{epoch + 1}: {text}", epoch=epoch + 1, **logs)
+        self.log("epoch", message=f"epoch {epoch + 1}: {text}", epoch=epoch + 1, **logs)
 
     def weights(self, step: int, weights: Mapping[str, Any]) -> None:
         """Show the weights of a small model."""
         found = {name: np.ravel(value)[:SHOWN_WEIGHTS] for name, value in weights.items()}
         text = ", ".join(f"{name} {' '.join(f'{number:.6f}' for number in value)}" for name, value in found.items())
-        self.log("weights", message=f"step {step}: {text}", step=step)
+        self.log("weights", message=f"weights at step {step}: {text}", step=step)
 
 
 def _mean(sums: list[float], place: int) -> float:

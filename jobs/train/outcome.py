@@ -112,6 +112,12 @@ def hint(spent: Mapping[str, float], facts: Facts, waiting: float, advice: Advic
     )
 
 
+def model_epoch(result: Mapping[str, Any]) -> int:
+    """Return the epoch at whose end the weights in a result's files were, from 1; 0, the last one, if at no end."""
+    epoch, epochs = int(result["weights"]["epoch"]), len(result["history"].get("loss", ()))
+    return epoch if 0 < epoch <= epochs else 0
+
+
 def weights_text(result: Mapping[str, Any]) -> str:
     """Return of which epoch the weights in a result's files are: `of epoch 7, the best by val_loss`."""
     weights = result["weights"]

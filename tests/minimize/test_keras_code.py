@@ -75,7 +75,7 @@ def test_missing_or_other_backend_is_told(monkeypatch):
     with pytest.raises(InputError, match="KERAS_BACKEND=tensorflow"):
         problem(models.mlp, "mse", Points())
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(InputError, match=r"pip install 'dask-jobs\[tensorflow\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[tensorflow\]'"):
         problem(models.mlp, "mse", Points())
 
 

@@ -134,7 +134,7 @@ def test_ctrl_c_before_work_begins(tmp_path: Path) -> None:
     for delay in (0.0, 1.5):
         process = _start(*SLOW, "--workers", "2", "--run", str(tmp_path / str(delay)), start_new_session=True)
         assert process.stderr is not None
-        assert any("connecting to the workers" in process.stderr.readline() for _ in range(2))
+        assert any("starting workers" in process.stderr.readline() for _ in range(2))
         time.sleep(delay)
         os.killpg(process.pid, signal.SIGINT)
         code, _, err = _end(process)

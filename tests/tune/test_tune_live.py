@@ -151,7 +151,7 @@ def test_a_search_on_a_terminal(tmp_path: Path) -> None:
     code, output = _on_a_terminal(_command(tmp_path, "--objective", "trials:fails", "--trials", "12"))
     assert code == 0, output
     text = _plain(output)
-    assert "connecting to the workers" in text
+    assert "starting workers on this machine" in text
     assert "failed: trial" in text
     assert '{"time"' not in text
     assert "\x1b[2K" in output

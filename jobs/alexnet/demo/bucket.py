@@ -34,7 +34,7 @@ def served() -> Iterator[None]:
         import PIL  # noqa: F401
         from moto.server import ThreadedMotoServer
     except ImportError as error:
-        raise InputError(f"the demo needs a package ({error}): pip install 'dask-jobs[demo]'") from error
+        raise InputError(f"the demo needs a package ({error}): pip install '.[demo]'") from error
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -21,7 +21,7 @@ def import_decoders() -> tuple[Any, Any]:
         cv2: Any = importlib.import_module("cv2")
         simplejpeg: Any = importlib.import_module("simplejpeg")
     except ImportError as error:
-        raise InputError(f"OpenCV and simplejpeg are needed here ({error}): pip install 'dask-jobs[images]'") from error
+        raise InputError(f"OpenCV and simplejpeg are needed here ({error}): pip install '.[images]'") from error
     cv2.setNumThreads(1)
     return cv2, simplejpeg
 

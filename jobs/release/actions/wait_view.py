@@ -11,7 +11,7 @@ from rich.text import Text
 
 from jobs.release.api import driver_log
 from jobs.release.api.driver_log import is_record, progress_of, record_text, steps_of
-from jobs.runs.console import DIRECTION, Bar, metrics_text, sentence
+from jobs.runs.console import DIRECTION, Bar, metric_texts, sentence
 from jobs.runs.eta import EtaEstimator
 
 OWN = ("driver",)
@@ -83,7 +83,7 @@ class WaitView(Bar):
                 self._eta = EtaEstimator(progress.time, progress.done)
             self._eta.note(progress.done, progress.time)
             eta = self._eta.remaining(progress.total - progress.done, progress.time)
-            self.draw(progress.done, progress.total, metrics_text(shown), eta)
+            self.draw(progress.done, progress.total, metric_texts(shown), eta)
         elif fields["event"] == "done":
             self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":

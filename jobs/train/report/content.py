@@ -13,7 +13,7 @@ from jobs.report.page import Plot, Section
 from jobs.report.theme import BLUE, ORANGE, set_ticks
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.loop.timeline import Record
-from jobs.train.outcome import weights_text
+from jobs.train.outcome import model_epoch, weights_text
 from jobs.train.report.workers import ACTIVITIES, workers
 
 if TYPE_CHECKING:
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 TRAINED, HELD_OUT = BLUE, ORANGE
+SUMMED_UP = 2
+"""Metrics that the first sentence names, the loss among them."""
+
+
+QUANTITIES = {
+    "epochs": "Epochs",
+    "steps": "Steps",
+    "samples": "Samples",
+    "held_out": "Validation rows",
+    "skipped": "Steps skipped, as their loss was not finite",
+    "parameters": "Parameters",
+    "workers": "Workers",
+    "lost_workers": "Workers lost",
+    "attempt": "Attempts",
+}
 
 
 def content(run: RunFolder, storage: Storage) -> Content:
@@ -51,11 +66,15 @@ def _summary(run: RunFolder, history: dict[str, list[float]]) -> str:
     epochs = len(history.get("loss", ()))
     if not epochs:
         return "No epoch has ended yet."
-    last = ", ".join(f"{_label(name)} {number(float(values[-1]), 4)}" for name, values in history.items())
+    at = model_epoch(run.result) - 1 if run.result else -1
+    named = [name for name in history if not name.startswith("val_")][:SUMMED_UP]
+    shown = [key for name in named for key in (name, f"val_{name}") if key in history]
+    last = ", ".join(f"{_label(name)} {number(float(history[name][at]), 4)}" for name in shown)
     where = f"on {plural(run.result['workers'], 'worker')}" if run.result and run.result["workers"] else ""
     took = f" in {duration(run.result['seconds'])} {where}".rstrip() if run.result else ""
-    weights = f" The model has the weights {weights_text(run.result)}." if run.result else ""
-    return f"After {plural(epochs, 'epoch')}{took}: {last}.{weights}"
+    ended = f" Ended early: {run.result['ended']}." if run.result and run.result["ended"] else ""
+    weights = f" These are the model's numbers, with the weights {weights_text(run.result)}." if run.result else ""
+    return f"After {plural(epochs, 'epoch')}{took}: {last}.{ended}{weights}"
 
 
 def _label(name: str) -> str:
@@ -66,8 +85,10 @@ def _curves(history: dict[str, list[float]]) -> list[Section]:
     names = [name for name in history if not name.startswith("val_")]
     if not names or not history[names[0]]:
         return []
-    plots = [Plot(name.capitalize(), _plot(history, name)) for name in names]
-    data = {"notes": [], "key": {"dots": [(TRAINED, "training"), (HELD_OUT, "validation")]}}
+    plots = [Plot(name, _plot(history, name)) for name in names]
+    dots = [(TRAINED, "training"), (HELD_OUT, "validation")]
+    validated = any(name.startswith("val_") for name in history)
+    data = {"notes": [], "key": {"dots": dots if validated else dots[:1]}}
     return [Section("Curves", "report/plots.html", data, plots)]
 
 
@@ -95,7 +116,8 @@ def _time(result: dict[str, Any]) -> Section:
     parts = [
         Share(name, colour, duration(spent[key]), spent[key] / total, text) for key, name, colour, text in ACTIVITIES
     ]
-    note = "Of one worker, in the last attempt." if result["attempt"] > 1 else "Of one worker."
+    of = "Of one worker" if result["workers"] else "Of this process"
+    note = f"{of}, in the last attempt." if result["attempt"] > 1 else f"{of}."
     head = ("Part", "Time", "Share", "What it is")
     return Section(
         "Where the time went",
@@ -105,7 +127,6 @@ def _time(result: dict[str, Any]) -> Section:
 
 
 def _numbers(result: dict[str, Any]) -> Section:
-    names = ("epochs", "steps", "samples", "held_out", "skipped", "parameters", "workers", "lost_workers", "attempt")
-    rows = [(name.replace("_", " ").capitalize(), result[name]) for name in names if result.get(name) is not None]
+    rows = [(text, result[name]) for name, text in QUANTITIES.items() if result.get(name) is not None]
     rows += [(_label(name).capitalize(), f"{float(values[-1]):.10g}") for name, values in result["history"].items()]
     return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})

@@ -115,7 +115,7 @@ def _shares(records: Sequence[Record], busy: Sequence[Record]) -> Section:
         text = slow_text(slow)
         notes.append(f"{text[:1].upper()}{text[1:]}.")
         if not notable(slow):
-            notes.append(f"Below {NOTABLE:g} times that is no matter.")
+            notes.append(f"That is no concern below {NOTABLE:g} times.")
     plot = _lanes(busy, x_range=Range1d(start=0, end=100), x_axis_label="percent of its time")
     plot.hover.tooltips = [("worker", "@worker"), *((name, f"@{key}{{0.0}} %") for key, name, *_ in ACTIVITIES)]
     shares = {key: [100 * record.spent.get(key, 0.0) / _total(record) for record in busy] for key, *_ in ACTIVITIES}
