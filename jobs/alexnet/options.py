@@ -71,7 +71,7 @@ class Options(TrainingOptions):
     max_bad: Annotated[NonNegativeFloat, OptionHelp(DATA, "FRACTION")] = Field(
         default=0.001, le=1, description="fraction of images that may be unreadable; they are left out"
     )
-    resize: Annotated[Literal["squash", "crop"], OptionHelp(DATA, "NAME")] = Field(
+    resize: Annotated[Literal["squash", "crop"], OptionHelp(DATA)] = Field(
         default="squash", description="squash: both sides to the size; crop: the shorter side, then the centre"
     )
     partition_images: Annotated[PositiveInt, OptionHelp(DATA)] = Field(

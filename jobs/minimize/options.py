@@ -77,7 +77,7 @@ class Options(SerialJobOptions):
         default="fail",
         description="what a NaN loss does: fail the job, or count as infinite, so that a line search backs off",
     )
-    evaluator: Annotated[Literal["messages", "futures"], OptionHelp(RUNS, "NAME")] = Field(
+    evaluator: Annotated[Literal["messages", "futures"], OptionHelp(RUNS)] = Field(
         default="messages",
         description="how evaluations reach the workers: by messages, the fastest, or by Dask's futures, visible to its "
         "dashboard and to adaptive clusters; the bits are the same",

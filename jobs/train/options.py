@@ -31,10 +31,10 @@ class TrainingOptions(SerialJobOptions):
     seed: Annotated[NonNegativeInt, OptionHelp(HOW)] = Field(
         default=0, lt=2**31, description="of initial weights, shuffles and random layers"
     )
-    wire: Annotated[Literal["full", "bfloat16"], OptionHelp(HOW, "NAME")] = Field(
+    wire: Annotated[Literal["full", "bfloat16"], OptionHelp(HOW)] = Field(
         default="full", description="precision of gradients between workers; bfloat16 halves the bytes"
     )
-    on_nan: Annotated[Literal["fail", "skip"], OptionHelp(HOW, "NAME")] = Field(
+    on_nan: Annotated[Literal["fail", "skip"], OptionHelp(HOW)] = Field(
         default="fail", description="what a loss that is not finite does: fail the job, or skip the step"
     )
     early_stopping: Annotated[PositiveInt | None, OptionHelp(END, "EPOCHS")] = Field(
@@ -103,7 +103,7 @@ class Options(TrainingOptions):
         "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
         "(default: digits)",
     )
-    example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE, "NAME")] = Field(
+    example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE)] = Field(
         default=None,
         description="a model and data to begin with: digits (a small CNN), or linear, which prints its weights "
         "(default: digits)",
@@ -116,7 +116,7 @@ class Options(TrainingOptions):
     batch_size: Annotated[PositiveInt, OptionHelp(HOW, "ROWS")] = Field(
         default=64, description="rows of a step, over all workers; a multiple of --parts"
     )
-    averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW, "NAME")] = Field(
+    averaging: Annotated[Literal["gradient", "parameters"], OptionHelp(HOW)] = Field(
         default="gradient",
         description="gradient: one common step per batch; parameters: parts train alone, and their weights are "
         "averaged every --every steps",
@@ -124,10 +124,10 @@ class Options(TrainingOptions):
     every: Annotated[PositiveInt | None, OptionHelp(HOW, "STEPS")] = Field(
         default=None, description="steps between two averages of parameters (default: 10)"
     )
-    slots: Annotated[Literal["mean", "reset"], OptionHelp(HOW, "NAME")] = Field(
+    slots: Annotated[Literal["mean", "reset"], OptionHelp(HOW)] = Field(
         default="mean",
-        description="what averaging parameters does with the optimizer's slots, such as momenta: their mean, or none: "
-        "those of the run's start",
+        description="what averaging parameters does with the optimizer's slots, such as momenta: take their mean, or "
+        "reset them to those of the run's start",
     )
     callbacks: Annotated[str | None, OptionHelp(HOW, "module:function")] = Field(
         default=None,
