@@ -43,7 +43,10 @@ class OptionsCommand(Command):
         options = [_option(name, field) for name, field in model.model_fields.items()]
         # A job's own groups come first, those of what all jobs share last; within a group it is the other way round.
         depths = {name: depth for depth, base in enumerate(model.__mro__) for name in _fields(base)}
-        groups = [option.group for option in sorted(options, key=lambda option: depths[option.name])] + [OTHER]
+        deepest: dict[str, int] = {}
+        for option in options:
+            deepest[option.group] = max(deepest.get(option.group, 0), depths[option.name])
+        groups = sorted(deepest, key=lambda group: deepest[group])
         super().__init__(
             program,
             program="",
