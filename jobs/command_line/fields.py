@@ -46,7 +46,8 @@ class OptionsCommand(Command):
         deepest: dict[str, int] = {}
         for option in options:
             deepest[option.group] = max(deepest.get(option.group, 0), depths[option.name])
-        groups = sorted(deepest, key=lambda group: deepest[group])
+        ordered = [option.group for option in sorted(options, key=lambda option: depths[option.name])]
+        groups = sorted(deepest, key=lambda group: (deepest[group], ordered.index(group)))
         super().__init__(
             program,
             program="",
