@@ -65,7 +65,7 @@ class _Left(ProgressColumn):
         """Return the column's text."""
         if (eta := task.fields["eta"]) is None:
             return Text(clock(time.monotonic() - task.fields["since"]), style="progress.elapsed")
-        return Text(f"ETA {eta}", style="progress.remaining")
+        return Text(f"ETA {eta}" if eta else "", style="progress.remaining")
 
 
 class Bar(Display):
@@ -109,6 +109,12 @@ class Bar(Display):
         if not isinstance(metrics, str):
             metrics = self._fitting(metrics, len(count) + len(left))
         self._live.update(self._task, completed=done, total=total, count=count, metrics=metrics, eta=left)
+
+    def end(self, steps: int | None) -> None:
+        """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
+        assert self._live is not None
+        made = {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
+        self._live.update(self._task, metrics="", eta="", refresh=True, **made)
 
     def _fitting(self, metrics: Sequence[str], others: int) -> str:
         """Return as many metrics as the line has room for, one at least, beside its name, bar and `others`."""
