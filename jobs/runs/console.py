@@ -110,10 +110,10 @@ class Bar(Display):
             metrics = self._fitting(metrics, len(count) + len(left))
         self._live.update(self._task, completed=done, total=total, count=count, metrics=metrics, eta=left)
 
-    def end(self, steps: int | None) -> None:
+    def draw_end(self, steps: int | None) -> None:
         """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
         assert self._live is not None
-        made = {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
+        made: dict[str, Any] = {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
         self._live.update(self._task, metrics="", eta="", refresh=True, **made)
 
     def _fitting(self, metrics: Sequence[str], others: int) -> str:

@@ -100,7 +100,7 @@ class WaitView(Bar):
     def _show_end(self, steps: Any) -> None:
         """Show the final steps, if known, and no metrics: those of the last progress are not the result's."""
         if self._live is not None:
-            self.end(steps if isinstance(steps, int) else None)
+            self.draw_end(steps if isinstance(steps, int) else None)
 
     def passed(self) -> None:
         """Show text of mid-run that was held since the last call or longer: it was not followed by the run's end."""
