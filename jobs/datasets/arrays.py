@@ -1,4 +1,4 @@
-"""NumPy arrays x (rows, features...) and y, (rows,) or of targets (rows, ...), as x.npy and y.npy in a folder, or in one .npz file."""
+"""NumPy arrays x (rows, features...) and y (rows,), or (rows, ...) of targets, in a folder or in one .npz file."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from serial_runs import plan_of, trained, training
 
 from jobs.errors import DataError, InputError, UserCodeError, command_line
 from jobs.options import parse
+from jobs.sources import sources
 from jobs.train.data.open import Data, is_function
 from jobs.train.loop.callbacks import KerasCallbacks
 from jobs.train.options import Options
@@ -147,6 +148,9 @@ def test_a_loss_that_is_not_finite():
     x, y = networks.rows()
     with pytest.raises(UserCodeError, match="the loss of (part .|some part) in step .* is not finite"):
         trained(networks.exploding, plan_of((x, y)), 30)
+    advice = "with on_nan skip in another run; a model whose source was edited goes on with accept_new_code$"
+    with pytest.raises(UserCodeError, match=advice):  # as a run folder does that began with other settings or code
+        trained("networks:exploding", plan_of("networks:data", sources=sources(networks)), 30)
     made = trained(networks.exploding, plan_of((x, y), on_nan="skip"), 30)
     assert made.skipped > 0
     assert all(np.isfinite(array).all() for array in made.replica.weights().values())
