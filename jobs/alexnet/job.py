@@ -35,7 +35,7 @@ from jobs.alexnet.tars import Index
 from jobs.errors import DataError, InputError, argument
 from jobs.formatting import plural
 from jobs.runs.attempt import Attempt, attempt_on
-from jobs.train.attempt import Subject, check_parts, compare, is_its, resolved_parts, train
+from jobs.train.attempt import Subject, check_parts, compare, connected, is_its, resolved_parts, train
 from jobs.train.data.open import Data
 from jobs.train.data.order import Order
 from jobs.train.loop.checkpoint import Checkpoints
@@ -71,7 +71,7 @@ def run(options: Options) -> dict[str, Any]:
         JobError: the run failed or was stopped; the error is in the run folder too.
     """
     if options.demo and options.workers is None and not os.environ.get("DASK_SCHEDULER_ADDRESS"):
-        options = options.model_copy(update={"workers": bucket.WORKERS})
+        options = options.model_copy(update={"workers": bucket.WORKERS if options.parts != 1 else 1})
     with attempt_on("alexnet", options) as attempt:
         asked = _asked(options)
         if (ended := attempt.ended(lambda result: is_its(asked, attempt.folder, result, _chosen(asked)))) is not None:
@@ -102,7 +102,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     if (manifest := Checkpoints(folder.storage).last()) is not None:
         before = manifest.progress.get("identity", {})
         compare(f"the checkpoint in {folder.url}", {name: before.get(name) for name in chosen}, chosen)
-    client = attempt.connect("jobs.keras.preload", "jobs.alexnet.job") if options.workers != 0 else None
+    client = connected(options, attempt, "jobs.keras.preload", "jobs.alexnet.job")
     attempt.start()
     index = find_index(options, attempt, client, monitor.doing)
     labels, digest = find_labels(options, index)

@@ -32,6 +32,7 @@ def connect(
     scheduler: str | None = None,
     *,
     workers: int | None = None,
+    most: int | None = None,
     threads: int = 1,
     gpus: int = 0,
     preload: Sequence[str] = (),
@@ -46,6 +47,7 @@ def connect(
             a `LocalCluster` on this machine.
         workers: on this machine, how many processes to start (one per core, or one per `gpus` GPUs, if None); else,
             how many to wait for (1 if None).
+        most: on this machine, how many processes to start at most where `workers` is None, however many cores it has.
         threads: compute threads of each worker on this machine.
         gpus: GPUs of each worker on this machine, which it alone sees, and declares as Dask's resource `GPU`.
         preload: modules that are imported once for all workers on this machine, which are then forked. Without any,
@@ -64,7 +66,7 @@ def connect(
     with contextlib.ExitStack() as stack:
         if address is None:
             shares = share(visible(), gpus, workers) if gpus else None
-            count = len(shares) if shares else workers or dask.system.CPU_COUNT
+            count = len(shares) if shares else workers or min(dask.system.CPU_COUNT, most or dask.system.CPU_COUNT)
             address = stack.enter_context(_local(count, threads, shares, preload))
         else:
             count = workers or 1

@@ -1,4 +1,4 @@
-"""NumPy arrays x (rows, features...) and y (rows,) as x.npy and y.npy in a folder, or in one .npz file."""
+"""NumPy arrays x (rows, features...) and y (rows,), or (rows, ...) of targets, in a folder or in one .npz file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from jobs.datasets.column import Column
-from jobs.datasets.dataset import Dataset, check_dataset
+from jobs.datasets.dataset import TARGETS, Dataset, check_dataset
 from jobs.datasets.ranged_file import File, open_file
 from jobs.errors import DataError
 from jobs.formatting import one_line
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _HEADER_BYTES = 2**14  # NumPy itself refuses headers of more than 10,000
-_KINDS = {"x": "biuf", "y": "biu"}
+_LABELS = ("biu", "integers 0, 1, ...: save y.astype(np.int64)")
+_NUMBERS = ("biuf", "numbers: save {}.astype(np.float32)")
 
 
 def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
@@ -33,7 +34,7 @@ def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
         DataError: it is truncated, or the data do not fit, see `check_dataset`.
     """
     storage = open_storage(path)
-    x, y = (_array(open_file(storage, f"{name}.npy"), name) for name in "xy")
+    x, y = (_array(open_file(storage, f"{name}.npy"), name, classes) for name in "xy")
     return check_dataset(spec, x, y, classes, scale=1.0)
 
 
@@ -50,7 +51,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
     except (zipfile.BadZipFile, EOFError, struct.error) as error:
         raise DataError(f"{file.address}: truncated, or no .npz file ({error}); write it with np.savez") from error
-    x, y = (_array(replace(file, part=name), name, *_place(file, members, name)) for name in "xy")
+    x, y = (_array(replace(file, part=name), name, classes, *_place(file, members, name)) for name in "xy")
     return check_dataset(spec, x, y, classes, scale=1.0)
 
 
@@ -75,14 +76,14 @@ def _place(file: File, members: dict[str, zipfile.ZipInfo], name: str) -> tuple[
     return start, start + member.file_size
 
 
-def _array(file: File, name: str, start: int = 0, stop: int | None = None) -> Column:
+def _array(file: File, name: str, classes: int | None, start: int = 0, stop: int | None = None) -> Column:
     """Check the .npy header in bytes start..stop-1 of `file` and return where its array lies."""
     stop = file.size if stop is None else stop
     where = f"{file.address}, array {name!r}"
     shape, fortran_order, dtype, header_bytes = _header(file.read(start, min(start + _HEADER_BYTES, stop)), where)
-    if dtype.kind not in _KINDS[name]:
-        wanted = "numbers: save x.astype(np.float32)" if name == "x" else "integers 0, 1, ...: save y.astype(np.int64)"
-        raise DataError(f"{where}: the type is {dtype}, but must be {wanted}")
+    kinds, wanted = _NUMBERS if name == "x" or classes == TARGETS else _LABELS
+    if dtype.kind not in kinds:
+        raise DataError(f"{where}: the type is {dtype}, but must be {wanted.format(name)}")
     if fortran_order:
         raise DataError(
             f"{where}: it is in Fortran order, but rows must follow each other: save np.ascontiguousarray(x)"

@@ -14,6 +14,8 @@ from jobs.errors import DataError
 
 _CHECKED_BYTES = 2**20
 _MAX_CLASSES = 2**31
+TARGETS = 0
+"""In the place of the number of classes: y are targets, any numbers, and no labels of classes."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class Dataset:
 
     Attributes:
         spec: the argument of `open_dataset`.
-        classes: labels are 0..classes-1.
+        classes: labels are 0..classes-1; 0: y are targets.
         scale: features times this are about 0..1.
         features: x, (rows, *shape).
-        labels: y, (rows,) of integers.
+        labels: y, (rows,) of integers; targets: (rows, ...) of any numbers.
     """
 
     spec: str
@@ -44,8 +46,10 @@ class Dataset:
         """The shape of one row of the features."""
         return self.features.shape[1:]
 
-    def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return rows start..stop-1: x (stop - start, *shape) as stored, read-only, and y (stop - start,) int64.
+    def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return rows start..stop-1: x (stop - start, *shape) as stored, read-only, and y (stop - start, ...).
+
+        y of integers is int64, of other numbers as stored.
 
         Only these rows' bytes are read, of .gz files all before them as well; there, and in S3, ascending calls in one
         process continue where the last one ended.
@@ -54,7 +58,8 @@ class Dataset:
             DataError: the files are shorter than when they were opened, damaged or gone.
             ClusterError: the storage cannot be reached.
         """
-        return self.features.read(start, stop), self.labels.read(start, stop).astype(np.int64, copy=False)
+        x, y = self.features.read(start, stop), self.labels.read(start, stop)
+        return x, y if y.dtype.kind == "f" else y.astype(np.int64, copy=False)
 
     def files(self) -> list[str]:
         """Return the paths or URLs of the files that the rows are read from, each once."""
@@ -74,11 +79,21 @@ class Dataset:
 def check_dataset(spec: str, features: Column, labels: Column, classes: int | None, scale: float) -> Dataset:
     """Return the data set of two columns after checking their shapes, and all labels, a MiB at a time.
 
+    Args:
+        spec: the argument of `open_dataset`.
+        features: x.
+        labels: y.
+        classes: labels must be 0..classes-1; None: the largest label + 1; `TARGETS`: y are no labels, nor checked.
+        scale: features times this are about 0..1.
+
     Raises:
         DataError: there are no rows or features, numbers of rows differ, or a label is not in 0..classes-1.
     """
     where = f"data set {spec!r}"
-    if len(labels.shape) != 1:
+    targets = classes == TARGETS
+    if targets and 0 in (len(labels.shape), *labels.shape[1:]):
+        raise DataError(f"{where}: y has shape {labels.shape}, but must be (rows, ...): at least one number a row")
+    if not targets and len(labels.shape) != 1:
         raise DataError(f"{where}: y has shape {labels.shape}, but must be (rows,): one label a row")
     if len(features.shape) < 2:
         raise DataError(f"{where}: x has shape {features.shape}, but must be (rows, features...); save x[:, None]")
@@ -89,8 +104,8 @@ def check_dataset(spec: str, features: Column, labels: Column, classes: int | No
         )
     if 0 in features.shape:
         raise DataError(f"{where}: x has shape {features.shape}; there must be at least one row and one feature")
-    largest = _largest_label(where, labels, classes)
-    return Dataset(spec, classes or largest + 1, scale, features, labels)
+    found = TARGETS if targets else _largest_label(where, labels, classes) + 1
+    return Dataset(spec, classes or found, scale, features, labels)
 
 
 def _largest_label(where: str, labels: Column, classes: int | None) -> int:

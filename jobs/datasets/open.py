@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from jobs.datasets.arrays import open_npy, open_npz
-from jobs.datasets.dataset import Dataset
+from jobs.datasets.dataset import TARGETS, Dataset
 from jobs.datasets.digits import open_digits
 from jobs.datasets.idx import find_idx, open_idx
 from jobs.errors import DataError, InputError, nearest
@@ -15,7 +15,7 @@ _READERS = {"idx": open_idx, "npz": open_npz, "npy": open_npy}
 _FORMS = "'digits', 'idx:FOLDER', 'npz:FILE.npz', 'npy:FOLDER', or a path or s3://bucket/prefix of one of these"
 
 
-def open_dataset(spec: str, classes: int | None = None) -> Dataset:
+def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False) -> Dataset:
     """Find the data set `spec` and check it, in bounded memory; on the driver, before any work begins.
 
     Args:
@@ -23,6 +23,7 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
             np.savez); `npy:FOLDER` (x.npy and y.npy); or the bare path, whose kind is detected. Paths may be
             `s3://bucket/prefix`.
         classes: the labels must be 0..classes-1; None takes the largest label + 1.
+        targets: y may be any numbers, (rows, ...), such as those of a regression, or one-hot; `classes` is not read.
 
     Raises:
         InputError: `spec` has no known form, or no data set of that form is there.
@@ -31,6 +32,8 @@ def open_dataset(spec: str, classes: int | None = None) -> Dataset:
     """
     if classes is not None and classes < 1:
         raise InputError(f"classes is {classes}, but must be at least 1")
+    if targets:
+        classes = TARGETS
     if spec == "digits":
         return open_digits(classes)
     kind, colon, path = spec.partition(":")

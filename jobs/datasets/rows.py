@@ -31,12 +31,13 @@ class RowSource(Protocol):
         """Return rows start .. stop - 1: x (stop - start, *shape) and y (stop - start, ...)."""
 
 
-def row_source(data: Any, classes: int | None = None) -> RowSource:
+def row_source(data: Any, classes: int | None = None, *, targets: bool = False) -> RowSource:
     """Return the source of rows: the data set that a spec names, or the object after checking its interface.
 
     Args:
         data: what `open_dataset` takes, or an object as `RowSource` describes.
         classes: labels are 0 .. classes - 1; only with a spec.
+        targets: y of a spec's files may be any numbers, as of `open_dataset`.
 
     Raises:
         InputError: the spec does not name a data set, the object lacks an attribute, or `classes` goes with an object.
@@ -44,7 +45,7 @@ def row_source(data: Any, classes: int | None = None) -> RowSource:
         ClusterError: its storage cannot be reached.
     """
     if isinstance(data, str):
-        return open_dataset(data, classes)
+        return open_dataset(data, classes, targets=targets)
     if classes is not None:
         raise InputError(f"classes is {classes!r}, but only a data set that is opened here takes it; leave it out")
     for attribute in NEEDED:

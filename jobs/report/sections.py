@@ -20,7 +20,8 @@ STATES = {"done": "good", "failed": "bad", "running": "busy"}
 HOW_TO_RESUME = {
     "done": "This run is done: the same command on its folder returns its result and computes nothing.",
     "running": "Should this run have been killed: the same command on its folder takes it up where it was.",
-    "failed": "With the cause removed, the same command on its folder takes the run up where it was.",
+    "failed": "With the cause removed, the same command on its folder takes the run up where it was; "
+    "other settings need another folder, and edited code --accept-new-code, where the job has it.",
     "stopped": "The same command on its folder takes the run up where it was.",
 }
 

@@ -78,12 +78,13 @@ class Attempt:
         """
         self.data.check(self._reporter.doing)
 
-    def connect(self, *preload: str, gpus: int = 0) -> Client:
+    def connect(self, *preload: str, gpus: int = 0, most: int | None = None) -> Client:
         """Return the client of the cluster that the options name, which is closed when the attempt ends.
 
         Args:
             preload: modules that its workers need; on this machine they are imported once, and inherited by all.
             gpus: of each worker on this machine.
+            most: workers on this machine, where the options do not say how many.
 
         Raises:
             InputError, ClusterError: as `jobs.cluster.connect.connect`.
@@ -95,6 +96,7 @@ class Attempt:
             connect(
                 options.scheduler,
                 workers=options.workers,
+                most=most,
                 threads=options.threads,
                 gpus=gpus,
                 preload=preload,

@@ -200,6 +200,25 @@ def _plan(options: TrainingOptions, subject: Subject, folder: Run, workers: int,
     )
 
 
+def connected(options: TrainingOptions, attempt: Attempt, *preload: str) -> Client | None:
+    """Return the client of a cluster, each of whose workers on this machine has a part; None with `--workers 0`.
+
+    Args:
+        options: where, and how many workers.
+        attempt: on the run folder.
+        preload: as of `Attempt.connect`.
+
+    Raises:
+        InputError, ClusterError: as `Attempt.connect`; or more workers are asked for than there are parts.
+    """
+    if options.workers == 0:
+        return None
+    parts = _fixed_parts(options, attempt.folder)
+    if parts:
+        check_parts(parts, options.workers or 0)
+    return attempt.connect(*preload, most=parts)
+
+
 def check_parts(parts: int, workers: int) -> None:
     """Check that each worker has a part.
 
@@ -208,18 +227,23 @@ def check_parts(parts: int, workers: int) -> None:
     """
     if workers > parts:
         raise InputError(
-            f"{argument('parts')} is {parts}, but there are {workers} workers, and each needs one: give more parts, "
-            f"such as {workers}, or fewer workers"
+            f"{argument('parts')} is {parts}, fewer than the {workers} workers, and each needs one: give more parts, "
+            f"such as {workers}, or fewer {argument('workers')}"
         )
 
 
 def resolved_parts(options: TrainingOptions, folder: Run, workers: int) -> int:
     """Return the number of parts; `workers` is what it was at the run's first start."""
+    return _fixed_parts(options, folder) or max(workers, 1)
+
+
+def _fixed_parts(options: TrainingOptions, folder: Run) -> int | None:
+    """Return the number of parts; None if the workers at the run's first start are yet to decide it."""
     if options.parts != "workers":
         return options.parts
     manifest = Checkpoints(folder.storage).last()
     kept = manifest.progress.get("identity", {}).get("parts") if manifest else None
-    return int(kept) if kept else max(workers, 1)
+    return int(kept) if kept else None
 
 
 def _ends(options: TrainingOptions, subject: Subject, trainer: Trainer) -> list[EpochEnd]:

@@ -11,7 +11,7 @@ from jobs.datasets.rows import RowSource, files_of, identity_of
 from jobs.errors import InputError, argument
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.sources import sources
-from jobs.train.attempt import Subject, is_its, train
+from jobs.train.attempt import Subject, connected, is_its, train
 from jobs.train.data.open import Data, Factory, is_factory
 from jobs.train.monitor import Monitor
 from jobs.train.options import Options
@@ -98,5 +98,5 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         accept_new_code=options.accept_new_code,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
     )
-    client = attempt.connect("jobs.keras.preload", "jobs.train.job") if options.workers != 0 else None
+    client = connected(options, attempt, "jobs.keras.preload", "jobs.train.job")
     return train(options, attempt, subject, identity, client=client, monitor=monitor)

@@ -20,6 +20,12 @@ class TrainingOptions(SerialJobOptions):
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "save_every", "step_timeout", "mixed", "restore_best")
 
+    workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
+        default=None,
+        ge=0,
+        description="on this machine: worker processes (default: one per core, at most --parts; 0: no cluster, all in "
+        "this process); with a scheduler: how many to wait for (default 1)",
+    )
     epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
         default=10, description="passes over the data; a run may be given more"
     )

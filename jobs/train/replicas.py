@@ -33,6 +33,8 @@ class Replicas:
     """
 
     def __init__(self, client: Client, create_model: Callable[[], Any] | str, *, seed: int = 0) -> None:
+        if not isinstance(client, Client):
+            raise InputError(f"client is {client!r}, but must be a distributed.Client, such as jobs.connect() gives")
         code = UserCode("create_model", create_model, "my_model:create_model")
         if code.spec is None:
             code.freeze()

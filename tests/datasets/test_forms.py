@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from forms import FORMS, X, Y, npy, write
+from forms import FORMS, X, Y, npy, npz, write
 
 from jobs.datasets import open_dataset
+from jobs.errors import DataError
 from jobs.storage import open_storage
 
 RANGES = [(0, 1), (1, 100), (100, 100), (100, 250), (250, 300), (0, 300), (17, 23), (299, 300), (5, 6)]
@@ -89,6 +91,39 @@ def test_given_classes(tmp_path, storage):
     assert open_dataset(f"npy:{storage.url}/folder", classes=12).classes == 12
 
 
+@pytest.mark.parametrize("form", ["npy", "npz"])
+@pytest.mark.parametrize(
+    "y", [Y * -0.5, Y.astype(np.float32), np.eye(10, dtype=np.uint8)[Y], np.ones((300, 2, 3), ">f4"), Y - 5]
+)
+def test_targets(storage, form, y):
+    """Any numbers, as they were saved, for who asks for them; no one else takes them for labels."""
+    write(storage, {"x.npy": npy(X), "y.npy": npy(y), "data.npz": npz(x=X, y=y)})
+    spec = f"npy:{storage.url}" if form == "npy" else f"npz:{storage.url}/data.npz"
+    data = open_dataset(spec, targets=True)
+    read = data.read(7, 300)[1]
+    assert read.tolist() == y[7:].tolist()
+    assert read.dtype == (y.dtype.newbyteorder("=") if y.dtype.kind == "f" else np.int64)
+    assert (data.classes, data.read(0, 3)[1].shape) == (0, (3, *y.shape[1:]))
+    with pytest.raises(DataError):
+        open_dataset(spec)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (Y.astype(str), "array 'y': the type is <U21, but must be numbers: save y.astype(np.float32)"),
+        (np.ones((300, 0)), "y has shape (300, 0), but must be (rows, ...): at least one number a row"),
+        (np.ones(()), "y has shape (), but must be"),
+        (np.ones((200, 3)), "300 rows of features"),
+    ],
+)
+def test_targets_that_are_none(storage, y, message):
+    """One line that says what is wrong."""
+    write(storage, {"x.npy": npy(X), "y.npy": npy(y)})
+    with pytest.raises(DataError, match=re.escape(message)):
+        open_dataset(f"npy:{storage.url}", targets=True)
+
+
 def test_digits():
     """The shipped digits are the 1,797 of scikit-learn, by the sums of their pixels and labels."""
     dataset = open_dataset("digits")
@@ -125,6 +160,7 @@ import sys, types
 sys.modules["jobs"] = jobs = types.ModuleType("jobs")
 jobs.__path__ = ["jobs"]
 from jobs.datasets import open_dataset
+from jobs.errors import DataError
 open_dataset("digits").read(0, 10)
 print({"boto3", "scipy", "dask", "tensorflow"} & {*sys.modules})
 """

@@ -55,6 +55,15 @@ def adam() -> Any:
     return dense("adam")
 
 
+def regression() -> Any:
+    """Targets are three numbers of each row."""
+    import keras
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model
+
+
 def double() -> Any:
     return dense("sgd", "float64")
 

@@ -10,8 +10,10 @@ from serial_runs import plan_of, trained, training
 
 from jobs.errors import DataError, InputError, UserCodeError, command_line
 from jobs.options import parse
+from jobs.sources import sources
+from jobs.train import Replicas
 from jobs.train.data.open import Data, is_function
-from jobs.train.loop.callbacks import KerasCallbacks
+from jobs.train.loop.callbacks import KerasCallbacks, RemoteModel
 from jobs.train.options import Options
 from jobs.train.process.plan import Plan
 
@@ -147,6 +149,9 @@ def test_a_loss_that_is_not_finite():
     x, y = networks.rows()
     with pytest.raises(UserCodeError, match="the loss of (part .|some part) in step .* is not finite"):
         trained(networks.exploding, plan_of((x, y)), 30)
+    advice = "with on_nan skip in another run; a model whose source was edited goes on with accept_new_code$"
+    with pytest.raises(UserCodeError, match=advice):  # as a run folder does that began with other settings or code
+        trained("networks:exploding", plan_of("networks:data", sources=sources(networks)), 30)
     made = trained(networks.exploding, plan_of((x, y), on_nan="skip"), 30)
     assert made.skipped > 0
     assert all(np.isfinite(array).all() for array in made.replica.weights().values())
@@ -189,6 +194,39 @@ def test_callbacks_that_are_none():
         KerasCallbacks([3], None, 1)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="callbacks are int, but must be a list"):
         KerasCallbacks(3, None, 1)  # type: ignore[arg-type]
+
+
+def test_callbacks_that_would_not_be_called(tmp_path):
+    """Keras's that need the model itself, and any that act at batches, are refused; what replaces them is named."""
+    import keras
+
+    class Batches(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            """Would not be called."""
+
+    for callback, message in [
+        (
+            keras.callbacks.ModelCheckpoint(tmp_path / "m.keras"),
+            "ModelCheckpoint does not work here, leave it out: save_every",
+        ),
+        (keras.callbacks.BackupAndRestore(tmp_path), "BackupAndRestore does not work here, leave it out: save_every"),
+        (keras.callbacks.TerminateOnNaN(), "TerminateOnNaN does not work here, leave it out: on_nan"),
+        (Batches(), "the callback Batches has on_train_batch_end, which is not called"),
+        (
+            keras.callbacks.LambdaCallback(on_train_batch_begin=print),
+            "LambdaCallback has on_train_batch_begin,",
+        ),
+    ]:
+        with pytest.raises(InputError, match=message):
+            KerasCallbacks([callback], None, 1)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError, match="the model is on the workers: callbacks have .*, but no save"):
+        RemoteModel(None).save("m.keras")  # type: ignore[arg-type]
+
+
+def test_replicas_without_a_client():
+    """One line says what is needed."""
+    with pytest.raises(InputError, match=r"client is None, but must be a distributed.Client, such as jobs.connect\(\)"):
+        Replicas(None, networks.dense)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from serial_runs import plan_of
 
 from jobs.errors import InputError
 from jobs.storage import Storage
 from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.loop.fit import Fit
+from jobs.train.process.messages import Facts
 from jobs.train.replica import pieces
 
 
@@ -102,3 +105,18 @@ def test_a_manifest_of_other_pieces_is_damaged(storage, state):
     storage.write(name, json.dumps({**content, "digests": content["digests"][:-1]}).encode())
     with pytest.raises(InputError, match="is damaged"):
         Checkpoints(storage).last()
+
+
+def test_fewer_epochs_than_have_begun(storage, state):
+    """Refused in the middle of an epoch; at an epoch's end the run is of the epochs that are done."""
+    plan, facts = plan_of("digits"), Facts(samples=48, held_out=0, steps=26, structure="", means={})
+
+    def check(epochs: int) -> None:
+        Fit(None, plan, facts, epochs, checkpoints=Checkpoints(storage)).check(lambda _: None)  # type: ignore[arg-type]
+
+    _write(storage, state, 24 * 26)
+    check(20)
+    _write(storage, state, 645)
+    check(25)
+    with pytest.raises(InputError, match="25 epochs have begun: give epochs at least 25, or another run"):
+        check(20)

@@ -18,6 +18,7 @@ from workers_of_a_run import RECORDS, spent
 from jobs.storage import Storage, open_storage
 from jobs.train import GradientAveraging, Replicas
 from jobs.train.event_files import EventFiles
+from jobs.train.loop.callbacks import KerasCallbacks
 from jobs.train.loop.timeline import Record, notable, slow_text, slowest
 from jobs.train.monitor import Shares
 from jobs.train.report.workers import workers
@@ -201,3 +202,18 @@ def test_the_timeline_of_the_report():
     ]
     assert total == pytest.approx([100] * 4)
     assert workers([]) == []
+
+
+def test_callbacks_of_keras_that_write(tmp_path):
+    """TensorBoard and CSVLogger need no model."""
+    import keras
+
+    model = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+    made = [keras.callbacks.TensorBoard(tmp_path / "board"), keras.callbacks.CSVLogger(tmp_path / "log.csv"), model]
+    callbacks = KerasCallbacks(made, TRAINER, 2)
+    for epoch in range(2):
+        callbacks.begin_epoch(epoch)
+        callbacks(epoch, {"loss": 0.5, "val_loss": 0.25}, TRAINER)
+    callbacks.end()
+    assert (tmp_path / "log.csv").read_text() == "epoch,loss,val_loss\n0,0.5,0.25\n1,0.5,0.25\n"
+    assert list((tmp_path / "board").rglob("events.*"))

@@ -127,3 +127,12 @@ def test_two_models_of_one_process_do_not_clash():
     assert bits(first.replica.model) == bits(second.replica.model)
     again = trained(networks.odd, plan, 20)
     assert bits(second.replica.model) != bits(again.replica.model)
+
+
+@pytest.mark.parametrize("y", [networks.rows()[0][:, :3], np.eye(3, dtype=np.float32)[networks.rows()[1]]])
+def test_targets_in_a_file(y, tmp_path):
+    """Of a regression, or one-hot: the bits of training on the same arrays."""
+    x = networks.rows()[0]
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    made = [trained(networks.regression, plan_of(data), 3) for data in (f"npz:{tmp_path}/data.npz", (x, y))]
+    assert bits(made[0].replica.model) == bits(made[1].replica.model)

@@ -11,7 +11,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from commands import COMMAND, SLOW, result_of, run_job, start_job, until_saved, weights_of
+from commands import COMMAND, ENVIRONMENT, SLOW, result_of, run_job, start_job, until_saved, weights_of
 
 from jobs.cli import main
 
@@ -36,6 +36,30 @@ def test_the_default(tmp_path):
     assert result["history"]["val_accuracy"][-1] >= 0.97
     assert (result["epochs"], result["workers"], result["lost_workers"]) == (10, 2, 0)
     assert "accuracy (validation)" in done.stdout
+
+
+def test_no_more_workers_than_parts(tmp_path):
+    """On a machine of more cores, where nobody has said how many."""
+    command = COMMAND[2].replace("import sys;", "import sys, dask.system; dask.system.CPU_COUNT = 3;")
+    small = ["--model", "networks:dense", "--data", "networks:data", "--batch-size", "48", "--epochs", "1"]
+    done = subprocess.run(
+        [*COMMAND[:2], command, "train", *small, "--parts", "2", "--run", str(tmp_path / "run")],
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert result_of(tmp_path / "run")["workers"] == 2
+
+
+@pytest.mark.parametrize("job", [["train"], ["alexnet", "--data", "photos", "--label-file", "labels.txt"]])
+def test_more_workers_than_parts_are_refused(job, tmp_path, capsys, monkeypatch):
+    """Before a cluster is started."""
+    monkeypatch.setattr("jobs.runs.attempt.connect", None)
+    assert main([*job, "--parts", "2", "--workers", "3", "--run", str(tmp_path / "run")]) == 2
+    assert "--parts is 2, fewer than the 3 workers, and each needs one: give" in capsys.readouterr().err
 
 
 def test_files_of_a_run(whole):

@@ -46,7 +46,7 @@ class Data:
             UserCodeError: the user's function raised.
         """
         if self._code is None:
-            return row_source(self._spec)
+            return row_source(self._spec, targets=True)
         value = self._code.load()
         if inspect.isroutine(value):
             if takes_parts(value):

@@ -7,11 +7,18 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument
 from jobs.train.loop.trainer import Trainer
 from jobs.usercode import UserCode, call
 
 Logs = Mapping[str, float]
+REPLACED = {
+    "ModelCheckpoint": f"{argument('save_every')} writes checkpoints, {argument('restore_best')} ends with the best",
+    "BackupAndRestore": f"{argument('save_every')} writes checkpoints, and the same command resumes the run",
+    "TerminateOnNaN": f"{argument('on_nan')} says what such a loss does",
+}
+"""Keras's callbacks that cannot work without the model itself, or without batches, and what there is instead."""
+BATCH_HOOKS = tuple(f"on_{kind}batch_{at}" for kind in ("", "train_", "test_", "predict_") for at in ("begin", "end"))
 
 
 class EpochEnd(Protocol):
@@ -152,6 +159,17 @@ class RemoteModel:
         self._trainer = trainer
         self.stop_training = False
 
+    def __getattr__(self, name: str) -> Any:
+        """Say what there is of a model here.
+
+        Raises:
+            AttributeError: always; it is called for what there is not.
+        """
+        raise AttributeError(
+            f"the model is on the workers: callbacks have its optimizer.learning_rate, stop_training, get_weights() "
+            f"and set_weights(), but no {name}"
+        )
+
     @property
     def optimizer(self) -> RemoteModel:
         """Itself: it has the learning rate."""
@@ -176,6 +194,24 @@ class RemoteModel:
         self._trainer.set_weights(dict(zip(names, weights, strict=True)))
 
 
+def _check_callback(callback: Any) -> None:
+    """Check that it is a callback all of which will be called.
+
+    Raises:
+        InputError: it is none, or needs the model itself or batches.
+    """
+    name, bases = type(callback).__name__, type(callback).__mro__
+    if not hasattr(callback, "on_epoch_end"):
+        raise InputError(f"callbacks has {name}, but must be a list of keras.callbacks.Callback")
+    for base in bases:
+        if base.__name__ in REPLACED:
+            raise InputError(f"the callback {name} does not work here, leave it out: {REPLACED[base.__name__]}")
+    # Keras's own base class has all hooks, its TensorBoard some that serve profiling alone.
+    given = set(vars(callback)).union(*(vars(base) for base in bases if base.__module__.partition(".")[0] != "keras"))
+    if hooks := [hook for hook in BATCH_HOOKS if hook in given]:
+        raise InputError(f"the callback {name} has {hooks[0]}, which is not called: callbacks act at epochs alone")
+
+
 class KerasCallbacks:
     """The user's Keras callbacks, which run on the driver where epochs begin and end.
 
@@ -196,8 +232,7 @@ class KerasCallbacks:
             raise InputError(f"callbacks are {type(given).__name__}, but must be a list of keras.callbacks.Callback")
         self._callbacks, self._model = list(given), RemoteModel(trainer)
         for one in self._callbacks:
-            if not hasattr(one, "on_epoch_end"):
-                raise InputError(f"callbacks has {type(one).__name__}, but must be a list of keras.callbacks.Callback")
+            _check_callback(one)
             one.set_params({"epochs": epochs, "verbose": 0, "steps": None})
             one.set_model(self._model)
             call("a callback", one.on_train_begin)

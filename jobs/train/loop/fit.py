@@ -62,20 +62,22 @@ class Fit:
         self._monitor, self._pauses = monitor or Watcher(), pauses
         self.state = FitState()
         self.spent: dict[str, float] = {}
-        self.skipped = 0
-        self._step = self._saved_step = self._first = 0
-        self._published = -1
-        self._started = False
+        self.skipped = self._step = self._saved_step = self._first = 0
+        self._published, self._started = -1, False
         self._saved = self._began = time.monotonic()
 
     def check(self, compare: Callable[[Mapping[str, Any]], None]) -> None:
         """Read the last checkpoint, if there is one, and call `compare` with its identity.
 
         Raises:
-            InputError: it is damaged, or `compare` rejects it.
+            InputError: it is damaged, `compare` rejects it, or it is of an epoch beyond the last one.
         """
         if self._checkpoints and (manifest := self._checkpoints.last()):
             compare(manifest.progress.get("identity", {}))
+            begun = -(-manifest.step // self._steps)
+            if begun > self._epochs and manifest.step % self._steps:
+                wanted = f"{argument('epochs')} at least {begun}, or another {argument('run')}"
+                raise InputError(f"{begun} epochs have begun: give {wanted}")
 
     def start(self) -> None:
         """Set the state: the last checkpoint's, or the initial one.

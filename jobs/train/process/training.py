@@ -241,9 +241,11 @@ class Training:
 
     def _not_finite(self, where: str) -> None:
         if self.plan.on_nan == "fail":
+            edited = f"; a model whose source was edited goes on with {argument('accept_new_code')}"
             raise UserCodeError(
                 f"the loss of {where} in step {self.step + 1}, or its gradient, is not finite: lower the learning "
-                f"rate, clip gradients, or skip such steps with {argument('on_nan')} skip"
+                f"rate, clip gradients, or skip such steps with {argument('on_nan')} skip in another {argument('run')}"
+                f"{edited if self.plan.sources else ''}"
             )
 
     def evaluate(self, parts: Iterable[int]) -> dict[int, NDArray[np.float64]]:
