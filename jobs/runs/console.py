@@ -113,7 +113,9 @@ class Bar(Display):
     def draw_end(self, steps: int | None) -> None:
         """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
         assert self._live is not None
-        made: dict[str, Any] = {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
+        made: dict[str, Any] = (
+            {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
+        )
         self._live.update(self._task, metrics="", eta="", refresh=True, **made)
 
     def _fitting(self, metrics: Sequence[str], others: int) -> str:
