@@ -8,12 +8,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 from commands import COMMAND, ENVIRONMENT, SLOW, result_of, run_job, start_job, until_saved, weights_of
 
 from jobs.cli import main
+from jobs.storage import open_storage
+from jobs.train import job
+from jobs.train.loop.checkpoint import Checkpoints, Manifest
+from jobs.train.options import Options
 
 
 def test_the_linear_example(tmp_path):
@@ -54,12 +59,25 @@ def test_no_more_workers_than_parts(tmp_path):
     assert result_of(tmp_path / "run")["workers"] == 2
 
 
-@pytest.mark.parametrize("job", [["train"], ["alexnet", "--data", "photos", "--label-file", "labels.txt"]])
-def test_more_workers_than_parts_are_refused(job, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("command", [["train"], ["alexnet", "--data", "photos", "--label-file", "labels.txt"]])
+def test_more_workers_than_parts_are_refused(command, tmp_path, capsys, monkeypatch):
     """Before a cluster is started."""
     monkeypatch.setattr("jobs.runs.attempt.connect", None)
-    assert main([*job, "--parts", "2", "--workers", "3", "--run", str(tmp_path / "run")]) == 2
+    assert main([*command, "--parts", "2", "--workers", "3", "--run", str(tmp_path / "run")]) == 2
     assert "--parts is 2, fewer than the 3 workers, and each needs one: give" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("parts", "before", "most"), [("workers", 0, None), ("workers", 2, 2), ("4", 0, 4)])
+def test_how_many_workers_a_run_starts_at_most(parts, before, most, tmp_path, monkeypatch):
+    """As many as it has parts, those of its first start if these were its workers."""
+    asked = []
+    monkeypatch.setattr("jobs.runs.attempt.connect", lambda *_, **options: asked.append(options) or sys.exit(1))
+    if before:
+        (tmp_path / "options.yaml").write_text("job: train")
+        Checkpoints(open_storage(tmp_path)).publish(Manifest(5, (), ("",), {"identity": {"parts": str(before)}}), None)
+    with pytest.raises(SystemExit):
+        job.run(Options(parts=parts, run=str(tmp_path)))
+    assert [(options["workers"], options["most"]) for options in asked] == [(None, most)]
 
 
 def test_files_of_a_run(whole):
