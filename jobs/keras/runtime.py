@@ -7,13 +7,16 @@ import functools
 import importlib
 import logging
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 from jobs.errors import InputError
 
 log = logging.getLogger(__name__)
+_loading = threading.Lock()
 BANNERS = (b"All log messages before absl::InitializeLog()", b"oneDNN custom operations are on")
 """What TensorFlow writes in each process, whatever its log level is, and what nobody can act on."""
 
@@ -34,9 +37,9 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
         InputError: TensorFlow or Keras is missing, or Keras runs on another backend.
     """
     try:
-        with without_banners():
-            tf: Any = importlib.import_module("tensorflow")
-            keras: Any = importlib.import_module("keras")
+        load()
+        tf: Any = importlib.import_module("tensorflow")
+        keras: Any = importlib.import_module("keras")
     except ImportError as error:
         raise InputError(f"TensorFlow is needed here ({error}): pip install '.[tensorflow]'") from error
     if keras.backend.backend() != "tensorflow":
@@ -55,8 +58,23 @@ def import_tensorflow(threads: int = 1) -> tuple[Any, Any]:
     return tf, keras
 
 
+def load() -> None:
+    """Import TensorFlow and Keras, if they are not yet, without TensorFlow's banners.
+
+    Raises:
+        ImportError: one is missing.
+    """
+    # One thread at a time, and only where there is something to import: two that exchange the descriptor at once would
+    # leave it with the other's file for ever.
+    with _loading:
+        if not {"tensorflow", "keras"} <= sys.modules.keys():
+            with _without_banners():
+                importlib.import_module("tensorflow")
+                importlib.import_module("keras")
+
+
 @contextlib.contextmanager
-def without_banners() -> Iterator[None]:
+def _without_banners() -> Iterator[None]:
     """Leave TensorFlow's banners out of what is written to standard error meanwhile, by its libraries too."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Its C++ writes to the descriptor. A file, not a pipe, which could fill, with nobody who reads it.
