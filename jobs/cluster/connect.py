@@ -62,7 +62,7 @@ def connect(
         ClusterError: the scheduler does not answer.
         TooFewWorkers: too few workers came in time.
     """
-    address = scheduler or dask.config.get("scheduler-address", None)
+    address = named_scheduler(scheduler)
     with contextlib.ExitStack() as stack:
         if address is None:
             shares = share(visible(), gpus, workers) if gpus else None
@@ -74,6 +74,12 @@ def connect(
         _wait(client, count, workers_timeout, degraded_start_after)
         _check_versions(client)
         yield client
+
+
+def named_scheduler(given: str | None) -> str | None:
+    """Return the address that is given, or that `$DASK_SCHEDULER_ADDRESS` or Dask's setting has; None without any."""
+    named: str | None = given or dask.config.get("scheduler-address", None)
+    return named
 
 
 @contextlib.contextmanager

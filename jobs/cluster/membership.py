@@ -233,10 +233,6 @@ class Membership:
         try:
             await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
             await self._prepare(address)
-        except FrozenError as error:
-            log.warning("worker %s %s; the others go on without it", address, error)
-            self._excluded.add(address)
-            return False
         except OSError:
             self._failed[address] = time.monotonic()
             return False
@@ -263,7 +259,10 @@ class Membership:
             async with asyncio.timeout(PLUGIN_SECONDS):
                 answer: dict[str, Any] = await asking
         except TimeoutError as error:
-            raise FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s") from error
+            frozen = FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s")
+            log.warning("worker %s %s; the others go on without it", address, frozen)
+            self._excluded.add(address)
+            raise frozen from error
         return answer
 
 

@@ -6,9 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import dask
-
-from jobs.cluster.connect import connect
+from jobs.cluster.connect import connect, named_scheduler
 from jobs.runs.console import Log
 from jobs.runs.data_files import DataFiles
 from jobs.runs.run import Run
@@ -90,7 +88,7 @@ class Attempt:
             InputError, ClusterError: as `jobs.cluster.connect.connect`.
         """
         options = self.folder.options
-        elsewhere = options.scheduler or dask.config.get("scheduler-address", None)
+        elsewhere = named_scheduler(options.scheduler)
         self._reporter.doing("connecting to the workers" if elsewhere else "starting workers on this machine")
         return self.stack.enter_context(
             connect(

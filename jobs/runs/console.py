@@ -57,14 +57,14 @@ class Display:
 
 
 class _Left(ProgressColumn):
-    """The ETA; before the first step, for how long the phase has been going on."""
+    """The ETA; before the first step is due, for how long the job has been going on."""
 
     max_refresh = 0.5
 
     def render(self, task: Task) -> Text:
         """Return the column's text."""
         if (eta := task.fields["eta"]) is None:
-            return Text(clock(time.monotonic() - task.fields["since"]), style="progress.elapsed")
+            return Text(clock(task.elapsed or 0.0), style="progress.elapsed")
         return Text(f"ETA {eta}" if eta else "", style="progress.remaining")
 
 
@@ -81,9 +81,10 @@ class Bar(Display):
         self._live: Progress | None = None
         if sys.stderr.isatty():
             console = Console(stderr=True, highlight=False)
+            self._bar = BAR_WIDTH if console.width >= NARROW else BAR_WIDTH // 2
             self._live = Progress(
                 TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=BAR_WIDTH if console.width >= NARROW else BAR_WIDTH // 2),
+                BarColumn(bar_width=self._bar),
                 TextColumn("{task.fields[count]}"),
                 # Wrapped where the terminal is narrow: else rich would cut the ETA off.
                 TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=False)),
@@ -95,20 +96,22 @@ class Bar(Display):
             count = f"0/{total}" if total else ""
             left = UNKNOWN_ETA if total else None
             # Without a total the bar moves to and fro.
-            self._task = self._live.add_task(
-                name, total=total or None, count=count, metrics="", eta=left, since=time.monotonic()
-            )
+            self._task = self._live.add_task(name, total=total or None, count=count, metrics="", eta=left)
 
-    def draw(self, done: int, total: int, metrics: str | Sequence[str], eta: float | None) -> None:
+    def draw(self, done: int, total: int, metrics: Sequence[str], eta: float | None) -> None:
         """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal.
 
-        Of metrics that come one by one the last ones are left out where the line is too short for all.
+        The last metrics are left out where the line is too short for all.
         """
         assert self._live is not None
         count, left = f"{done}/{total}", UNKNOWN_ETA if eta is None else clock(eta)
-        if not isinstance(metrics, str):
-            metrics = self._fitting(metrics, len(count) + len(left))
-        self._live.update(self._task, completed=done, total=total, count=count, metrics=metrics, eta=left)
+        shown = self._fitting(metrics, len(count) + len(left))
+        self._live.update(self._task, completed=done, total=total, count=count, metrics=shown, eta=left)
+
+    def draw_phase(self, what: str) -> None:
+        """Draw what is done before the first step, in the place of metrics."""
+        assert self._live is not None
+        self._live.update(self._task, metrics=what)
 
     def draw_end(self, steps: int | None) -> None:
         """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
@@ -121,8 +124,7 @@ class Bar(Display):
     def _fitting(self, metrics: Sequence[str], others: int) -> str:
         """Return as many metrics as the line has room for, one at least, beside its name, bar and `others`."""
         assert isinstance(self._live, Progress)
-        bar = BAR_WIDTH if self._live.console.width >= NARROW else BAR_WIDTH // 2
-        room = self._live.console.width - len(self._live.tasks[0].description) - bar - others - len(" ETA     ")
+        room = self._live.console.width - len(self._live.tasks[0].description) - self._bar - others - len(" ETA     ")
         kept = list(metrics)
         while len(kept) > 1 and len("  ".join(kept)) > room:
             kept.pop()
@@ -232,7 +234,6 @@ class Reporter(Bar, Log):
     def doing(self, what: str) -> None:
         """Show a phase before the first step."""
         if self._live:
-            # The seconds are those of this phase; the same phase may be shown again with other counts.
-            self._live.update(self._task, metrics=what)
+            self.draw_phase(what)
         else:
             super().doing(what)

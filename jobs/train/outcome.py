@@ -14,6 +14,7 @@ from jobs.train.loop.fit import Fit
 from jobs.train.loop.state import FitState
 from jobs.train.loop.timeline import latest, notable, slowest
 from jobs.train.loop.trainer import Trainer
+from jobs.train.monitor import SHARES
 from jobs.train.process.messages import Facts
 
 MIN_PARTS = 200
@@ -22,7 +23,6 @@ SMALL_PART = 0.005
 """Seconds of computing below which a call's own cost, 0.7 ms, matters."""
 MUCH_WAITING = 0.1
 """Share of the time from which on waiting for data is worth a hint."""
-ACTIVITIES = ("data", "compute", "exchange", "apply")
 HISTORY = "history.csv"
 
 
@@ -86,7 +86,7 @@ def finish(
 
 def data_share(spent: Iterable[Mapping[str, float]]) -> float:
     """Return the largest share of the time, 0 .. 1, for which a process has waited for data; all others wait for it."""
-    totals = [(one.get("data", 0.0), sum(one.get(name, 0.0) for name in ACTIVITIES)) for one in spent]
+    totals = [(one.get("data", 0.0), sum(one.get(name, 0.0) for name in SHARES)) for one in spent]
     return max((data / total for data, total in totals if total), default=0.0)
 
 
@@ -112,10 +112,11 @@ def hint(spent: Mapping[str, float], facts: Facts, waiting: float, advice: Advic
     )
 
 
-def model_epoch(result: Mapping[str, Any]) -> int:
-    """Return the epoch at whose end the weights in a result's files were, from 1; 0, the last one, if at no end."""
-    epoch, epochs = int(result["weights"]["epoch"]), len(result["history"].get("loss", ()))
-    return epoch if 0 < epoch <= epochs else 0
+def model_numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    """Return name -> value of loss and metrics of the model in a result's files, which may be of an earlier epoch."""
+    epoch, history = int(result["weights"]["epoch"]), result["history"]
+    last = epoch if 0 < epoch <= len(history.get("loss", ())) else 0
+    return {name: float(values[last - 1]) for name, values in history.items() if values}
 
 
 def weights_text(result: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from jobs.formatting import plural, short
 from jobs.runs.console import print_rows
 from jobs.train.loop.timeline import slow_text
-from jobs.train.outcome import model_epoch, weights_text
+from jobs.train.outcome import model_numbers, weights_text
 
 PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
 
@@ -47,10 +47,7 @@ def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str
 
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
-    history = result["history"]
-    # Of the model that is kept, which `--restore-best` takes from an earlier epoch.
-    epoch = model_epoch(result)
-    lines = [(_name(name), short(values[epoch - 1], 5)) for name, values in history.items() if values]
+    lines = [(_name(name), short(value, 5)) for name, value in model_numbers(result).items()]
     if best := result.get("best"):
         lines.append(("lowest loss", f"{short(best['loss'], 5)}, of epoch {best['epoch']}"))
     samples = f", {result['samples']:,} samples" if result["samples"] else ""

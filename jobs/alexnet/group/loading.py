@@ -150,11 +150,11 @@ class Loading:
         return shares
 
     async def _load_on(self, address: str, mine: Sequence[int], progress: Progress) -> None:
+        if not await self._or_lost(address, self._ask(address, ImagesPlugin.check_gpus)):
+            return
         layout = pickle.dumps(self.layout)
         for number in mine:
             try:
-                if number == mine[0]:
-                    await self._ask(address, ImagesPlugin.check_gpus)
                 bad = await self._ask(address, ImagesPlugin.load, layout=layout, partition=number, turn=self._turn)
             except OSError as error:
                 await self._lose(address, error)

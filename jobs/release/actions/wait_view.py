@@ -87,7 +87,7 @@ class WaitView(Bar):
         elif fields["event"] == "done":
             self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
-            self._live.update(self._task, metrics=str(fields.get("message", "")))
+            self.draw_phase(str(fields.get("message", "")))
         elif fields["event"] == "attempt":
             self._eta = None
             where = f" on {fields['workers']} workers" if "workers" in fields else ""

@@ -13,7 +13,7 @@ from jobs.report.page import Plot, Section
 from jobs.report.theme import BLUE, ORANGE, set_ticks
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.loop.timeline import Record
-from jobs.train.outcome import model_epoch, weights_text
+from jobs.train.outcome import model_numbers, weights_text
 from jobs.train.report.workers import ACTIVITIES, workers
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def _summary(run: RunFolder, history: dict[str, list[float]]) -> str:
     epochs = len(history.get("loss", ()))
     if not epochs:
         return "No epoch has ended yet."
-    at = model_epoch(run.result) - 1 if run.result else -1
+    numbers = model_numbers(run.result) if run.result else {name: values[-1] for name, values in history.items()}
     named = [name for name in history if not name.startswith("val_")][:SUMMED_UP]
     shown = [key for name in named for key in (name, f"val_{name}") if key in history]
-    last = ", ".join(f"{_label(name)} {number(float(history[name][at]), 4)}" for name in shown)
+    last = ", ".join(f"{_label(name)} {number(float(numbers[name]), 4)}" for name in shown)
     where = f"on {plural(run.result['workers'], 'worker')}" if run.result and run.result["workers"] else ""
     took = f" in {duration(run.result['seconds'])} {where}".rstrip() if run.result else ""
     ended = f" Ended early: {run.result['ended']}." if run.result and run.result["ended"] else ""
@@ -128,5 +128,5 @@ def _time(result: dict[str, Any]) -> Section:
 
 def _numbers(result: dict[str, Any]) -> Section:
     rows = [(text, result[name]) for name, text in QUANTITIES.items() if result.get(name) is not None]
-    rows += [(_label(name).capitalize(), f"{float(values[-1]):.10g}") for name, values in result["history"].items()]
+    rows += [(_label(name).capitalize(), f"{value:.10g}") for name, value in model_numbers(result).items()]
     return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})
