@@ -54,7 +54,7 @@ e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAG
 	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
 bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md, TUNE.md and TRAIN.md
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.minimize
 	$(BIN)/python -m benchmarks.tune
 	$(BIN)/python -m benchmarks.train
 

@@ -18,14 +18,14 @@ MAKE = """#!/bin/sh
 echo "$$" >>processes; echo "begins $*" >>trace
 case "$*" in {waits}) sh -c '{ignores}; echo $$ >>processes; touch waits; exec sleep 600' ;; esac
 echo "output of $*"
-case "$*" in {fails}) until [ -e loading ]; do sleep 0.02; done; exit 7 ;; esac
+case "$*" in {fails}) until [ -e building ]; do sleep 0.02; done; exit 7 ;; esac
 """
 KUBE = """#!/bin/sh
 echo "kube $1" >>trace
 case "$1" in
     status) cat state ;;
     env) echo "export KUBECONFIG=there" ;;
-    load) touch loading; {load} ;;
+    image) touch building; {image} ;;
 esac
 """
 
@@ -34,10 +34,10 @@ Ci = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ci:
-    """Return `ci(waits=, ignores=, fails=, load=, state=)`, which starts a copy of .ci/run in `tmp_path`.
+    """Return `ci(waits=, ignores=, fails=, image=, state=)`, which starts a copy of .ci/run in `tmp_path`.
 
-    `make WAITS` lasts until it is ended, and runs the command `ignores` first; `make FAILS` ends with 7; `load` is the
-    command that brings the image to the cluster, and `state` the cluster's before.
+    `make WAITS` lasts until it is ended, and runs the command `ignores` first; `make FAILS` ends with 7; `image` is the
+    command that builds an image, and `state` the cluster's before.
     """
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/install-chromium").write_text("#!/bin/sh\n")
@@ -48,10 +48,10 @@ def ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ci:
         (tmp_path / path).chmod(0o755)
 
     def start(
-        waits: str = "none", ignores: str = ":", fails: str = "none", load: str = ":", state: str = "etcd DOWN"
+        waits: str = "none", ignores: str = ":", fails: str = "none", image: str = ":", state: str = "etcd DOWN"
     ) -> subprocess.Popen[str]:
         (tmp_path / "state").write_text(f"{state}\n")
-        make, kube = MAKE.format(waits=waits, ignores=ignores, fails=fails), KUBE.format(load=load)
+        make, kube = MAKE.format(waits=waits, ignores=ignores, fails=fails), KUBE.format(image=image)
         for name, text in {"make": make, "kube": kube}.items():
             (tmp_path / name).write_text(text)
             (tmp_path / name).chmod(0o755)
@@ -86,16 +86,17 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def test_all_parts_run_and_are_shown_whole(ci: Ci, tmp_path: Path) -> None:
-    """Each part's output stands under its name, each image is loaded once, and the minutes are told."""
+    """Each part's output stands under its name, each image is loaded once, after the unit tests; minutes are told."""
     out, err = ci().communicate(timeout=240)
     shown = re.findall(r"===== (\w+): exit code 0\noutput of (.*)", out)
     assert shown[:2] == [("lint", "lint"), ("test", "test")]
     assert sorted(shown[2:]) == [("charts", "test-charts"), ("e2e", "e2e")]
     assert "===== cluster: exit code 0" in out
     told = re.findall(r"^(\w+) +\d+\.\d$", out, re.MULTILINE)
-    assert sorted(told) == ["all", "browser", "charts", "cluster", "e2e", "lint", "tensorflow", "test"]
+    assert sorted(told) == ["all", "browser", "charts", "cluster", "e2e", "images", "lint", "tensorflow", "test"]
     trace = _lines(tmp_path / "trace")
     assert [trace.count(line) for line in ("kube up", "kube load", "kube down")] == [1, 2, 1]
+    assert trace.index("begins test") < trace.index("kube up")
     assert trace[-1] == "kube down"
     assert (err, _nothing_left(tmp_path)) == ("", True)
 
@@ -113,8 +114,8 @@ def test_cluster_that_was_up_stays_up(ci: Ci, tmp_path: Path) -> None:
         ({"fails": "lint"}, 7, "lint"),
         ({"fails": "test"}, 7, "test"),
         ({"fails": "e2e"}, 7, "e2e"),
-        ({"waits": "lint", "load": "until [ -e waits ]; do sleep 0.02; done; exit 5"}, 5, "cluster"),
-        ({"fails": "test", "load": "echo $$ >>processes; exec sleep 600"}, 7, "test"),
+        ({"waits": "lint", "image": "until [ -e waits ]; do sleep 0.02; done; exit 5"}, 5, "images"),
+        ({"fails": "test", "image": "echo $$ >>processes; exec sleep 600"}, 7, "test"),
     ],
 )
 def test_a_part_that_fails_ends_all(ci: Ci, tmp_path: Path, fault: dict[str, str], code: int, last: str) -> None:

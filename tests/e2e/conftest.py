@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import release as tools
+from api import Api
 from release import Bucket, Claim, CommandError, Host, Outcome
 from watched import Watched
 from xdist.scheduler import LoadScopeScheduling
@@ -140,6 +141,12 @@ def kubectl(namespace: str) -> tools.Kubectl:
 
 
 @pytest.fixture
+def api(namespace: str) -> Api:
+    """Return what reads Jobs, pods and logs of the test's namespace."""
+    return Api(namespace)
+
+
+@pytest.fixture
 def helm(namespace: str) -> tools.Kubectl:
     """Return `helm(*args, input=None, check=True, timeout=60) -> str`, in the test's namespace."""
     return partial(tools.command, "helm", "--namespace", namespace)
@@ -194,25 +201,25 @@ def gpus() -> Iterator[str]:
 
 
 @pytest.fixture
-def watched(kubectl: tools.Kubectl, install: Callable[..., str], namespace: str, image: str, tmp_path: Path) -> Watched:
+def watched(api: Api, kubectl: tools.Kubectl, install: Callable[..., str], image: str, tmp_path: Path) -> Watched:
     """Return the test's namespace as a person sees it, with the commands to type there, in an empty folder."""
     home = tmp_path / "home"
     home.mkdir()
-    return Watched(kubectl, install, namespace, image, home)
+    return Watched(api, kubectl, install, image, home)
 
 
 @pytest.fixture
-def wait_for(kubectl: tools.Kubectl) -> Callable[[str, float], int]:
+def wait_for(api: Api) -> Callable[[str, float], int]:
     """Return `wait_for(release, timeout) -> int`: the exit code of the driver, once its Job has ended."""
-    return partial(tools.wait_for, kubectl)
+    return partial(tools.wait_for, api)
 
 
 @pytest.fixture
-def result_of(kubectl: tools.Kubectl, tmp_path: Path) -> Callable[[str, Claim | Bucket], Outcome]:
+def result_of(api: Api, tmp_path: Path) -> Callable[[str, Claim | Bucket], Outcome]:
     """Return `result_of(release, place) -> Outcome` of the release's newest run in a Claim or a Bucket."""
 
     def read(name: str, place: Claim | Bucket) -> Outcome:
-        url = tools.driver_job(kubectl, name)["metadata"]["annotations"]["dask-jobs/run-url"]
+        url = tools.driver_job(api, name)["metadata"]["annotations"]["dask-jobs/run-url"]
         return tools.outcome(place.fetch(url, tmp_path / secrets.token_hex(4)))
 
     return read

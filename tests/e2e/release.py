@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from api import Api
 
 Kubectl = Callable[..., str]
 
@@ -185,16 +186,9 @@ def outcome(folder: Path) -> Outcome:
     return Outcome(json.loads((folder / "result.json").read_text()), np.load(folder / "x.npy"), folder)
 
 
-def items(kubectl: Kubectl, kind: str, **labels: str) -> list[dict[str, Any]]:
-    """Return the objects of a kind that have all labels (`instance=`, `component=`), the oldest first."""
-    selector = ",".join(f"app.kubernetes.io/{name}={value}" for name, value in labels.items())
-    found = json.loads(kubectl("get", kind, "--selector", selector, "--output", "json"))["items"]
-    return sorted(found, key=lambda item: item["metadata"]["creationTimestamp"])
-
-
-def driver_job(kubectl: Kubectl, release: str) -> dict[str, Any]:
+def driver_job(api: Api, release: str) -> dict[str, Any]:
     """Return the newest driver Job of a release; AssertionError if there is none."""
-    jobs = items(kubectl, "jobs", instance=release, component="driver")
+    jobs = api.jobs(instance=release, component="driver")
     assert jobs, f"release {release} has no driver Job"
     return jobs[-1]
 
@@ -205,27 +199,27 @@ def ended(job: dict[str, Any]) -> dict[str, Any] | None:
     return next((c for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None)
 
 
-def exit_codes(kubectl: Kubectl, release: str, component: str = "driver") -> list[int]:
+def exit_codes(api: Api, release: str, component: str = "driver") -> list[int]:
     """Return the exit codes of a role's containers in the order of their ends, as far as their pods still exist."""
-    pods = items(kubectl, "pods", instance=release, component=component)
+    pods = api.pods(instance=release, component=component)
     states = [state for pod in pods for state in pod["status"].get("containerStatuses", [])]
     done = [state["state"]["terminated"] for state in states if "terminated" in state["state"]]
     return [end["exitCode"] for end in sorted(done, key=lambda end: end.get("finishedAt") or "")]
 
 
-def wait_for(kubectl: Kubectl, release: str, timeout: float) -> int:
+def wait_for(api: Api, release: str, timeout: float) -> int:
     """Wait until the newest driver Job of a release has ended, and return the exit code of its driver.
 
     AssertionError if that takes over `timeout` seconds, or if the Job failed without a driver's exit code (by its
     deadline, say).
     """
     end = time.monotonic() + timeout
-    while (condition := ended(driver_job(kubectl, release))) is None:
+    while (condition := ended(driver_job(api, release))) is None:
         assert time.monotonic() < end, f"release {release} has not ended within {timeout} s"
         time.sleep(0.5)
     if condition["type"] == "Complete":
         return 0
-    codes = [code for code in exit_codes(kubectl, release) if code]
+    codes = [code for code in exit_codes(api, release) if code]
     assert codes, f"release {release} failed without a driver's exit code: {condition}"
     return codes[-1]
 

@@ -41,7 +41,7 @@ def test_killed_pods_lose_nothing(
     """
     chance = random.Random(seed)
     for name in VICTIMS:
-        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="50m", SLOW_SECONDS="0.2"))
+        watched.install(name, f"run.claim.name={claim}", values=slow_values(cpu="50m", SLOW_SECONDS="0.15"))
     for name in VICTIMS:
         watched.until_pods_run(name, 3)
     for name in chance.sample(list(VICTIMS), len(VICTIMS)):
@@ -78,7 +78,7 @@ def test_out_of_memory(watched: Watched) -> None:
 
 def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray) -> None:
     """Workers that a patch adds join the run; with fewer it goes on, also after the driver's death."""
-    watched.install("fit", f"run.claim.name={claim}", "workers.count=2", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", f"run.claim.name={claim}", "workers.count=2", values=slow_values())
     watched.until_event("fit", "progress")
     watched.scale("fit", 3)
     watched.until_event("fit", "joined", "worker", count=3)
@@ -95,7 +95,9 @@ def test_scaling_in_mid_run(watched: Watched, claim: Claim, result_of: Callable,
 def test_starts_with_the_minimum(watched: Watched) -> None:
     """With min 1 and max 40 on a small node the run starts and ends; pods that found no room are removed."""
     small = "driver.cpu=100m"  # so that it fits on two cores beside four workers, which may be there before it
-    watched.install("fit", "workers.min=1", "workers.max=40", small, values=slow_values(cpu="450m"))
+    watched.install(
+        "fit", "workers.min=1", "workers.max=40", small, values=slow_values(cpu="450m", SLOW_SECONDS="0.02")
+    )
     assert watched.exit_code("fit") == 0
     watched.no_pods_in(60)
 

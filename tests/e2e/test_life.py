@@ -91,7 +91,7 @@ def test_uninstall_in_mid_run_leaves_nothing(watched: Watched, helm: Kubectl) ->
 def test_two_releases_do_not_see_each_other(watched: Watched) -> None:
     """Two releases in one namespace at the same time: each has its own two workers, and its own end."""
     for name in ("one", "two"):
-        watched.install(name, values=slow_values())
+        watched.install(name, values=slow_values(SLOW_SECONDS="0.05"))
     assert [watched.exit_code(name) for name in ("one", "two")] == [0, 0]
     for name in ("one", "two"):
         assert watched.events(name, "attempt")[-1]["workers"] == 2

@@ -20,7 +20,7 @@ SMALL = {"workers": {"count": 1}}
 def _wait(watched: Watched, chart: str, claim: Claim, **values: Any) -> tuple[int, str, str]:
     """Install or upgrade the release, wait for its end, and return its exit code, what was told, and the log."""
     watched.install("fit", f"run.claim.name={claim}", "run.name=pinned", values={**SMALL, **values}, chart=chart)
-    job = driver_job(watched.kubectl, "fit")["metadata"]["name"]
+    job = driver_job(watched.api, "fit")["metadata"]["name"]
     code, told = watched.tell("wait", "fit", "--no-fetch")
     return code, told, watched.kubectl("logs", f"job/{job}", "-c", "driver")
 

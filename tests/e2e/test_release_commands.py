@@ -51,7 +51,7 @@ class Typed:
 @contextmanager
 def _started(watched: Watched, *words: str) -> Iterator[Typed]:
     """Yield a `dask-jobs` command that goes on in the background; it is ended with the block."""
-    line = [sys.executable, "-c", COMMAND, *words, "-n", watched.namespace]
+    line = [sys.executable, "-c", COMMAND, *words, "-n", watched.api.namespace]
     stderr = watched.home.parent / "stderr"
     with (
         stderr.open("w") as file,
@@ -65,7 +65,7 @@ def _started(watched: Watched, *words: str) -> Iterator[Typed]:
 
 def test_wait_follows_a_driver_that_is_replaced(watched: Watched, kubectl: Kubectl) -> None:
     """The driver's pod is deleted by force under `wait`, which follows the next one; its stdout is the summary."""
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", values=slow_values())
     watched.until_event("fit", "progress")
     status = json.loads(watched.tell("status", "fit", "--json")[1])
     assert (status["phase"], status["workers"]["ready"], status["exit_code"]) == ("running", 2, None)
@@ -84,7 +84,7 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
 
     The line of the result is not shown: it becomes ./fit-result.
     """
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", values=slow_values())
     watched.until_event("fit", "progress")
     way = Unsteady(tmp_path)
     with _started(watched, "wait", "fit", "--kubeconfig", way.kubeconfig) as typed:
@@ -106,7 +106,7 @@ def test_wait_outlives_a_break_of_the_api(watched: Watched, tmp_path: Path) -> N
 
 def test_ctrl_c_leaves_the_job_running(watched: Watched) -> None:
     """SIGINT ends `wait` with 130, and the release goes on to its end; so does --timeout with 124."""
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", values=slow_values())
     watched.until_event("fit", "attempt")
     assert watched.tell("wait", "fit", "--timeout", "1")[0] == 124
     with _started(watched, "wait", "fit") as typed:
@@ -133,7 +133,7 @@ def test_a_driver_that_cannot_start_is_stopped(watched: Watched) -> None:
 
 def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched, kubectl: Kubectl) -> None:
     """A driver that ran for longer than deadlines.start loses its pod: `wait` follows the next one to the end."""
-    watched.install("fit", "deadlines.start=5", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", "deadlines.start=5", values=slow_values())
     watched.until_event("fit", "progress")
     began = time.time()
     with _started(watched, "wait", "fit") as typed:
@@ -158,7 +158,7 @@ def test_workers_without_a_place_do_not_outlive_the_driver(watched: Watched) -> 
 
 def test_logs_of_a_killed_driver(watched: Watched, kubectl: Kubectl) -> None:
     """A driver that is killed in its pod: `logs --previous` is its log, `status` tells of it; all roles have logs."""
-    watched.install("fit", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", values=slow_values())
     watched.until_event("fit", "progress")
     (pod,) = watched.pods("fit", "driver")
     kubectl("exec", pod, "-c", "driver", "--", "python", "-c", KILL, check=False)
@@ -172,7 +172,7 @@ def test_logs_of_a_killed_driver(watched: Watched, kubectl: Kubectl) -> None:
 
 def test_a_run_is_fetched_and_goes_on_here(watched: Watched, claim: Claim, tmp_path: Path) -> None:
     """Fetched with its journal after a cancel, a run goes on on this machine, and ends with the cluster's bits."""
-    watched.install("fit", f"run.claim.name={claim}", values=slow_values(SLOW_SECONDS="0.2"))
+    watched.install("fit", f"run.claim.name={claim}", values=slow_values())
     watched.until_event("fit", "progress", count=2)
     assert watched.tell("fetch", "fit", str(tmp_path / "early"))[0] == 0
     assert not (tmp_path / "early/result.json").exists()

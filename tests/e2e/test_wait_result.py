@@ -55,13 +55,13 @@ def test_a_second_wait_has_the_log_still(watched: Watched, kubectl: Kubectl) -> 
     assert code == 0, told
     summary = "\n".join(line for line in told.splitlines() if not line.startswith("{"))
     assert "/runs/" not in summary
-    assert f"dask-jobs wait fit -n {watched.namespace}" in summary
+    assert f"dask-jobs wait fit -n {watched.api.namespace}" in summary
     assert not list(watched.home.iterdir())
     for _ in range(2):
         assert watched.tell("wait", "fit")[0] == 0
         assert [path.name for path in watched.home.iterdir()] == ["fit-result"]
     status = watched.tell("status", "fit")[1]
-    assert f"dask-jobs wait fit -n {watched.namespace} brings the result" in status
+    assert f"dask-jobs wait fit -n {watched.api.namespace} brings the result" in status
     kubectl("delete", "pods", "-l", "app.kubernetes.io/component=driver", "--force", "--grace-period=0")
     assert "the result went with the driver's pod" in watched.tell("status", "fit")[1]
     code, told = watched.tell("wait", "fit")
@@ -101,4 +101,4 @@ def test_a_failed_runs_folder_comes_too(watched: Watched, claim: Claim) -> None:
     assert "no such row" in told
     assert "what there is of the run folder is in fit-result" in told
     assert json.loads((watched.home / "fit-result/status.json").read_text())["exit_code"] == 1
-    assert f"next: dask-jobs logs fit -n {watched.namespace}" in told
+    assert f"next: dask-jobs logs fit -n {watched.api.namespace}" in told

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from release import CommandError, Kubectl, driver_job, items, wait_for, wait_until
+from api import Api
+from release import CommandError, Kubectl, driver_job, wait_for, wait_until
 
 SLOW = (Path(__file__).parent / "slow.py").read_text()
 COMMAND = "import sys; from jobs.cli import main; sys.exit(main())"
@@ -36,15 +37,15 @@ class Watched:
     `home` is the folder in which a person types: what `wait` brings comes there.
     """
 
+    api: Api
     kubectl: Kubectl
     install: Callable[..., str]
-    namespace: str
     image: str
     home: Path
 
     def pods(self, release: str, role: str, phases: tuple[str, ...] = ("Running",)) -> list[str]:
         """Return the names of a role's pods in these phases, those that are being deleted left out."""
-        found = items(self.kubectl, "pods", instance=release, component=role)
+        found = self.api.pods(instance=release, component=role)
         return [
             pod["metadata"]["name"]
             for pod in found
@@ -54,9 +55,9 @@ class Watched:
     def logs(self, release: str, role: str) -> str:
         """Return what all pods of a role that are still there have written."""
         container = "worker" if role == "worker" else "driver"
-        found = items(self.kubectl, "pods", instance=release, component=role)
+        found = self.api.pods(instance=release, component=role)
         names = [pod["metadata"]["name"] for pod in found]
-        return "".join(self.kubectl("logs", name, "-c", container, check=False) for name in names)
+        return "".join(self.api.log(name, container) for name in names)
 
     def events(self, release: str, event: str, role: str = "driver") -> list[dict[str, Any]]:
         """Return a role's JSON log lines of one kind."""
@@ -74,15 +75,14 @@ class Watched:
 
     def exit_code(self, release: str, timeout: float = 400) -> int:
         """Return the driver's exit code once its Job has ended."""
-        return wait_for(self.kubectl, release, timeout)
+        return wait_for(self.api, release, timeout)
 
     def no_pods_in(self, seconds: float) -> None:
         """Check that no pod runs or waits any more after at most so many seconds."""
         wait_until("no pod is left", lambda: not self._alive(), seconds)
 
     def _alive(self) -> list[str]:
-        pods = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
-        return [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") in ALIVE]
+        return [pod["metadata"]["name"] for pod in self.api.pods() if pod["status"].get("phase") in ALIVE]
 
     def nothing_in(self, seconds: float) -> None:
         """Check that no object of any release is there after at most so many seconds."""
@@ -92,30 +92,30 @@ class Watched:
 
     def jobs(self, release: str) -> set[tuple[str, str, int]]:
         """Return name, uid and generation of a release's Jobs: equal if nothing was changed."""
-        kinds = [items(self.kubectl, "jobs", instance=release, component=role) for role in ("driver", "worker")]
+        kinds = [self.api.jobs(instance=release, component=role) for role in ("driver", "worker")]
         found = [job["metadata"] for jobs in kinds for job in jobs]
         return {(job["name"], job["uid"], job["generation"]) for job in found}
 
     def scale(self, release: str, count: int) -> None:
         """Give the worker Job another size, as an elastic Indexed Job takes it."""
-        job = items(self.kubectl, "jobs", instance=release, component="worker")[-1]["metadata"]["name"]
+        job = self.api.jobs(instance=release, component="worker")[-1]["metadata"]["name"]
         patch = json.dumps({"spec": {"parallelism": count, "completions": count}})
         self.kubectl("patch", "job", job, "--type=merge", "-p", patch)
 
     def driver_address(self, release: str) -> str:
         """Return the IP address of the driver's pod."""
-        job = driver_job(self.kubectl, release)["metadata"]["name"]
+        job = driver_job(self.api, release)["metadata"]["name"]
         return self.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "jsonpath={.items[0].status.podIP}")
 
     def tell(self, *words: str) -> tuple[int, str]:
         """Run `dask-jobs WORDS -n NAMESPACE` and return its exit code and what it printed."""
-        line = [sys.executable, "-c", COMMAND, *words, "-n", self.namespace]
+        line = [sys.executable, "-c", COMMAND, *words, "-n", self.api.namespace]
         done = subprocess.run(line, cwd=self.home, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def until_status(self, release: str, text: str, seconds: float) -> None:
         """Wait until `dask-jobs status` says a text."""
-        wait_until(f"status says {text!r}", lambda: text in self.tell("status", release)[1], seconds)
+        wait_until(f"status says {text!r}", lambda: text in self.tell("status", release)[1], seconds, 2.0)
 
     def stranger(self, label: str) -> str:
         """Start a pod of no release with the label role=LABEL and return its name."""
