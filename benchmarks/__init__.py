@@ -1,1 +1,1 @@
-"""Where the project's figures come from: `python -m benchmarks` measures them, each beside a peer in the same run."""
+"""Where the project's figures come from: `python -m benchmarks.JOB` measures each beside a peer in the same run."""

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks.processes import ROOT
 from benchmarks.report import Table, Target, document, spread
-from benchmarks.rounds import ROOT
 
 FIRST, LONGEST = "first evaluation", 180.0
 PEERS = Path(__file__).parent / "peers"

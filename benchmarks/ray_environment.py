@@ -7,7 +7,7 @@ import subprocess
 import venv
 from typing import Literal
 
-from benchmarks.rounds import ROOT
+from benchmarks.processes import ROOT
 
 RAY = "2.60.0"
 FOLDER = ROOT / "build" / "bench-ray"

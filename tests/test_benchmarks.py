@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: that it runs, that its peers compute the same thing, and what it writes."""
+"""`python -m benchmarks.minimize`: that it runs, that its peers compute the same thing, and what it writes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from benchmarks.evaluation import LIMIT, OURS
-from benchmarks.peers import plain
-from benchmarks.peers.data import Generated, theta
-from benchmarks.rounds import Peer, take_turns
+from benchmarks.minimize.evaluation import LIMIT, OURS
+from benchmarks.minimize.peers import plain
+from benchmarks.minimize.peers.data import Generated, theta
+from benchmarks.minimize.rounds import Peer, take_turns
 from jobs.minimize import Objective, softmax
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ TITLES = [
 def test_quick_run_writes_all_tables(tmp_path: Path):
     """A quick run writes the machine, the targets with a verdict each, and each table with figures in its rows."""
     output = tmp_path / "RESULTS.md"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--without-ray", "--output", str(output)]
+    command = [sys.executable, "-m", "benchmarks.minimize", "--quick", "--without-ray", "--output", str(output)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
     text = output.read_text()
     sections = dict(section.split("\n", 1) for section in text.split("\n## ")[1:])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from benchmarks import ray_environment
 from benchmarks.alexnet import decode, loading, memory, shuffle, steps
+from benchmarks.arguments import parsed
 from benchmarks.report import Table, document
-from benchmarks.rounds import ROOT
 from jobs.alexnet.images import decoder_version
 
 SUBJECTS = ("decode", "loading", "shuffle", "steps", "memory")
@@ -19,7 +17,7 @@ Subjects = Mapping[str, Callable[[], list[Table]]]
 
 def main() -> None:
     """Measure, print and write."""
-    arguments = _arguments()
+    arguments = parsed("benchmarks.alexnet", __doc__, "ALEXNET.md", quick="few and small images", subjects=SUBJECTS)
     ray = None if arguments.without_ray else ray_environment.python("data")
     tables = []
     load = [os.getloadavg()[0]]
@@ -34,15 +32,6 @@ def main() -> None:
     if arguments.quick:
         notes.append("a quick run of few and small images (--quick): it shows that everything works, no figures")
     arguments.output.write_text(document(tables, notes, "make bench-alexnet"))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.alexnet", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few and small images: does everything run?")
-    parser.add_argument("--without-ray", action="store_true", help="leave Ray out, which is installed into build/ else")
-    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="measure these subjects")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "ALEXNET.md", help="file to write")
-    return parser.parse_args()
 
 
 def _subjects(ray: str | None, *, quick: bool) -> Subjects:

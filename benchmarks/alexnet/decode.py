@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.alexnet.peers.classic_loading import Items, Pixels, pillow
 from benchmarks.alexnet.photos import DIFFERENT, photos, tar
+from benchmarks.processes import wait_until_quiet
 from benchmarks.report import Table, Target, spread
-from benchmarks.rounds import wait_until_quiet
 from jobs.alexnet.images import SIZE, decode_all
 from jobs.alexnet.images.libraries import import_decoders
 

@@ -18,8 +18,8 @@ from benchmarks.alexnet.clock import Spent, clock
 from benchmarks.alexnet.peers import classic_loading
 from benchmarks.alexnet.photos import DIFFERENT, photos, tar
 from benchmarks.alexnet.s3_server import served
+from benchmarks.processes import wait_until_quiet
 from benchmarks.report import Table, Target, spread
-from benchmarks.rounds import wait_until_quiet
 from jobs import connect
 from jobs.alexnet.group.loading import Loading
 from jobs.alexnet.group.worker import ImagesPlugin

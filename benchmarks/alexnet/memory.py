@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.alexnet.peers.networks import NARROW_WIDTH, WHOLE_MEGABYTES
 from benchmarks.alexnet.photos import photos, tar
+from benchmarks.processes import ROOT, environment
 from benchmarks.report import Table, Target, spread
-from benchmarks.rounds import ROOT, environment
 from jobs.alexnet.network import CLASSES, IMAGE_SIZE, SMALLEST_IMAGE
 
 LIMIT, GROWTH = 500.0, 20.0

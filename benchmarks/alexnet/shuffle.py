@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from benchmarks.alexnet.peers.phases import PARTITION
+from benchmarks.processes import ROOT, environment, wait_until_quiet
 from benchmarks.report import Table, Target, spread
-from benchmarks.rounds import ROOT, environment, wait_until_quiet
 
 OURS, RAY = "ours: 5 rounds", "Ray Data: random_shuffle"
 MODULES = {OURS: "shuffle_ours", RAY: "shuffle_ray"}

@@ -15,10 +15,10 @@ from distributed import Client
 from benchmarks.alexnet.clock import clock
 from benchmarks.alexnet.peers import networks
 from benchmarks.alexnet.peers.classic_steps import Classic
-from benchmarks.peers.train_ours import Ours
+from benchmarks.processes import wait_until_quiet
 from benchmarks.report import Table, Target, spread
-from benchmarks.rounds import wait_until_quiet
-from benchmarks.train_exchange import Taken, ratios
+from benchmarks.train.exchange import Taken, ratios
+from benchmarks.train.peers.ours import Ours
 from jobs import connect
 
 ONE, TWO = "ours: 1 worker", "ours: 2 workers"

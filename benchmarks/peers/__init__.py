@@ -1,4 +1,1 @@
-"""Who is measured: each module is a process that holds its data and answers orders to evaluate, see `serving`.
-
-`data`, `plain`, `serving` and `ray_peer` need NumPy alone: Ray's environment has nothing else of ours.
-"""
+"""Processes that several benchmarks measure."""

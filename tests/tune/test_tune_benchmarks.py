@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import tune_cnn
-from benchmarks.peers import cnn_ways
-from benchmarks.peers.cnn_ways import FRESH, PLAIN, SHARED, WAYS
+from benchmarks.tune import cnn
+from benchmarks.tune.peers import cnn_ways
+from benchmarks.tune.peers.cnn_ways import FRESH, PLAIN, SHARED, WAYS
 from jobs.keras.runtime import import_tensorflow
 from jobs.tune.cnn import training
 from jobs.tune.cnn.images import images_of
@@ -31,7 +31,7 @@ TITLES = [
 def test_plain_keras_trains_the_same_network(tmp_path):
     """The peer's model has the layers of ours, and comes as far with the same hyperparameters."""
     images = images_of("digits")
-    settings = tune_cnn.cnn.check_parameters({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
+    settings = cnn.cnn.check_parameters({"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1})
     _, keras = import_tensorflow(1)
     model = cnn_ways._model(keras, images, settings)
     assert [tuple(weight.shape) for weight in model.trainable_variables] == training.step_of(images, 1).shapes

@@ -1,0 +1,1 @@
+"""Measures the minimize job beside its peers: `python -m benchmarks.minimize`."""

@@ -1,0 +1,1 @@
+"""Measures the train job beside its peers: `python -m benchmarks.train`."""

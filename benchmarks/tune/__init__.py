@@ -1,0 +1,1 @@
+"""Measures the tune job beside its peers: `python -m benchmarks.tune`."""
