@@ -14,7 +14,8 @@ from jobs.formatting import given, plural
 from jobs.storage import MIB, Storage
 
 _EXAMPLE = "n01440764/n01440764_10026.JPEG 0"
-_MAX_NAME = 1024
+_MAX_NAME = 255
+"""Bytes of an image's name without its folders, as in file systems; all names take as many as the longest."""
 _DIGITS = 6
 _PIECE = 4 * MIB
 """Bytes of lines that are Python objects at the same time: ten times as large as their text."""
@@ -92,13 +93,21 @@ def read_labels(storage: Storage, name: str) -> Labels:
     try:
         content = storage.read(name)
     except FileNotFoundError as error:
-        raise DataError(f"label file {address} does not exist; check {argument('label_file')}") from error
+        raise no_label_file(address) from error
     content = content.removeprefix(b"\xef\xbb\xbf")
     parts = [_parse(address, content[start:stop], lines) for start, stop, lines in _pieces(content)]
     names, labels, lines = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     if not len(names):
         raise DataError(f"label file {address} is empty; it must have lines such as {_EXAMPLE!r}")
     return _sorted(address, names, labels, lines)
+
+
+def no_label_file(address: str) -> DataError:
+    """Return the error for a label file that is missing."""
+    return DataError(
+        f"label file {address} does not exist; give {argument('label_file')}, or {argument('labels')} folder where the "
+        "images of each class have a folder or a tar of their own"
+    )
 
 
 def _pieces(content: bytes) -> Iterator[tuple[int, int, int]]:
@@ -128,7 +137,7 @@ def _parse(address: str, text: bytes, before: int) -> tuple[NDArray[np.bytes_], 
         all(len(line) == 2 for line in filled)
         and all(map(bytes.isdigit, labels))
         and max(map(len, labels), default=0) <= _DIGITS
-        and max(map(len, paths), default=0) <= _MAX_NAME
+        and max(map(len, names), default=0) <= _MAX_NAME
         and all(names)
         and b"\0" not in text
     ):
@@ -142,7 +151,7 @@ def _is_good(line: bytes) -> bool:
         len(label) == 1
         and label[0].isdigit()
         and len(label[0]) <= _DIGITS
-        and len(path) <= _MAX_NAME
+        and len(path.rpartition(b"/")[2]) <= _MAX_NAME
         and path[-1] != ord("/")
         and b"\0" not in path
     )
@@ -157,8 +166,8 @@ def _malformed(address: str, before: int, text: bytes) -> DataError:
     )
     shown = given(line.strip()[:200].decode("utf-8", "replace"))
     return DataError(
-        f"label file {address}, line {number}: {shown} is not `path label`, such as {_EXAMPLE!r}, with a label "
-        "from 0 to 999,999"
+        f"label file {address}, line {number}: {shown} is not `path label`, such as {_EXAMPLE!r}, a name of at "
+        f"most {_MAX_NAME} bytes, and a label from 0 to 999,999"
     )
 
 

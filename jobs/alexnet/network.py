@@ -67,13 +67,18 @@ def create_model(
         [keras.Input((source_size, source_size, 3), dtype="uint8"), *_crops(keras, image_size, source_size), *body],
         name="alexnet",
     )
-    top_5 = keras.metrics.SparseTopKCategoricalAccuracy(min(5, classes), name="top_5")
     model.compile(
         optimizer=_optimizer(keras, learning_rate, drop_steps, plain=plain_sgd),
         loss="sparse_categorical_crossentropy",
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="top_1"), top_5],
+        metrics=_metrics(keras, classes),
     )
     return model
+
+
+def _metrics(keras: Any, classes: int) -> list[Any]:
+    """Return top-1, and top-5 where there are more classes: of five it is 1, whatever the network does."""
+    top_1 = keras.metrics.SparseCategoricalAccuracy(name="top_1")
+    return [top_1, keras.metrics.SparseTopKCategoricalAccuracy(5, name="top_5")] if classes > 5 else [top_1]
 
 
 def _check_sizes(image_size: int, source_size: int) -> None:

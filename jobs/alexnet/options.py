@@ -21,7 +21,12 @@ from jobs.train.options import HOW, TrainingOptions
 
 DATA, NETWORK = "the images", "the network"
 BUCKET, PREFIX, LABELS = "sparknet", "ILSVRC2012_img_train/n015", "train.txt"
-BYTES = r"\d+(\.\d+)?\s*([kKMGT]i?)?B?"
+DEMO_IMAGES = "demo", "train/", "labels.txt"
+"""The demo's bucket, the beginning of the keys of its tars, and its label file."""
+BYTES = r"\d{1,15}(\.\d+)?\s*([kKMGT]i?)?B?"
+RATE, RATE_BATCH = 0.01, 128
+"""The paper's learning rate, and the images of its steps. For fewer in proportion less, as the paper of 2014 has it: at
+20 or 40 images 0.01 was seen to end in NaN."""
 ENDLESS = 1_000_000
 """Epochs of a training without an end."""
 
@@ -36,7 +41,7 @@ class Options(TrainingOptions):
       dask-jobs alexnet --demo --run runs/a0
       dask-jobs alexnet --data /data/imagenet --label-file /data/train.txt --run runs/a1
       dask-jobs alexnet --s3-bucket imagenet --key-prefix train/n015 --label-file train.txt --run s3://bucket/runs/a2
-      dask-jobs alexnet --data photos --label-file photos.txt --image-size 64 --width 0.25 --epochs 10
+      dask-jobs alexnet --data photos --labels folder --image-size 64 --width 0.25 --epochs 10
     """
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "memory", "endpoint_url", "anonymous")
@@ -48,11 +53,17 @@ class Options(TrainingOptions):
         default=BUCKET, description="the bucket with the tar files; credentials and endpoint as of AWS's own tools"
     )
     key_prefix: Annotated[str, OptionHelp(DATA, "PREFIX")] = Field(
-        default=PREFIX, description="the beginning of the keys of the tar files; with --data, of their names"
+        default=PREFIX,
+        description="the beginning of the keys of the tar files; with --data of their names, by default of any",
     )
     label_file: Annotated[str, OptionHelp(DATA, "PATH", path=True)] = Field(
         default=LABELS,
         description="lines `name label`, labels from 0: a key of the bucket, or with --data a path",
+    )
+    labels: Annotated[Literal["file", "folder"], OptionHelp(DATA)] = Field(
+        default="file",
+        description="file: those of the label file; folder: the class of an image is the folder it lies in, or the tar "
+        "where it lies in none; classes are numbered in the order of their names",
     )
     demo: Annotated[bool, OptionHelp(DATA)] = Field(
         default=False,
@@ -90,10 +101,12 @@ class Options(TrainingOptions):
         description="side of the random crops that are trained on; images are kept 8/7 as large",
     )
     init_scale: Annotated[PositiveFloat, OptionHelp(NETWORK)] = Field(
-        default=0.01, description="standard deviation of the initial weights"
+        default=0.01, allow_inf_nan=False, description="standard deviation of the initial weights"
     )
-    learning_rate: Annotated[PositiveFloat, OptionHelp(NETWORK)] = Field(
-        default=0.01, description="of SGD, at the start"
+    learning_rate: Annotated[PositiveFloat | None, OptionHelp(NETWORK)] = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="of SGD, at the start (default: 0.01 for steps of 128 images or more, of fewer in proportion less)",
     )
     drop_epochs: Annotated[NonNegativeInt, OptionHelp(NETWORK, "EPOCHS")] = Field(
         default=30, description="the learning rate is divided by 10 after each so many epochs; 0: never"
@@ -128,6 +141,16 @@ class Options(TrainingOptions):
             raise ValueError(f"--memory is {given(value)}, but must be a number of bytes, such as 500MB or 8GB")
         return value
 
+    @field_validator("s3_bucket")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError(
+                f"--s3-bucket is {given(value)}, but must be the bucket's name alone; --key-prefix is how the keys of "
+                "its tars begin"
+            )
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""
@@ -136,10 +159,14 @@ class Options(TrainingOptions):
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
         if self.data is not None and (self.endpoint_url or self.anonymous):
             raise ValueError(f"--data {self.data} is a folder: leave out --endpoint-url and --anonymous")
+        if self.labels == "folder" and self.label_file != LABELS:
+            raise ValueError(f"--labels folder and --label-file {self.label_file}: give one of them")
+        if self.labels == "folder" and self.skip_unlabelled:
+            raise ValueError("--labels folder gives each image a label: leave out --skip-unlabelled")
         if self.reduce_on_plateau and self.drop_epochs:
             raise ValueError("--reduce-on-plateau needs --drop-epochs 0: either lowers the learning rate")
-        own = (None, BUCKET, PREFIX, LABELS)
-        if self.demo and (self.data, self.s3_bucket, self.key_prefix, self.label_file) != own:
+        images = (self.s3_bucket, self.key_prefix, self.label_file)
+        if self.demo and (self.data or images not in ((BUCKET, PREFIX, LABELS), DEMO_IMAGES)):
             raise ValueError("--demo has its own images: leave out --data, --s3-bucket, --key-prefix and --label-file")
         if self.demo and (self.scheduler or str(self.run).startswith("s3://")):
             raise ValueError("--demo is for one machine: its S3 server is the only one then, and no other reaches it")
@@ -149,6 +176,10 @@ class Options(TrainingOptions):
     def prefix(self) -> str:
         """With what the names of the tars begin; a folder's are all taken by default."""
         return "" if self.data is not None and self.key_prefix == PREFIX else self.key_prefix
+
+    def rate(self, batch: int) -> float:
+        """Return the learning rate at the start, for steps of so many images."""
+        return self.learning_rate or RATE * min(1.0, batch / RATE_BATCH)
 
     @property
     def side(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from jobs.alexnet.images import BadImageError, Resize, decode
 from jobs.errors import InputError
-from jobs.formatting import error_line, plural
+from jobs.formatting import error_line, plural, printable
 from jobs.keras.runtime import import_tensorflow
-from jobs.runs.folder import RunFolder
+from jobs.runs.folder import RunFolder, readable
 from jobs.storage import Storage
 
 MODEL = "model.keras"
@@ -29,11 +30,13 @@ def show(run: RunFolder, storage: Storage, files: Sequence[str]) -> None:
         InputError: the run has not ended, or an image is missing or cannot be read.
     """
     if not run.result:
-        raise InputError(f"{run.url} has no network yet: its run has not ended")
-    names = run.result["images"]["class_names"]
+        why = f"; it {run.state}: {error}" if (error := run.status.get("error")) else ""
+        raise InputError(f"{run.url} has no network: it is written when the run has trained all epochs{why}")
+    with readable(run.url, "result.json"):
+        names = list(map(str, run.result["images"]["class_names"]))
     for found in predict(storage, files, names, run.options.get("resize", "squash")):
-        sys.stdout.write(f"{found.image}\n")
-        sys.stdout.writelines(f"  {chance:7.2%}  {name}\n" for name, chance in found.classes)
+        sys.stdout.write(f"{printable(found.image)}\n")
+        sys.stdout.writelines(f"  {chance:7.2%}  {printable(name)}\n" for name, chance in found.classes)
 
 
 class Prediction(NamedTuple):
@@ -99,6 +102,8 @@ def _load(run: Storage) -> Any:
             with path.open("wb") as file:
                 for piece in run.stream(MODEL):
                     file.write(piece)
+            if not zipfile.is_zipfile(path):  # Keras says of such a file that it is missing
+                raise InputError(f"{run.address(MODEL)} is damaged: it is no zip file; train again in another folder")
             return keras.models.load_model(path, compile=False)
         except FileNotFoundError as error:
             raise InputError(f"there is no {run.address(MODEL)}: it is written when a run ends") from error

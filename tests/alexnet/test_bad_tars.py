@@ -10,7 +10,7 @@ import zipfile
 import pytest
 from tar_files import noise, tar_of
 
-from jobs.alexnet.tars import build_index
+from jobs.alexnet.tars import build_index, check_names
 from jobs.errors import DataError, InputError
 from jobs.storage import open_storage
 
@@ -73,12 +73,21 @@ BAD = {
     "headers of headers": (header("x", 0, tarfile.XHDTYPE) * 3000 + END, "damaged: no header at byte 0 "),
     "pax of another size": (tar_of({"a.png": b"x" * 600}, pax_headers={"size": "-5"}), "damaged: no header at byte"),
     "sparse": (sparse(), "'a.png' is a sparse file"),
+    "hard link": (
+        tar_of({"b.png": b""}, type=tarfile.LNKTYPE, linkname="a.png"),
+        "'b.png' is a hard link to 'a.png'; pack the tar again, by --hard-dereference",
+    ),
+    "joined by cat": (GOOD + GOOD, "goes on after its end at byte 11,264, as tars that were joined by cat do"),
     "tar.gz in a tar": (tar_of({"b.tar.gz": b"x"}), "'b.tar.gz' is a compressed tar within a tar"),
     "broken inner tar": (tar_of({"b.tar": GOOD[:3000]}), "a.tar/b.tar: cut short: 'a.png' ends"),
     "zip in a tar": (tar_of({"b.tar": zipped()}), "a.tar/b.tar is no tar, but a zip"),
     "too deep": (
         tar_of({"1.tar": tar_of({"2.tar": tar_of({"3.tar": tar_of({"4.tar": b""})})})}),
         "'1.tar/2.tar/3.tar'",
+    ),
+    "too deep, in upper case": (
+        tar_of({"1.TAR": tar_of({"2.TAR": tar_of({"3.TAR": tar_of({"4.TAR": b""})})})}),
+        "'1.TAR/2.TAR/3.TAR'",
     ),
     "no image": (tar_of({"a.txt": b"x"}), "no images in 1 tar, but files such as 'a.tar/a.txt'"),
 }
@@ -116,8 +125,9 @@ def test_two_images_of_one_name(folder):
     """Labels are found by the name without folders: two images of one are refused, and both named."""
     folder.write("a.tar", tar_of({"x/a.png": b"", "x/b.png": b""}))
     folder.write("b.tar", tar_of({"c.png": b"", "y/b.png": b""}))
+    index = build_index(folder)
     with pytest.raises(DataError, match=f"one name.*: {folder.url}/a.tar/x/b.png and {folder.url}/b.tar/y/b.png"):
-        build_index(folder)
+        check_names(index)
 
 
 def test_no_tars(storage):
@@ -126,5 +136,11 @@ def test_no_tars(storage):
     with pytest.raises(InputError, match=f"{storage.url}/n01: nothing that is named .tar, .*; check {argument}"):
         build_index(storage, "n01")
     storage.write("n01/notes.txt", b"")
-    with pytest.raises(InputError, match=r"n01: 1 file, such as 'n01/notes.txt', but none that is named .tar"):
+    message = r"n01: 1 file, such as 'n01/notes.txt', but none that is named .tar"
+    with pytest.raises(InputError, match=message) as caught:
+        build_index(storage, "n01")
+    assert ("tar -cf" in str(caught.value)) == (argument == "data")
+    storage.write("n01/a.tar", tar_of({"a.png": b""}))
+    storage.write("n01/b.TAR.bz2", b"")
+    with pytest.raises(InputError, match=r"n01/b.TAR.bz2: of compressed tars only .tar.gz, .tgz are read; decompress"):
         build_index(storage, "n01")

@@ -162,6 +162,14 @@ def test_jpeg_whose_middle_is_missing_or_zero(options):
             decode(damaged)
 
 
+def test_jpeg_of_unknown_subsampling():
+    """Sampling factors that libjpeg-turbo has no name for, such as 1 x 4, are a damaged image, not a failed worker."""
+    data = bytearray(encoded(quarters()))
+    data[data.index(b"\xff\xc0") + 11] = 0x14
+    with pytest.raises(BadImageError, match="is a damaged JPEG: its colour space or subsampling is unknown"):
+        decode(bytes(data))
+
+
 def test_what_is_no_image_is_named_by_its_first_bytes():
     """So that a page of HTML under an image's name is seen as such."""
     with pytest.raises(BadImageError, match=r"is no JPEG, PNG, GIF, WebP or BMP: it begins with b'<!DOCTYP'"):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 from loaded_images import LABELS, LAYOUT, all_of, loading_of
 from numbered_images import SIDE, Numbered, decoder
+from tar_files import images, tar_of
 
 from jobs import connect
+from jobs.alexnet.indexing import scans_on_workers
+from jobs.alexnet.options import Options
 from jobs.alexnet.partitions.held import HELD, Images
 from jobs.alexnet.partitions.source import Source
 from jobs.alexnet.partitions.turns import Turns
+from jobs.alexnet.tars import build_index
+from jobs.errors import ClusterError
+from jobs.storage import open_storage
 
 
 @pytest.mark.parametrize("moment", ["while loading", "while shuffling"])
@@ -65,6 +74,34 @@ def test_a_worker_is_frozen(moment, tmp_path, caplog):
     assert rows == np.concatenate(LAYOUT.after(5)).tolist()
     named = [record.getMessage() for record in caplog.records if "step_timeout" in record.getMessage()]
     assert named == [f"worker {address} did not answer for 3 s (step_timeout); the others go on without it"]
+
+
+@pytest.mark.parametrize("frozen", [1, 2])
+def test_workers_are_frozen_while_tars_are_indexed(frozen, tmp_path, caplog):
+    """Dask alone would wait for their tasks for ever, as their connections stand; where none is left, for others."""
+    storage = open_storage(tmp_path / "data")
+    for number in range(8):
+        storage.write(f"{number}.tar", tar_of(images(3, 3 * number)))
+    options = Options(data=str(tmp_path / "data"), step_timeout=3.0, workers_timeout=5.0)
+    with connect(workers=2) as client:
+        processes = client.run(os.getpid)
+        victims = sorted(processes.items())[:frozen]
+        for _, victim in victims:
+            os.kill(victim, signal.SIGSTOP)
+        began = time.monotonic()
+
+        def poll() -> None:
+            assert time.monotonic() < began + 60
+
+        try:
+            with contextlib.nullcontext() if frozen == 1 else pytest.raises(ClusterError, match="no worker"):
+                index = build_index(storage, "", functools.partial(scans_on_workers, client, poll, options))
+                assert len(index) == 24
+        finally:
+            for _, victim in victims:
+                os.kill(victim, signal.SIGKILL)
+    for address, _ in victims:
+        assert f"worker {address} did not answer for 3 s (step_timeout); the others go on without it" in caplog.text
 
 
 def test_turns():

@@ -56,7 +56,8 @@ def test_large_files_are_parsed_in_pieces(storage, monkeypatch):
         ("0 a.png", "line 1: '0 a.png' is not"),
         ("a.png -1", "line 1: 'a.png -1' is not"),
         ("a.png 1.0", "line 1"),
-        ("a.png 1000000", "with a label from 0 to 999,999"),
+        ("a.png 1000000", "and a label from 0 to 999,999"),
+        (f"{'a' * 256} 1", "a name of at most 255 bytes"),
         ("folder/ 1", "line 1: 'folder/ 1' is not"),
         ("x" * 2000 + " 1", "line 1: 'xxx"),
         (b"\0\0 1", "line 1"),
@@ -75,7 +76,9 @@ def test_bad_label_files(storage, text, message):
 
 def test_no_label_file(storage):
     """A label file that does not exist is named."""
-    with pytest.raises(DataError, match=f"label file {storage.url}/train.txt does not exist; check label_file"):
+    with pytest.raises(
+        DataError, match=f"label file {storage.url}/train.txt does not exist; give label_file, or labels folder"
+    ):
         read_labels(storage, "train.txt")
 
 

@@ -136,6 +136,14 @@ def test_plain_and_dropping_rates():
     assert _descended(dropping, 0.1, 6) == pytest.approx(1 - 2 * (0.05 + 0.005 + 0.0005))
 
 
+@pytest.mark.parametrize(("classes", "metrics"), [(5, ["top_1"]), (6, ["top_1", "top_5"])])
+def test_top_5_of_more_classes(classes, metrics):
+    """Of five classes all are among the likeliest five."""
+    model = small.create_model(classes, 0.05, small.CROP, small.SOURCE)
+    model.evaluate(np.zeros((1, small.SOURCE, small.SOURCE, 3), np.uint8), np.zeros(1), verbose=0)
+    assert list(model.get_metrics_result()) == ["loss", *metrics]
+
+
 def test_learns_on_workers_with_the_bits_of_one_process():
     """Two workers and none: equal weights, with random crops, mirrors and dropout; the loss falls."""
     data = small.images(128)
@@ -143,10 +151,9 @@ def test_learns_on_workers_with_the_bits_of_one_process():
     with clients() as client, Replicas(client(2), slower) as replicas:
         history = GradientAveraging(replicas, parts=2).fit(data, batch_size=16, epochs=12)
         on_workers = replicas.map(bits)
-    assert list(history) == ["loss", "top_1", "top_5"]
+    assert list(history) == ["loss", "top_1"]
     assert history["loss"][0] > 1.5
     assert history["loss"][-1] < 1.0
-    assert history["top_5"][0] == 1
     alone = trained(slower, plan_of(data, parts=2, batch_size=16), 96)
     assert on_workers == [bits(alone.replica.model)] * 2
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ import small
 
 from jobs.alexnet.demo.images import ODD, demo_images
 from jobs.alexnet.images import decode
-from jobs.alexnet.predictions import predict
+from jobs.alexnet.predictions import predict, show
 from jobs.errors import InputError
 from jobs.keras.runtime import import_tensorflow
+from jobs.runs.folder import RunFolder
 from jobs.storage import Storage, open_storage
 
 _, keras = import_tensorflow()
@@ -85,8 +88,24 @@ def test_no_model(tmp_path, files):
     with pytest.raises(InputError, match=r"there is no .*model.keras: it is written when a run ends"):
         predict(open_storage(tmp_path), files, small.NAMES)
     (tmp_path / "model.keras").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"model.keras is damaged: it is no zip file"):
+        predict(open_storage(tmp_path), files, small.NAMES)
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as file:
+        file.writestr("config.json", "{}")
     with pytest.raises(InputError, match=r"model.keras cannot be read: "):
         predict(open_storage(tmp_path), files, small.NAMES)
+
+
+def test_shown(run, files, capsys):
+    """A name of a class cannot control the terminal; a damaged result is an error of one line."""
+    names = ["a\nb", "\x1b[31mred", *small.NAMES[2:]]
+    shown = RunFolder(run.url, {}, {}, {"images": {"class_names": names}})
+    show(shown, run, files[:1])
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) == 1 + small.CLASSES
+    assert "\x1b" not in text
+    with pytest.raises(InputError, match=r"result.json of .* is damaged"):
+        show(replace(shown, result={"job": "alexnet"}), run, files[:1])
 
 
 def test_generated_images_depend_on_their_number_alone():

@@ -17,6 +17,7 @@ from tar_files import images, tar_of, write_many
 
 from jobs.alexnet.tars import Partition, Scan, build_index, load_index, save_index, scan
 from jobs.alexnet.tars.build import merge
+from jobs.datasets.readers import Decompressor
 from jobs.errors import DataError, InputError
 from jobs.storage import open_storage
 from jobs.storage.s3_client import s3_client
@@ -100,10 +101,10 @@ def test_tars_within_tars(storage):
 
 
 def test_what_is_no_image_is_counted(folder):
-    """Members of other kinds are left out by name and counted; folders and links are none."""
+    """Members of other kinds are left out by name and counted, links and devices too; folders are none."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
-        for name, kind in (("n01", tarfile.DIRTYPE), ("l.png", tarfile.SYMTYPE), ("h.png", tarfile.LNKTYPE)):
+        for name, kind in (("n01", tarfile.DIRTYPE), ("l.png", tarfile.SYMTYPE), ("h.txt", tarfile.LNKTYPE)):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "/etc/passwd"
             tar.addfile(info)
@@ -116,7 +117,31 @@ def test_what_is_no_image_is_counted(folder):
     folder.write("a.tar", file.getvalue())
     index = build_index(folder)
     assert as_dict(folder, index) == {"0.JPEG": b""}
-    assert (index.others, index.example) == (3, "a.tar/0.cls")
+    assert (index.others, index.example) == (7, "a.tar/l.png")
+
+
+def test_upper_case_names(folder):
+    """A tar is one whose name ends in .TAR or .Tar.GZ, too: none is left out beside others."""
+    folder.write("a.tar", tar_of({"a.png": b"a"}))
+    folder.write("b.TAR", tar_of({"b.png": b"b"}))
+    folder.write("c.Tar.GZ", tar_of({"c.png": b"c"}, "w:gz"))
+    index = build_index(folder)
+    assert [content(folder, index, number) for number in range(3)] == [b"a", b"b", b"c"]
+
+
+def test_folders_that_are_named_as_tars(folder):
+    """They do not count as tars in each other."""
+    folder.write("a.tar", tar_of({"x.tar/y.tar/z.tar/b.tar": tar_of({"a.png": b"x"})}))
+    assert as_dict(folder, build_index(folder)) == {"x.tar/y.tar/z.tar/b.tar/a.png": b"x"}
+
+
+def test_a_compressed_tar_is_decompressed_once(folder, monkeypatch):
+    """Each header is looked at twice, but not from the beginning; then the rest is read on, for the checksum."""
+    begun, rewind = [], Decompressor._rewind
+    monkeypatch.setattr(Decompressor, "_rewind", lambda its: (begun.append(its), rewind(its)))
+    folder.write("a.tgz", tar_of(images(20) | {"b.tar": tar_of(images(9, 20))}, "w:gz"))
+    build_index(folder)
+    assert len(begun) == 1
 
 
 @pytest.fixture

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import tarfile
 from collections.abc import Iterator
 from typing import Any
 
 from jobs.alexnet.demo.images import CLASS_NAMES, demo_images
+from jobs.alexnet.options import DEMO_IMAGES
 from jobs.errors import InputError
 from jobs.storage import open_storage
 
-BUCKET, PREFIX, LABELS = "demo", "train/", "labels.txt"
+BUCKET, PREFIX, LABELS = DEMO_IMAGES
 IMAGES, TARS, CLASSES, WORKERS = 1200, 6, 5, 2
 SETTINGS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo", "AWS_DEFAULT_REGION": "us-east-1"}
 SMALL: dict[str, Any] = {
@@ -35,6 +37,7 @@ def served() -> Iterator[None]:
         from moto.server import ThreadedMotoServer
     except ImportError as error:
         raise InputError(f"the demo needs a package ({error}): pip install '.[demo]'") from error
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

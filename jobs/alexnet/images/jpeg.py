@@ -42,7 +42,7 @@ class JpegDecoder:
         """
         _, simplejpeg = import_decoders()
         try:
-            height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+            height, width, space, _ = _header(simplejpeg, data)
             check_pixels(height, width)
             cmyk = space in ("CMYK", "YCCK")
             halved = next(factor for factor in (8, 4, 2, 1) if min(height, width) >= factor * size or factor == 1)
@@ -62,6 +62,18 @@ class JpegDecoder:
         if count > len(self._buffer):
             self._buffer = np.empty(count, np.uint8)
         return self._buffer
+
+
+def _header(simplejpeg: Any, data: bytes) -> Any:
+    """Return height, width, colour space and subsampling of a JPEG's header.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return simplejpeg.decode_jpeg_header(data)
+    except KeyError as error:  # of its tables: of two components, say, which no colour space has
+        raise ValueError("its colour space or subsampling is unknown") from error
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

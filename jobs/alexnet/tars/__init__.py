@@ -5,9 +5,9 @@
 image has is fixed when its tar is indexed: a tar that is written afterwards is an error.
 """
 
-from jobs.alexnet.tars.build import build_index, find_tars
+from jobs.alexnet.tars.build import build_index, check_unchanged, find_tars
 from jobs.alexnet.tars.headers import Tar
-from jobs.alexnet.tars.index import Index, Members, Partition, load_index, save_index
+from jobs.alexnet.tars.index import Index, Members, Partition, check_names, load_index, save_index
 from jobs.alexnet.tars.reading import Image, Reader
 from jobs.alexnet.tars.scanning import Scan, Span, scan
 
@@ -21,6 +21,8 @@ __all__ = [
     "Span",
     "Tar",
     "build_index",
+    "check_names",
+    "check_unchanged",
     "find_tars",
     "load_index",
     "save_index",

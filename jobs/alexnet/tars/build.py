@@ -11,12 +11,12 @@ from operator import attrgetter
 
 import numpy as np
 
-from jobs.alexnet.tars.headers import TAR_ENDS, Tar
-from jobs.alexnet.tars.index import Index, check_names
+from jobs.alexnet.tars.headers import GZIP_ENDS, OTHER_ENDS, TAR_ENDS, Tar
+from jobs.alexnet.tars.index import Index
 from jobs.alexnet.tars.scanning import Scan, Span, first_span, scan
 from jobs.errors import DataError, InputError, argument
 from jobs.formatting import given, plural
-from jobs.storage import Storage
+from jobs.storage import Storage, changed
 
 _REQUESTS = 16
 """Tars whose stamps are asked for at the same time."""
@@ -32,12 +32,18 @@ def find_tars(storage: Storage, prefix: str = "") -> list[str]:
         ClusterError: it cannot be reached.
     """
     names = storage.list(prefix)
-    tars = [name for name in names if name.endswith(TAR_ENDS)]
+    if other := next((name for name in names if name.lower().endswith(OTHER_ENDS)), None):
+        raise InputError(
+            f"{storage.address(other)}: of compressed tars only {', '.join(GZIP_ENDS)} are read; "
+            "decompress it, or move it away"
+        )
+    tars = [name for name in names if name.lower().endswith(TAR_ENDS)]
     if not tars:
         remote = storage.url.startswith("s3://")
         where = argument("s3_bucket") + " and " + argument("key_prefix") if remote else argument("data")
         what = f"{plural(len(names), 'file')}, such as {given(names[0])}, but none" if names else "nothing"
-        raise InputError(f"{storage.address(prefix)}: {what} that is named {', '.join(TAR_ENDS)}; check {where}")
+        pack = "; images that are in none are packed by tar -cf images.tar FOLDER" if names and not remote else ""
+        raise InputError(f"{storage.address(prefix)}: {what} that is named {', '.join(TAR_ENDS)}; check {where}{pack}")
     return tars
 
 
@@ -52,7 +58,7 @@ def build_index(storage: Storage, prefix: str = "", run: Run | None = None) -> I
 
     Raises:
         InputError: there are none, or the storage cannot be read.
-        DataError: one is empty, damaged, changed, or no tar; two images have one name; there are no images.
+        DataError: one is empty, damaged, changed, or no tar; there are no images.
         ClusterError: the storage cannot be reached.
     """
     run = run or functools.partial(map, functools.partial(scan, storage))
@@ -63,9 +69,21 @@ def build_index(storage: Storage, prefix: str = "", run: Run | None = None) -> I
         done = list(run(spans))  # a round for each level of tars within tars, all spans of one at the same time
         scans += done
         spans = [inner for each in done for inner in each.inner]
-    index = replace(merge(storage.url, scans), prefix=prefix)
-    check_names(index)
-    return index
+    return replace(merge(storage.url, scans), prefix=prefix)
+
+
+def check_unchanged(storage: Storage, index: Index) -> None:
+    """Check that all tars of an index are as they were when they were indexed.
+
+    Raises:
+        DataError: one was written since, or deleted.
+        InputError, ClusterError: the storage cannot be read.
+    """
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        spans = pool.map(functools.partial(first_span, storage), [tar.name for tar in index.tars])
+        for span, tar in zip(spans, index.tars, strict=True):
+            if span.tar != tar:
+                raise changed(storage.address(tar.name))
 
 
 def merge(url: str, scans: Iterable[Scan]) -> Index:

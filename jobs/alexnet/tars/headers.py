@@ -16,6 +16,8 @@ BLOCK = tarfile.BLOCKSIZE
 GZIP_ENDS = (".tar.gz", ".tgz")
 TAR_ENDS = (".tar", *GZIP_ENDS)
 """How names of tars end."""
+OTHER_ENDS = (".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4")
+"""How names of tars end that cannot be read."""
 _MAX_HEADER = 2**14
 """Bytes of a long name or a pax header; `tarfile` searches one in time that grows with its square."""
 _JUMP = 2**16
@@ -48,11 +50,15 @@ class Tar:
     @property
     def is_gzip(self) -> bool:
         """Whether it is compressed, so that it can only be read from its start."""
-        return self.name.endswith(GZIP_ENDS)
+        return self.name.lower().endswith(GZIP_ENDS)
 
 
 class Bytes(Protocol):
     """The content of a tar, after decompression."""
+
+    @property
+    def position(self) -> int:
+        """The byte after the last one that was read."""
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes start..stop-1, fewer at the end."""
@@ -61,7 +67,7 @@ class Bytes(Protocol):
 def open_tar(storage: Storage, tar: Tar) -> Bytes:
     """Return a tar's content, to be read in ascending order; what it raises is as of `Storage.read_unchanged`."""
     if tar.is_gzip:
-        return Decompressor(lambda: stream_unchanged(storage, tar), storage.address(tar.name))
+        return _LookBack(Decompressor(lambda: stream_unchanged(storage, tar), storage.address(tar.name)))
     return _ReadAhead(storage, tar)
 
 
@@ -81,6 +87,11 @@ class _ReadAhead:
         self._storage, self._tar = storage, tar
         self._start, self._data, self._last = 0, b"", 0
 
+    @property
+    def position(self) -> int:
+        """See `Bytes.position`."""
+        return self._last
+
     def read(self, start: int, stop: int) -> bytes:
         """See `Bytes.read`."""
         stop = min(stop, self._tar.stamp[0])
@@ -92,6 +103,24 @@ class _ReadAhead:
             self._data = self._storage.read_unchanged(self._tar.name, self._tar.stamp, start, end)
             self._start = start
         self._last = max(start, stop)
+        return self._data[start - self._start : stop - self._start]
+
+
+class _LookBack:
+    """A compressed tar, of which what was read last may be read again: headers are, and a rewind is a new pass."""
+
+    def __init__(self, content: Decompressor) -> None:
+        self._content, self._start, self._data = content, 0, b""
+
+    @property
+    def position(self) -> int:
+        """See `Bytes.position`."""
+        return self._content.position
+
+    def read(self, start: int, stop: int) -> bytes:
+        """See `Bytes.read`."""
+        if not self._start <= start <= stop <= self._start + len(self._data):
+            self._start, self._data = start, self._content.read(start, stop)
         return self._data[start - self._start : stop - self._start]
 
 
@@ -119,15 +148,22 @@ class _File:
 
 @dataclass(frozen=True)
 class Member:
-    """A regular file in a tar: its name as packed, its first byte, from the tar's start, and its size in bytes."""
+    """A file in a tar: its name as packed, its first byte, from the tar's start, and its size in bytes.
+
+    Attributes:
+        is_file: whether it is a regular file, no link or device.
+        link: of a hard link the file's name.
+    """
 
     name: str
     offset: int
     size: int
+    is_file: bool = True
+    link: str = ""
 
 
 def read_members(content: Bytes, start: int, stop: int | None, address: str) -> Iterator[Member]:
-    """Yield the regular files of a tar; folders, links and devices are skipped.
+    """Yield all members of a tar but folders.
 
     Args:
         content: what the tar lies in.
@@ -147,8 +183,9 @@ def read_members(content: Bytes, start: int, stop: int | None, address: str) -> 
             raise DataError(
                 f"{address}: cut short: {info.name!r} ends at byte {end:,}, but the tar at byte {stop:,}; get it again"
             )
-        if info.isreg():
-            yield Member(info.name, start + info.offset_data, info.size)
+        if not info.isdir():
+            link = info.linkname if info.islnk() else ""
+            yield Member(info.name, start + info.offset_data, info.size, info.isreg(), link)
 
 
 def _headers(file: _File, address: str) -> Iterator[tarfile.TarInfo]:
@@ -170,6 +207,7 @@ def _headers(file: _File, address: str) -> Iterator[tarfile.TarInfo]:
             file.seek(end)
             # One empty block is taken for the end, where the format has two: some programs write only one.
             if (head := file.read(BLOCK)) == bytes(BLOCK):
+                _check_end(file, address, end)
                 return
             if len(head) < BLOCK:
                 raise DataError(f"{address}: cut short: it ends at byte {end:,} without a tar's end; get it again")
@@ -177,6 +215,19 @@ def _headers(file: _File, address: str) -> Iterator[tarfile.TarInfo]:
             info = tarfile.TarInfo.fromtarfile(tar)
     except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
         raise DataError(f"{address}: damaged: no header at byte {end:,} ({one_line(error)}); get it again") from error
+
+
+def _check_end(file: _File, address: str, end: int) -> None:
+    """Check that nothing follows the end of a tar but the zeros that fill its last record.
+
+    Raises:
+        DataError: another tar does.
+    """
+    if any(file.read(tarfile.RECORDSIZE)):
+        raise DataError(
+            f"{address}: goes on after its end at byte {end:,}, as tars that were joined by cat do; join them by "
+            "tar --concatenate, or give each by itself"
+        )
 
 
 def _check_format(head: bytes, address: str) -> None:

@@ -16,6 +16,8 @@ IMAGES = frozenset(("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "
 """Extensions of members that are loaded; which format one has, its bytes decide."""
 _MAX_IMAGE = 256 * MIB
 _MAX_NAME = 1024
+_MAX_DEPTH = 2
+"""Tars that may lie in each other within a tar."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Span:
         start: the first byte in it.
         stop: the byte after the last one; None: the end, which of a compressed one is unknown.
         within: names of the tars between, `inner.tar/`.
+        depth: number of the tars between.
     """
 
     tar: Tar
     start: int = 0
     stop: int | None = None
     within: str = ""
+    depth: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +118,6 @@ class _Found:
         self.others, self.example = 0, ""
         self._tar, self._content = tar, content
         self._address = f"tar {storage.address(tar.name)}"
-        self._end = 0
 
     def add(self, span: Span) -> None:
         """Add the members of a span.
@@ -125,19 +128,25 @@ class _Found:
         address = f"{self._address}/{span.within}".rstrip("/")
         count = 0
         for member in read_members(self._content, span.start, span.stop, address):
-            self._add_member(member, _plain(member.name, address), span.within, address)
+            self._add_member(member, _plain(member.name, address), span, address)
             count += 1
-            self._end = member.offset + member.size
         if not count:
             raise DataError(f"{address} has no members; get it again, or remove it")
 
-    def _add_member(self, member: Member, name: str, within: str, address: str) -> None:
+    def _add_member(self, member: Member, name: str, span: Span, address: str) -> None:
         base = name.rpartition("/")[2]
         kind = base.rpartition(".")[2].lower() if "." in base else ""
         if base.startswith("._"):  # what macOS packs beside each file: its attributes, under the file's own extension
             kind = ""
-        if kind == "tar":
-            self._add_inner(Span(self._tar, member.offset, member.offset + member.size, f"{within}{name}/"))
+        if kind in IMAGES and member.link:
+            raise DataError(
+                f"{address}: {name!r} is a hard link to {member.link!r}; pack the tar again, by --hard-dereference"
+            )
+        if not member.is_file:
+            self.others, self.example = self.others + 1, self.example or name
+        elif kind == "tar":
+            inner = f"{span.within}{name}/"
+            self._add_inner(Span(self._tar, member.offset, member.offset + member.size, inner, span.depth + 1))
         elif base.lower().endswith(GZIP_ENDS):
             raise DataError(f"{address}: {name!r} is a compressed tar within a tar; unpack it, and give it by itself")
         elif kind not in IMAGES:
@@ -146,12 +155,12 @@ class _Found:
             size = binary_bytes(member.size)
             raise DataError(f"{address}: {name!r} is {size}, but an image has at most {binary_bytes(_MAX_IMAGE)}")
         else:
-            self.names.append(within + name)
+            self.names.append(span.within + name)
             self.offsets.append(member.offset)
             self.sizes.append(member.size)
 
     def _add_inner(self, span: Span) -> None:
-        if span.within.count(".tar/") > 2:
+        if span.depth > _MAX_DEPTH:
             raise DataError(f"{self._address}: {span.within[:-1]!r} is a tar in a tar in a tar; unpack it")
         if self._tar.is_gzip:
             self.add(span)
@@ -160,9 +169,10 @@ class _Found:
 
     def read_to_end(self) -> int:
         """Return the content's size; a compressed tar has a checksum at its end."""
-        while data := self._content.read(self._end, self._end + MIB):
-            self._end += len(data)
-        return self._end
+        end = self._content.position
+        while data := self._content.read(end, end + MIB):
+            end += len(data)
+        return end
 
 
 def _plain(name: str, address: str) -> str:

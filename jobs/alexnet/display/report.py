@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bokeh.models import Span
 from bokeh.plotting import figure
 
+from jobs.alexnet.display.filters import filters
+from jobs.alexnet.display.summary import classes_text
 from jobs.formatting import plural
 from jobs.report.content import Content
 from jobs.report.html import duration
@@ -31,7 +33,8 @@ def content(run: RunFolder, storage: Storage) -> Content:
     sections = list(found.sections)
     if run.result:
         images = run.result["images"]
-        sections += [_mixture(images["distances"]), _table(images)]
+        mixture = [_mixture(images["distances"])] if images["partitions"] > 1 else []
+        sections += [*filters(storage), *mixture, _table(run.result)]
         if images["bad"]:
             sections.append(_bad(images))
     return replace(found, title=f"{run.job} · {_source(run.options)}", sections=sections)
@@ -69,10 +72,12 @@ def _mixture(distances: Sequence[float]) -> Section:
     return Section("Shuffle", "report/plots.html", data, [Plot("Mixture of classes", plot)])
 
 
-def _table(images: dict[str, Any]) -> Section:
+def _table(result: dict[str, Any]) -> Section:
+    images = result["images"]
     rows = [
         ("Images", f"{images['count']:,}"),
-        ("Classes", f"{images['classes']:,}"),
+        ("Classes", classes_text(images["class_names"])),
+        ("Images of a step", f"{int(result['identity']['batch_size']):,}"),
         ("Partitions", f"{images['partitions']:,}"),
         ("Not readable", f"{images['bad_count']:,}"),
         ("Other files in the tars", f"{images['others']:,}"),

@@ -1,0 +1,96 @@
+"""The picture of a network's first filters in its report: what the network looks for first."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from jobs.report.page import Plot, Section
+
+if TYPE_CHECKING:
+    from jobs.storage import Storage
+
+WEIGHTS, KERNEL = "weights.npz", "conv2d/kernel.npy"
+COLUMNS, TILE, GAP = 16, 50, 1.15
+"""Filters of a row, pixels of one on the page, and the distance of two in units of one."""
+NOTE = (
+    "The weights of each filter of the first convolution for red, green and blue, from its lowest (0) to its highest "
+    "(255). Edges, stripes and blobs of colour are what a network learns from enough images; filters that still look "
+    "like noise are those that it did not need, or had too little time for."
+)
+
+
+class _RangedFile(io.RawIOBase):
+    """A file of a storage, read by ranges: weights.npz has hundreds of megabytes, and one array of it is wanted."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage, self._name, self._size, self._place = storage, name, storage.size(name), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        stop = self._size if size is None or size < 0 else min(self._size, self._place + size)
+        data = self._storage.read_range(self._name, self._place, stop) if stop > self._place else b""
+        self._place += len(data)
+        return data
+
+
+def filters(storage: Storage) -> list[Section]:
+    """Return the section of the first filters; none where the weights are missing, or have no such array."""
+    try:
+        with zipfile.ZipFile(_RangedFile(storage, WEIGHTS)) as archive:
+            kernel = np.load(io.BytesIO(archive.read(KERNEL)), allow_pickle=False)
+    except (FileNotFoundError, KeyError, ValueError, zipfile.BadZipFile):
+        return []
+    side, _, _, count = kernel.shape
+    plot = Plot(f"{count} filters of {side} by {side} pixels", _grid(_pixels(kernel)), wide=True)
+    return [Section("First filters", "report/plots.html", {"notes": [NOTE], "key": {"dots": []}}, [plot])]
+
+
+def _pixels(kernel: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return (filters, height, width, 4) RGBA of (height, width, 3, filters), each filter from 0 to 255."""
+    filters = np.moveaxis(np.nan_to_num(kernel), -1, 0)
+    low, high = (edge(filters, axis=(1, 2, 3), keepdims=True) for edge in (np.min, np.max))
+    shown = np.round(255 * (filters - low) / np.maximum(high - low, np.finfo(np.float32).tiny)).astype(np.uint8)
+    return np.concatenate([shown, np.full_like(shown[..., :1], 255)], axis=-1)
+
+
+def _grid(pixels: NDArray[np.uint8]) -> figure:
+    count = len(pixels)
+    columns = min(count, COLUMNS)
+    rows = math.ceil(count / columns)
+    plot = figure(
+        frame_width=round(TILE * GAP * columns),
+        frame_height=round(TILE * GAP * rows),
+        x_range=(0, GAP * columns),
+        y_range=(0, GAP * rows),
+        tools="box_zoom,reset,save,hover",
+        tooltips=[("filter", "@number")],
+        outline_line_color=None,
+    )
+    plot.axis.visible = False
+    plot.grid.visible = False
+    # Bokeh draws the first row of an image at the bottom.
+    images = [np.ascontiguousarray(one[::-1]).view(np.uint32)[..., 0] for one in pixels]
+    x = [GAP * (number % columns) for number in range(count)]
+    y = [GAP * (rows - 1 - number // columns) for number in range(count)]
+    source = {"image": images, "x": x, "y": y, "number": list(range(count))}
+    plot.image_rgba("image", "x", "y", dw=1, dh=1, source=source)
+    return plot
