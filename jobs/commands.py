@@ -31,7 +31,7 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
         JobError: it failed, or was stopped.
     """
     from jobs.options import parse
-    from jobs.runs.show import show_result
+    from jobs.runs.display.show import show_result
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
     job = registry.find(name)
@@ -41,7 +41,7 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     try:
         result = job.load_run()(options)
         if log_result:
-            from jobs.runs.log import log
+            from jobs.runs.display.log import log
             from jobs.runs.run import as_yaml
 
             log(name, "result", run=str(options.run), options=as_yaml(name, options), result=result)
@@ -61,9 +61,9 @@ def show(url: str) -> int:
     Raises:
         InputError: it is not a run folder, or its job is not installed here.
     """
+    from jobs.runs.display.show import show_result, show_status
     from jobs.runs.folder import read_run
     from jobs.runs.owner import dead_driver
-    from jobs.runs.show import show_result, show_status
     from jobs.storage import open_storage
 
     storage = open_storage(url)

@@ -25,6 +25,7 @@ LONG = (
     "train/test_train_faults.py",
     "train/test_train_benchmarks.py",
     "alexnet/test_alexnet_benchmarks.py",
+    "alexnet/test_alexnet_bad_input.py",
     "train/test_identity.py",
     "train/test_train_state.py",
     "train/test_comforts.py",

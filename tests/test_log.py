@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import Stopped
-from jobs.runs.log import log
+from jobs.runs.display.log import log
 
 
 def _lines(script: str) -> list[dict[str, Any] | str]:
@@ -23,7 +23,7 @@ def _in_pod(script: str, role: str = "worker") -> list[Any]:
     """Return what a script writes to standard error after a pod's process has begun, Dask imported before."""
     return _lines(
         f"import logging, sys, threading, warnings, distributed\n"
-        f"from jobs.runs.log import collect_logs, log\ncollect_logs({role!r})\n{script}"
+        f"from jobs.runs.display.log import collect_logs, log\ncollect_logs({role!r})\n{script}"
     )
 
 
@@ -135,7 +135,7 @@ def test_lines_of_threads_do_not_mix() -> None:
 def test_without_a_pod_nothing_changes() -> None:
     """On a person's machine warnings and Dask's records are the text that they were."""
     lines = _lines(
-        "import logging, warnings, distributed\nfrom jobs.runs.log import log\nlog('minimize', 'run')\n"
+        "import logging, warnings, distributed\nfrom jobs.runs.display.log import log\nlog('minimize', 'run')\n"
         "logging.getLogger('distributed.worker').warning('memory')\nwarnings.warn('careful', stacklevel=1)\n"
     )
     assert [isinstance(line, dict) for line in lines][:2] == [True, False]

@@ -40,6 +40,8 @@ async def while_alive(work: Coroutine[Any, Any, T], ping: Callable[[], Coroutine
         return working.result()
     finally:
         working.cancel()
+        # A connection that breaks by the cancellation is an error that nobody asks for: Python would print it.
+        working.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 async def boxed(work: Awaitable[T]) -> tuple[T]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -12,20 +11,17 @@ from typing import Any
 
 from distributed import Client, fire_and_forget
 
-from jobs.cluster.alive import FrozenError
+from jobs.cluster.admission import Admissions
 from jobs.cluster.client_loss import Registration
-from jobs.cluster.plugin import CallPlugin, is_set_up
+from jobs.cluster.plugin import CallPlugin
 from jobs.errors import ClusterError, argument
 
-log = logging.getLogger(__name__)
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
 COOLDOWN_SECONDS = 2.0
 """How long a worker that failed a call is excluded although the scheduler still lists it."""
 KEEPALIVE_SECONDS = 10.0
 """Period of empty tasks that reset the scheduler's idle-timeout, which counts tasks, not calls."""
-PLUGIN_SECONDS = 30.0
-"""Timeout of the plugin's setup on a new worker, and of a new worker's first answer."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,7 @@ class Membership:
         timeout: seconds without any worker that are too many.
         refresh_seconds: how old the list may be.
         prepare: called with the address of each new worker that has the plugin; it is a member when that has returned.
+            Without it workers are members as soon as they are listed.
         keepalive: whether empty tasks reset the scheduler's idle-timeout, for a driver that submits no others.
         on_register: called on the client's event loop before each registration.
 
@@ -78,10 +75,11 @@ class Membership:
         on_register: Callable[[], None] = lambda: None,
     ) -> None:
         self._client, self._timeout = client, timeout
-        self._refresh_seconds, self._prepare, self._on_register = refresh_seconds, prepare, on_register
+        self._refresh_seconds, self._on_register = refresh_seconds, on_register
         self._keepalive = 0.0 if keepalive else float("inf")  # when the next empty task is due
         self._registration = Registration(client, plugin)
         self._current: dict[str, Member] = {}
+        self._admissions = Admissions(client, self._registration, prepare, lost=self.fail, frozen=self.exclude)
         self._failed: dict[str, float] = {}
         self._excluded: set[str] = set()
         self._listed: dict[str, float] = {}  # since when
@@ -116,7 +114,9 @@ class Membership:
         return self._current
 
     async def refresh(self) -> Mapping[str, Member]:
-        """List the scheduler's workers, admit new ones, and return the members now.
+        """List the scheduler's workers, and return the members now.
+
+        Where there are members, others are admitted meanwhile, and nobody waits until they are prepared.
 
         Raises:
             ClusterError: the scheduler is gone, or a new worker did not set its plugin up.
@@ -124,9 +124,9 @@ class Membership:
             JobError: what `prepare` raised.
         """
         listed = await self.listed()
-        new = [address for address in listed if address not in self._current]
-        admitted = await asyncio.gather(*(self._admit(address, listed[address]) for address in new))
-        ready = self._current.keys() | {address for address, ok in zip(new, admitted, strict=True) if ok}
+        new = {address: member.status for address, member in listed.items() if address not in self._current}
+        admitted = await self._admissions.admitted(new, wait=not self._current)
+        ready = self._current.keys() | admitted  # not before the `await`: one may have failed meanwhile
         self._set({address: member for address, member in listed.items() if address in ready})
         self._refreshed = time.monotonic()
         return self._current
@@ -219,51 +219,11 @@ class Membership:
         """Register the plugin with a scheduler that does not have it."""
         if not self._registration.is_known(started):
             self._listed = {}
+            self._admissions.give_up()
             # A worker at a known address may be another process: none is known to have the plugin or any data.
             self._set({})
             self._on_register()
             await self._registration.register()
-
-    async def _admit(self, address: str, member: Member) -> bool:
-        """Wait until a new worker has the plugin and is prepared; False if it is not ready yet, or has left."""
-        if self._prepare is None:
-            return True
-        if member.status == "init":
-            return False  # it is still setting its plugins up: at the next refresh
-        try:
-            await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
-            await self._prepare(address)
-        except OSError:
-            self._failed[address] = time.monotonic()
-            return False
-        return True
-
-    async def _wait_for_plugin(self, address: str) -> None:
-        """Wait until a worker has set the plugin up.
-
-        Raises:
-            ClusterError: it does not.
-            FrozenError: it does not answer.
-        """
-        deadline = time.monotonic() + PLUGIN_SECONDS
-        while (await self._is_set_up(address)).get(address) is not True:
-            if time.monotonic() > deadline:
-                raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
-            await asyncio.sleep(0.05)
-
-    async def _is_set_up(self, address: str) -> dict[str, Any]:
-        """Query one worker for the plugin; the result is empty for one that is gone."""
-        # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins.
-        asking = self._client.run(is_set_up, self._registration.name, workers=[address], on_error="return")
-        try:
-            async with asyncio.timeout(PLUGIN_SECONDS):
-                answer: dict[str, Any] = await asking
-        except TimeoutError as error:
-            frozen = FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s")
-            log.warning("worker %s %s; the others go on without it", address, frozen)
-            self._excluded.add(address)
-            raise frozen from error
-        return answer
 
 
 def scheduler_gone(error: Exception) -> ClusterError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import pickle
 import weakref
 from collections.abc import Callable, Coroutine
@@ -29,6 +30,11 @@ class Reply(TypedDict, total=False):
 
     value: Any
     error: bytes
+
+
+def _is_no_heartbeat(record: logging.LogRecord) -> bool:
+    # A scheduler that ends in the middle of one: Dask prints a traceback, though it closes the worker a moment later.
+    return record.msg != "Failed to communicate with scheduler during heartbeat."
 
 
 class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped here
@@ -54,6 +60,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop, on each worker there is and on each that joins."""
         self.worker = worker
+        logging.getLogger("distributed.worker").addFilter(_is_no_heartbeat)
         calls = inspect.getmembers(type(self), inspect.iscoroutinefunction)
         names = [name for name, _ in calls if not name.startswith("_")]
         self._handlers = {f"{self.key}-{name}": _Handler(self, name) for name in names}

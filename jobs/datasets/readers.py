@@ -37,6 +37,9 @@ class Decompressor:
     Args:
         stream: yields its bytes as stored, from the beginning; called again by each rewind.
         address: the file's, for messages.
+
+    Attributes:
+        position: the byte of the content after the last one that was read.
     """
 
     def __init__(self, stream: Callable[[], Generator[bytes]], address: str) -> None:
@@ -45,23 +48,23 @@ class Decompressor:
 
     def _rewind(self) -> None:
         self._file = gzip.GzipFile(fileobj=as_file(self._stream()))
-        self._position = 0
+        self.position = 0
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes start..stop-1 of the content, fewer at its end."""
-        if start < self._position:
+        if start < self.position:
             self._rewind()
         with _translate_errors(self._address):
-            while self._position < start and self._skip(start - self._position):
+            while self.position < start and self._skip(start - self.position):
                 pass
             data = self._file.read(stop - start)
-        self._position += len(data)
+        self.position += len(data)
         return data
 
     def _skip(self, count: int) -> int:
         """Skip at most `count` bytes; return how many, 0 at the end."""
         skipped = len(self._file.read(min(count, MIB)))
-        self._position += skipped
+        self.position += skipped
         return skipped
 
 

@@ -18,8 +18,8 @@ from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
 from jobs.minimize import softmax
+from jobs.minimize.display.monitor import Observer
 from jobs.minimize.journal import Journal
-from jobs.minimize.monitor import Observer
 from jobs.minimize.objective import Objective, is_of_evaluation
 from jobs.minimize.optimize import methods
 from jobs.minimize.optimize.minimize import Minimization
@@ -27,7 +27,7 @@ from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
 from jobs.minimize.problems.base import CheckedProblem, files, load_problem
 from jobs.runs.attempt import Attempt, attempt_on
-from jobs.runs.console import Reporter
+from jobs.runs.display.console import Reporter
 from jobs.runs.run import Run
 from jobs.sources import digest
 from jobs.usercode import only_exceptions

@@ -11,8 +11,8 @@ from scipy.optimize import OptimizeResult
 from jobs.cluster.connect import versions
 from jobs.errors import UserCodeError
 from jobs.minimize import softmax
-from jobs.minimize.diagnostics import diagnose
-from jobs.minimize.monitor import Observer
+from jobs.minimize.display.diagnostics import diagnose
+from jobs.minimize.display.monitor import Observer
 from jobs.minimize.objective import Objective, Vector
 from jobs.minimize.problems.base import MAX_LISTED, names
 from jobs.runs.run import Run

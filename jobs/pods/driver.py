@@ -24,7 +24,7 @@ from jobs.cluster.connect import answers
 from jobs.commands import run_job
 from jobs.errors import ClusterError, JobError, Stopped, TooFewWorkers, command_line, print_error
 from jobs.pods.worker import OVER, ShutdownPlugin
-from jobs.runs.log import collect_logs, log, log_start, restart
+from jobs.runs.display.log import collect_logs, log, log_start, restart
 
 RETRIES = "DASK_JOBS_RETRIES"
 """Environment variable: maximum retries after a cluster failure (code 3)."""

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
-from jobs.runs.log import collect_logs, log, log_start
+from jobs.runs.display.log import collect_logs, log, log_start
 
 DASHBOARD_AFTER = 10.0
 """Delay of the dashboard: importing Bokeh at start would delay the first evaluation by as much."""

@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
-from jobs.runs.log import collect_logs, log, log_start, restart
+from jobs.runs.display.log import collect_logs, log, log_start, restart
 
 GAVE_UP = 5  # a code of its own: the worker Job's podFailurePolicy fails the Job for it, and retries pods for others
 RETIRED = 128 + signal.SIGTERM  # as if the signal had ended the process, which the Job ignores too

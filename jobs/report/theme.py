@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from bokeh.models import AdaptiveTicker, NoOverlap
@@ -17,6 +18,7 @@ GREEN, AMBER, ORANGE, RED = "#4f9d6b", "#e0b06a", "#e08a2b", "#c23b3b"
 VIOLET, PURPLE = "#8a5aa8", "#7d5ba6"
 SHADES = ("#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78")
 """From the least to the most."""
+FEW_DECADES = 3
 
 _AXIS = {
     "axis_line_color": None,
@@ -42,6 +44,18 @@ THEME = Theme(
         },
     },
 )
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: 1, 2, 5 of each decade, of more than three decades 1 alone.
+
+    Args:
+        low: the smallest value drawn, positive.
+        high: the largest.
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    heads = (1, 2, 5) if last - first <= FEW_DECADES else (1,)
+    return [float(f"{head}e{decade}") for decade in range(first, last + 1) for head in heads]
 
 
 def set_ticks(plot: figure, *, whole: bool = False) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobs.cluster.connect import connect, named_scheduler
-from jobs.runs.console import Log
 from jobs.runs.data_files import DataFiles
+from jobs.runs.display.console import Log
 from jobs.runs.run import Run
 
 if TYPE_CHECKING:

@@ -35,6 +35,22 @@ def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[R
     return {address: runs for address, runs in plan.items() if runs}
 
 
+def assign_evenly(count: int, workers: Sequence[str], held: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
+    """Share blocks among workers of one thread each, whose steps all wait for the slowest.
+
+    Who holds blocks keeps them only while the shares stay as equal as they can be.
+
+    Args:
+        count: the number of blocks.
+        workers: addresses.
+        held: as of `assign`; workers that have left may be in it.
+    """
+    threads = dict.fromkeys(workers, 1)
+    plan = assign(count, threads, {address: runs for address, runs in held.items() if address in threads})
+    is_even = max(map(length, plan.values())) <= -(-count // len(workers))
+    return plan if is_even else assign(count, threads, {})
+
+
 def cut(runs: Sequence[Run], count: int) -> list[list[Run]]:
     """Cut a worker's runs into at most `count` parts of nearly equal length, none of them empty.
 

@@ -1,6 +1,6 @@
 """One small interface to a folder of files: a local path, or `s3://bucket/prefix`; see `jobs.storage.base`."""
 
-from jobs.storage.base import MIB, TEMPORARY, Access, LogWriter, Stamp, Storage, as_file, is_plain
+from jobs.storage.base import MIB, TEMPORARY, Access, LogWriter, Stamp, Storage, as_file, changed, is_plain
 from jobs.storage.open import locate, open_storage
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Stamp",
     "Storage",
     "as_file",
+    "changed",
     "is_plain",
     "locate",
     "open_storage",

@@ -115,7 +115,7 @@ def train(
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-    origin = {"identity": identity, **attempt.data.as_result(), **notes}
+    origin = {"identity": identity, "rates": files.rates, **attempt.data.as_result(), **notes}
     return finish(folder, trainer, fit, facts, origin, advice=subject.advice)
 
 

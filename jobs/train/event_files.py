@@ -17,6 +17,7 @@ from jobs.train.process.messages import Facts
 
 FOLDER = "tensorboard/"
 TRAIN, VALIDATION = "train", "validation"
+LEARNING_RATE, SAMPLES_PER_SECOND = "learning_rate", "samples_per_second"
 POINTS = 100
 """Maximum points per epoch of the loss within epochs."""
 AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
@@ -33,6 +34,11 @@ class Scalar(NamedTuple):
     moment: float
 
 
+def rates_of(progress: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return `EventFiles.rates` of a run that has not ended, from its checkpoint's progress."""
+    return next((dict(state["rates"]) for state in progress.get("callbacks", ()) if "rates" in state), {})
+
+
 class EventFiles:
     """The curves of a run, in files that are written once: what waits to be written is part of each checkpoint.
 
@@ -40,6 +46,9 @@ class EventFiles:
 
     Args:
         storage: the run folder.
+
+    Attributes:
+        rates: learning rate and samples per second, name -> value of each epoch; 0: not known.
 
     Raises:
         InputError: TensorBoard is not installed.
@@ -53,6 +62,7 @@ class EventFiles:
         except ImportError as error:
             raise InputError(f"TensorBoard is needed here ({error}): pip install '.[tensorflow]'") from error
         self._storage, self._protocol, self._record_writer = storage, event_pb2, RecordWriter
+        self.rates: dict[str, list[float]] = {LEARNING_RATE: [], SAMPLES_PER_SECOND: []}
         self._waiting: list[Scalar] = []
         self._written = self._step = 0
         self._counts: dict[str, int] = {}
@@ -85,13 +95,19 @@ class EventFiles:
         for name, value in logs.items():
             held_out = name.startswith("val_")
             self._add(VALIDATION if held_out else TRAIN, f"epoch_{name.removeprefix('val_')}", value)
-        self._add(TRAIN, "epoch_learning_rate", trainer.on_one(rate_of))
-        (before, began), (step, ended) = self._epoch, self._trained
-        if self._facts["samples"] and ended > began and step > before:
-            rate = (step - before) / (ended - began)
-            self._add(TRAIN, "epoch_samples_per_second", rate * self._facts["samples"] / self._facts["steps"])
-        self._epoch = (step, time.monotonic())
+        rates = {LEARNING_RATE: trainer.on_one(rate_of), SAMPLES_PER_SECOND: self._samples_per_second()}
+        for name, value in rates.items():
+            self.rates[name].append(float(value))
+            if value or name == LEARNING_RATE:
+                self._add(TRAIN, f"epoch_{name}", value)
+        self._epoch = (self._trained[0], time.monotonic())
         self._write_due()
+
+    def _samples_per_second(self) -> float:
+        (before, began), (step, ended) = self._epoch, self._trained
+        if ended <= began or step <= before:
+            return 0.0
+        return (step - before) / (ended - began) * self._facts["samples"] / self._facts["steps"]
 
     def _add(self, run: str, tag: str, value: float) -> None:
         self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
@@ -106,13 +122,15 @@ class EventFiles:
     def state(self) -> dict[str, Any]:
         """Write what is due, and return the rest."""
         self._write_due()
-        return {"written": self._written, "waiting": [list(one) for one in self._waiting]}
+        waiting = [list(one) for one in self._waiting]
+        return {"written": self._written, "waiting": waiting, "rates": {k: list(v) for k, v in self.rates.items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it: what was written after it is written anew."""
         self._written = self._resumed = self._shown = int(state["written"])
         self._anew = {TRAIN, VALIDATION}
         self._waiting = [Scalar(run, tag, int(step), value, at) for run, tag, step, value, at in state["waiting"]]
+        self.rates = {name: [float(value) for value in values] for name, values in state["rates"].items()}
 
     def end(self) -> None:
         """Write what is left."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from jobs.formatting import short
-from jobs.runs.console import SHARE, Reporter
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.console import SHARE, Reporter
+from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
 from jobs.train.event_files import EventFiles
 from jobs.train.loop.fit import Fit

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.cluster.connect import versions
+from jobs.formatting import plural
 from jobs.runs.run import Run
 from jobs.train.loop.fit import Fit
 from jobs.train.loop.state import FitState
@@ -54,11 +55,12 @@ def finish(
     """
     state, slow = fit.state, slowest(trainer.timeline.records)
     waiting = data_share([fit.spent, *(one.spent for one in latest(trainer.timeline.records))])
-    exported = trainer.export(fit.result_checkpoint())
+    with fit.beside.on("files"):
+        exported = trainer.export(fit.result_checkpoint())
     folder.storage.write(HISTORY, history_csv(state))
     outcome = {
         "success": not 0 < fit.skipped == fit.step,
-        "message": state.ended or f"{fit.step // facts['steps']} epochs",
+        "message": state.ended or plural(fit.step // facts["steps"], "epoch"),
         "ended": state.ended,
         "seconds": fit.seconds,
         "attempt": folder.attempt,
@@ -74,7 +76,7 @@ def finish(
         "weights": fit.weights,
         "history": state.history,
         "best": {"loss": state.best[0], "epoch": state.best[1] // facts["steps"]} if state.best else None,
-        "spent": dict(fit.spent),
+        "spent": spent_by(fit),
         "data_share": waiting,
         "timeline": trainer.timeline.as_json(),
         "slowest": slow if notable(slow) else None,
@@ -82,6 +84,16 @@ def finish(
         **origin,
     }
     return folder.finish(outcome)
+
+
+def spent_by(fit: Fit) -> dict[str, float]:
+    """Return the seconds of a fit's last attempt by activity, and the `parts` that one worker has computed.
+
+    They are that worker's in its steps, the driver's beside them, and `rest`: together all.
+    """
+    found = {**fit.spent, **fit.beside.seconds}
+    known = sum(seconds for name, seconds in found.items() if name != "parts")
+    return {**found, "rest": max(fit.seconds - fit.state.seconds - known, 0.0)}
 
 
 def data_share(spent: Iterable[Mapping[str, float]]) -> float:

@@ -10,11 +10,21 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.formatting import plural, short
-from jobs.runs.console import print_rows
+from jobs.runs.display.console import print_rows
 from jobs.train.loop.timeline import slow_text
 from jobs.train.outcome import model_numbers, weights_text
 
-PARTS = {"compute": "computing", "exchange": "exchange and waiting", "apply": "optimizer", "data": "data"}
+PARTS = {
+    "compute": "computing",
+    "exchange": "exchange and waiting",
+    "apply": "optimizer",
+    "data": "data",
+    "validation": "validation",
+    "files": "files",
+    "rest": "rest",
+}
+SHOWN = 0.005
+"""Share of the time from which on a part is named."""
 
 
 def show(result: Mapping[str, Any], run: str) -> None:
@@ -75,5 +85,5 @@ def _time(result: Mapping[str, Any]) -> str:
     spent = {name: float(result["spent"].get(name, 0.0)) for name in PARTS}
     if not (whole := sum(spent.values())):
         return f"{total} {where}"
-    shares = (f"{spent[name] / whole:.0%} {text}" for name, text in PARTS.items())
+    shares = (f"{spent[name] / whole:.0%} {text}" for name, text in PARTS.items() if spent[name] >= SHOWN * whole)
     return f"{total} {where}: {', '.join(shares)}"

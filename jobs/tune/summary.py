@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import plural, printable, short
-from jobs.runs.console import best_name, print_rows
+from jobs.runs.display.console import best_name, print_rows
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result

@@ -14,7 +14,7 @@ from calls import Calls
 from distributed import Client, LocalCluster
 
 from jobs import connect
-from jobs.cluster import membership
+from jobs.cluster import admission, membership
 from jobs.cluster.membership import Member, Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, InputError
@@ -145,6 +145,48 @@ def test_prepare_decides_who_is_admitted(client: Client) -> None:
         Driver(client, prepare=refuse).current()
 
 
+def test_nobody_waits_for_a_worker_that_is_prepared(cluster: LocalCluster, client: Client) -> None:
+    """The members go on while another is prepared, once; it is a member at the first look after that."""
+    prepared: list[str] = []
+    is_open = asyncio.Event()
+    is_open.set()
+
+    async def prepare(address: str) -> None:
+        prepared.append(address)
+        await is_open.wait()
+
+    driver = Driver(client, prepare=prepare)
+    first = set(driver.current())
+    client.loop.add_callback(is_open.clear)
+    cluster.scale(3)
+    _until(lambda: (driver.current(), len(prepared) == 3)[1])
+    assert driver.current().keys() == first
+    client.loop.add_callback(is_open.set)
+    _until(lambda: len(driver.current()) == 3)
+    assert len(prepared) == 3
+    cluster.scale(2)
+
+
+def test_a_member_that_fails_while_another_is_prepared_is_no_member(client: Client) -> None:
+    """The list of members is that after the wait."""
+    lost, other = sorted(client.scheduler_info()["workers"])
+    driver = Driver(client)
+    assert len(driver.current()) == 2
+
+    async def listed_and_failed() -> set[str]:
+        listed = driver.membership.listed
+
+        async def fail() -> dict[str, Member]:
+            found = await listed()
+            driver.membership.fail(lost)
+            return found
+
+        driver.membership.listed = fail  # type: ignore[method-assign]  # as if it failed just then
+        return set(await driver.membership.refresh())
+
+    assert client.sync(listed_and_failed) == {other}
+
+
 def test_a_client_that_connects_again_registers_again(cluster: LocalCluster, client: Client) -> None:
     """The scheduler took it for gone and its plugin from the workers; all are members anew, with the plugin."""
     registered: list[str] = []
@@ -208,7 +250,7 @@ def test_a_client_that_gave_up_is_a_scheduler_that_is_gone(cluster: LocalCluster
 
 def test_a_worker_that_is_frozen_before_it_is_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are members without it; nobody waits for it again."""
-    monkeypatch.setattr(membership, "PLUGIN_SECONDS", 1.0)
+    monkeypatch.setattr(admission, "PLUGIN_SECONDS", 1.0)
     with connect(workers=2) as client:
         frozen, process = next(iter(client.run(os.getpid).items()))
         os.kill(process, signal.SIGSTOP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from collections.abc import Iterator
 
@@ -41,6 +42,16 @@ def test_what_is_not_an_exception_does_not_end_the_event_loop(client: Client, ad
     with pytest.raises(UserCodeError, match="the user's code raised SystemExit: 0"):
         client.sync(call, client.rpc, "here", address, Calls.leave)
     assert client.sync(call, client.rpc, "here", address, Calls.add, a=1, b=1) == 2
+
+
+def test_a_heartbeat_that_a_scheduler_ends_is_no_traceback(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Dask logs one with its traceback, and it closes the worker itself."""
+    assert address
+    log = logging.getLogger("distributed.worker")
+    log.error("Failed to communicate with scheduler during heartbeat.")
+    log.error("something else")
+    assert "something else" in caplog.text
+    assert "heartbeat" not in caplog.text
 
 
 def test_a_worker_that_fails_or_lacks_the_plugin_is_gone(client: Client, address: str) -> None:

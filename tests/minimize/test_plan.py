@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.minimize.evaluate import tree
-from jobs.sharding.assignment import assign, cut
+from jobs.sharding.assignment import assign, assign_evenly, cut
 from jobs.sharding.blocks import length, numbers
 
 
@@ -46,6 +46,17 @@ def test_a_new_worker_gets_its_share_and_nothing_else_moves() -> None:
     assert length(after["z"]) == pytest.approx(250, abs=1)
     for worker in "abc":
         assert set(numbers(after[worker])) <= set(numbers(before[worker]))
+
+
+def test_shares_of_steps_stay_equal() -> None:
+    """Who holds blocks keeps them, but not where others would have fewer: all wait for who has most."""
+    before = assign_evenly(8, ["a", "b", "c"], {})
+    after = assign_evenly(8, ["a", "b", "c"], before)
+    assert after == before
+    for workers in (["a", "b"], ["a", "b", "c", "d"], ["b"]):
+        shares = assign_evenly(8, workers, before)
+        assert _covered(shares) == list(range(8))
+        assert max(map(length, shares.values())) == -(-8 // len(workers))
 
 
 def test_small_sums_come_straight_and_large_ones_by_a_tree() -> None:

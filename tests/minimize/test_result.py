@@ -18,12 +18,12 @@ from problems import LeastSquares
 
 from jobs.errors import InputError
 from jobs.minimize import Objective, objective, softmax
+from jobs.minimize.display.summary import show
 from jobs.minimize.evaluate.evaluator import SerialEvaluator, Vector
 from jobs.minimize.evaluate.request import Request
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import load_problem
-from jobs.minimize.summary import show
 
 
 @dataclass(frozen=True)

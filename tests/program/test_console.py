@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pty
 import re
@@ -10,9 +11,12 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
+
+from jobs.runs.display.console import print_rows
 
 SCRIPT = """
-from jobs.runs.console import Reporter
+from jobs.runs.display.console import Reporter
 with Reporter("minimize", 10) as reporter:
     reporter.log("run folder", message="runs/x")
     reporter.update(2, {"loss": 0.5}, None)
@@ -52,7 +56,7 @@ def test_many_metrics_do_not_push_the_eta_off_the_line(width: int, there: str, n
     metrics |= {f"{name}_share": 0.25 for name in ("data", "compute", "exchange", "optimizer")}
     text = _on_a_terminal(
         f"""
-from jobs.runs.console import Reporter
+from jobs.runs.display.console import Reporter
 with Reporter("train", 104000) as reporter:
     reporter.update(2600, {metrics}, 332.0)
     reporter._live.refresh()
@@ -64,3 +68,15 @@ with Reporter("train", 104000) as reporter:
     assert there in text
     assert not_there not in text
     assert "\n" not in text.strip()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_long_rows(terminal):
+    """On a terminal they go on below their column, cut between words; elsewhere each is a line."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=40, color_system=None)
+    print_rows(console, [("time", "22.80 s on 2 workers: 64% computing, 25% waiting"), ("folder", "/" + 50 * "x")])
+    print_rows(console, [("plots", command := "dask-jobs report runs/a-run-with-a-long-name")])
+    first, second = ("time    22.80 s on 2 workers: 64%", "computing, 25% waiting")
+    broken = f"{first}\n        {second}" if terminal else f"{first} {second}"
+    assert file.getvalue() == f"{broken}\nfolder  /{50 * 'x'}\nplots  {command}\n"

@@ -13,6 +13,7 @@ from typing import Any
 
 import networks
 import pytest
+from bokeh.models import LogScale
 from workers_of_a_run import RECORDS, spent
 
 from jobs.storage import Storage, open_storage
@@ -21,6 +22,7 @@ from jobs.train.event_files import EventFiles
 from jobs.train.loop.callbacks import KerasCallbacks
 from jobs.train.loop.timeline import Record, notable, slow_text, slowest
 from jobs.train.monitor import Shares
+from jobs.train.report.curves import curves as report_curves
 from jobs.train.report.workers import workers
 from jobs.train.summary import show
 
@@ -124,6 +126,12 @@ def test_a_run_that_is_killed_has_whole_curves(tmp_path):
         assert found[f"epoch_{name}"] == pytest.approx(wanted)
     assert list(found["epoch_learning_rate"].values()) == pytest.approx([0.01] * 4)
     assert found["batch_loss"][40] == pytest.approx(result["history"]["loss"][-1])
+    assert result["rates"]["learning_rate"] == pytest.approx([0.01] * 4)
+    assert list(found["epoch_samples_per_second"].values()) == pytest.approx(result["rates"]["samples_per_second"])
+    spent_by = {name: seconds for name, seconds in result["spent"].items() if name != "parts"}
+    last = result["seconds"] - min(one["spans"][0][0] for one in result["timeline"] if one["attempt"] == 2)
+    assert sum(spent_by.values()) == pytest.approx(last, abs=0.2)
+    assert min(spent_by.values()) >= 0
     metrics = json.loads((run / "status.json").read_text())["metrics"]
     assert metrics["accuracy"] == pytest.approx(result["history"]["accuracy"][-1])
     shares = [metrics[f"{name}_share"] for name in ("data", "compute", "exchange", "optimizer")]
@@ -181,6 +189,20 @@ def test_the_summary_names_the_slowest_worker(capsys):
     assert "of epoch 3, the best by val_loss" in shown
     show(result | {"slowest": None}, "runs/x")
     assert "slowest" not in capsys.readouterr().out
+
+
+def test_the_curves_of_the_report():
+    """A loss that falls by decades has a logarithmic axis with labels; a learning rate is drawn only if it changes."""
+    history = {"loss": [2.0, 0.3, 0.06], "val_loss": [2.5, 1.0, 0.5], "accuracy": [0.5, 0.9, 0.99]}
+    rates = {"learning_rate": [0.1, 0.1, 0.001], "samples_per_second": [900.0, 2000.0, 2100.0]}
+    (section,) = report_curves(history, rates)
+    plots = {plot.caption: plot.figure for plot in section.plots}
+    assert list(plots) == ["loss", "accuracy", "learning rate", "samples per second"]
+    assert [isinstance(plot.y_scale, LogScale) for plot in plots.values()] == [True, False, True, False]
+    assert [tick for tick in plots["loss"].yaxis[0].ticker.ticks if 0.06 <= tick <= 2.5] == [0.1, 0.2, 0.5, 1, 2]
+    (steady,) = report_curves({"loss": [1.0, 0.9, 0.8]}, rates | {"learning_rate": [0.1] * 3})
+    assert [plot.caption for plot in steady.plots] == ["loss", "samples per second"]
+    assert report_curves({}, {}) == []
 
 
 def test_the_timeline_of_the_report():

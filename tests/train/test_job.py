@@ -59,7 +59,7 @@ def test_no_more_workers_than_parts(tmp_path):
     assert result_of(tmp_path / "run")["workers"] == 2
 
 
-@pytest.mark.parametrize("command", [["train"], ["alexnet", "--data", "photos", "--label-file", "labels.txt"]])
+@pytest.mark.parametrize("command", [["train"], ["alexnet", "--data", ".", "--labels", "folder"]])
 def test_more_workers_than_parts_are_refused(command, tmp_path, capsys, monkeypatch):
     """Before a cluster is started."""
     monkeypatch.setattr("jobs.runs.attempt.connect", None)

@@ -24,6 +24,7 @@ from proxy import Proxy
 from jobs import connect
 from jobs.cluster import alive
 from jobs.errors import InputError
+from jobs.train import GradientAveraging
 from jobs.train.group.trainer import ClusterTrainer
 from jobs.train.replicas import Replicas
 from jobs.usercode import UserCode
@@ -52,6 +53,13 @@ def _goes_on(url: str | Path, whole: Path) -> None:
     done = run_job(*JOB, "--workers", "0", "--run", str(url))
     assert done.returncode == 0, done.stderr
     _is_as_whole(url, whole, 2)
+
+
+def _wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _until(condition: Any, process: subprocess.Popen[Any]) -> None:
@@ -187,6 +195,17 @@ def test_a_worker_freezes_between_steps(monkeypatch):
             assert made.trainer.lost_workers == 1
         finally:
             frozen.resume()
+
+
+def test_a_worker_is_lost_between_two_groups():
+    """It is counted where no call was under way to see it."""
+    with connect(workers=2) as client, Replicas(client, networks.dense) as made:
+        fit = GradientAveraging(made).fit
+        fit(networks.rows(), batch_size=48, epochs=1)
+        psutil.Process(made.map(networks.process_of)[0]).kill()
+        _wait_until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) < 2)
+        fit(networks.rows(), batch_size=48, epochs=1)
+        assert made.trainer.lost_workers == 1
 
 
 def test_a_worker_without_the_gpu_that_it_was_promised(monkeypatch):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.eta import EtaEstimator
 from jobs.tune.display.live_table import SearchStatus, StatusTable, TrialRow, last_words
 
 PARAMS = {

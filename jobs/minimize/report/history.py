@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.errors import InputError
-from jobs.minimize.monitor import COLUMNS
+from jobs.minimize.display.monitor import COLUMNS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from jobs.release.api import driver_log
 from jobs.release.api.driver_log import is_record, progress_of, record_text, steps_of
-from jobs.runs.console import DIRECTION, Bar, metric_texts, sentence
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.console import DIRECTION, Bar, metric_texts, sentence
+from jobs.runs.display.eta import EtaEstimator
 
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs import registry
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.eta import EtaEstimator
 
 ERROR = "dask-jobs: error: "
 FIXED = ("time", "job", "event", "done", "total")

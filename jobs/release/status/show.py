@@ -15,7 +15,7 @@ from jobs.formatting import duration
 from jobs.release.api.driver_log import Progress
 from jobs.release.diagnosis.finding import Finding
 from jobs.release.status.state import Release
-from jobs.runs.console import metrics_text
+from jobs.runs.display.console import metrics_text
 
 STYLES = {
     "done": "green",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.errors import InputError, argument
+
 Indices = NDArray[np.int64]
 WINDOW_BLOCKS = 16
 """Blocks whose rows are shuffled together."""
@@ -64,6 +66,18 @@ class Order:
         """Return the number of rows that are trained on, and of those that are held out."""
         held = sum(len(self.held(part)) for part in range(self.parts))
         return self.rows - held, held
+
+    def check_held_out(self) -> None:
+        """Check that rows are held out, where a fraction of them is to be.
+
+        Raises:
+            InputError: none is.
+        """
+        if self.held_out and not self.counts()[1]:
+            raise InputError(
+                f"{argument('validation')} is {self.held_out:g} of {self.rows:,} rows, which is none of a part's: give "
+                "more, or 0"
+            )
 
     @property
     def steps(self) -> int:

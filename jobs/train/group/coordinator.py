@@ -16,7 +16,7 @@ from jobs.cluster import alive
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, JobError, argument, spelled
-from jobs.sharding.assignment import assign
+from jobs.sharding.assignment import assign_evenly
 from jobs.sharding.blocks import Run, length
 from jobs.train.exchange.group import Roster
 from jobs.train.group.likeness import Likeness
@@ -58,6 +58,7 @@ class Coordinator:
         self._parts, self._step_timeout = 1, 0.0
         self._held: dict[str, list[Run]] = {}
         self._lost: set[str] = set()
+        self._took_part: set[str] = set()
         self._generation = 0
         self._busy = asyncio.Lock()  # while a group takes steps: what is read of a state then may be half of a step
 
@@ -183,15 +184,12 @@ class Coordinator:
 
     def _roster(self, members: list[str]) -> Roster:
         """Deal the parts to members, in aligned runs, few of them anew; members beyond the parts are spares."""
-        active = members[: self._parts]
-        held = {address: runs for address, runs in self._held.items() if address in active}
-        # Who holds parts keeps them only while the shares stay nearly equal: a step takes as long as its slowest.
-        dealt = assign(self._parts, dict.fromkeys(active, 1), held)
-        if max(map(length, dealt.values())) > -(-self._parts // len(active)):
-            dealt = assign(self._parts, dict.fromkeys(active, 1), {})
-        self._held = dealt
+        for address in self._took_part - set(members):
+            self._lose(address, "is gone")  # between two groups, where no call has seen it
+        self._took_part = set(members)
+        self._held = assign_evenly(self._parts, members[: self._parts], self._held)
         self._generation += 1
-        return Roster(self._generation, {address: dealt.get(address, []) for address in members}, self._parts)
+        return Roster(self._generation, {address: self._held.get(address, []) for address in members}, self._parts)
 
     async def train(self, until: int, progress: Callable[[Status], None]) -> Status:
         """Take steps until `until` are done, with any workers that there are, and return the status of one.

@@ -12,8 +12,7 @@ import numpy as np
 from jobs.errors import InputError, argument
 from jobs.train.loop.callbacks import EpochEnd, monitor
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
-from jobs.train.loop.state import FitState, Saving, Watcher
-from jobs.train.loop.timeline import Record
+from jobs.train.loop.state import Beside, FitState, Saving, Watcher
 from jobs.train.loop.trainer import RolledBackError, Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan
@@ -62,6 +61,7 @@ class Fit:
         self._monitor, self._pauses = monitor or Watcher(), pauses
         self.state = FitState()
         self.spent: dict[str, float] = {}
+        self.beside = Beside()
         self.skipped = self._step = self._saved_step = self._first = 0
         self._published, self._started = -1, False
         self._saved = self._began = time.monotonic()
@@ -93,16 +93,8 @@ class Fit:
 
     def _restore(self, manifest: Manifest) -> None:
         try:
-            content = dict(manifest.progress)
-            best = content["best"]
-            self.state = FitState(
-                {name: [float(value) for value in values] for name, values in content["history"].items()},
-                float(content["seconds"]),
-                None if best is None else (float(best[0]), int(best[1])),
-                str(content["ended"]),
-                [Record(**one) for one in content["workers"]],
-            )
-            for one, state in zip(self._at_epoch_end, content["callbacks"], strict=False):
+            self.state = FitState.of(manifest.progress)
+            for one, state in zip(self._at_epoch_end, manifest.progress["callbacks"], strict=False):
                 one.restore(state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
@@ -203,17 +195,19 @@ class Fit:
         return max(int(rate * left), FEW_STEPS)
 
     def _due(self) -> bool:
-        if self._checkpoints is None or self._step == self._saved_step:
+        since = self._step - self._saved_step
+        if self._checkpoints is None or not since:
             return False
         if self._saving.steps:
-            return self._step - self._saved_step >= self._saving.steps
+            return since >= self._saving.steps
         return time.monotonic() - self._saved >= self._saving.seconds
 
     def _end_epoch(self, status: Status) -> None:
         epoch = self._step // self._steps - 1
         logs = self._trainer.logs(np.asarray(status["sums"]))
         if self._has_validation:
-            held_out = self._trainer.logs(self._trainer.evaluate())
+            with self.beside.on("validation"):
+                held_out = self._trainer.logs(self._trainer.evaluate())
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         self.state.add(logs, self._step)
         self._monitor.epoch(epoch, logs)
@@ -228,7 +222,8 @@ class Fit:
         """Save the state, and return only once that is complete."""
         self.save()
         while self._checkpoints and self._published != self._step:
-            self._trainer.saved()
+            with self.beside.on("files"):
+                self._trainer.saved()
             if self._published != self._step:
                 # All that wrote were lost; those that joined meanwhile may have the state.
                 self._trainer.train(self._step, self._monitor.on_status)
@@ -284,7 +279,8 @@ class Fit:
             checkpoints.publish(manifest, best[1] if best else None)
             self._published = manifest.step
 
-        self._trainer.save(self._progress(), publish)
+        with self.beside.on("files"):
+            self._trainer.save(self._progress(), publish)
 
     def _progress(self) -> dict[str, Any]:
         """Return the driver's own state, as a checkpoint has it."""

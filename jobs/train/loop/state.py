@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +49,18 @@ class FitState:
     ended: str = ""
     workers: list[Record] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, progress: Mapping[str, Any]) -> FitState:
+        """Return that of a checkpoint; KeyError, TypeError, ValueError or AttributeError if it is damaged."""
+        best = progress["best"]
+        return cls(
+            {name: [float(value) for value in values] for name, values in progress["history"].items()},
+            float(progress["seconds"]),
+            None if best is None else (float(best[0]), int(best[1])),
+            str(progress["ended"]),
+            [Record(**one) for one in progress["workers"]],
+        )
+
     @property
     def epochs(self) -> int:
         """Epochs that are done."""
@@ -58,6 +72,22 @@ class FitState:
             self.history.setdefault(name, []).append(value)
         if self.best is None or math.isnan(self.best[0]) or monitored(logs) < self.best[0]:
             self.best = (monitored(logs), step)
+
+
+class Beside:
+    """Seconds of the driver in activities that no worker's steps contain, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def on(self, activity: str) -> Iterator[None]:
+        """Count what is enclosed."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[activity] = self.seconds.get(activity, 0.0) + time.monotonic() - began
 
 
 class Watcher:

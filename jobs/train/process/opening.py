@@ -50,9 +50,8 @@ def _order(data: Data, source: RowSource, plan: Plan, held_out: float) -> Order:
     rows = int(source.rows)
     row_bytes = sum(np.asarray(part).nbytes for part in source.read(0, 1))
     order = Order(rows, plan.parts, plan.batch_size, plan.seed, row_bytes, held_out)
-    trained, held = order.counts()
-    if held_out and not held:
-        raise InputError(f"validation is {held_out:g} of {rows} rows, which is none of a part's: give more")
+    order.check_held_out()
+    trained, _ = order.counts()
     if not rows:
         raise InputError("the data have no rows")
     if data is plan.data and trained < plan.batch_size:

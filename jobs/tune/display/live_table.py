@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.formatting import clock, printable, short
-from jobs.runs.console import Log, best_name
+from jobs.runs.display.console import Log, best_name
 from jobs.tune.display.output_capture import OutputCapture
 
 FRAMES = 4

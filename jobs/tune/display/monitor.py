@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from jobs.runs.console import DIRECTION
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.console import DIRECTION
+from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
 from jobs.tune.records.outcome import Outcome

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias, Unpack
 import cloudpickle
 
 from jobs.errors import JobError
-from jobs.runs.log import ROLE, collect_logs
+from jobs.runs.display.log import ROLE, collect_logs
 from jobs.tune.trials import execution as tasks
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Task

@@ -23,8 +23,8 @@ from jobs.report.content import Content
 from jobs.report.page import Plot, Section
 from jobs.report.theme import set_ticks
 from jobs.runs.attempt import Attempt, attempt_on
-from jobs.runs.console import Reporter
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.console import Reporter
+from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.folder import RunFolder, readable
 from jobs.runs.identity import another, differences
 from jobs.storage import Storage

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs.errors import Stopped, UserCodeError
-from jobs.runs.console import metrics_text
+from jobs.runs.display.console import metrics_text
 from jobs.runs.folder import RunFolder, readable
 from jobs.runs.owner import Owner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.minimize.monitor import Observer
+from jobs.minimize.display.monitor import Observer
 from jobs.minimize.objective import Objective
 
 OVERHEAD = 0.3

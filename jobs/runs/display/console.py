@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -16,7 +17,7 @@ from rich.table import Column
 from rich.text import Text
 
 from jobs.formatting import clock, printable, short
-from jobs.runs.log import log
+from jobs.runs.display.log import log
 
 SHORT = {
     "gradient_norm": "max |g|",
@@ -35,6 +36,9 @@ UNKNOWN_ETA = "-:--:--"
 """Shown instead of an ETA before the first step."""
 BAR_WIDTH, NARROW = 24, 100
 """Columns of the bar on a terminal of at least so many; half as many on a narrower one."""
+MIN_COLUMN = 20
+"""Columns that a text beside its name has at least."""
+COMMAND = "dask-jobs "
 LOG_SECONDS = 5.0
 """Period of JSON lines where there is no terminal."""
 
@@ -134,11 +138,17 @@ class Bar(Display):
 def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     """Print rows of a name and a text in two columns; unlike rich's tables without blanks after the text.
 
-    What is not printable is escaped: names and texts may be the user's.
+    On a terminal a long text goes on below its column, elsewhere, and a command to copy, in its line. What is not
+    printable is escaped: names and texts may be the user's.
     """
     width = max(len(printable(name)) for name, _ in rows)
+    room = max(console.width - width - 2, MIN_COLUMN)
     for name, text in ((printable(name), printable(text)) for name, text in rows):
-        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), text), soft_wrap=True)
+        lines = [text]
+        if console.is_terminal and not text.startswith(COMMAND):
+            lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+        shown = f"\n{'':{width + 2}}".join(lines)
+        console.print(Text.assemble((f"{name:<{width}}  ", "dim"), shown), soft_wrap=True)
 
 
 def metric_texts(metrics: Mapping[str, Any]) -> list[str]:

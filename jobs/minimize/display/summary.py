@@ -14,7 +14,7 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import decimal_bytes, plural
-from jobs.runs.console import print_rows
+from jobs.runs.display.console import print_rows
 from jobs.storage import Storage, open_storage
 
 FILE = "x.npy"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from jobs.minimize.journal import FULL, Journal
 from jobs.minimize.optimize.l1 import stationarity
-from jobs.runs.console import Reporter
-from jobs.runs.eta import EtaEstimator
+from jobs.runs.display.console import Reporter
+from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
 
 Vector = NDArray[np.float64]
