@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 RUN = Path(__file__).parents[1] / ".ci/run"
 MAKE = """#!/bin/sh
@@ -78,13 +78,6 @@ def _lives(process: int) -> bool:
         return False
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_all_parts_run_and_are_shown_whole(ci: Ci, tmp_path: Path) -> None:
     """Each part's output stands under its name, each image is loaded once, after the unit tests; minutes are told."""
     out, err = ci().communicate(timeout=240)
@@ -133,7 +126,7 @@ def test_a_part_that_fails_ends_all(ci: Ci, tmp_path: Path, fault: dict[str, str
 def test_interrupted_it_leaves_nothing(ci: Ci, tmp_path: Path, sent: signal.Signals, ignores: str) -> None:
     """Ctrl-C ends all parts and their children, also those that ignore it, and the cluster."""
     process = ci(waits="test", ignores=ignores)
-    _until((tmp_path / "waits").exists)
+    until((tmp_path / "waits").exists)
     process.send_signal(sent)
     process.communicate(timeout=240)
     assert process.returncode == 128 + sent

@@ -6,25 +6,19 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from calls import Calls
 from distributed import Client, LocalCluster
+from waiting import until
 
 from jobs import connect
 from jobs.cluster import admission, membership
 from jobs.cluster.membership import Member, Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, InputError
-
-
-def _until(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _registered(cluster: LocalCluster) -> set[str]:
@@ -74,12 +68,12 @@ def test_generation_grows_with_each_change(cluster: LocalCluster, client: Client
     assert driver.current().keys() == first.keys()
     assert driver.membership.generation == generation
     cluster.scale(3)
-    _until(lambda: len(driver.current()) == 3)
+    until(lambda: len(driver.current()) == 3)
     assert all(driver.add(address) == 3 for address in driver.current())
     assert driver.membership.generation > generation
     generation = driver.membership.generation
     cluster.scale(1)
-    _until(lambda: len(driver.current()) == 1)
+    until(lambda: len(driver.current()) == 1)
     assert driver.membership.generation > generation
 
 
@@ -105,7 +99,7 @@ def test_a_paused_worker_stays_a_member(cluster: LocalCluster, client: Client) -
     generation = driver.membership.generation
     worker = next(iter(cluster.workers.values()))
     cluster.loop.add_callback(setattr, worker, "status", type(worker.status).paused)
-    _until(lambda: driver.current()[worker.address].status == "paused")
+    until(lambda: driver.current()[worker.address].status == "paused")
     assert driver.membership.generation == generation
     cluster.loop.add_callback(setattr, worker, "status", type(worker.status).running)
 
@@ -115,7 +109,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client) -> None:
     driver = Driver(client, timeout=0.5)
     driver.current()
     cluster.scale(0)
-    _until(lambda: not client.scheduler_info()["workers"])
+    until(lambda: not client.scheduler_info()["workers"])
     text = r"no worker for 0.5 s \(workers_timeout\)"
     with pytest.raises(ClusterError, match=text):
         driver.current()
@@ -123,7 +117,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client) -> None:
         driver.membership.check()
     driver.membership.check(since=time.monotonic())
     cluster.scale(1)
-    _until(lambda: client.scheduler_info()["workers"])
+    until(lambda: client.scheduler_info()["workers"])
     assert len(driver.current()) == 1
     driver.membership.check()
 
@@ -159,10 +153,10 @@ def test_nobody_waits_for_a_worker_that_is_prepared(cluster: LocalCluster, clien
     first = set(driver.current())
     client.loop.add_callback(is_open.clear)
     cluster.scale(3)
-    _until(lambda: (driver.current(), len(prepared) == 3)[1])
+    until(lambda: (driver.current(), len(prepared) == 3)[1])
     assert driver.current().keys() == first
     client.loop.add_callback(is_open.set)
-    _until(lambda: len(driver.current()) == 3)
+    until(lambda: len(driver.current()) == 3)
     assert len(prepared) == 3
     cluster.scale(2)
 
@@ -194,13 +188,13 @@ def test_a_client_that_connects_again_registers_again(cluster: LocalCluster, cli
     before = driver.current().keys()
     generation, connection = driver.membership.generation, client.scheduler_comm
     client.loop.add_callback(connection.comm.abort)
-    _until(lambda: client.scheduler_comm is not connection and client.status == "running")
+    until(lambda: client.scheduler_comm is not connection and client.status == "running")
     assert driver.current().keys() == before
     assert driver.membership.generation > generation
     assert len(registered) == 2
     for address in before:
         assert driver.add(address) == 3
-    _until(lambda: _registered(cluster) == {driver.membership._registration.name})
+    until(lambda: _registered(cluster) == {driver.membership._registration.name})
 
 
 @pytest.mark.parametrize("how", ["close", "client"])
@@ -221,7 +215,7 @@ def test_a_driver_that_leaves_takes_all_along(how: str, cluster: LocalCluster) -
         there += [worker.plugins for worker in cluster.workers.values()]
         return not any(names & plugins.keys() for plugins in there)
 
-    _until(gone)
+    until(gone)
 
 
 class Unwelcome(Calls):

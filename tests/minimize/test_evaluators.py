@@ -13,6 +13,7 @@ from distributed import Client
 from faulty import Bad, Counted, Watched, Wide, alive
 from leaving import RAISED, Leaving
 from problems import MATRIX, LeastSquares, Logistic, ValueOnly
+from waiting import until
 
 from jobs.errors import ClusterError, Stopped, UserCodeError
 from jobs.minimize import Objective
@@ -22,13 +23,6 @@ from jobs.sharding.blocks import Blocks, TreeSum
 
 HERE = Path(__file__).parent
 Make = Callable[..., Objective]
-
-
-def _wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _expected(problem: Any, request: Request) -> bytes:
@@ -216,4 +210,4 @@ def test_close_lets_the_data_go(make: Make, client: Client) -> None:
         for number in range(3):
             objective(np.full(3, float(number)))
             assert held() == len(Blocks(97, 8))
-    _wait_for(lambda: held() == 0)
+    until(lambda: held() == 0)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from distributed import Client, LocalCluster
 from faulty import Travelling, Watched, alive
 from leaving import Leaving
 from problems import LeastSquares
+from waiting import until
 
 from jobs import connect
 from jobs.errors import InputError
@@ -28,13 +28,6 @@ from jobs.minimize.options import Options
 from jobs.sharding.blocks import Blocks
 
 HERE = Path(__file__).parent
-
-
-def _wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class Reduced(Leaving):
@@ -114,9 +107,9 @@ def test_futures_leave_nothing_on_the_scheduler(client: Client) -> None:
     with Objective(client, LeastSquares(), evaluator="futures") as objective:
         for number in range(3):
             objective(np.full(3, float(number)))
-        _wait_for(lambda: all(key.startswith("load-blocks-") for key in client.run_on_scheduler(_tasks)))
+        until(lambda: all(key.startswith("load-blocks-") for key in client.run_on_scheduler(_tasks)))
         assert client.run_on_scheduler(_tasks)
-    _wait_for(lambda: not client.run_on_scheduler(_tasks))
+    until(lambda: not client.run_on_scheduler(_tasks))
 
 
 KILLED = """
@@ -141,7 +134,7 @@ def test_a_killed_driver_leaves_nothing(client: Client) -> None:
         assert process.stdout.readline() == "ready\n"
         assert sum(client.run(alive).values()) == len(Blocks(97, 8))
         process.send_signal(signal.SIGKILL)
-    _wait_for(lambda: not client.run_on_scheduler(_tasks) and not sum(client.run(alive).values()))
+    until(lambda: not client.run_on_scheduler(_tasks) and not sum(client.run(alive).values()))
 
 
 def test_a_slow_worker_has_a_task_for_each_part(client: Client, tmp_path: Path) -> None:
@@ -174,11 +167,11 @@ def test_a_cluster_that_adapts(adaptive: Client, tmp_path: Path) -> None:
     (tmp_path / "slow").touch()
     with Objective(adaptive, problem, evaluator="futures") as objective:
         points = iter(range(1, 1000))
-        _wait_for(lambda: objective.loss(theta * next(points) / 2) and objective.sum.workers == 2, 120)
+        until(lambda: objective.loss(theta * next(points) / 2) and objective.sum.workers == 2)
         loss, grad = objective(theta)
         assert (loss, grad.tobytes()) == (wanted, gradient.tobytes())
         assert objective.sum.timings.lost_workers == 0
-    _wait_for(lambda: not adaptive.scheduler_info()["workers"])
+    until(lambda: not adaptive.scheduler_info()["workers"])
 
 
 def test_sums_do_not_change_what_they_add() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 from faulty import Watched
+from waiting import until
 
 from jobs import connect
 from jobs.cluster import membership, plugin
@@ -59,13 +59,6 @@ def _processes(folder: Path, kind: str) -> set[int]:
     return {int(path.name.split("-")[-1]) for path in folder.glob(f"{kind}-*")}
 
 
-def _wait_for(condition: object, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("victims", [1, 3])
 def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path: Path, evaluator: str) -> None:
     """kill -9 of one worker, or of all, while they compute: the evaluation ends with the serial bits."""
@@ -79,7 +72,7 @@ def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path
         (tmp_path / "slow").touch()
 
         def kill() -> None:
-            _wait_for(lambda: len(_processes(tmp_path, "pass")) == 3)
+            until(lambda: len(_processes(tmp_path, "pass")) == 3)
             for process in sorted(_processes(tmp_path, "pass"))[:victims]:
                 os.kill(process, signal.SIGKILL)
 
@@ -116,7 +109,7 @@ def test_a_worker_that_joins_gets_a_share(
         objective(objective.x0())
         cluster.scale(4)
         client.wait_for_workers(4)
-        _wait_for(lambda: objective(theta + np.random.default_rng().random()) and objective.sum.workers == 4)
+        until(lambda: objective(theta + np.random.default_rng().random()) and objective.sum.workers == 4)
         loss, grad = objective(theta)
         assert (loss, grad.tobytes()) == expected
         assert len(_processes(tmp_path, "load")) == 4
@@ -130,7 +123,7 @@ def test_a_worker_that_leaves_in_order(cluster: LocalCluster, client: Client, tm
     with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         cluster.scale(1)
-        _wait_for(lambda: len(client.scheduler_info()["workers"]) == 1)
+        until(lambda: len(client.scheduler_info()["workers"]) == 1)
         loss, grad = objective(theta)
         assert (loss, grad.tobytes()) == expected
         assert objective.sum.workers == 1
@@ -194,7 +187,7 @@ def test_no_worker_for_too_long(cluster: LocalCluster, client: Client, tmp_path:
     with Objective(client, Watched(folder=str(tmp_path)), evaluator=evaluator, workers_timeout=1) as objective:
         objective(objective.x0())
         cluster.scale(0)
-        _wait_for(lambda: not client.scheduler_info()["workers"])
+        until(lambda: not client.scheduler_info()["workers"])
         with pytest.raises(ClusterError, match=r"no worker for 1 s \(workers_timeout\)"):
             objective(np.ones(3))
 

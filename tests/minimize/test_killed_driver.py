@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster, Worker
 from faulty import Watched
+from waiting import until
 
 from jobs.cluster.connect import _local
 from jobs.minimize import Objective
@@ -51,13 +51,6 @@ def _left(dask_worker: Worker) -> list[str]:
     return plugins + handlers + threads + blocks
 
 
-def _wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_killed_driver_leaves_nothing_on_the_workers(slow: bool, cluster: LocalCluster, tmp_path: Path) -> None:  # noqa: FBT001
     """SIGKILL between quick evaluations, and in the middle of a long one: the scheduler cleans the workers up."""
@@ -70,16 +63,16 @@ def test_a_killed_driver_leaves_nothing_on_the_workers(slow: bool, cluster: Loca
             [sys.executable, "-c", DRIVER, cluster.scheduler_address, str(tmp_path)], env=environment
         ) as driver:
             try:
-                _wait_for(lambda: len(list(tmp_path.glob("pass-*"))) == 2)
+                until(lambda: len(list(tmp_path.glob("pass-*"))) == 2)
                 assert all(client.run(_left).values())
             finally:
                 driver.send_signal(signal.SIGKILL)
-        _wait_for(lambda: not any(client.run(_left).values()))
+        until(lambda: not any(client.run(_left).values()))
         (tmp_path / "other").mkdir()
         with Objective(client, Watched(folder=str(tmp_path / "other"))) as other:
             other(other.x0())
             assert all(client.run(_left).values())
-        _wait_for(lambda: not any(client.run(_left).values()))
+        until(lambda: not any(client.run(_left).values()))
 
 
 def test_a_driver_whose_connection_breaks_goes_on(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -90,11 +83,11 @@ def test_a_driver_whose_connection_breaks_goes_on(cluster: LocalCluster, tmp_pat
             loss, grad = objective(objective.x0())
             connection = client.scheduler_comm
             client.loop.add_callback(connection.comm.abort)
-            _wait_for(lambda: client.scheduler_comm is not connection and client.status == "running")
+            until(lambda: client.scheduler_comm is not connection and client.status == "running")
             again = objective.sum(_request(objective))
             assert (again[0], again[1:].tobytes()) == (loss, grad.tobytes())
             assert objective.sum.workers == 2
-        _wait_for(lambda: not any(client.run(_left).values()))
+        until(lambda: not any(client.run(_left).values()))
 
 
 def _request(objective: Objective) -> Any:

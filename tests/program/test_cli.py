@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from jobs.cli import main
 from jobs.storage import open_storage
@@ -93,10 +94,7 @@ def dask_processes(tmp_path: Path) -> Iterator[str]:
             log = (tmp_path / f"{name}.log").open("wb")
             processes.append(subprocess.Popen(command, env=os.environ | folders, stdout=log, stderr=log))
             log.close()
-            deadline = time.monotonic() + 240
-            while not file.exists():
-                assert time.monotonic() < deadline, (tmp_path / f"{name}.log").read_text()
-                time.sleep(0.05)
+            until(file.exists, log=(tmp_path / f"{name}.log").read_text)
         yield json.loads(file.read_text())["address"]
     finally:
         for process in processes:

@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from toy import installed
+from waiting import until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 DASK_JOBS = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())"]
@@ -54,11 +54,8 @@ def test_it_goes_on_after_kill_9(dask_jobs: Command, environment: dict[str, str]
     steps = tmp_path / "run/steps.json"
     command = [*DASK_JOBS, "pi", "--steps", "1000000", *options, "run"]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
-        deadline = time.monotonic() + 120
-        while not (steps.exists() and len(_inside(steps)) >= 3):
-            assert driver.poll() is None, driver.stderr.read() if driver.stderr else ""
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        log = driver.stderr.read if driver.stderr else str
+        until(lambda: steps.exists() and len(_inside(steps)) >= 3, process=driver, log=log)
         driver.kill()
         driver.communicate()
     assert driver.returncode == -signal.SIGKILL

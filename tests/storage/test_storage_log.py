@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
+from waiting import until
 
 from jobs.errors import UserCodeError
 from jobs.storage import MIB, Storage, open_storage
@@ -17,15 +16,6 @@ from jobs.storage.s3 import S3Storage
 def log_bytes(storage: Storage, name: str) -> bytes:
     with storage.read_log(name) as file:
         return file.read()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait up to 30 s for what another thread does."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen within 30 s")
 
 
 def test_log(storage):

@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from waiting import until
 
 from jobs.storage import open_storage
 
@@ -39,11 +39,7 @@ def start_job(*arguments: str, job: str = "train", **options: Any) -> subprocess
 
 def until_saved(url: str | Path, process: subprocess.Popen[Any]) -> None:
     """Wait until a run has a complete checkpoint; AssertionError if its driver ends before."""
-    deadline = time.monotonic() + 120
-    while not [name for name in open_storage(url).list("checkpoints/") if name.endswith(".json")]:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: any(name.endswith(".json") for name in open_storage(url).list("checkpoints/")), process=process)
 
 
 def result_of(url: str | Path) -> dict[str, Any]:

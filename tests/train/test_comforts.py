@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import networks
 import pytest
 from bokeh.models import LogScale
+from waiting import until
 from workers_of_a_run import RECORDS, spent
 
 from jobs.storage import Storage, open_storage
@@ -108,11 +108,7 @@ def test_a_run_that_is_killed_has_whole_curves(tmp_path):
     command = [sys.executable, "-c", COMMAND, "train", *SLOW, "--epochs", "4", "--workers", "2", "--run", str(run)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(run.glob("checkpoints/*.json")):
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: list(run.glob("checkpoints/*.json")), process=first)
     first.kill()
     first.wait()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

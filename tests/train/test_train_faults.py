@@ -7,10 +7,8 @@ import re
 import resource
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import networks
@@ -20,6 +18,7 @@ import yaml
 from commands import SLOW, result_of, run_job, start_job, until_saved, weights_of
 from pods import Pods, pods_in
 from proxy import Proxy
+from waiting import until
 
 from jobs import connect
 from jobs.cluster import alive
@@ -55,21 +54,6 @@ def _goes_on(url: str | Path, whole: Path) -> None:
     _is_as_whole(url, whole, 2)
 
 
-def _wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def _until(condition: Any, process: subprocess.Popen[Any]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def server(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Yield a proxy to the S3 server, through which all go that use `s3`."""
@@ -87,7 +71,7 @@ def test_s3_is_away_for_a_while(server, s3, whole):
     process = start_job(*JOB, "--workers", "2", "--run", url, **STREAMS)
     until_saved(url, process)
     server.fault = "away"
-    _until(lambda: server.closed >= 4, process)
+    until(lambda: server.closed >= 4, process=process)
     server.fault = None
     log = process.communicate(timeout=SECONDS)[1]
     assert process.returncode == 0, log
@@ -203,7 +187,7 @@ def test_a_worker_is_lost_between_two_groups():
         fit = GradientAveraging(made).fit
         fit(networks.rows(), batch_size=48, epochs=1)
         psutil.Process(made.map(networks.process_of)[0]).kill()
-        _wait_until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) < 2)
+        until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) < 2)
         fit(networks.rows(), batch_size=48, epochs=1)
         assert made.trainer.lost_workers == 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-import trials
+from waiting import until
 
 from jobs import cli
 from jobs.storage import Storage, open_storage
@@ -169,7 +169,7 @@ def _killed_twice(storage: Storage, *arguments: str) -> None:
     for _ in range(2):
         before = _done(storage)
         with _started(*arguments) as process:
-            trials.until(lambda before=before: _done(storage) >= before + 2)  # type: ignore[misc]
+            until(lambda before=before: _done(storage) >= before + 2)  # type: ignore[misc]
             os.kill(process.pid, signal.SIGKILL)
     with _started(*arguments) as process:
         code, _, err = _end(process)
@@ -203,7 +203,7 @@ def test_sigterm_stops_with_all_saved(tmp_path: Path, space_file: str, traces: P
     arguments = ["--objective", "trials:waits", "--space", space_file, "--run", str(tmp_path / "run")]
     arguments += ["--trials", "5", "--workers", "2"]
     with _started(*arguments) as process:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
+        until(lambda: len(list(traces.glob("try-*"))) == 2)
         process.send_signal(signal.SIGTERM)
         code, _, err = _end(process)
     assert code == 4
@@ -221,7 +221,7 @@ def test_a_checkpoint_of_somebody_else(tmp_path: Path, space_file: str, traces: 
     arguments = ["--objective", "trials:keeps", "--space", space_file, "--run", str(tmp_path / "run")]
     arguments += ["--trials", "1", "--workers", "1"]
     with _started(*arguments) as process:
-        trials.until(lambda: list(traces.glob("kept-*")))
+        until(lambda: list(traces.glob("kept-*")))
         process.send_signal(signal.SIGTERM)
         assert _end(process)[0] == 4
     (tmp_path / "victim").write_text("mine")

@@ -18,6 +18,7 @@ import trials
 import yaml
 from distributed import Client, LocalCluster
 from pods import pods_in
+from waiting import until
 
 from jobs.errors import ClusterError, InputError
 from jobs.storage import open_storage
@@ -116,7 +117,7 @@ def test_a_killed_drivers_trials_are_no_burden_of_others(
     with subprocess.Popen(
         [*program, *what, "--scheduler", cluster.scheduler_address], stderr=subprocess.DEVNULL
     ) as first:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
+        until(lambda: len(list(traces.glob("try-*"))) == 2)
         first.send_signal(signal.SIGKILL)
     study = Study(breakable, trials.quadratic, trials.QUADRATIC, run=str(tmp_path / "second"), max_losses=1)
     study.run(trials=5)
@@ -139,12 +140,12 @@ def test_a_driver_that_was_replaced(traces: Path, tmp_path: Path) -> None:
         }
         (tmp_path / "job.yaml").write_text(yaml.safe_dump(options))
         old = pods.start("old", "jobs.pods.driver", "tune", "--config", tmp_path / "job.yaml")
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
+        until(lambda: len(list(traces.glob("try-*"))) == 2)
         (claim,) = (tmp_path / "run/attempts").iterdir()
         claim.write_text(json.dumps(json.loads(claim.read_text()) | {"host": "elsewhere"}))
         new = pods.start("new", "jobs.pods.driver", "tune", "--config", tmp_path / "job.yaml")
         assert old.wait(60) == 4, pods.log("old")
-        trials.until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        until(lambda: len(list(traces.glob("try-*"))) >= 4)
         (traces / "go").touch()
         assert new.wait(60) == 0, pods.log("new")
     table = rows(load_study(open_storage(tmp_path / "run")))
@@ -156,9 +157,9 @@ def test_a_broken_connection_to_the_scheduler(breakable: Client, traces: Path, t
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), max_losses=1)
 
     def cut() -> None:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
+        until(lambda: len(list(traces.glob("try-*"))) == 4)
         breakable.loop.add_callback(breakable.scheduler_comm.comm.abort)
-        trials.until(lambda: len(list(traces.glob("try-*"))) >= 6)
+        until(lambda: len(list(traces.glob("try-*"))) >= 6)
         (traces / "go").touch()
 
     thread = threading.Thread(target=cut)

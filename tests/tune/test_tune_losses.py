@@ -13,6 +13,7 @@ import pytest
 import trials
 from distributed import Client, LocalCluster
 from pods import pods_in
+from waiting import until
 
 from jobs import connect
 from jobs.commands import write_report
@@ -51,7 +52,7 @@ def test_workers_killed_in_mid_trial(
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
 
     def kill() -> None:
-        trials.until(lambda: len(list(traces.glob("try-*"))) >= 4)
+        until(lambda: len(list(traces.glob("try-*"))) >= 4)
         for process in sorted(_processes(traces))[:victims]:
             os.kill(process, signal.SIGKILL)
         (traces / "go").touch()
@@ -92,11 +93,11 @@ def test_a_worker_that_leaves_in_order_is_nobodys_fault(breakable: Client, trace
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), max_losses=1)
 
     def leave() -> None:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 2)
+        until(lambda: len(list(traces.glob("try-*"))) == 2)
         # On a busy machine both trials may run on one worker: the other was not ready in time.
         busy = min(_processes(traces))
         breakable.retire_workers([one for one, process in breakable.run(os.getpid).items() if process == busy])
-        trials.until(lambda: len(list(traces.glob("try-*"))) >= 3)
+        until(lambda: len(list(traces.glob("try-*"))) >= 3)
         (traces / "go").touch()
 
     thread = _meanwhile(leave)
@@ -110,9 +111,9 @@ def test_a_worker_that_joins_is_used(cluster: LocalCluster, breakable: Client, t
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"))
 
     def join() -> None:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
+        until(lambda: len(list(traces.glob("try-*"))) == 4)
         cluster.scale(3)
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 6)
+        until(lambda: len(list(traces.glob("try-*"))) == 6)
         (traces / "go").touch()
 
     thread = _meanwhile(join)
@@ -128,7 +129,7 @@ def test_a_worker_that_hangs(breakable: Client, traces: Path, tmp_path: Path) ->
     stopped: list[int] = []
 
     def hang() -> None:
-        trials.until(lambda: len(list(traces.glob("try-*"))) == 4)
+        until(lambda: len(list(traces.glob("try-*"))) == 4)
         stopped.append(min(_processes(traces)))
         os.kill(stopped[0], signal.SIGSTOP)
         (traces / "go").touch()
@@ -174,7 +175,7 @@ def test_a_deaf_trial_is_ended_with_its_worker(
 def test_no_worker_for_too_long(cluster: LocalCluster, breakable: Client, traces: Path, tmp_path: Path) -> None:
     """With all workers gone and none coming, the job ends in time and says so; the same study goes on later."""
     study = Study(breakable, trials.waits, trials.with_folder(traces), run=str(tmp_path / "run"), workers_timeout=1)
-    thread = _meanwhile(lambda: (trials.until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
+    thread = _meanwhile(lambda: (until(lambda: len(list(traces.glob("try-*"))) == 2), cluster.scale(0)))
     with pytest.raises(ClusterError, match=r"no worker for 1 s \(workers_timeout\)"):
         study.run(trials=2)
     thread.join()
@@ -237,6 +238,6 @@ def test_a_search_that_goes_on_takes_fewer_workers(
     )
     assert run(options)["workers"] == 2
     cluster.scale(1)
-    trials.until(lambda: len(cluster.scheduler_info["workers"]) == 1)
+    until(lambda: len(cluster.scheduler_info["workers"]) == 1)
     result = run(options.model_copy(update={"trials": 8}))
     assert (result["attempt"], result["workers"], result["trials"]["complete"]) == (2, 1, 8)

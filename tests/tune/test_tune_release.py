@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pods import Pods, pods_in
+from waiting import until
 
 from jobs.storage import open_storage
 from jobs.tune.records.table import load_study, rows
@@ -39,13 +39,6 @@ def _driver(pods: Pods, traces: Path, *, max_losses: int) -> Any:
     return pods.start("driver", "jobs.pods.driver", "tune", "--config", pods.folder / "job.yaml", DASK_JOBS_RETRIES="9")
 
 
-def _until(condition: Callable[[], Any], pods: Pods, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, pods.log("driver")
-        time.sleep(0.02)
-
-
 def _tries(traces: Path) -> int:
     return len(list(traces.glob("try-*")))
 
@@ -60,14 +53,14 @@ def test_any_of_a_releases_processes_is_killed(victim: str, pods: Pods, traces: 
     losses = 2 if victim == "worker" else 1
     parts = {"scheduler": pods.scheduler(), "worker": pods.worker("first"), "other": pods.worker("second")}
     parts["driver"] = _driver(pods, traces, max_losses=losses)
-    _until(lambda: _tries(traces) == 2, pods)
+    until(lambda: _tries(traces) == 2, log=lambda: pods.log("driver"))
     parts[victim].send_signal(signal.SIGKILL)
     parts[victim].wait()
     if victim == "driver":
         parts["driver"] = _driver(pods, traces, max_losses=losses)
     else:
         parts[victim] = pods.scheduler() if victim == "scheduler" else pods.worker("first")
-    _until(lambda: _tries(traces) > 2, pods, 25)
+    until(lambda: _tries(traces) > 2, log=lambda: pods.log("driver"))
     (traces / "go").touch()
     assert parts["driver"].wait(240) == 0, pods.log("driver")
     table = rows(load_study(open_storage(pods.folder / "run")))

@@ -21,14 +21,6 @@ QUADRATIC = {"x": space.uniform(-5, 5), "y": space.uniform(-3, 3)}
 """Of `quadratic`."""
 
 
-def until(condition, seconds: float = 240) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def with_folder(folder: Path, low: float = 0):
     """Return the space of x in [low, 1], and the folder where trials leave traces."""
     return {"x": space.uniform(low, 1), "folder": space.choice([str(folder)])}
