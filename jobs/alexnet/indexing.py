@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import hashlib
 import logging
-import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 from distributed.scheduler import KilledWorker
@@ -23,10 +21,9 @@ from jobs.alexnet.labels import no_label_file, read_labels
 from jobs.alexnet.options import Options
 from jobs.alexnet.tars import Index, build_index, check_names, check_unchanged, load_index, save_index
 from jobs.alexnet.tars.scanning import Scan, Span, scan
-from jobs.cluster.alive import PING_SECONDS
-from jobs.cluster.membership import check_absence
+from jobs.cluster.frozen import evict_frozen
 from jobs.cluster.polling import run_polling
-from jobs.errors import ClusterError, InputError, argument, spelled
+from jobs.errors import ClusterError, InputError, argument
 from jobs.formatting import error_line
 from jobs.runs.attempt import Attempt
 from jobs.storage import Access, Storage, open_storage
@@ -106,7 +103,7 @@ def scans_on_workers(client: Client, poll: Callable[[], None], options: Options,
 
     async def gathered() -> list[Scan]:
         gathering = asyncio.ensure_future(client.gather(futures, asynchronous=True))
-        watching = asyncio.ensure_future(_watch(client, options))
+        watching = asyncio.ensure_future(evict_frozen(client, options.step_timeout, options.workers_timeout))
         try:
             await asyncio.wait([gathering, watching], return_when=asyncio.FIRST_COMPLETED)
             if not gathering.done():
@@ -125,38 +122,6 @@ def scans_on_workers(client: Client, poll: Callable[[], None], options: Options,
     finally:
         for future in futures:
             future.release()
-
-
-async def _watch(client: Client, options: Options) -> NoReturn:
-    """Have the scheduler remove each worker that does not answer, so that others get its tasks.
-
-    Raises:
-        ClusterError: there has been no worker for too long.
-    """
-    since = time.monotonic()
-    while True:
-        await asyncio.sleep(PING_SECONDS)
-        with contextlib.suppress(OSError, RuntimeError):  # a scheduler that is gone: Dask waits for it
-            workers = (await client.scheduler.identity(n_workers=-1))["workers"]
-            since = time.monotonic() if workers else since
-            pings = (_evict_if_frozen(client, address, options.step_timeout) for address in workers)
-            await asyncio.gather(*pings)
-        check_absence(since, options.workers_timeout)
-
-
-async def _evict_if_frozen(client: Client, address: str, limit: float) -> None:
-    try:
-        # Not `asyncio.timeout`: a connection that cannot be made in time is a TimeoutError, an OSError, too.
-        done, _ = await asyncio.wait([pinging := asyncio.ensure_future(client.rpc(address).identity())], timeout=limit)
-        if not done:
-            log.warning(
-                "worker %s did not answer for %g s (%s); the others go on without it",
-                address, limit, spelled(argument("step_timeout")),
-            )  # fmt: skip
-            await client.scheduler.unregister(address=address, stimulus_id="frozen")
-    finally:
-        pinging.cancel()
-        await asyncio.gather(pinging, return_exceptions=True)
 
 
 def find_labels(options: Options, index: Index) -> tuple[NDArray[np.int32], str]:

@@ -18,8 +18,8 @@ from jobs.formatting import error_line, plural, printable
 from jobs.keras.runtime import import_tensorflow
 from jobs.runs.folder import RunFolder, readable
 from jobs.storage import Storage
+from jobs.train.process.export import MODEL
 
-MODEL = "model.keras"
 TOP, ROWS = 5, 32
 
 

@@ -178,8 +178,7 @@ class Membership:
     async def evict(self, address: str) -> None:
         """Exclude a worker for good, and have the scheduler remove it, so that nothing else waits for it either."""
         self.exclude(address)
-        with contextlib.suppress(OSError, RuntimeError):  # a scheduler that is gone is noticed at the next refresh
-            await self._client.scheduler.unregister(address=address, stimulus_id="evicted")
+        await unregister(self._client, address)
 
     def remove(self, address: str) -> None:
         """Remove a worker that the scheduler reports as gone."""
@@ -224,6 +223,12 @@ class Membership:
             self._set({})
             self._on_register()
             await self._registration.register()
+
+
+async def unregister(client: Client, address: str) -> None:
+    """Have the scheduler remove a worker; one that is gone itself is noticed by who asks it next."""
+    with contextlib.suppress(OSError, RuntimeError):
+        await client.scheduler.unregister(address=address, stimulus_id="evicted")
 
 
 def scheduler_gone(error: Exception) -> ClusterError:

@@ -19,6 +19,7 @@ VIOLET, PURPLE = "#8a5aa8", "#7d5ba6"
 SHADES = ("#e3e8ee", "#c5d3e3", "#9dbbdb", "#6f9fcf", "#4580bd", "#245f9f", "#0f3f78")
 """From the least to the most."""
 FEW_DECADES = 3
+"""Decades of a logarithmic axis up to which 2 and 5 have labels too."""
 
 _AXIS = {
     "axis_line_color": None,

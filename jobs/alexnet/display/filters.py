@@ -12,11 +12,12 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from jobs.report.page import Plot, Section
+from jobs.train.process.export import WEIGHTS
 
 if TYPE_CHECKING:
     from jobs.storage import Storage
 
-WEIGHTS, KERNEL = "weights.npz", "conv2d/kernel.npy"
+KERNEL = "conv2d/kernel.npy"
 COLUMNS, TILE, GAP = 16, 50, 1.15
 """Filters of a row, pixels of one on the page, and the distance of two in units of one."""
 NOTE = (

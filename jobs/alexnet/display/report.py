@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bokeh.models import Span
-from bokeh.plotting import figure
 
 from jobs.alexnet.display.filters import filters
 from jobs.alexnet.display.summary import classes_text
@@ -15,7 +14,8 @@ from jobs.formatting import plural
 from jobs.report.content import Content
 from jobs.report.html import duration
 from jobs.report.page import Plot, Section
-from jobs.report.theme import BLUE, ORANGE, set_ticks
+from jobs.report.plots import half_plot
+from jobs.report.theme import BLUE, ORANGE
 from jobs.train.report import content as training
 
 if TYPE_CHECKING:
@@ -48,16 +48,12 @@ def _source(options: Mapping[str, Any]) -> str:
 
 def _mixture(distances: Sequence[float]) -> Section:
     *rounds, full = distances
-    plot = figure(
-        width=545,
-        height=280,
-        min_border_left=60,
-        x_axis_label="round of the shuffle",
+    plot = half_plot(
+        "round of the shuffle",
+        [("round", "@x"), ("distance", "@y{0.000}")],
+        whole=True,
         y_axis_label="distance from the mixture of all",
-        tools="pan,box_zoom,reset,save,hover",
-        tooltips=[("round", "@x"), ("distance", "@y{0.000}")],
     )
-    set_ticks(plot, whole=True)
     plot.y_range.start = 0
     numbers = list(range(len(rounds)))
     plot.line(numbers, rounds, color=BLUE, line_width=1.5)

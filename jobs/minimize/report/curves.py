@@ -13,7 +13,8 @@ from bokeh.plotting import figure
 from jobs.formatting import plural
 from jobs.minimize.report.history import History, downsample, lowest_so_far
 from jobs.report.page import Plot, Section
-from jobs.report.theme import NAVY, SKY, set_ticks
+from jobs.report.plots import half_plot
+from jobs.report.theme import NAVY, SKY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,17 +97,13 @@ def progress(history: History, *, finished: bool = False) -> Section:
 def _plot(history: History, curve: Curve, axis: str, x_range: DataRange1d) -> figure:
     columns = {"value": curve.values, "lowest": curve.lowest, axis: getattr(history, axis)}
     source = ColumnDataSource({name: column[curve.drawn] for name, column in columns.items()})
-    plot = figure(
-        width=545,
-        height=250,
-        min_border_left=60,
+    plot = half_plot(
+        AXES[axis],
+        [(axis, f"@{axis}{{0.[00]}}"), (curve.name.lower(), "@value{%.8g}")],
+        whole=axis == "evaluation",
         x_range=x_range,
-        x_axis_label=AXES[axis],
         y_axis_type="log" if curve.log else "linear",
-        tools="pan,box_zoom,reset,save,hover",
-        tooltips=[(axis, f"@{axis}{{0.[00]}}"), (curve.name.lower(), "@value{%.8g}")],
     )
-    set_ticks(plot, whole=axis == "evaluation")
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
     plot.hover.formatters = {"@value": "printf"}
     size = 6 if curve.drawn.size < 200 else 3

@@ -39,6 +39,7 @@ BAR_WIDTH, NARROW = 24, 100
 MIN_COLUMN = 20
 """Columns that a text beside its name has at least."""
 COMMAND = "dask-jobs "
+"""A text that begins so is a command, and is not broken over lines: it is there to be copied."""
 LOG_SECONDS = 5.0
 """Period of JSON lines where there is no terminal."""
 

@@ -83,10 +83,8 @@ class Timeline:
         return round(self._seconds + time.monotonic() - self._began, 3)
 
     def group(self, parts: Mapping[str, int]) -> None:
-        """Note that a group begins, address -> its parts; 0: a spare."""
+        """Note that a group begins, address -> its parts; 0: a spare. Who is lost by then is `gone`."""
         now, first = self._now(), all(record.attempt != self._attempt for record in self.records)
-        for address in self._live.keys() - parts.keys():
-            self.gone(address)
         for address, count in parts.items():
             if address not in self._live:
                 self._live[address] = Record(address, self._attempt, joined=not first)

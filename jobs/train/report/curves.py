@@ -9,7 +9,8 @@ from bokeh.models import BasicTickFormatter, FixedTicker, NumeralTickFormatter, 
 from bokeh.plotting import figure
 
 from jobs.report.page import Plot, Section
-from jobs.report.theme import BLUE, GREEN, ORANGE, log_ticks, set_ticks
+from jobs.report.plots import half_plot
+from jobs.report.theme import BLUE, GREEN, ORANGE, log_ticks
 from jobs.train.event_files import LEARNING_RATE, SAMPLES_PER_SECOND
 
 TRAINED, HELD_OUT, RATE = BLUE, ORANGE, GREEN
@@ -57,10 +58,11 @@ def _metric(history: History, name: str) -> figure:
 
 
 def _rate(values: Sequence[float]) -> figure:
-    plot = _log("value", values) if _spans_decades(values) else _empty("value")
+    decades = _spans_decades(values)
+    plot = _log("value", values) if decades else _empty("value")
     if max(values) >= THOUSANDS:
         plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    elif not _spans_decades(values):
+    elif not decades:
         plot.yaxis.formatter = PrintfTickFormatter(format="%g")
     _draw(plot, values, RATE)
     return plot
@@ -80,16 +82,7 @@ def _log(name: str, values: Sequence[float]) -> figure:
 
 
 def _empty(name: str, **axis: Any) -> figure:
-    plot = figure(
-        width=545,
-        height=280,
-        min_border_left=60,
-        x_axis_label="epoch",
-        tools="pan,box_zoom,reset,save,hover",
-        tooltips=[("epoch", "@x"), (name, "@y{0.[000000]}")],
-        **axis,
-    )
-    set_ticks(plot, whole=True)
+    plot = half_plot("epoch", [("epoch", "@x"), (name, "@y{0.[000000]}")], whole=True, **axis)
     plot.y_range.default_span = FLAT
     return plot
 
