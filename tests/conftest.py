@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# As in the images, and before anything imports Dask: for clusters and processes that tests start without `connect`.
+os.environ["DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL"] = "200ms"
 from clusters import fork_workers
 
 from jobs.storage import Storage, open_storage

@@ -92,6 +92,8 @@ def _local(
         "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
         # For a dashboard, which there is none of: half of what an idle worker computes, 3 % of a core.
         "distributed.worker.profile.enabled": False,
+        # How often each process looks whether its event loop is late by 3 s: 50 times a second is half of the rest.
+        "distributed.admin.tick.interval": "200ms",
     }
     if preload and sys.platform == "linux" and not visible():
         settings["distributed.worker.multiprocessing-method"] = "forkserver"

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from commands import run_job
+from commands import run_here
 from job_tars import CLASSES, SMALL
 
 from jobs.alexnet.demo.images import demo_images
@@ -58,7 +58,7 @@ def test_no_image_can_be_read(tars, tmp_path):
         for image in demo_images(60, CLASSES):
             tar.addfile(tarfile.TarInfo(image.name))
     given = ["--data", str(tmp_path), "--label-file", str(tars / "labels.txt"), *SMALL, "--max-bad", "1"]
-    done = run_job(*given, "--workers", "0", "--run", str(tmp_path / "run"), job="alexnet")
+    done = run_here(*given, "--workers", "0", "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 2, done.stderr
     assert "there are 0 images, fewer than a step" in done.stderr
     assert "Warning" not in done.stderr
@@ -85,7 +85,7 @@ def test_bad_input(spoil, message, tars, tmp_path):
     spoil(folder)
     given = ["--data", str(folder), "--label-file", str(folder / "labels.txt"), *SMALL, "--workers", "0"]
     given += ["--validation", "0.001"] * (spoil is _nothing)
-    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
+    done = run_here(*given, "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 2, done.stderr
     error = [line for line in done.stderr.splitlines() if line.startswith("dask-jobs: error: ")]
     assert len(error) == 1

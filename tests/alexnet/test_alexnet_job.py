@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from commands import result_of, run_job, start_job, until_saved, weights_of
+from commands import result_of, run_here, run_job, start_job, until_saved, weights_of
 from job_tars import CLASSES, IMAGES, SMALL, tar_of_images
 
 from jobs.alexnet import job
@@ -88,7 +88,7 @@ def test_folders_as_labels(whole, tmp_path):
             tar_of_images(numbers, lambda one: f"x{one.label}/{int(one.name[-10:-5]) % 80}.jpg")
         )
     given = ["--data", str(tmp_path), "--labels", "folder", *SMALL]
-    done = run_job(*given, "--workers", "0", "--run", str(tmp_path / "run"), job="alexnet")
+    done = run_here(*given, "--workers", "0", "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 0, done.stderr
     assert result_of(tmp_path / "run")["images"]["class_names"] == ["x0", "x1", "x2"]
     assert weights_of(tmp_path / "run") == weights_of(whole)
@@ -176,7 +176,7 @@ def _files(run: Path) -> dict[str, int]:
 def test_other_options_are_another_run(changed, data, whole):
     """A run that has ended keeps its result; with another choice it is refused before anything is touched."""
     before = _files(whole)
-    done = run_job(*data, *changed, "--workers", "0", "--run", str(whole), job="alexnet")
+    done = run_here(*data, *changed, "--workers", "0", "--run", str(whole), job="alexnet")
     assert done.returncode == 2, done.stderr
     assert "belongs to another run" in done.stderr
     assert "loaded" not in done.stderr
@@ -206,7 +206,7 @@ def test_other_images_are_another_run(spoil, tars, whole, tmp_path):
     shutil.copytree(tars, folder)
     message, before = spoil(folder), _files(whole)
     given = ["--data", str(folder), "--label-file", str(folder / "labels.txt"), *SMALL, "--epochs", "3"]
-    done = run_job(*given, "--workers", "0", "--run", str(whole), job="alexnet")
+    done = run_here(*given, "--workers", "0", "--run", str(whole), job="alexnet")
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "loaded" not in done.stderr
@@ -215,7 +215,7 @@ def test_other_images_are_another_run(spoil, tars, whole, tmp_path):
 
 def test_report(whole, tars):
     """It names where the images came from, and draws how they were mixed."""
-    done = run_job(str(whole), job="report")
+    done = run_here(str(whole), job="report")
     assert done.returncode == 0, done.stderr
     text = (whole / "report.html").read_text()
     assert f"<h1>alexnet · {tars}</h1>" in text
@@ -230,15 +230,15 @@ def test_predict(whole, tmp_path):
     for image in demo_images(2, CLASSES, start=1000):
         (tmp_path / image.name).write_bytes(image.data)
     images = sorted(map(str, tmp_path.iterdir()))
-    done = run_job(str(whole), *images, job="predict")
+    done = run_here(str(whole), *images, job="predict")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == images
     assert {line.split()[1] for line in lines if line.startswith(" ")} == {"disc", "square", "triangle"}
-    missing = run_job(str(whole), "none.jpg", job="predict")
+    missing = run_here(str(whole), "none.jpg", job="predict")
     assert missing.returncode == 2
     assert missing.stderr == "dask-jobs: error: the image none.jpg cannot be read: No such file or directory\n"
-    assert run_job(str(tmp_path), "a.jpg", job="predict").returncode == 2
+    assert run_here(str(tmp_path), "a.jpg", job="predict").returncode == 2
 
 
 def _listens(process: psutil.Process) -> bool:

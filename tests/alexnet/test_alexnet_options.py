@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from commands import run_job
+from commands import run_here
 
 from jobs.alexnet.job import ADVICE
 from jobs.alexnet.options import Options
@@ -35,7 +35,7 @@ from jobs.train.outcome import data_share, hint
 )
 def test_bad_options(given, message, tmp_path):
     """Refused before anything is read."""
-    done = run_job(*given, "--run", str(tmp_path / "run"), job="alexnet")
+    done = run_here(*given, "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "run").exists()
@@ -52,7 +52,7 @@ def test_bad_options(given, message, tmp_path):
 def test_missing_paths(name, message, tmp_path):
     """Told apart, before workers are started."""
     (tmp_path / "a.tar").touch()
-    done = run_job("--data", str(tmp_path / name), "--run", str(tmp_path / "run"), job="alexnet")
+    done = run_here("--data", str(tmp_path / name), "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 2
     assert message in done.stderr
     assert "starting workers" not in done.stderr
@@ -62,7 +62,7 @@ def test_prediction_of_a_run_that_failed(tmp_path):
     """It says why there is no network."""
     (tmp_path / "options.yaml").write_text("job: alexnet")
     (tmp_path / "status.json").write_text('{"state": "failed", "error": "no such bucket"}')
-    done = run_job(str(tmp_path), "cat.jpg", job="predict")
+    done = run_here(str(tmp_path), "cat.jpg", job="predict")
     assert done.returncode == 2
     assert done.stderr.endswith("when the run has trained all epochs; it failed: no such bucket\n")
 

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from commands import COMMAND, ENVIRONMENT, SLOW, result_of, run_job, start_job, until_saved, weights_of
+from commands import COMMAND, ENVIRONMENT, SLOW, result_of, run_here, run_job, start_job, until_saved, weights_of
 
 from jobs.cli import main
 from jobs.storage import open_storage
@@ -102,7 +102,7 @@ def test_kill_9_of_the_driver(workers, whole, tmp_path):
     process.kill()
     process.wait()
     assert not (run / "result.json").exists()
-    done = run_job(*arguments, "--workers", "0", "--run", str(run))
+    done = run_here(*arguments, "--workers", "0", "--run", str(run))
     assert done.returncode == 0, done.stderr
     assert weights_of(run) == weights_of(whole)
     assert result_of(run)["history"] == result_of(whole)["history"]
@@ -126,7 +126,7 @@ def test_a_signal_saves(workers, number, whole, tmp_path):
     assert f"stopped by {number.name}; all is saved: the same command goes on" in rest
     *_, manifest = sorted(run.glob("checkpoints/*.json"))  # that of the best epoch, if one has ended, and the last
     assert json.loads(manifest.read_text())["step"] > 0
-    assert run_job(*arguments, "--workers", "0", "--run", str(run)).returncode == 0
+    assert run_here(*arguments, "--workers", "0", "--run", str(run)).returncode == 0
     assert weights_of(run) == weights_of(whole)
     assert result_of(run)["history"] == result_of(whole)["history"]
 
@@ -134,13 +134,13 @@ def test_a_signal_saves(workers, number, whole, tmp_path):
 def test_more_epochs_and_no_repetition(whole, tmp_path):
     """An ended run is not repeated; with more epochs it goes on, to the bits of a run of as many."""
     run = tmp_path / "run"
-    assert run_job(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run)).returncode == 0
-    again = run_job(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
+    assert run_here(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run)).returncode == 0
+    again = run_here(*SLOW, "--workers", "0", "--epochs", "1", "--run", str(run))
     assert (again.returncode, result_of(run)["attempt"]) == (0, 1)
     assert "nothing was done" in again.stdout
-    assert run_job(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
+    assert run_here(*SLOW, "--workers", "0", "--epochs", "4", "--run", str(run)).returncode == 0
     assert weights_of(run) == weights_of(whole)
-    shown = subprocess.run([*COMMAND, "show", str(run)], capture_output=True, text=True, check=True)
+    shown = run_here(str(run), job="show")
     assert "nothing was done" not in shown.stdout
 
 

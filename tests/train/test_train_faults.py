@@ -15,7 +15,7 @@ import networks
 import psutil
 import pytest
 import yaml
-from commands import SLOW, result_of, run_job, start_job, until_saved, weights_of
+from commands import SLOW, result_of, run_here, run_job, start_job, until_saved, weights_of
 from pods import Pods, pods_in
 from proxy import Proxy
 from waiting import until
@@ -49,7 +49,7 @@ def _is_as_whole(url: str | Path, whole: Path, attempt: int) -> None:
 
 def _goes_on(url: str | Path, whole: Path) -> None:
     """Check that the same command resumes the run to its end, without a cluster."""
-    done = run_job(*JOB, "--workers", "0", "--run", str(url))
+    done = run_here(*JOB, "--workers", "0", "--run", str(url))
     assert done.returncode == 0, done.stderr
     _is_as_whole(url, whole, 2)
 
