@@ -83,7 +83,7 @@ class SerialTrainer:
         group = alone(its.plan.parts, its.form)
         while its.step < until:
             self._poll()
-            call("training", its.run, group, its.step + 1)
+            call("training", its.run, group, its.step + 1)  # one step: a signal is seen between two
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 progress(self.status())
