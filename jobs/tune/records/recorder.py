@@ -113,6 +113,7 @@ class StudyRecorder:
                 directions=self.directions,
                 load_if_exists=True,
             )
+            # Not copies, which Optuna makes with all intermediate values.
             trials = self.study.get_trials(deepcopy=False)
         # Optuna replays records unchecked: what a damaged one raises depends on which it is.
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
