@@ -35,8 +35,8 @@ class TrialQueue:
     def __init__(self, recorder: StudyRecorder, limits: Limits, watcher: Watcher, clock: Callable[[], float]) -> None:
         self._recorder, self._limits, self._watcher, self._clock = recorder, limits, watcher, clock
         self._waiting: deque[PendingTrial] = deque(recorder.unfinished())
+        # Those that were lost alone may have killed a worker of the last attempt.
         self._states: dict[int, TrialState] = {
-            # It may have killed a worker of the last attempt.
             trial.number: "quarantined" if trial.losses else "pending" for trial in self._waiting
         }
         self._executions: dict[int, int] = {}
