@@ -273,5 +273,6 @@ def _configure(configuration: Any, namespace: str | None, context: str | None, k
         contexts, current = load.list_kube_config_contexts(path)
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the kubeconfig {path} cannot be used: {' '.join(str(error).split())}") from error
+    # An unknown context was refused above.
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
     return namespace or str(chosen["context"].get("namespace") or "default")

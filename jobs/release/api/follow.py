@@ -104,7 +104,7 @@ class _Seen:
             found = STAMPED.match(line.removesuffix("\n"))
             if found is None or not (whole or line.endswith("\n")):
                 continue
-            key = hash(found[0])
+            key = hash(found[0])  # not the line: 100,000 may be long ones
             here[key] += 1
             if here[key] > before[key]:
                 self._add(key, found[1])
