@@ -152,7 +152,7 @@ async def answers(address: str, seconds: float) -> None:
 def _client(address: str | LocalCluster, timeout: float) -> Client:
     try:
         if isinstance(address, str):
-            asyncio.run(answers(address, timeout))
+            asyncio.run(answers(address, timeout))  # a loop of its own: there is no client yet
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(

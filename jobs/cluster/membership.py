@@ -126,6 +126,7 @@ class Membership:
         """
         listed = await self.listed()
         new = {address: member.status for address, member in listed.items() if address not in self._current}
+        # Without members it waits for all: else the first to be ready would begin alone, with all of the work.
         admitted = await self._admissions.admitted(new, wait=not self._current)
         ready = self._current.keys() | admitted  # not before the `await`: one may have failed meanwhile
         self._set({address: member for address, member in listed.items() if address in ready})

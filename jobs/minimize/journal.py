@@ -107,6 +107,7 @@ class Journal:
             # With the first answer, not at the start: the number of earlier records is unknown until the replay ends.
             self._log.append(_file_header(self._identity, self.replayed))
             self._empty = False
+        # In one piece: a log in S3 is cut between pieces, so that no part of it ends with half a record.
         self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
         self.bytes += size
 

@@ -158,6 +158,7 @@ async def _start(worker: Worker) -> str | None:
     # killed meanwhile has another address. So registration has as long as Dask allows for a connection.
     seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     started = asyncio.ensure_future(worker.start())
+    # Not `wait_for`, which would also cancel a registration that has been answered by then.
     await asyncio.wait({started}, timeout=seconds)
     # No longer init: the scheduler has answered, and plugins are set up, which may import for minutes.
     if not started.done() and worker.status is Status.init:

@@ -82,7 +82,7 @@ class FuturesEvaluator(ClusterEvaluator):
                     raise ClusterError(f"tasks were cancelled again and again: {error_line(error)}") from error
             except OSError as error:
                 raise scheduler_gone(error) from error
-            self._shards.release()
+            self._shards.release()  # the next try makes new ones
         raise AssertionError
 
     async def _evaluate(self, request: Request) -> Vector:

@@ -260,6 +260,7 @@ def _configure(configuration: Any, namespace: str | None, context: str | None, k
     there = any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part)
     load: Any = config
     try:
+        # A kubeconfig, in a pod too, comes before the pod's account.
         if not there and kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             load.load_incluster_config(client_configuration=configuration)
             return namespace or SERVICE_ACCOUNT.read_text(encoding="utf-8").strip()

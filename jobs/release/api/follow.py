@@ -55,7 +55,7 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
         lost = False
         try:
             yield from seen.new(logs.follow(pod, container, timestamps=True, **options), whole=over)
-        except Forbidden:
+        except Forbidden:  # a JobError too, but a retry cannot help
             raise
         except JobError:
             lost = True

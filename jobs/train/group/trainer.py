@@ -203,6 +203,7 @@ class ClusterTrainer:
         self.saved()  # a worker has one snapshot, which would be replaced
         members = self._run(self._files.snapshot())
         work = self._files.write(members, progress, publish)
+        # Not waited for: training goes on meanwhile, and `saved` raises what this does.
         self._saving = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
 
     def saved(self) -> None:

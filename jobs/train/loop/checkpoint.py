@@ -13,7 +13,7 @@ from jobs.storage import Storage
 from jobs.train.replica.pieces import Shape, pieces
 
 FOLDER = "checkpoints/"
-KEPT = 2
+KEPT = 2  # the one before is gone back to where a piece of the last is damaged
 """How many of the last checkpoints are kept, beside the best by validation."""
 
 

@@ -227,7 +227,7 @@ class Fit:
             if self._published != self._step:
                 # All that wrote were lost; those that joined meanwhile may have the state.
                 self._trainer.train(self._step, self._monitor.on_status)
-                self._saved_step = -1
+                self._saved_step = -1  # else `save` would take it for written
                 self.save()
 
     def result_checkpoint(self) -> Manifest | None:

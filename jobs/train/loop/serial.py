@@ -49,7 +49,7 @@ class SerialTrainer:
     ) -> None:
         self._storage, self._poll = storage, poll
         self.timeline = Timeline()
-        self._its = Training(create_model, seed, 1)
+        self._its = Training(create_model, seed, 1)  # one thread, as a worker has by default: more compute other bits
         self.fingerprint: Mapping[str, str] = fingerprint(1)
 
     def load(self, plan: Plan) -> Facts:
