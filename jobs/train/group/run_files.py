@@ -103,7 +103,7 @@ class RunFiles:
             if not alive:
                 return  # the next one will be whole
         manifest = Manifest(step, layout, tuple(digests.values()), progress)
-        await asyncio.to_thread(publish, manifest)  # a store that is silent would stop all heartbeats here
+        await asyncio.to_thread(publish, manifest)  # in a thread: a silent store would stop all heartbeats
         self.last = manifest  # not before: a restore reads it
 
     async def _share(self, address: str, step: int, indices: list[int], digests: dict[int, str]) -> bool:
