@@ -67,6 +67,8 @@ class Admissions:
             if new[address] != "init":  # such a one is still setting its plugins up
                 self._tasks[address] = asyncio.create_task(self._admit(address, self._prepare))
         if wait and self._tasks:
+            # Not `gather`: that would cancel all admissions where this call is cancelled, and raise the first error at
+            # once.
             await asyncio.wait(self._tasks.values())
         return self._ready()
 
@@ -74,7 +76,7 @@ class Admissions:
         """Return who is ready, of those whose admission has ended."""
         done = {address: task for address, task in self._tasks.items() if task.done()}
         for address in done:
-            del self._tasks[address]
+            del self._tasks[address]  # also failed ones: a later call admits anew what is still listed
         ended = {address: task for address, task in done.items() if not task.cancelled()}
         errors = [task.exception() for task in ended.values()]  # of all: Python warns of one that is not asked for
         for error in errors:
@@ -100,6 +102,7 @@ class Admissions:
         try:
             await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
             await prepare(address)
+        # FrozenError is one too: its worker has been excluded, which noting it as lost does not take back.
         except OSError:
             self._lost(address)
             return False
@@ -113,6 +116,7 @@ class Admissions:
             FrozenError: it does not answer.
         """
         deadline = time.monotonic() + PLUGIN_SECONDS
+        # `is not True`: with on_error="return" the value may be an exception, which is truthy.
         while (await self._is_set_up(address)).get(address) is not True:
             if time.monotonic() > deadline:
                 raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")

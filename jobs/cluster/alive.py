@@ -30,10 +30,13 @@ async def while_alive(work: Coroutine[Any, Any, T], ping: Callable[[], Coroutine
     """
     working = asyncio.ensure_future(work)
     try:
+        # Not `wait_for`: at each timeout that would cancel the call itself.
         while not (await asyncio.wait([working], timeout=PING_SECONDS))[0]:
+            # By another connection: the pool lends the call's to nobody until it has ended.
             pinging = asyncio.ensure_future(ping())
             done, _ = await asyncio.wait([working, pinging], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             pinging.cancel()
+            # A ping that raises is no verdict: where the worker is gone, the call's own connection breaks too.
             await asyncio.gather(pinging, return_exceptions=True)
             if not done:
                 raise FrozenError(f"did not answer for {limit:g} s")

@@ -45,6 +45,7 @@ class Registration:
     def due(self) -> bool:
         """Whether the plugin is to be registered, by local state alone; a restarted scheduler shows in `is_known`."""
         connected = self._client.status == "running"
+        # By identity: a client that has connected again has a new `scheduler_comm`, to the same address.
         return not self._done or (connected and self._client.scheduler_comm is not self._connection)
 
     @property
@@ -83,6 +84,8 @@ class Registration:
         # Where a worker dies meanwhile the scheduler answers with that worker's OSError. The registration stays due,
         # hence is retried at the next refresh; workers that have the plugin already replace it.
         with contextlib.suppress(OSError):
+            # Not idempotent: under a name that it knows the scheduler would then do nothing, but a worker may have lost
+            # it.
             answers = await _briefly(scheduler.register_worker_plugin(plugin=plugin, name=self.name, idempotent=False))
             self._check(answers or {})
             # Also after a timeout: the scheduler registers it all the same, for workers to come too, and membership
@@ -98,6 +101,7 @@ class Registration:
 
     async def close(self) -> None:
         """Take the plugin from the scheduler and all workers; a cluster that is gone already is not an error."""
+        # Not running: the connection is lost, and with it the scheduler cleans up by itself.
         if self._scheduler is None or self._client.status != "running":
             return
         scheduler = self._client.scheduler

@@ -66,6 +66,7 @@ def connect(
     with contextlib.ExitStack() as stack:
         if address is None:
             shares = share(visible(), gpus, workers) if gpus else None
+            # Dask's count minds CPU affinity and cgroup, where os.cpu_count() is the machine's.
             count = len(shares) if shares else workers or min(dask.system.CPU_COUNT, most or dask.system.CPU_COUNT)
             address = stack.enter_context(_local(count, threads, shares, preload))
         else:
@@ -95,6 +96,7 @@ def _local(
         # How often each process looks whether its event loop is late by 3 s: 50 times a second is half of the rest.
         "distributed.admin.tick.interval": "200ms",
     }
+    # Not `fork`: a copy of this process would hang by locks of its threads; the fork server has only imported.
     if preload and sys.platform == "linux" and not visible():
         settings["distributed.worker.multiprocessing-method"] = "forkserver"
         multiprocessing.set_forkserver_preload(["distributed", *preload])
@@ -110,12 +112,14 @@ def _start(workers: int, threads: int, shares: list[list[str]] | None) -> LocalC
     goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
     (it unblocks SIGINT in the thread that first needs it), so that comes first.
     """
+    # Python starts it once per process, so that no later call lifts the mask.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         options: dict[str, Any] = {
             "threads_per_worker": threads,
             "processes": True,
+            # The scheduler's HTTP server starts without a dashboard too, by default on port 8787 of all interfaces.
             "dashboard_address": "127.0.0.1:0",
             "scheduler_kwargs": {"dashboard": False},
         }
@@ -142,7 +146,7 @@ async def answers(address: str, seconds: float) -> None:
     async with asyncio.timeout(seconds):
         scheduler = rpc(address, connection_args=Security().get_connection_args("client"))
         try:
-            await scheduler.identity(n_workers=0)
+            await scheduler.identity(n_workers=0)  # no workers: only that it answers matters, and a list may be long
         finally:
             await scheduler.close_rpc()
 
@@ -150,7 +154,7 @@ async def answers(address: str, seconds: float) -> None:
 def _client(address: str | LocalCluster, timeout: float) -> Client:
     try:
         if isinstance(address, str):
-            asyncio.run(answers(address, timeout))
+            asyncio.run(answers(address, timeout))  # a loop of its own: there is no client yet
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(
@@ -177,6 +181,7 @@ def _wait(client: Client, count: int, timeout: float, degraded_start_after: floa
         client.wait_for_workers(count, timeout=timeout)
     except TimeoutError as error:
         known = client.scheduler_info(n_workers=-1)["workers"].values()
+        # As `wait_for_workers` counts: neither "init" nor "paused".
         there = sum(worker["status"] == "running" for worker in known)
         raise TooFewWorkers(
             f"only {there} of {count} workers came in {timeout:g} s ({argument('workers_timeout')}); "
@@ -192,6 +197,7 @@ def _check_versions(client: Client) -> None:
     """
     mine = versions()
     for address, worker in client.get_versions(packages=list(CHECKED))["workers"].items():
+        # Dask's text goes on: 3.11.7.final.0.
         theirs = worker["packages"] | {"python": ".".join(worker["host"]["python"].split(".")[:3])}
         for package, version in mine.items():
             if theirs.get(package) != version:

@@ -35,6 +35,7 @@ async def evict_frozen(client: Client, limit: float, absence: float) -> NoReturn
             workers = (await client.scheduler.identity(n_workers=-1))["workers"]
             since = time.monotonic() if workers else since
             await asyncio.gather(*(_evict_if_frozen(client, address, limit) for address in workers))
+        # Also when the scheduler did not answer: `since` stands still then, so its absence ends by the same limit.
         check_absence(since, absence)
 
 
@@ -50,4 +51,5 @@ async def _evict_if_frozen(client: Client, address: str, limit: float) -> None:
             await unregister(client, address)
     finally:
         pinging.cancel()
+        # Also takes its exception: Python would log one that nobody has retrieved.
         await asyncio.gather(pinging, return_exceptions=True)

@@ -107,6 +107,7 @@ class Membership:
         began = time.monotonic()
         while not self._current or self.due:
             await self.refresh()
+            # Although `due` may still hold: a registration during which a worker died is retried at the next use.
             if self._current:
                 break
             self.check(began)
@@ -125,6 +126,7 @@ class Membership:
         """
         listed = await self.listed()
         new = {address: member.status for address, member in listed.items() if address not in self._current}
+        # Without members it waits for all: else the first to be ready would begin alone, with all of the work.
         admitted = await self._admissions.admitted(new, wait=not self._current)
         ready = self._current.keys() | admitted  # not before the `await`: one may have failed meanwhile
         self._set({address: member for address, member in listed.items() if address in ready})
@@ -161,6 +163,7 @@ class Membership:
                 now - self._listed[address],
             )
             for address, worker in sorted(identity["workers"].items())
+            # A paused one still answers calls.
             if address not in self._failed.keys() | self._excluded and worker["status"] in ("init", "running", "paused")
         }
 
@@ -228,6 +231,7 @@ class Membership:
 async def unregister(client: Client, address: str) -> None:
     """Have the scheduler remove a worker; one that is gone itself is noticed by who asks it next."""
     with contextlib.suppress(OSError, RuntimeError):
+        # Not `retire_workers`, which first has the worker's data copied to others: one that is frozen sends none.
         await client.scheduler.unregister(address=address, stimulus_id="evicted")
 
 

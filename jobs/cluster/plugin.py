@@ -60,6 +60,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
     def setup(self, worker: Worker) -> None:
         """Called by Dask on the worker's event loop, on each worker there is and on each that joins."""
         self.worker = worker
+        # One function for all plugins: adding a filter that is there already does nothing.
         logging.getLogger("distributed.worker").addFilter(_is_no_heartbeat)
         calls = inspect.getmembers(type(self), inspect.iscoroutinefunction)
         names = [name for name, _ in calls if not name.startswith("_")]
@@ -89,6 +90,7 @@ class CallPlugin(WorkerPlugin):  # type: ignore[misc]  # distributed is untyped 
         Raises:
             UserCodeError: it raised what is not an `Exception`, such as SystemExit, which would end the event loop.
         """
+        # Not in the worker's own executor: tasks, such as trials, hold its threads for hours.
         return cast(R, await asyncio.to_thread(only_exceptions, functools.partial(function, *args, **kwargs)))
 
 
@@ -182,4 +184,5 @@ async def ask(pool: Any, name: str, address: str, **message: Any) -> Reply:
 
 def is_set_up(name: str, dask_worker: Worker) -> bool:
     """Return whether the plugin registered by a name is set up; run on a worker by `Client.run`."""
+    # Not just whether Dask lists the plugin, which it does before `setup` has run.
     return getattr(dask_worker.plugins.get(name), "worker", None) is dask_worker

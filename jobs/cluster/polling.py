@@ -41,6 +41,7 @@ def run_polling(
     except BaseException:
         work.close()  # else Python would warn of a coroutine that was never awaited
         raise
+    # Not `client.sync`, which returns only when the work has ended.
     future = asyncio.run_coroutine_threadsafe(work, client.loop.asyncio_loop)
     deadline = None if timeout is None else time.monotonic() + timeout
     try:

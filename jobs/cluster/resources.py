@@ -12,6 +12,7 @@ from distributed import LocalCluster
 from jobs.errors import InputError, argument
 from jobs.formatting import plural
 
+# The kernel driver's own list: no library of NVIDIA's is needed, and without a driver the folder is missing.
 DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
@@ -20,7 +21,7 @@ def visible() -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return [str(index) for index in range(len(list(DRIVER.glob("*"))))]
-    return [device for device in map(str.strip, named.split(",")) if device not in ("", "-1")]
+    return [device for device in map(str.strip, named.split(",")) if device not in ("", "-1")]  # both hide all
 
 
 def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[str]]:
@@ -45,6 +46,7 @@ class GpuCluster(LocalCluster):  # type: ignore[misc]  # distributed is untyped 
 
     def __init__(self, shares: Sequence[Sequence[str]], **options: Any) -> None:
         self._shares = list(shares)
+        # No worker yet: LocalCluster starts those of `n_workers` all alike, and asks `new_worker_spec` only to scale.
         super().__init__(n_workers=0, **options)
         self.scale(len(self._shares))
 

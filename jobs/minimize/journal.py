@@ -107,6 +107,7 @@ class Journal:
             # With the first answer, not at the start: the number of earlier records is unknown until the replay ends.
             self._log.append(_file_header(self._identity, self.replayed))
             self._empty = False
+        # In one piece: a log in S3 is cut between pieces, so that no part of it ends with half a record.
         self._log.append(header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes())
         self.bytes += size
 
@@ -164,7 +165,7 @@ def _file_header(identity: Mapping[str, str], begin: int) -> bytes:
 def _read_file_header(stream: BinaryIO, where: str, identity: Mapping[str, str]) -> int | None:
     """Check that a log is of this run and return the number of records before it; None for an empty or torn header."""
     start = stream.read(len(MAGIC) + CHECKED.size)
-    if not MAGIC.startswith(start[: len(MAGIC)]):
+    if not MAGIC.startswith(start[: len(MAGIC)]):  # of a torn header there may be a part only
         raise InputError(
             f"{where} is no journal: it starts with {start[:4]!r}; choose another {argument('run')}, or delete it"
         )
@@ -216,4 +217,5 @@ def _read_records(stream: BinaryIO, where: str) -> Iterator[Record]:
                     f"{where} is corrupt at record {number}; restore it, or delete the run folder and start again"
                 )
             return
+        # A copy: an array on bytes cannot be written into, and a Hessian product goes to SciPy as it is.
         yield Record(key, seconds, np.frombuffer(answer, dtype="<f8").astype(np.float64, copy=True))

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except JobError as error:
         code = print_error(error)
     except BaseException as error:  # a bug of ours must not leave workers waiting, nor must sys.exit in user code
-        if isinstance(error, SystemExit) and not error.code and "--help" in arguments:
+        if isinstance(error, SystemExit) and not error.code and "--help" in arguments:  # click's own, of no work
             raise
         traceback.print_exc()
         code = 1
@@ -82,7 +82,7 @@ def _retry(arguments: Sequence[str]) -> None:
 
 def _scheduler(arguments: Sequence[str]) -> str | None:
     """Return the scheduler's address in the command's --config file; None if it cannot be read."""
-    path = dict(itertools.pairwise(arguments)).get("--config")
+    path = dict(itertools.pairwise(arguments)).get("--config")  # as the chart writes it: never --config=FILE
     try:
         with open(str(path), encoding="utf-8") as file:  # noqa: PTH123
             address = yaml.safe_load(file)["scheduler"]
@@ -117,7 +117,7 @@ async def _announce(address: str, patience: float) -> int:
         asyncio.timeout(ANNOUNCE_CONNECT_SECONDS + patience),
         Client(address, timeout=ANNOUNCE_CONNECT_SECONDS, asynchronous=True) as client,
     ):
-        await client.register_plugin(ShutdownPlugin())
+        await client.register_plugin(ShutdownPlugin())  # for those that join later, too
         # Workers answer by an event, not by the plugin's result: their processes may end before the call returns.
         while not (events := await client.get_events(OVER)) and time.monotonic() < end:  # noqa: ASYNC110  the scheduler's
             await asyncio.sleep(0.2)

@@ -144,9 +144,10 @@ async def _work(options: Options, stop: asyncio.Event, arguments: Sequence[str])
         return RETIRED
     if problem := started.result():
         _log("not accepted", message=problem)
+        # A scheduler that refuses at once would else have this process start over without a pause.
         await asyncio.sleep(RETRY_SECONDS)
         return GAVE_UP if _gave_up(options, problem) else None
-    os.environ.pop(LOST_SINCE, None)
+    os.environ.pop(LOST_SINCE, None)  # a later loss is another one, with all of --lost-timeout
     _log("joined", scheduler=options.scheduler, address=worker.address, threads=options.threads)
     return await _serve(worker, options, stop)
 
@@ -157,6 +158,7 @@ async def _start(worker: Worker) -> str | None:
     # killed meanwhile has another address. So registration has as long as Dask allows for a connection.
     seconds = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     started = asyncio.ensure_future(worker.start())
+    # Not `wait_for`, which would also cancel a registration that has been answered by then.
     await asyncio.wait({started}, timeout=seconds)
     # No longer init: the scheduler has answered, and plugins are set up, which may import for minutes.
     if not started.done() and worker.status is Status.init:
@@ -191,6 +193,7 @@ async def _find(options: Options, stop: asyncio.Event) -> str | int:
         if time.monotonic() - logged > WAITING_LOG_SECONDS:
             _log("waiting", message=f"for the scheduler: {problem}")
             logged = time.monotonic()
+        # A sleep that SIGTERM ends.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), RETRY_SECONDS)
     return RETIRED
@@ -224,7 +227,7 @@ async def _ask(address: str, identity: str | None) -> str | None:
     scheduler: Any = rpc(address, connection_args=Security().get_connection_args("worker"))
     try:
         async with asyncio.timeout(ASK_SECONDS):
-            answer = (await scheduler.identity(n_workers=0))["id"]
+            answer = (await scheduler.identity(n_workers=0))["id"]  # no list of workers
     except TimeoutError:
         return f"{address} does not answer"
     except OSError as error:

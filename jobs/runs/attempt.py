@@ -116,7 +116,7 @@ class Attempt:
         """
         self.folder.start()
         self._reporter.record("attempt", attempt=self.folder.attempt, run=self.folder.url, **fields)
-        self.stack.enter_context(self.data)
+        self.stack.enter_context(self.data)  # after the number: only a driver that has one may write the notes
 
     @contextlib.contextmanager
     def saving(self, save: Callable[[], None]) -> Iterator[None]:
@@ -153,12 +153,12 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
         JobError: what the attempt raised; if it had a number, the error is in the run folder too.
     """
     folder = Run(str(options.run), job, options)
-    with folder.signals():
+    with folder.signals():  # around all: a signal must not cut off the last status either
         try:
             with contextlib.ExitStack() as stack:
                 yield Attempt(folder, stack)
         except BaseException as error:
             # After the stack, so that no display or client is left when the status is written.
-            if folder.attempt:
+            if folder.attempt:  # without one it may be a live driver's folder
                 folder.fail(error)
             raise

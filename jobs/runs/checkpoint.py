@@ -94,7 +94,9 @@ class StoredState:
             ClusterError: another writer has stored a state since, or the run folder cannot be written.
         """
         self._check_alone()
+        # First: bytes without a state are garbage, a state without bytes is damage.
         self._storage.delete(f"{self._top}.json")
+        # Also bytes of a writer that was killed before it wrote the state.
         for name in self._storage.list(f"{self._top}-"):
             self._storage.delete(name)
 
@@ -112,7 +114,7 @@ class StoredState:
                 return {}
         try:
             state = json.loads(data)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # the latter of JSON nested a thousand deep
             raise self.damaged(str(error)) from error
         if not isinstance(state, dict):
             raise self.damaged(f"it holds {type(state).__name__}, but must hold name: place")

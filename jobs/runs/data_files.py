@@ -54,7 +54,7 @@ class DataFiles:
     def __init__(self, run: Storage, addresses: Sequence[str], poll: Callable[[], None] = lambda: None) -> None:
         self._run, self._poll = run, poll
         try:
-            self._notes = [_note(address) for address in dict.fromkeys(addresses)]
+            self._notes = [_note(address) for address in dict.fromkeys(addresses)]  # one .npz has several columns
         except FileNotFoundError as error:
             raise InputError(f"data {error.filename} do not exist; check the path") from error
         self._stop = threading.Event()
@@ -86,7 +86,7 @@ class DataFiles:
         Raises:
             InputError: one was written meanwhile, so that the result may be of both contents.
         """
-        if self._thread.is_alive():
+        if self._thread.is_alive():  # one that was never started cannot be joined
             self._thread.join(WAIT_SECONDS)
         for old in self._notes:
             # A file that was deleted is not an error: no other content was there to be read.

@@ -64,6 +64,7 @@ def is_same(
     Raises:
         InputError: it is another run; the message has the differences and the remedy.
     """
+    # Through JSON, as `before` came: tuples become lists.
     other = differences(before, json.loads(json.dumps(now)), shown)
     only_code = all(is_code(name) for name in other)
     if not other or (accept_new_code and only_code):

@@ -45,8 +45,9 @@ class Owner:
         try:
             process = psutil.Process(self.process)
             # The start time too: process ids are reused, in a restarted container nearly always.
+            # A zombie has ended.
             return bool(process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE)
-        except (psutil.NoSuchProcess, *DAMAGED):
+        except (psutil.NoSuchProcess, *DAMAGED):  # a damaged file may give any type for a process
             return False
 
     @property

@@ -24,6 +24,7 @@ from jobs.sources import digest
 from jobs.storage import open_storage
 
 FIRST = "attempts/0001"
+# In S3 each status is three requests: HEAD of object and bucket for the next attempt, and PUT.
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
 
@@ -84,6 +85,7 @@ class Run:
         """Return the folder's result, whatever its options were; None if there is none."""
         try:
             result = json.loads(self.storage.read("result.json"))
+        # A damaged one is none: the run goes on, and writes it anew.
         except (FileNotFoundError, ValueError, RecursionError):
             return None
         return result if isinstance(result, dict) and result else None
@@ -99,7 +101,7 @@ class Run:
             InputError: another driver on this machine runs on the folder.
         """
         self._check_alone()
-        self.attempt = len(self.storage.list("attempts/")) + 1
+        self.attempt = len(self.storage.list("attempts/")) + 1  # where to begin; `create` decides
         owner = this_process()
         # Only one driver can create each number. Before options.yaml, which only a driver that has a number may write.
         while not self.storage.create(_attempt(self.attempt), owner):
@@ -162,10 +164,11 @@ class Run:
     def load_array(self, name: str) -> NDArray[np.float64] | None:
         """Return an array of the run folder, None if there is none."""
         try:
+            # The default, said aloud: the folder may be another person's, and a pickle in it would run code.
             array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
         except FileNotFoundError:
             return None
-        except Exception as error:
+        except Exception as error:  # NumPy's parser of headers raises TokenError, TypeError and others
             raise InputError(
                 f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another {argument('run')}"
             ) from error

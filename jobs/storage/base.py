@@ -179,6 +179,7 @@ class Storage(ABC):
         while data:
             yield data
             start += len(data)
+            # A short one was the last.
             data = self.read_range(name, start, start + chunk) if len(data) == chunk else b""
 
     def fingerprint(self, name: str) -> str:
@@ -190,6 +191,7 @@ class Storage(ABC):
         size = self.size(name)
         digest = hashlib.blake2b(str(size).encode(), digest_size=16)
         digest.update(self.read_range(name, 0, _EDGE))
+        # From the end of the first on: in a small file the range is empty, and asks for nothing.
         digest.update(self.read_range(name, max(size - _EDGE, _EDGE), size))
         return digest.hexdigest()
 
@@ -208,7 +210,7 @@ class Storage(ABC):
             InputError: that is not allowed; the message names the argument `run`.
             ClusterError: there is no space, or no connection.
         """
-        probe = TEMPORARY + secrets.token_hex(8)
+        probe = TEMPORARY + secrets.token_hex(8)  # a name of its own: another driver may be checking the folder
         try:
             self.write(probe, b"probe")
             self.delete(probe)
@@ -257,7 +259,7 @@ class _ChunkReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:
-        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        self._rest = self._rest or memoryview(next(self._chunks, b""))  # b"" at the end, which is a file's end too
         target = memoryview(buffer)
         count = min(len(target), len(self._rest))
         target[:count], self._rest = self._rest[:count], self._rest[count:]

@@ -77,7 +77,7 @@ def _temporary(path: Path, chunks: Iterable[bytes]) -> Iterator[Path]:
     """Yield a complete file of `chunks` next to `path`, whose folder is created; remove it if it is still there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / (TEMPORARY + secrets.token_hex(8))
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # mkstemp's would be 0600
     try:
         try:
             for chunk in chunks:
@@ -87,7 +87,7 @@ def _temporary(path: Path, chunks: Iterable[bytes]) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         yield temporary
-        _sync_folder(path.parent)
+        _sync_folder(path.parent)  # after the rename, which changes the folder
     finally:
         temporary.unlink(missing_ok=True)
 

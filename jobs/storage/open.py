@@ -44,4 +44,4 @@ def locate(address: str) -> tuple[Storage, str]:
         InputError: its folder is not a storage's, see `open_storage`.
     """
     folder, slash, name = address.rpartition("/")
-    return open_storage(folder + slash or "."), name
+    return open_storage(folder + slash or "."), name  # with the slash: the folder of "/name" is "/"

@@ -43,6 +43,7 @@ def _make_client(process: int, settings: Settings, access: Access, retries: str,
     from botocore import UNSIGNED
     from botocore.config import Config
 
+    # Read here: the variable yields to what `Config` says.
     attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _PATIENT_ATTEMPTS if patient else ATTEMPTS))
     config = Config(
         connect_timeout=_CONNECT_SECONDS,

@@ -97,7 +97,7 @@ class S3Log(LogWriter):
         finally:
             with self._changed:
                 self._closed = True
-                self._changed.notify_all()
+                self._changed.notify_all()  # `_run` may wait for data without a limit
             self._thread.join()
 
     def _raise_error(self) -> None:

@@ -98,6 +98,7 @@ class Loading:
         """Keep the plugin on all workers, new ones and after a broken connection, while its images are trained on."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            # Training finds out what is wrong; the error of this would only be another.
             with contextlib.suppress(JobError, OSError):
                 await self._membership.current()
 
@@ -105,7 +106,7 @@ class Loading:
         """Free the workers."""
         if self._watching is not None:
             self._watching.cancel()
-        run_polling(self._client, self._membership.close(), lambda: None)
+        run_polling(self._client, self._membership.close(), lambda: None)  # no `poll`: also after a signal
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         run_polling(self._client, work, self._poll)
@@ -191,7 +192,7 @@ class Loading:
     async def _or_lost(self, address: str, work: Coroutine[Any, Any, Any]) -> bool:
         """Return whether a worker has done what was asked; one that is gone is no member any more."""
         try:
-            return await work is not False
+            return await work is not False  # None: a call without an answer
         except OSError as error:
             await self._lose(address, error)
             return False

@@ -132,7 +132,7 @@ class ImagesPlugin(CallPlugin):
         for error in ended:
             if isinstance(error, BaseException) and not isinstance(error, OSError):
                 raise error
-        return not any(ended)
+        return not any(ended)  # an exception is true, None is not
 
     async def _exchange(self, swap: Swap, address: str, turn: int, step_timeout: float) -> None:
         first = self._partition(swap.first)
@@ -180,5 +180,6 @@ class ImagesPlugin(CallPlugin):
 
     def _partition(self, number: int) -> Partition:
         if (held := self._held.store.get(number)) is None:
+            # As of a lost worker: `settle` mends it.
             raise OSError(f"partition {number} is not on worker {self.worker.address}")
         return held

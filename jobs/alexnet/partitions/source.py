@@ -63,7 +63,7 @@ class Source:
         images = np.asarray(partition.images)  # OpenCV does not write into NumPy's memmap class
 
         def decoded(decode: Decode, number: int, content: bytes) -> tuple[int, str] | None:
-            row = rows.pop(number)
+            row = rows.pop(number)  # threads share the dict: of each number one pops it, which needs no lock
             partition.numbers[row] = -1  # before the first pixel changes: see Partition.put
             try:
                 decode(content, images[row])
@@ -72,6 +72,7 @@ class Source:
             partition.numbers[row] = number
             return None
 
+        # By number, hence by place in a tar: neighbours come in one request.
         found = self._on_threads(decoded, self.reader.read(sorted(rows)), threads)
         bad = [one for one in found if one is not None]
         if rows:

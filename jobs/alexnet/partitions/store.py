@@ -84,7 +84,7 @@ class Store:
 
     def get(self, number: int) -> Partition | None:
         """Return a partition, None if it is not here."""
-        return self._held.get(number)
+        return self._held.get(number)  # without the lock: one look into a dict
 
     def drop(self, number: int) -> None:
         """Free a partition, if it is here."""
@@ -95,7 +95,7 @@ class Store:
         if (old := self._held.pop(number, None)) is None:
             return
         if isinstance(old.images, np.memmap):
-            self._file(number).unlink()
+            self._file(number).unlink()  # a reader goes on: a map keeps the file's bytes
         else:
             self._used -= old.images.nbytes
 

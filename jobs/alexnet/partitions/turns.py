@@ -32,6 +32,7 @@ class Turns:
         with self._state:
             self._latest = max(self._latest, turn)
             self._state.notify_all()  # who waits with an earlier turn is refused now, not when its turn would come
+            # Of one turn several run beside each other: each partition is in one pair of a round.
             self._state.wait_for(lambda: turn < self._latest or self._changes.total() == self._changes[turn])
             if turn < self._latest:
                 raise OSError(f"turn {turn} of the exchange of images is over")

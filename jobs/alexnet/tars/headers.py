@@ -212,7 +212,7 @@ def _headers(file: _File, address: str) -> Iterator[tarfile.TarInfo]:
             if len(head) < BLOCK:
                 raise DataError(f"{address}: cut short: it ends at byte {end:,} without a tar's end; get it again")
             file.seek(end)
-            info = tarfile.TarInfo.fromtarfile(tar)
+            info = tarfile.TarInfo.fromtarfile(tar)  # not `next`, for which a damaged header is the end
     except (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError) as error:
         raise DataError(f"{address}: damaged: no header at byte {end:,} ({one_line(error)}); get it again") from error
 

@@ -148,7 +148,7 @@ class Index:
         digest = hashlib.blake2b(self.names, digest_size=16)
         digest.update(json.dumps([[tar.name, tar.stamp[0]] for tar in self.tars]).encode())
         for array in (self.starts, self.offsets, self.sizes):
-            digest.update(array.astype("<i8").tobytes())
+            digest.update(array.astype("<i8").tobytes())  # the same bytes on any machine
         return digest.hexdigest()
 
 

@@ -110,7 +110,7 @@ class Reader:
 
     def _unpack(self, members: Members) -> tuple[Storage, str, Stamp]:
         """Return where a compressed tar's content lies, after it was decompressed once."""
-        with self._unpacking:
+        with self._unpacking:  # held meanwhile: threads that need the same tar wait for it
             if members.tar not in self._unpacked:
                 self._unpacked[members.tar] = self._decompress(members)
             return self._unpacked[members.tar]
@@ -145,6 +145,7 @@ def _scratch_errors(path: Path) -> Iterator[None]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             path.unlink()
+        # That is a tar's that was deleted, see `_fetch`.
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise ClusterError(f"{path}: cannot be written ({error.strerror or error}); give more space") from error
         raise

@@ -54,7 +54,7 @@ class DaskEvaluator(ClusterEvaluator):
         """Release the workers' data; a cluster that is gone already is not an error."""
         if self._client.status == "running":
             with contextlib.suppress(OSError, ValueError):
-                self._client.sync(self._membership.close)
+                self._client.sync(self._membership.close)  # without `poll`: also after a signal
 
     async def _prepare(self, address: str) -> None:
         """Make the problem on a new worker.
@@ -141,6 +141,7 @@ class DaskEvaluator(ClusterEvaluator):
             # Each failure grows the generation, so that the blocks are assigned anew before the next call.
             self._membership.fail(address)
         self.timings.lost_workers += len(lost)
+        # Only blocks still missing: of a tree with lost workers the others' sums have come.
         state.lost_workers.update(numbers(intersect(state.total.missing(), tree.computed(part))))
         # Counted per block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
         block, times = max(state.lost_workers.items(), key=lambda item: item[1], default=(0, 0))

@@ -82,12 +82,13 @@ class FuturesEvaluator(ClusterEvaluator):
                     raise ClusterError(f"tasks were cancelled again and again: {error_line(error)}") from error
             except OSError as error:
                 raise scheduler_gone(error) from error
-            self._shards.release()
+            self._shards.release()  # the next try makes new ones
         raise AssertionError
 
     async def _evaluate(self, request: Request) -> Vector:
         graph, owners, root = self._graph(request)
         where = {key: [address] for key, (address, _) in owners.items()}
+        # Of a key, by Dask's annotations: theta and the sums have no place of their own, `get` has None for them.
         layer = MaterializedLayer(graph, annotations={"workers": where.get, "allow_other_workers": True})
         # theta is meant to be in the graph: scattered data would be lost with their worker.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": 1 << 40}):
@@ -99,6 +100,7 @@ class FuturesEvaluator(ClusterEvaluator):
         finally:
             future.release()
         self._workers = len(total.workers)
+        # At once where others than planned have computed: some worker was lost, though Dask made up for it.
         await self._shards.refresh(now=total.workers != self._shards.parts.keys())
         ((*_, vector),) = total.nodes
         self._slow = total.compute > SLOW_SECONDS

@@ -107,7 +107,7 @@ def _not_finite(packed: Vector, where: str, on_nan: OnNan) -> None:
         raise UserCodeError(
             f"{what} on {where} is {bad}; {argument('on_nan')} inf lets a line search back off from such points"
         )
-    packed[0], packed[1:] = np.inf, 0.0
+    packed[0], packed[1:] = np.inf, 0.0  # zeros: one NaN would spread over the sum's gradient
 
 
 def _number(value: Any, where: str, what: str = "the loss") -> float:

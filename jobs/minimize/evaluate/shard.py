@@ -48,7 +48,7 @@ class Shard:
                 problem = instantiate(self._code)
                 self._expected.check(self._code, problem)
                 self._blocks = Blocks(rows(problem), block_rows(problem))
-                threadpool_limits(limits=1)
+                threadpool_limits(limits=1)  # after the problem's imports: it limits the libraries loaded by then
                 self._problem = problem
 
     def load(self, runs: Sequence[Run]) -> list[Any]:
@@ -83,10 +83,12 @@ class Shard:
         self.prepare()
         if keep is not None:
             kept = set(numbers(keep))
+            # `list` copies in one step: threads of a sum that its driver has given up may still load.
             self.forget([block for block in list(self._data) if block not in kept])
         total = TreeSum(len(self._blocks))
         blocks, failed = numbers(compute), threading.Event()
         try:
+            # One iterator for all threads: where blocks differ in cost, none is left with the rest.
             work = [self._pool.submit(self._add_blocks, request, blocks, total, failed) for _ in range(self._threads)]
             for future in work:
                 future.result()
@@ -126,6 +128,6 @@ class Shard:
 
     def close(self) -> None:
         """End the threads and release the data, also in the middle of a sum: its driver may be gone for good."""
-        self._closed = True
+        self._closed = True  # first: what the pool then raises is known to be of this
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._data.clear()

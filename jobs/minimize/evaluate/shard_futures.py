@@ -124,6 +124,7 @@ class ShardFutures:
             raise scheduler_gone(error) from error
         self._listed, self._known = time.monotonic(), set(identity["workers"])
         workers = sorted(identity["workers"].items())
+        # Neither paused nor closing ones: Dask starts no task there.
         self._current = {address: worker["nthreads"] for address, worker in workers if worker["status"] == "running"}
         return self._current
 
@@ -181,6 +182,7 @@ class ShardFutures:
 
     async def _located(self) -> dict[str, list[Part]]:
         """Return the parts by the workers that hold them, in order of blocks; where none does, by the last one."""
+        # Of the scheduler: futures on the driver only know that they are finished, not where.
         holders = await self._client.scheduler.who_has(keys=[future.key for future in self._futures()])
         located: dict[str, list[Part]] = {}
         for address, part in ((address, part) for address, parts in self.parts.items() for part in parts):
@@ -234,6 +236,7 @@ class ShardFutures:
         except KilledWorker as error:
             raise _lost(blocks.get(error.task), error.allowed_failures + 1, error.last_worker.address) from error
         except Exception as error:
+            # All errors of tasks are JobErrors, so that what else is raised is Dask's.
             raise ClusterError(f"an evaluation failed on the cluster: {error_line(error)}") from error
         finally:
             task.cancel()

@@ -101,7 +101,7 @@ class _WorkerShard:
         self.shard = Shard(recipe.source, recipe.expected, worker.state.nthreads, recipe.on_nan, worker.address)
         self._wanted: Counter[int] = Counter()
         self._load_seconds = 0.0
-        weakref.finalize(self, self.shard.close).atexit = False
+        weakref.finalize(self, self.shard.close).atexit = False  # not at exit either, see `open`
 
     def hold(self, runs: Sequence[Run]) -> None:
         """Keep blocks."""
@@ -185,6 +185,7 @@ def evaluate(request: Request, *parts: LoadedBlocks) -> PartialSum:
 
 
 def _evaluate(request: Request, parts: Sequence[LoadedBlocks]) -> PartialSum:
+    # All parts, not the first alone: one that Dask has moved here is not held yet.
     own, *_ = [part.open() for part in parts]
     began, loaded = time.perf_counter(), own.shard.load_seconds
     total = own.shard.sum(request, None, [run for part in parts for run in part.runs])
@@ -232,5 +233,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     """Return whether a record of Dask's is about something else than an error of ours that travels to the driver."""
     if not (str(record.msg).startswith("Compute Failed") and isinstance(record.args, tuple) and len(record.args) > 3):
         return True
+    # Other jobs' errors on a shared cluster stay as they are.
     ours = any(key in str(record.args[0]) for key, _ in list(_shards))
     return not (ours and str(record.args[3]).partition("(")[0] in _ERRORS)

@@ -84,6 +84,7 @@ class ShardPlugin(CallPlugin):
             await asyncio.gather(*children, return_exceptions=True)  # or asyncio would log "exception never retrieved"
 
     async def _forward(self, request: RequestMessage, child: WorkerTask) -> Answer:
+        # Wrapped anew: Dask has unwrapped what it received.
         message = request_message(request["kind"], request["thetas"], request["direction"])
         try:
             return await evaluate(self.worker.rpc, self.key, message, child)

@@ -24,7 +24,7 @@ def guarded(constraints: Any) -> Any:
     if isinstance(constraints, dict):
         return {name: _guarded(name, value) if name in FUNCTIONS else value for name, value in constraints.items()}
     if isinstance(constraints, optimize.NonlinearConstraint):
-        changed = copy.copy(constraints)
+        changed = copy.copy(constraints)  # the user's own object stays as it is
         for name in FUNCTIONS:
             setattr(changed, name, _guarded(name, getattr(constraints, name)))
         return changed

@@ -189,7 +189,7 @@ class _Shifted:
         diagonal = np.diag_indices(len(matrix))
         floor = SMALLEST_EIGENVALUE * max(float(np.abs(matrix).max()), 1.0)
         shifted = matrix.copy()
-        shifted[diagonal] -= floor
+        shifted[diagonal] -= floor  # positive definite by less than the floor is too little
         try:
             np.linalg.cholesky(shifted)  # a test alone, much cheaper than eigenvalues: most Hessians pass it
         except np.linalg.LinAlgError:
@@ -227,6 +227,7 @@ def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
         raise InputError(
             f"{argument('bounds')} is {shown}, but must be [low, high], or {n:,} such pairs, one a parameter"
         ) from error
+    # So written that NaN counts: it compares as false.
     crossed = np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))
     if crossed.size:
         i = int(crossed[0])
@@ -242,6 +243,6 @@ def _pairs(bounds: Any, n: int) -> tuple[Vector, Vector]:
         pairs = [pairs] * n
     if len(pairs) != n:
         raise ValueError
-    low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=np.float64)
+    low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=np.float64)  # None is SciPy's for no bound
     high = np.array([np.inf if b is None else b for _, b in pairs], dtype=np.float64)
     return low, high

@@ -223,6 +223,7 @@ def _same_run(place: Path, new: Path) -> bool:
 
 def _holds_all(old: Path, new: Path) -> bool:
     names = _files(new)
+    # Not shallow: size and time may agree.
     return names <= _files(old) and all(filecmp.cmp(old / name, new / name, shallow=False) for name in names)
 
 

@@ -38,6 +38,7 @@ START_SECONDS = 300.0
 POLL_SECONDS = 0.5
 LIFE_SECONDS = 3600
 CONTAINER = "fetch"
+# By its selector the Job's controller would take a pod with these labels for its own.
 OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
 SLEEP = ["python", "-c", f"import time; time.sleep({LIFE_SECONDS})"]
 COPIED_FIELDS = (

@@ -85,7 +85,7 @@ def rebuild(outcome: Outcome, folder: Path) -> list[str]:
     Raises:
         OSError: they cannot be written.
     """
-    result = {name: value for name, value in outcome.result.items() if name != "already"}
+    result = {name: value for name, value in outcome.result.items() if name != "already"}  # of the log line alone
     (folder / "options.yaml").write_bytes(yaml.safe_dump(outcome.options, sort_keys=False).encode())
     for name, content in outcome.logged.files.items():
         (folder / name).write_bytes(content)

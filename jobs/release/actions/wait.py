@@ -91,6 +91,7 @@ class Wait:
         if self._unreachable is None:
             self._unreachable = now
             self._view.notify(f"dask-jobs: {error}; trying on")
+        # Never seen: it may be another cluster's kubeconfig.
         if not self._seen or now - self._unreachable > UNREACHABLE_SECONDS:
             raise error
 

@@ -260,6 +260,7 @@ def _configure(configuration: Any, namespace: str | None, context: str | None, k
     there = any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part)
     load: Any = config
     try:
+        # A kubeconfig, in a pod too, comes before the pod's account.
         if not there and kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             load.load_incluster_config(client_configuration=configuration)
             return namespace or SERVICE_ACCOUNT.read_text(encoding="utf-8").strip()
@@ -273,5 +274,6 @@ def _configure(configuration: Any, namespace: str | None, context: str | None, k
         contexts, current = load.list_kube_config_contexts(path)
     except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the kubeconfig {path} cannot be used: {' '.join(str(error).split())}") from error
+    # An unknown context was refused above.
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
     return namespace or str(chosen["context"].get("namespace") or "default")

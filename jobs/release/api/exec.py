@@ -111,5 +111,5 @@ def _exit_code(details: Any) -> int:
     for cause in causes if isinstance(causes, list) else ():
         if isinstance(cause, dict) and cause.get("reason") == "ExitCode":
             text = str(cause.get("message"))
-            return int(text) if text in map(str, range(1, 256)) else 1
+            return int(text) if text in map(str, range(1, 256)) else 1  # not int() of any text: the pod is not trusted
     return 1

@@ -55,7 +55,7 @@ def follow(logs: Logs, pod: str, container: str, tail: int | None = None) -> Ite
         lost = False
         try:
             yield from seen.new(logs.follow(pod, container, timestamps=True, **options), whole=over)
-        except Forbidden:
+        except Forbidden:  # a JobError too, but a retry cannot help
             raise
         except JobError:
             lost = True
@@ -104,7 +104,7 @@ class _Seen:
             found = STAMPED.match(line.removesuffix("\n"))
             if found is None or not (whole or line.endswith("\n")):
                 continue
-            key = hash(found[0])
+            key = hash(found[0])  # not the line: 100,000 may be long ones
             here[key] += 1
             if here[key] > before[key]:
                 self._add(key, found[1])

@@ -97,7 +97,7 @@ def created(item: Object) -> float:
 
 def seconds(moment: str) -> float:
     """Return an API time such as 2026-11-20T14:05:29Z as seconds since 1970."""
-    return datetime.fromisoformat(moment).timestamp()
+    return datetime.fromisoformat(moment).timestamp()  # takes the Z since Python 3.11
 
 
 def condition(item: Object, *kinds: str) -> Object | None:

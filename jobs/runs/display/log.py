@@ -111,7 +111,7 @@ def collect_logs(role: str) -> None:
     for logger in (root, *loggers):
         for handler in [one for one in logger.handlers if _is_console(one)]:
             logger.removeHandler(handler)
-            logger.propagate = True
+            logger.propagate = True  # Dask turned it off where it added its handler
     # TensorFlow adds a handler of its own when it is imported, unless the root logger has one.
     root.addHandler(LineHandler(JsonFormatter(role)))
     logging.captureWarnings(capture=True)
@@ -119,6 +119,7 @@ def collect_logs(role: str) -> None:
 
 def log_start(job: str) -> None:
     """Write the event `started` with the seconds of this process until now, mostly for imports."""
+    # `execv` keeps the process, hence its start: that of the first program.
     began = float(os.environ.pop(RESTARTED, "0")) or psutil.Process().create_time()
     log(job, "started", import_seconds=round(time.time() - began, 3))
 
@@ -126,6 +127,7 @@ def log_start(job: str) -> None:
 def restart(module: str, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by a fresh `python -m MODULE ARGUMENTS`, with the same environment and process id."""
     os.environ[RESTARTED] = str(time.time())
+    # Not an exit: Kubernetes would start the container again, after a back-off that grows to minutes.
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  no shell is wanted
 
 

@@ -96,7 +96,7 @@ class Group:
         tree = TreeSum(self.roster.parts, self._form.adder(0))
         for part, vector in vectors:
             tree.add(0, part, self._form.leaf(vector))
-        if not self._others:
+        if not self._others:  # not `roster.senders`: a spare sends nothing, but needs the sum
             return tree.total()
         nodes = tree.nodes()
         if size * np.dtype(dtype).itemsize <= ONE_PHASE_BYTES:
@@ -112,6 +112,7 @@ class Group:
     def _one_phase(self, step: int, tree: TreeSum, nodes: Sequence[tuple[int, int, Vector]]) -> Vector:
         for _, _, vector in nodes:
             vector.flags.writeable = False  # the tree adds in place, and Dask may not have sent it by then
+        # Not waited for: nothing writes into these vectors any more, and a member that is gone shows to the driver.
         self._post(step, "all", {one: (0, nodes) for one in self._others if nodes})
         for source in self.roster.senders:
             if source != self._address:
@@ -161,7 +162,7 @@ class Group:
                 self._receive(step, f"scatter {number}", source, tree)
         total = tree.total()
         sends = self._post(step, f"gather {number}", {one: (own.start, [(0, 0, total)]) for one in self._others})
-        if not np.may_share_memory(total, out):
+        if not np.may_share_memory(total, out):  # else the tree has added in place there
             out[own] = total
         return sends
 

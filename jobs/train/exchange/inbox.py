@@ -75,6 +75,7 @@ class Inbox:
                 self.check(key.generation)
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
+                    # The sender alone: any other member may be waiting for the same one.
                     raise LateError([key.source])
             return self._messages.pop(key)
 
@@ -91,5 +92,5 @@ class Inbox:
         Raises:
             AbortedError: it has.
         """
-        if generation <= self._ended:
+        if generation <= self._ended:  # one number, hence read without the lock too
             raise AbortedError

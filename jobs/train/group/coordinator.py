@@ -106,7 +106,7 @@ class Coordinator:
             self._likeness.check_built(address, await self.ask(address, TrainPlugin.prepare))
             if self._plan is not None:
                 await self._open(address)
-            self._lost.discard(address)
+            self._lost.discard(address)  # it takes part again, and may be lost again
         except JobError as error:
             if not self._generation:
                 raise
@@ -154,7 +154,7 @@ class Coordinator:
             steps = {one: await self.or_lost(one, self._step(one)) for one in members}
             present = {address: step for address, step in steps.items() if step is not None}
             if not present:
-                continue
+                continue  # `current` waits for others, up to its limit
             source, step = max(present.items(), key=lambda item: item[1])
             try:
                 if step < 0:
@@ -165,7 +165,7 @@ class Coordinator:
             except OSError:
                 self.membership.fail(source)
                 continue
-            if present.keys() <= self.membership.members.keys():
+            if present.keys() <= self.membership.members.keys():  # else one was lost meanwhile, and had no copy
                 return list(present)
 
     async def _step(self, address: str) -> int:
@@ -226,7 +226,7 @@ class Coordinator:
         """Run a group until its steps are done, a member is lost, or another worker joins."""
         message = pickle.dumps(roster)
         self.timeline.group({address: length(runs) for address, runs in roster.runs.items()})
-        tasks = {
+        tasks = {  # not by `ask`: a step may be long, and the other members notice one that is frozen
             address: asyncio.create_task(self._call(address, TrainPlugin.train, roster=message, until=until))
             for address in roster.runs
         }
@@ -291,8 +291,8 @@ class Coordinator:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             address = next(iter(roster.runs))
-            with contextlib.suppress(OSError, ClusterError):
+            with contextlib.suppress(OSError, ClusterError):  # for the display: the group's calls say what is wrong
                 progress(await self.ask(address, TrainPlugin.status))
             members = await self.membership.refresh()
-            if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:
+            if members.keys() - roster.runs.keys() and len(roster.senders) < roster.parts:  # more would be spares
                 return

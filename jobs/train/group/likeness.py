@@ -52,6 +52,7 @@ class Likeness:
             )
 
     def _check_structure(self, address: str, structure: str) -> None:
+        # "" before the data are open, of a model that has its shapes from them.
         if structure and self._structure and structure != self._structure:
             raise InputError(
                 f"worker {address} has built another model: names or shapes of its variables differ; create_model must "

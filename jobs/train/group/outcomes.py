@@ -19,6 +19,7 @@ def outcomes(tasks: Tasks) -> dict[str, Outcome]:
 
 def late(tasks: Tasks) -> set[str]:
     """Return the members that others have waited for in vain."""
+    # Of all members: those that wait for the same sender name it, and the driver's own call there still hangs.
     return {address for outcome in outcomes(tasks).values() for address in outcome["late"]}
 
 
@@ -28,4 +29,5 @@ async def until_uneven(tasks: Tasks, watch: asyncio.Task[None]) -> None:
         ended = [task for task in tasks.values() if task.done()]
         if any(task.exception() or task.result()["ended"] != "done" for task in ended):
             return
+        # The watch is waited for too, since a group may be ended for a worker that joins while all is well.
         await asyncio.wait([*waiting, watch], return_when=asyncio.FIRST_COMPLETED)

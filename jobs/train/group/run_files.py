@@ -62,7 +62,7 @@ class RunFiles:
 
     async def _sees(self, address: str) -> bool:
         """Return whether a worker sees the run folder that this process sees."""
-        content = secrets.token_bytes(16)
+        content = secrets.token_bytes(16)  # random: another machine may have a run folder of the same path
         await asyncio.to_thread(self._storage.write, PROBE, content)
         try:
             message = {"url": self._storage.url, "file": PROBE, "content": content}
@@ -72,6 +72,7 @@ class RunFiles:
 
     async def snapshot(self) -> dict[str, Snapshot]:
         """Copy the state on all members; return address -> its step, and its arrays' shapes."""
+        # All were lost while they copied: the next call restores a state first.
         while not (found := await self._group.ask_all(TrainPlugin.snapshot)):
             continue
         return found
@@ -92,7 +93,7 @@ class RunFiles:
         step, arrays = next(iter(members.values()))
         layout = tuple(Shape(tuple(shape), dtype) for shape, dtype in arrays)
         alive, digests = list(members), dict.fromkeys(range(len(pieces(layout))), "")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # lost meanwhile: it stays unknown, and the driver writes the pieces
             if self._shared is None:
                 self._shared = await self._sees(alive[0])
         while missing := [index for index, digest in digests.items() if not digest]:
@@ -102,8 +103,8 @@ class RunFiles:
             if not alive:
                 return  # the next one will be whole
         manifest = Manifest(step, layout, tuple(digests.values()), progress)
-        await asyncio.to_thread(publish, manifest)
-        self.last = manifest
+        await asyncio.to_thread(publish, manifest)  # in a thread: a silent store would stop all heartbeats
+        self.last = manifest  # not before: a restore reads it
 
     async def _share(self, address: str, step: int, indices: list[int], digests: dict[int, str]) -> bool:
         """Have a worker write pieces one after the other, and note their digests; return whether it lives."""

@@ -56,6 +56,7 @@ class RunFolderPlugin(CallPlugin):
         """Copy the state, which `save` writes while training goes on; return its step, and its arrays' shapes."""
 
         def work() -> tuple[int, list[tuple[list[int], str]]]:
+            # Copies: the epoch's sums are added to in place.
             self._snapshot = [np.array(array) for array in self._its.state()]
             return self._its.step, [(list(one.shape), one.dtype) for one in shapes(self._snapshot)]
 
@@ -86,6 +87,7 @@ class RunFolderPlugin(CallPlugin):
 
         def work() -> None:
             saved: checkpoint.Manifest = pickle.loads(manifest)  # noqa: S301  our own class, from the driver
+            # Before the first piece: half of another model's state would be set by then.
             self._its.check_layout(saved.shapes)
             self._its.put(index, data if url is None else checkpoint.read_piece(open_storage(url), saved, index))
 
@@ -108,6 +110,7 @@ class RunFolderPlugin(CallPlugin):
         def work() -> Exported:
             if url is not None:
                 return export(self._its.replica, lambda path: open_storage(url).write_file(path.name, path))
+            # Kept by the plugin: the driver reads it by other calls, and with the plugin it is deleted.
             self._files = TemporaryDirectory(prefix=PREFIX)
             return export(self._its.replica, lambda path: shutil.move(path, self._files.name))
 

@@ -28,6 +28,7 @@ async def mean_gradients(group: Coordinator, rows: Sequence[Array], step: int) -
         step: a number of the caller's, on which random layers depend.
     """
     ends = [len(rows[0]) * part // PARTS for part in range(PARTS + 1)]
+    # A part without rows is no leaf of the tree: rows alone decide how many there are, workers do not.
     parts = [part for part in range(PARTS) if ends[part] < ends[part + 1]]
     tree = TreeSum(len(parts))
     while missing := list(numbers(tree.missing())):

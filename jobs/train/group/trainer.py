@@ -74,7 +74,7 @@ class ClusterTrainer:
         try:
             self._run(self._all.membership.current())
         except BaseException:
-            self.close()
+            self.close()  # else the plugin stays on the workers as long as the client
             raise
 
     def _run(self, work: Coroutine[Any, Any, T], poll: Callable[[], None] = lambda: None) -> T:
@@ -200,9 +200,10 @@ class ClusterTrainer:
             progress: the driver's part of the state.
             publish: gets the manifest once all is written, in a thread.
         """
-        self.saved()
+        self.saved()  # a worker has one snapshot, which would be replaced
         members = self._run(self._files.snapshot())
         work = self._files.write(members, progress, publish)
+        # Not waited for: training goes on meanwhile, and `saved` raises what this does.
         self._saving = asyncio.run_coroutine_threadsafe(work, self._client.loop.asyncio_loop)
 
     def saved(self) -> None:
@@ -255,7 +256,7 @@ class ClusterTrainer:
         """Free the workers; a cluster that is gone already is not an error."""
         if self._saving is not None:
             self._saving.cancel()
-        run_polling(self._client, self._all.membership.close(), lambda: None)
+        run_polling(self._client, self._all.membership.close(), lambda: None)  # no `poll`: also after a signal
 
 
 def _frozen(function: Callable[[Any], Any]) -> bytes:

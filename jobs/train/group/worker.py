@@ -51,8 +51,8 @@ class TrainPlugin(RunFolderPlugin):
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin goes or the worker ends."""
-        super().teardown(worker)
-        self._inbox.abort(1 << 62)
+        super().teardown(worker)  # first: a call that ends by the next line is then that of a closing worker, no error
+        self._inbox.abort(1 << 62)  # beyond all generations, those to come too
         training, self._training, self._snapshot = self._training, None, []
         if training:
             training.close()
@@ -94,10 +94,12 @@ class TrainPlugin(RunFolderPlugin):
 
     async def rewind(self) -> None:
         """Count steps from 0 again, with the present weights."""
+        # Not in a thread: it sets two numbers, and no steps are taken meanwhile.
         self._its.rewind()
 
     async def status(self) -> Status:
         """Return how far this worker is."""
+        # Beside the thread that takes steps: during one the numbers may be of two, and are only displayed.
         return self._its.status()
 
     async def fetch(self, *, index: int) -> list[Any]:
@@ -110,6 +112,7 @@ class TrainPlugin(RunFolderPlugin):
         Raises:
             OSError: that one is gone.
         """
+        # Called on the source too: it returns its digest, with which all copies are compared.
         if source != self.worker.address:
             # Half of a state is none: where the source is lost meanwhile, this worker builds its model anew.
             its, self._training = self._its, None
@@ -126,10 +129,12 @@ class TrainPlugin(RunFolderPlugin):
         self._inbox.put(Key(generation, step, phase, source), packet)
 
     def _send(self, address: str, key: Key, packet: Packet) -> Future[None]:
+        # Not the bare array: its msgpack has none within lists, fails, and logs a fall back to pickle each time.
         vectors = [[to_serialize(array) for array in arrays] for arrays in packet.vectors]
         sending = call(
             self.worker.rpc, self.key, address, TrainPlugin.push, label=tuple(key), nodes=packet.nodes, vectors=vectors
         )
+        # Called in the thread that trains, but Dask's connections belong to the event loop.
         return asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop)
 
     async def abort(self, *, generation: int) -> None:
@@ -154,10 +159,12 @@ class TrainPlugin(RunFolderPlugin):
         ended, late = "done", []
         try:
             its.run(group, until)
+        # As values: an exception would be the user's error or, as OSError, this worker's own loss.
         except AbortedError:
             ended = "aborted"
         except LateError as error:
             ended, late = "late", error.addresses
+        # TimeoutError is one too: a packet that was not taken in time.
         except OSError:
             ended = "lost"
         return {"ended": ended, "late": late, "spent": its.status()["spent"]}

@@ -235,6 +235,7 @@ class KerasCallbacks:
             _check_callback(one)
             one.set_params({"epochs": epochs, "verbose": 0, "steps": None})
             one.set_model(self._model)
+            # Each attempt's own beginning: what a user's callback has is not in the checkpoint.
             call("a callback", one.on_train_begin)
         self._begun = -1
 
@@ -248,6 +249,7 @@ class KerasCallbacks:
     def __call__(self, epoch: int, logs: Logs, trainer: Trainer) -> str | None:  # noqa: ARG002
         """Call each with the epoch's logs."""
         for one in self._callbacks:
+            # A copy: they may add to it, as Keras's do.
             call(f"the callback {type(one).__name__}", one.on_epoch_end, epoch, dict(logs))
         return "a callback has ended it" if self._model.stop_training else None
 

@@ -13,7 +13,7 @@ from jobs.storage import Storage
 from jobs.train.replica.pieces import Shape, pieces
 
 FOLDER = "checkpoints/"
-KEPT = 2
+KEPT = 2  # the one before is gone back to where a piece of the last is damaged
 """How many of the last checkpoints are kept, beside the best by validation."""
 
 
@@ -100,7 +100,7 @@ class Checkpoints:
             InputError: its manifest is damaged.
         """
         names = [name for name in self._storage.list(FOLDER) if name.endswith(".json")]
-        return self._read(max(names)) if names else None
+        return self._read(max(names)) if names else None  # numbers have leading zeros
 
     def at(self, step: int) -> Manifest | None:
         """Return the complete checkpoint of a step, if it was kept.
@@ -146,4 +146,4 @@ class Checkpoints:
 
 def _step(name: str) -> int:
     digits = name.removeprefix(FOLDER)[:10]
-    return int(digits) if digits.isdigit() else -1
+    return int(digits) if digits.isdigit() else -1  # -1: of no step, hence never kept

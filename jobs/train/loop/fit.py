@@ -75,7 +75,7 @@ class Fit:
         if self._checkpoints and (manifest := self._checkpoints.last()):
             compare(manifest.progress.get("identity", {}))
             begun = -(-manifest.step // self._steps)
-            if begun > self._epochs and manifest.step % self._steps:
+            if begun > self._epochs and manifest.step % self._steps:  # the result would be of half an epoch
                 wanted = f"{argument('epochs')} at least {begun}, or another {argument('run')}"
                 raise InputError(f"{begun} epochs have begun: give {wanted}")
 
@@ -99,7 +99,7 @@ class Fit:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
         self._step = self._saved_step = self._first = self._published = manifest.step
-        self.result_checkpoint()
+        self.result_checkpoint()  # raises where the best one is missing
 
     @property
     def step(self) -> int:
@@ -152,7 +152,7 @@ class Fit:
         except RolledBackError as error:
             before = self.state
             self._restore(error.manifest or initial)
-            self.state.seconds, self.state.workers = before.seconds, before.workers
+            self.state.seconds, self.state.workers = before.seconds, before.workers  # not taken back
             return False
         return True
 
@@ -211,12 +211,12 @@ class Fit:
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         self.state.add(logs, self._step)
         self._monitor.epoch(epoch, logs)
-        ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]
+        ends = [one(epoch, logs, self._trainer) for one in self._at_epoch_end]  # a list: all act, whichever ends it
         self.state.ended = next(filter(None, ends), "")
         if self._checkpoints and self.state.best and self.state.best[1] == self._step:
             self.save()
             if self._saving.restore_best:
-                self._save_complete()
+                self._save_complete()  # now: all workers may be lost in the next epoch
 
     def _save_complete(self) -> None:
         """Save the state, and return only once that is complete."""
@@ -227,7 +227,7 @@ class Fit:
             if self._published != self._step:
                 # All that wrote were lost; those that joined meanwhile may have the state.
                 self._trainer.train(self._step, self._monitor.on_status)
-                self._saved_step = -1
+                self._saved_step = -1  # else `save` would take it for written
                 self.save()
 
     def result_checkpoint(self) -> Manifest | None:
@@ -277,7 +277,7 @@ class Fit:
 
         def publish(manifest: Manifest) -> None:
             checkpoints.publish(manifest, best[1] if best else None)
-            self._published = manifest.step
+            self._published = manifest.step  # in another thread: `_save_complete` waits for `saved` before it looks
 
         with self.beside.on("files"):
             self._trainer.save(self._progress(), publish)

@@ -49,7 +49,7 @@ class SerialTrainer:
     ) -> None:
         self._storage, self._poll = storage, poll
         self.timeline = Timeline()
-        self._its = Training(create_model, seed, 1)
+        self._its = Training(create_model, seed, 1)  # one thread, as a worker has by default: more compute other bits
         self.fingerprint: Mapping[str, str] = fingerprint(1)
 
     def load(self, plan: Plan) -> Facts:
@@ -83,7 +83,7 @@ class SerialTrainer:
         group = alone(its.plan.parts, its.form)
         while its.step < until:
             self._poll()
-            call("training", its.run, group, its.step + 1)
+            call("training", its.run, group, its.step + 1)  # one step: a signal is seen between two
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 progress(self.status())

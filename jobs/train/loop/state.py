@@ -70,7 +70,7 @@ class FitState:
         """Add an epoch's logs."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
-        if self.best is None or math.isnan(self.best[0]) or monitored(logs) < self.best[0]:
+        if self.best is None or math.isnan(self.best[0]) or monitored(logs) < self.best[0]:  # nothing is less than NaN
             self.best = (monitored(logs), step)
 
 

@@ -30,8 +30,9 @@ def export(replica: ReplicaModel, store: Callable[[Path], object]) -> Exported:
             path = Path(folder, WEIGHTS)
             np.savez(path, **weights)
             store(path)
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # `store` may have moved it
             path = Path(folder, MODEL)
+            # After the weights: one file at a time needs scratch space.
             replica.model.save(path)
             store(path)
     except OSError as error:

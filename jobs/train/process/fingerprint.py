@@ -25,6 +25,7 @@ def fingerprint(threads: int) -> dict[str, str]:
         "Keras": keras.__version__,
         "threads": str(threads),
         "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+        # The variable caps what the processor has.
         "processor": os.environ.get("ONEDNN_MAX_CPU_ISA") or f"{platform.machine()} {_instructions()}".strip(),
         "GPUs": ", ".join(_gpus(tf)),
     }
@@ -43,7 +44,7 @@ def _instructions() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()  # ARM's name
     return " ".join(name for name in INSTRUCTIONS if name in flags)
 
 

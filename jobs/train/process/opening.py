@@ -54,7 +54,7 @@ def _order(data: Data, source: RowSource, plan: Plan, held_out: float) -> Order:
     trained, _ = order.counts()
     if not rows:
         raise InputError("the data have no rows")
-    if data is plan.data and trained < plan.batch_size:
+    if data is plan.data and trained < plan.batch_size:  # validation may have fewer
         raise InputError(
             f"the data have {trained} rows to train on, fewer than {argument('batch_size')}, {plan.batch_size}"
         )

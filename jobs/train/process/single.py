@@ -44,7 +44,7 @@ class SingleSteps:
     def places(self) -> list[tuple[str, list[int]]]:
         """Return (name, shape) of each trainable variable; last, the place of the rows in a vector of `gradients`."""
         layout = next(iter(self._functions.values())).layout
-        named = zip(self._replica.variables, self._replica.trainable, strict=False)
+        named = zip(self._replica.variables, self._replica.trainable, strict=False)  # trainable ones come first
         return [
             *((name, list(one.shape)) for name, one in named),
             ("", [layout.tail_at + ROWS]),

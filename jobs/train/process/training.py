@@ -164,7 +164,7 @@ class Training:
         """
         layout = self._layout()
         cuts = pieces(layout)[index]
-        self.step = -1
+        self.step = -1  # half of a state is none; the last piece sets it
         for cut, part in zip(cuts, split(data, layout, cuts) if isinstance(data, bytes) else data, strict=True):
             self._set_rows(cut, rows_of(part, layout[cut.array], cut))
 
@@ -190,6 +190,7 @@ class Training:
                 while self.step < until:
                     self._take(group)
         except BaseException:
+            # Local steps of a round have changed the weights; the state is to be that after `step` steps.
             self.strategy.cancel()
             raise
 
@@ -203,6 +204,7 @@ class Training:
         total = group.total(self.step, self._vectors(group, steps), layout.size, layout.dtype)
         summed = time.perf_counter()
         tail = layout.tail(total)
+        # One sum of all: it is not finite where any number is not, and needs no array of truth values.
         if np.isfinite(tail[LOSS]) and (self.replica.scales_loss or np.isfinite(total[: layout.tail_at].sum())):
             self.strategy.apply(total, steps)
             self.sums += tail
@@ -213,6 +215,7 @@ class Training:
         self.step += steps
         if self.step % BATCH_STEPS == 0:
             self.batch = tail.astype(np.float64).tolist()
+        # Less the parts' own time: `total` has taken their vectors one by one from `_vectors`.
         self.spent.exchange += summed - began - (self.spent.data + self.spent.compute - before)
         self.spent.apply += time.perf_counter() - summed
         # TensorFlow prepares much at the first call of a function: a worker that joins would look slow.
@@ -222,6 +225,7 @@ class Training:
     def _vectors(self, group: Group, steps: int) -> Iterator[tuple[int, Vector]]:
         for part in group.mine:
             yield part, self._part(part, steps)
+        # Here, before the exchange: the next step's rows are read while that takes place.
         self._ahead.prepare((self.step + steps, part) for part in group.mine)
 
     def _part(self, part: int, steps: int) -> Vector:

@@ -50,7 +50,7 @@ def read(storage: Storage) -> Recorded:
     Raises:
         InputError: a record is damaged that is not the last one.
     """
-    for attempt in sorted(_attempts(storage), reverse=True):
+    for attempt in sorted(_attempts(storage), reverse=True):  # the newest may have been cut off before its mark
         found = _read(storage, attempt)
         if found:
             return found
@@ -112,12 +112,14 @@ class Journal(BaseJournalBackend):
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Return the records from a number on; Optuna reads each once, in order."""
+        # Kept no longer: Optuna has them now, and a study may be long.
         lines, self._lines = self._lines[log_number_from - self._read :], []
         self._read = log_number_from + len(lines)
         return (json.loads(line) for line in lines)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Buffer records, to be written by the next `commit`."""
+        # As Optuna's own backend writes them.
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
         self._lines += lines
         self._pending += lines

@@ -113,11 +113,12 @@ class StudyRecorder:
                 directions=self.directions,
                 load_if_exists=True,
             )
+            # Not copies, which Optuna makes with all intermediate values.
             trials = self.study.get_trials(deepcopy=False)
         # Optuna replays records unchecked: what a damaged one raises depends on which it is.
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
-        if self.study.user_attrs.get(IDENTITY) != identity:
+        if self.study.user_attrs.get(IDENTITY) != identity:  # new, or with changed code that was accepted
             self.study.set_user_attr(IDENTITY, dict(identity))
         if new:
             self._name_metrics()

@@ -80,7 +80,7 @@ class Pool:
         if not self._membership.due:
             return None
         members = run_polling(self._client, self._membership.refresh(), self._poll)
-        self._ready &= members.keys()
+        self._ready &= members.keys()  # what comes back at an address is another process
         return {
             address: Worker(
                 member.threads,
@@ -102,6 +102,7 @@ class Pool:
     def _subscribe(self) -> None:
         """Subscribe to the topics of a scheduler that is new to this study: the first, or one that was restarted."""
         self._ready.clear()  # workers announce it anew, when they have the plugin once more
+        # Before the plugin is registered: its setup announces a worker that is ready at once.
         self._client.subscribe_topic(self._key, self._on_message)
         self._client.subscribe_topic("all", self._on_scheduler)
 
@@ -146,6 +147,7 @@ class Pool:
 
     def _on_future(self, execution_id: str, number: int, future: Future) -> None:
         """Called by Dask in a thread of its own when a task ends; ignored where its `end` event came first."""
+        # By the id, not the future: the search's thread may drop it at any time, and then this end counts no more.
         if execution_id in self._futures:
             error = future.exception() if future.status == "error" else None
             if isinstance(error, ClusterError):  # its worker has lost the plugin
@@ -178,7 +180,7 @@ class Pool:
             with contextlib.suppress(OSError):  # a worker that is gone needs no answer; the scheduler reports its loss
                 await make_call()
 
-        self._client.loop.add_callback(send)
+        self._client.loop.add_callback(send)  # from the search's thread, which alone this method allows
 
     def close(self) -> None:
         """Stop what runs, and leave no trace of the study on the scheduler and its workers."""

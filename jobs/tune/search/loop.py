@@ -117,7 +117,7 @@ class Search:
             return
         if time.monotonic() - self._began < GATHER_SECONDS and not self._slots.gathered:
             return
-        for trial in self._trials.waiting:
+        for trial in self._trials.waiting:  # a copy: a launch takes its trial away
             quarantined = self._trials.is_quarantined(trial)
             address = self._slots.quarantine(trial.number) if quarantined else self._slots.free()
             if address is not None:

@@ -35,6 +35,7 @@ class TrialQueue:
     def __init__(self, recorder: StudyRecorder, limits: Limits, watcher: Watcher, clock: Callable[[], float]) -> None:
         self._recorder, self._limits, self._watcher, self._clock = recorder, limits, watcher, clock
         self._waiting: deque[PendingTrial] = deque(recorder.unfinished())
+        # Those that were lost alone may have killed a worker of the last attempt.
         self._states: dict[int, TrialState] = {
             trial.number: "quarantined" if trial.losses else "pending" for trial in self._waiting
         }
@@ -114,6 +115,7 @@ class TrialQueue:
         # One outage loses all running trials: what comes while the search pauses for it anyway is the same fault.
         if not self.pausing:
             self._faults += 1
+            # 0.5, 1, 2, ... s: ten pauses, before one fault more ends the attempt, make about a minute.
             self._pause = time.monotonic() + min(0.25 * 2**self._faults, PAUSE_SECONDS)
         if self._faults > FAULTS:
             raise ClusterError(f"trials are lost again and again; the last, trial {trial.number}: {news.why}")

@@ -94,6 +94,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
 
 def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
+        # Copies: the function may change what it gets.
         returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
         if trial.ended is None:  # else the function has caught `Stop`: what it returns then does not count
             values, metrics = scores(returned, settings.metrics, settings.constraints)
@@ -126,4 +127,5 @@ def clean(text: str) -> str:
 
 def trial_seed(seed: int, number: int) -> int:
     """Return the seed of trial `number` of a study with `seed`."""
+    # 1, for a sequence of its own: `space` has no third number, to which 0 would be equal, and `samplers` ends with 2.
     return int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0])

@@ -73,7 +73,7 @@ class Parts:
             yield from self._data(value)
 
     def _data(self, value: Any) -> Iterator[str]:
-        if type(value) in (list, tuple):
+        if type(value) in (list, tuple):  # exactly: a subclass may hold more
             yield from map(self.describe, value)
         elif type(value) is dict:
             yield from (f"{self.describe(name)}: {self.describe(one)}" for name, one in value.items())

@@ -29,6 +29,7 @@ def number(value: Any, source: str, rule: str, more: str = "") -> float:
 
 def _is_number(value: Any) -> bool:
     if (kind := getattr(value, "dtype", None)) is not None:
+        # By name: libraries have kinds of their own, such as bfloat16.
         return getattr(value, "shape", None) == () and any(name in str(kind) for name in ("int", "float"))
     alike = hasattr(value, "__float__") and getattr(value, "shape", None) == ()
     return alike or (isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool))

@@ -45,7 +45,8 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
         child = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603  ours
         theirs.close()  # else the pipe would not end with the child, since this process holds the child's end too
         try:
-            ours.send(sys.path)
+            ours.send(sys.path)  # the user's modules are found as they are here
+            # `send` has plain pickle, which takes no function of a script or notebook.
             ours.send_bytes(cloudpickle.dumps(task))
             signal.follow(lambda step, reason: _pass_on(ours, step, reason))
             return _listen(ours, link, signal)

@@ -101,7 +101,7 @@ class TrialPlugin(CallPlugin):
         for signal in list(self._signals.values()):  # a copy: the threads of trials take theirs away
             self._left.add(signal)
             signal.answer(0, "abandoned")
-        self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)
+        self.worker.loop.call_later(GIVEN_UP_SECONDS, self._leave)  # also after the plugin has gone
 
     def _leave(self) -> None:
         """End this process if a trial that was given up still runs, after a message to all studies on this worker."""
@@ -140,7 +140,7 @@ class TrialPlugin(CallPlugin):
 
     def send(self, event: Event) -> None:
         """Send an event to the driver, from any thread."""
-        self.worker.log_event(self.key, event)
+        self.worker.log_event(self.key, event)  # off the event loop Dask defers it to there
 
     def send_report(self, number: int, execution_id: str, report: Report) -> None:
         """Send a report of an execution to the driver, from any thread."""
@@ -214,7 +214,7 @@ def run_trial(key: str, number: int, execution_id: str, params: dict[str, Any]) 
     while (plugin := _plugin(worker, key)) is None:
         if time.monotonic() > deadline:
             raise ClusterError(f"worker {worker.address} has no plugin of this study")
-        time.sleep(0.01)
+        time.sleep(0.01)  # a task's thread, which nothing else needs meanwhile
     plugin.run(number, execution_id, params)
 
 
