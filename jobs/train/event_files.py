@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ class Scalar(NamedTuple):
 
 def rates_of(progress: Mapping[str, Any]) -> dict[str, list[float]]:
     """Return `EventFiles.rates` of a run that has not ended, from its checkpoint's progress."""
-    return next((dict(state["rates"]) for state in progress.get("callbacks", ()) if "rates" in state), {})
+    return dict(progress.get("callbacks", {}).get(EventFiles.__name__, {}).get("rates", {}))
 
 
 class EventFiles:
@@ -125,8 +125,10 @@ class EventFiles:
         waiting = [list(one) for one in self._waiting]
         return {"written": self._written, "waiting": waiting, "rates": {k: list(v) for k, v in self.rates.items()}}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any] | None, history: Mapping[str, Sequence[float]]) -> None:  # noqa: ARG002
         """Set it: what was written after it is written anew."""
+        if state is None:
+            return
         self._written = self._resumed = self._shown = int(state["written"])
         self._anew = {TRAIN, VALIDATION}
         self._waiting = [Scalar(run, tag, int(step), value, at) for run, tag, step, value, at in state["waiting"]]

@@ -103,3 +103,13 @@ def test_early_stopping_after_a_resume(tmp_path):
     again = _run(tmp_path / "run", early_stopping=1, restore_best=True)
     assert (again["steps"], again["ended"]) == (first["steps"], first["ended"])
     assert _weights(tmp_path / "run") == weights
+
+
+def test_what_acts_at_epochs_may_change(tmp_path):
+    """Early stopping that is asked for in mid-run counts the epochs before, and goes on beside what was there."""
+    assert _run(tmp_path / "run", epochs=1, reduce_on_plateau=5)["epochs"] == 1
+    again = _run(tmp_path / "run", reduce_on_plateau=5, early_stopping=2)
+    losses = again["history"]["val_loss"]
+    assert again["ended"] == f"no lower loss for 2 epochs, the lowest is {losses[0]:.6g}"
+    assert (min(losses), len(losses)) == (losses[0], 3)
+    assert _run(tmp_path / "run")["epochs"] == EPOCHS

@@ -100,6 +100,24 @@ def _draw(*, stop: bool = False) -> None:
     threading.Thread(target=draw, daemon=True).start()
 
 
+@pytest.mark.parametrize("every", [0, 4])
+def test_a_connection_breaks(every, client_of):
+    """The worker is admitted once more in mid-epoch, with the state that it has, the epoch's sums too."""
+    client, plan, steps, broken = client_of(1), plan_of(networks.data, every=every), 2 * STEPS, []
+    wanted = trained(networks.slow, plan, steps)
+
+    def progress(status: Status) -> None:
+        if status["step"] % 10 and not broken:
+            broken.extend(one for used in client.rpc.occupied.values() for one in used)
+            for connection in broken:
+                connection.abort()
+
+    replicas, sums, _, trainer = _run(client, networks.slow, plan, steps, progress)
+    assert broken
+    assert trainer.lost_workers == 1
+    assert (replicas, list(sums)) == ([bits(wanted.replica.model)], wanted.sums.tolist())
+
+
 @pytest.mark.parametrize("every", [0, 5])
 def test_a_worker_is_killed_and_its_successor_joins(every):
     """Survivors finish the step without a restart; the nanny's new process joins; no sample is lost or doubled."""

@@ -75,7 +75,7 @@ def test_event_files_of_attempts_that_were_killed(storage, tmp_path):
     files.write()  # of steps that are taken again
     train(files, 39, 44)  # lost
     again = EventFiles(storage)
-    again.restore(state)
+    again.restore(state, {})
     again.begin(2, 25, FACTS)
     train(again, 26, 40)
     again.write()

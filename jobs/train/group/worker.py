@@ -43,8 +43,9 @@ class TrainPlugin(RunFolderPlugin):
         """Called by Dask on the worker's event loop: imports and builds nothing of the user's."""
         keep_freed_memory()
         self._inbox = Inbox()
-        # A driver that gave up a call calls again while the first still builds: that would replace a loaded model.
-        self._loading = asyncio.Lock()
+        # A driver that gave up a call, since its connection broke, calls again while the first still builds or trains:
+        # that would replace a loaded model, or what a step is being taken with.
+        self._one_at_a_time = asyncio.Lock()
         self._training = None
         self._snapshot = []
         super().setup(worker)
@@ -63,7 +64,7 @@ class TrainPlugin(RunFolderPlugin):
         Raises:
             InputError, UserCodeError: it cannot be built, or cannot be trained.
         """
-        async with self._loading:
+        async with self._one_at_a_time:
             return await self._work(self._build)
 
     def _build(self) -> Built:
@@ -85,7 +86,7 @@ class TrainPlugin(RunFolderPlugin):
             # From the driver, over a Dask connection; in a thread, since it may hold objects of the user's.
             return self._its.load(pickle.loads(plan))  # noqa: S301
 
-        async with self._loading:
+        async with self._one_at_a_time:
             return await self._work(work)
 
     async def initialize(self) -> None:
@@ -148,7 +149,8 @@ class TrainPlugin(RunFolderPlugin):
             UserCodeError: the loss is not finite, or the user's code raised.
             DataError, ClusterError: the data cannot be read.
         """
-        return await self._work(self._train, pickle.loads(roster), until)  # noqa: S301  our own class
+        async with self._one_at_a_time:
+            return await self._work(self._train, pickle.loads(roster), until)  # noqa: S301  our own class
 
     def _train(self, roster: Roster, until: int) -> Outcome:
         its = self._its

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,8 +42,13 @@ class EpochEnd(Protocol):
     def state(self) -> dict[str, Any]:
         """Return its state, as JSON has it."""
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set it."""
+    def restore(self, state: Mapping[str, Any] | None, history: Mapping[str, Sequence[float]]) -> None:
+        """Set it; None: there was none of its type until now.
+
+        Args:
+            state: as of `state`.
+            history: name -> value of each epoch so far.
+        """
 
     def end(self) -> None:
         """Act when all epochs are done."""
@@ -84,9 +89,13 @@ class Patience:
         """Return its state."""
         return {"best": self.best, "waited": self.waited}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set it."""
-        self.best, self.waited = float(state["best"]), int(state["waited"])
+    def restore(self, state: Mapping[str, Any] | None, history: Mapping[str, Sequence[float]]) -> None:
+        """Set it; None: it counts what it has missed."""
+        if state is not None:
+            self.best, self.waited = float(state["best"]), int(state["waited"])
+            return
+        for values in zip(*history.values(), strict=True):
+            self.is_over(dict(zip(history, values, strict=True)))
 
     def end(self) -> None:
         """Nothing is left to do."""
@@ -266,6 +275,6 @@ class KerasCallbacks:
         """Return the epoch that has begun; what a user's callback has is its own."""
         return {"begun": self._begun}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any] | None, history: Mapping[str, Sequence[float]]) -> None:  # noqa: ARG002
         """Set it."""
-        self._begun = int(state.get("begun", -1))
+        self._begun = int(state["begun"]) if state else -1

@@ -31,7 +31,7 @@ class Fit:
         plan: its settings.
         facts: of the data.
         epochs: of the whole run.
-        at_epoch_end: what may act at the end of an epoch.
+        at_epoch_end: what may act at the end of an epoch, of each type one.
         checkpoints: the run folder's, if there is one.
         saving: when they are written.
         identity: of the run, kept in each.
@@ -94,8 +94,9 @@ class Fit:
     def _restore(self, manifest: Manifest) -> None:
         try:
             self.state = FitState.of(manifest.progress)
-            for one, state in zip(self._at_epoch_end, manifest.progress["callbacks"], strict=False):
-                one.restore(state)
+            states = manifest.progress["callbacks"]
+            for one in self._at_epoch_end:
+                one.restore(states.get(type(one).__name__), self.state.history)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the checkpoint of step {manifest.step} is damaged ({error}); remove it") from error
         self._step = self._saved_step = self._first = self._published = manifest.step
@@ -291,5 +292,5 @@ class Fit:
             "best": self.state.best,
             "ended": self.state.ended,
             "workers": self._trainer.timeline.as_json(),
-            "callbacks": [one.state() for one in self._at_epoch_end],
+            "callbacks": {type(one).__name__: one.state() for one in self._at_epoch_end},
         }

@@ -58,7 +58,7 @@ class Training:
         self.single = SingleSteps(self.replica)
 
     def load(self, plan: Plan) -> Facts:
-        """Open the data, and compile what they are computed by; the state is the initial one afterwards.
+        """Open the data, and compile what they are computed by; the state stays as it is.
 
         Raises:
             InputError, DataError, UserCodeError: data, model or settings cannot be used.
@@ -84,7 +84,8 @@ class Training:
         self.replica.fit_to(*held_out)  # found now, not at the end of the first epoch
         self.evaluation = Evaluation(self.replica, held_out, plan.seed)
         self._steps = batches.steps
-        self.sums = np.zeros(METRICS + self.strategy.layout.metrics)
+        if self.sums.size != (size := METRICS + self.strategy.layout.metrics):
+            self.sums = np.zeros(size)  # else they stay: a worker whose connection broke loads once more in mid-epoch
         return {
             "steps": batches.steps,
             "samples": batches.samples,
