@@ -5,6 +5,8 @@ BIN := .venv/bin
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export TF_CPP_MIN_LOG_LEVEL = 2
+# Without compiled files each program would compile all of the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-alexnet test lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
 
