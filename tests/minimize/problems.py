@@ -139,7 +139,7 @@ class SmallSoftmax:
     """The shipped softmax regression on clouds, in blocks of a few rows so that there are many of them."""
 
     softmax: Softmax = field(default_factory=lambda: Softmax(Blobs()))
-    block_rows: int = 12
+    block_rows: int = 8
     rows: int = 90
 
     def __getattr__(self, name: str):
