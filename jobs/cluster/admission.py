@@ -91,7 +91,7 @@ class Admissions:
         self._tasks = {}
 
     async def close(self) -> None:
-        """End all admissions, and begin no other: a call that came after its plugin has gone would be a traceback."""
+        """End all admissions, and begin no other."""
         self._is_closed = True
         tasks = list(self._tasks.values())
         self.give_up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -216,6 +217,28 @@ def test_a_driver_that_leaves_takes_all_along(how: str, cluster: LocalCluster) -
         return not any(names & plugins.keys() for plugins in there)
 
     until(gone)
+
+
+def test_an_admission_ends_before_the_plugin_goes(cluster: LocalCluster, client: Client) -> None:
+    """A driver that closes while a worker is prepared makes no call that finds no handler."""
+    registered: list[bool] = []
+    begun = threading.Event()
+
+    async def prepare(_: str) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            registered.append(bool(_registered(cluster)))
+
+    driver = Driver(client)
+    driver.current()
+    driver.membership._admissions._prepare = prepare
+    cluster.scale(3)
+    until(lambda: (driver.current(), begun.is_set())[1])
+    client.sync(driver.membership.close)
+    assert registered == [True]
+    assert not _registered(cluster)
 
 
 class Unwelcome(Calls):
