@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import dask
 import pytest
 from calls import Calls
 from distributed import Client, LocalCluster
@@ -277,3 +278,23 @@ def test_a_worker_that_is_frozen_before_it_is_a_member(monkeypatch: pytest.Monke
             assert frozen in driver.membership._excluded
         finally:
             os.kill(process, signal.SIGCONT)
+
+
+def test_a_worker_that_dies_before_it_has_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are members at once, also where Dask would try to connect to it for ever."""
+    monkeypatch.setattr(admission, "PLUGIN_SECONDS", 1000.0)
+    with dask.config.set({"distributed.comm.timeouts.connect": "1000s"}), connect(workers=2) as client:
+        processes = client.run(os.getpid)
+        lost = min(processes)
+        driver = Driver(client)
+        listed = driver.membership.listed
+        before = [client.sync(listed)]
+        os.kill(processes[lost], signal.SIGKILL)
+        until(lambda: lost not in client.nthreads())
+
+        async def outdated() -> dict[str, Member]:
+            return before.pop() if before else await listed()
+
+        driver.membership.listed = outdated  # type: ignore[method-assign]  # as if it died just after the first one
+        assert lost not in driver.current()
+        assert lost not in driver.membership._excluded
