@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,50 @@ def test_a_file_written_meanwhile_spoils_the_result(run: Storage, tmp_path: Path
             data.check_again()
         path.unlink()
         data.check_again()
+
+
+def test_an_attempt_that_has_ended_writes_nothing(
+    run: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that ends just when the last byte was read: its folder may be another attempt's by then."""
+    path, note = tmp_path / "x.npy", data_files._note
+    path.write_bytes(CONTENT)
+    is_read, is_over = threading.Event(), threading.Event()
+
+    def note_at_the_end(address: str) -> data_files.Note:
+        is_read.set()
+        is_over.wait()
+        return note(address)
+
+    data = DataFiles(run, [str(path)])
+    monkeypatch.setattr(data_files, "_note", note_at_the_end)
+    with data:
+        is_read.wait()
+    is_over.set()
+    data._thread.join()
+    assert json.loads(run.read(NAME))[0]["digest"] == ""
+
+
+def test_the_end_of_an_attempt_waits_for_what_is_written(
+    run: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that has begun is done when the attempt is over."""
+    path, write = tmp_path / "x.npy", run.write
+    path.write_bytes(CONTENT)
+    is_writing, written = threading.Event(), []
+
+    def write_slowly(name: str, data: bytes) -> None:
+        if threading.current_thread() is attempt._thread:  # the digests, not the first notes
+            is_writing.set()
+            time.sleep(0.3)
+            written.append(name)
+        write(name, data)
+
+    monkeypatch.setattr(run, "write", write_slowly)
+    attempt = DataFiles(run, [str(path)])
+    with attempt:
+        is_writing.wait()
+    assert written == [NAME]
 
 
 def test_a_comparison_can_be_stopped(run: Storage, tmp_path: Path) -> None:

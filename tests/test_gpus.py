@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from distributed import Client, LocalCluster
 
 from jobs import connect
-from jobs.cluster.resources import share, visible
+from jobs.cluster.resources import GpuCluster, share, visible
 from jobs.errors import InputError
 
 NAMED = {"0,1": ["0", "1"], "3": ["3"], "": [], "-1": [], "GPU-a, GPU-b": ["GPU-a", "GPU-b"]}
@@ -57,3 +58,17 @@ def test_each_worker_sees_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted(client.run(_devices).values()) == ["4", "5"]
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         assert [worker["resources"] for worker in workers] == [{"GPU": 1}, {"GPU": 1}]
+
+
+@pytest.mark.parametrize("shares", [[["4"]], [["4"], ["5"]]])
+def test_memory_is_divided_among_the_workers(shares: list[list[str]]) -> None:
+    """Each has the limit of a worker without GPUs, of which there are as many, however many cores there are."""
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with GpuCluster(shares, **options) as mine, LocalCluster(n_workers=len(shares), **options) as plain:
+        assert _limits(mine) == _limits(plain)
+
+
+def _limits(cluster: LocalCluster) -> list[int]:
+    with Client(cluster) as client:
+        client.wait_for_workers(len(cluster.worker_spec))
+        return [worker["memory_limit"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]

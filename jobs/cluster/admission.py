@@ -18,6 +18,8 @@ from jobs.errors import ClusterError
 log = logging.getLogger(__name__)
 PLUGIN_SECONDS = 30.0
 """Timeout of the plugin's setup on a new worker, and of a new worker's first answer."""
+LISTED_SECONDS = 1.0
+"""Period of checking with the scheduler that a worker that has not set its plugin up yet is still listed."""
 Prepare = Callable[[str], Coroutine[Any, Any, object]]
 
 
@@ -91,7 +93,7 @@ class Admissions:
         self._tasks = {}
 
     async def close(self) -> None:
-        """End all admissions, and begin no other: a call that came after its plugin has gone would be a traceback."""
+        """End all admissions, and begin no other."""
         self._is_closed = True
         tasks = list(self._tasks.values())
         self.give_up()
@@ -100,13 +102,31 @@ class Admissions:
     async def _admit(self, address: str, prepare: Prepare) -> bool:
         """Wait until a worker has the plugin, and prepare it; False if it is gone."""
         try:
-            await self._wait_for_plugin(address)  # Dask lists a worker a moment before its plugins are set up
+            # Dask lists a worker a moment before its plugins are set up.
+            await self._while_listed(address, self._wait_for_plugin(address))
             await prepare(address)
         # FrozenError is one too: its worker has been excluded, which noting it as lost does not take back.
         except OSError:
             self._lost(address)
             return False
         return True
+
+    async def _while_listed(self, address: str, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for what a worker does; one that died would take 30 s, for which Dask tries to connect to it.
+
+        Raises:
+            OSError: the scheduler does not list it any more.
+        """
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait([working], timeout=LISTED_SECONDS))[0]:
+                if not await self._client.scheduler.ncores(workers=[address]):
+                    raise OSError(f"worker {address} is gone")
+            await working
+        finally:
+            working.cancel()
+            # A connection that breaks by the cancellation is an error that nobody asks for: Python would print it.
+            working.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def _wait_for_plugin(self, address: str) -> None:
         """Wait until a worker has set the plugin up.
@@ -123,7 +143,11 @@ class Admissions:
             await asyncio.sleep(0.05)
 
     async def _is_set_up(self, address: str) -> dict[str, Any]:
-        """Query one worker for the plugin; the result is empty for one that is gone."""
+        """Query one worker for the plugin; the result is address -> whether it has it, or why it did not answer.
+
+        Raises:
+            FrozenError: no answer in time.
+        """
         # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins.
         asking = self._client.run(is_set_up, self._registration.name, workers=[address], on_error="return")
         try:

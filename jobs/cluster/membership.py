@@ -206,6 +206,7 @@ class Membership:
 
     async def close(self) -> None:
         """Take the plugin from the scheduler and all workers; a cluster that is gone already is not an error."""
+        await self._admissions.close()  # first: a call that came after the plugin has gone would be a traceback
         await self._registration.close()
 
     def _set(self, members: dict[str, Member]) -> None:

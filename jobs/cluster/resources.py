@@ -42,12 +42,13 @@ def share(devices: Sequence[str], each: int, workers: int | None) -> list[list[s
 
 
 class GpuCluster(LocalCluster):  # type: ignore[misc]  # distributed is untyped here
-    """A cluster whose workers see their own devices only, and declare them as Dask's resource `GPU`."""
+    """A cluster whose workers see their own devices only, declared as Dask's resource `GPU`, and share all memory."""
 
     def __init__(self, shares: Sequence[Sequence[str]], **options: Any) -> None:
         self._shares = list(shares)
         # No worker yet: LocalCluster starts those of `n_workers` all alike, and asks `new_worker_spec` only to scale.
-        super().__init__(n_workers=0, **options)
+        # Hence the limit, a fraction of all memory: by default it would be that of a worker's threads among all cores.
+        super().__init__(n_workers=0, memory_limit=1 / len(self._shares), **options)
         self.scale(len(self._shares))
 
     def new_worker_spec(self) -> dict[Any, dict[str, Any]]:

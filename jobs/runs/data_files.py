@@ -57,7 +57,7 @@ class DataFiles:
             self._notes = [_note(address) for address in dict.fromkeys(addresses)]  # one .npz has several columns
         except FileNotFoundError as error:
             raise InputError(f"data {error.filename} do not exist; check the path") from error
-        self._stop = threading.Event()
+        self._stop, self._writing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._digest_all, name="dask-jobs-data", daemon=True)
 
     def check(self, notify: Callable[[str], None] = lambda _: None) -> None:
@@ -138,7 +138,8 @@ class DataFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()  # without a join: the thread is in a read that may last, and writes nothing from now on
+        with self._writing:  # without a join: the thread is in a read that may last, and writes nothing from now on
+            self._stop.set()
 
     def _write(self) -> None:
         self._run.write(NAME, json.dumps([asdict(note) for note in self._notes], indent=1).encode())
@@ -152,7 +153,9 @@ class DataFiles:
                     # A digest of a file that was written while it was read would be of neither content.
                     if note.same(_note(note.address)):
                         self._notes[index] = replace(note, digest=digest)
-            self._write()
+            with self._writing:  # else the attempt could end between this check and the write
+                self._check_running()
+                self._write()
         except (_Ended, JobError, OSError):
             return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import threading
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from tar_files import images, noise, read_all, tar_of, write_many
 
 from jobs.alexnet.tars import Members, Reader, Tar, build_index
 from jobs.alexnet.tars import reading as tars_reading
+from jobs.alexnet.tars.headers import Bytes
 from jobs.alexnet.tars.reading import ranges_of
 from jobs.errors import ClusterError, DataError
-from jobs.storage import MIB, open_storage
+from jobs.storage import MIB, Storage, open_storage
 
 
 @pytest.fixture
@@ -118,6 +120,44 @@ def test_compressed_tars_are_unpacked_to_scratch(many, reader, tmp_path):
     assert [path.read_bytes() for path in (tmp_path / "scratch").iterdir()] == [tar_of(images(25, 60))]
     reader.__exit__()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["before", "within"])
+def test_a_reader_that_ends_while_a_tar_is_unpacked(many, tmp_path, monkeypatch, where):
+    """It does not wait; the thread ends soon, and leaves no file, nor a folder that was deleted meanwhile."""
+    is_reading, is_over, opened = threading.Event(), threading.Event(), tars_reading.open_tar
+
+    def wait() -> None:
+        is_reading.set()
+        is_over.wait()
+
+    def slowly(storage: Storage, tar: Tar) -> Bytes:
+        content = opened(storage, tar)
+        if where == "before":
+            wait()
+            return content
+        read = content.read
+
+        def read_slowly(start: int, stop: int) -> bytes:
+            data = read(start, stop)
+            wait()
+            return data
+
+        monkeypatch.setattr(content, "read", read_slowly)
+        return content
+
+    index = build_index(many)
+    monkeypatch.setattr(tars_reading, "open_tar", slowly)
+    scratch = tmp_path / "scratch"
+    with Reader(many, scratch) as reader:
+        (some,) = index.members([60])
+        unpacking = reader._pool.submit(reader._unpack, some)
+        is_reading.wait()
+    assert not list(scratch.glob("*"))
+    shutil.rmtree(scratch, ignore_errors=True)
+    is_over.set()
+    assert isinstance(unpacking.exception(), ClusterError)
+    assert not scratch.exists()
 
 
 def test_no_place_for_scratch(many, tmp_path):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import dask
 import pytest
 from calls import Calls
 from distributed import Client, LocalCluster
@@ -218,6 +220,28 @@ def test_a_driver_that_leaves_takes_all_along(how: str, cluster: LocalCluster) -
     until(gone)
 
 
+def test_an_admission_ends_before_the_plugin_goes(cluster: LocalCluster, client: Client) -> None:
+    """A driver that closes while a worker is prepared makes no call that finds no handler."""
+    registered: list[bool] = []
+    begun = threading.Event()
+
+    async def prepare(_: str) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            registered.append(bool(_registered(cluster)))
+
+    driver = Driver(client)
+    driver.current()
+    driver.membership._admissions._prepare = prepare
+    cluster.scale(3)
+    until(lambda: (driver.current(), begun.is_set())[1])
+    client.sync(driver.membership.close)
+    assert registered == [True]
+    assert not _registered(cluster)
+
+
 class Unwelcome(Calls):
     """A plugin that cannot be set up."""
 
@@ -254,3 +278,23 @@ def test_a_worker_that_is_frozen_before_it_is_a_member(monkeypatch: pytest.Monke
             assert frozen in driver.membership._excluded
         finally:
             os.kill(process, signal.SIGCONT)
+
+
+def test_a_worker_that_dies_before_it_has_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are members at once, also where Dask would try to connect to it for ever."""
+    monkeypatch.setattr(admission, "PLUGIN_SECONDS", 1000.0)
+    with dask.config.set({"distributed.comm.timeouts.connect": "1000s"}), connect(workers=2) as client:
+        processes = client.run(os.getpid)
+        lost = min(processes)
+        driver = Driver(client)
+        listed = driver.membership.listed
+        before = [client.sync(listed)]
+        os.kill(processes[lost], signal.SIGKILL)
+        until(lambda: lost not in client.nthreads())
+
+        async def outdated() -> dict[str, Member]:
+            return before.pop() if before else await listed()
+
+        driver.membership.listed = outdated  # type: ignore[method-assign]  # as if it died just after the first one
+        assert lost not in driver.current()
+        assert lost not in driver.membership._excluded

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -121,20 +123,62 @@ class _Api(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("served", ["v1beta2", "v1beta1", "none"])
-def test_a_workload_is_changed_in_the_version_that_is_served(served: str, kubeconfig: str) -> None:
-    """Kueue's newest version that the API serves is used; without Kueue nothing happens."""
-    _Api.served, _Api.changed = served, []
-    with HTTPServer(("127.0.0.1", 0), _Api) as server:
+@contextlib.contextmanager
+def _serving(api: type[BaseHTTPRequestHandler], kubeconfig: str) -> Iterator[None]:
+    """Serve an API, and name it in a kubeconfig."""
+    with HTTPServer(("127.0.0.1", 0), api) as server:
         path = Path(kubeconfig)
         path.write_text(path.read_text().replace("https://127.0.0.1:1", f"http://127.0.0.1:{server.server_port}"))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("served", ["v1beta2", "v1beta1", "none"])
+def test_a_workload_is_changed_in_the_version_that_is_served(served: str, kubeconfig: str) -> None:
+    """Kueue's newest version that the API serves is used; without Kueue nothing happens."""
+    _Api.served, _Api.changed = served, []
+    with _serving(_Api, kubeconfig):
         Cluster(kubeconfig=kubeconfig).release_from_queue({"metadata": {"uid": "1"}})
-        server.shutdown()
-        thread.join()
     workload = f"/apis/kueue.x-k8s.io/{served}/namespaces/team-a/workloads/job-fit"
     assert _Api.changed == ([] if served == "none" else [(workload, {"spec": {"active": False}})])
+
+
+class _Log(BaseHTTPRequestHandler):
+    """An API with a log, which comes in these pieces."""
+
+    pieces: ClassVar[list[bytes]]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*self.pieces, b""]))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+def test_a_log_comes_by_lines(kubeconfig: str) -> None:
+    """However it is cut into pieces, in the middle of a character too; the last line may lack its end."""
+    text = "one\n\ntwo ä\nthree"
+    with _serving(_Log, kubeconfig):
+        for size in range(1, 20):
+            _Log.pieces = [text.encode()[start : start + size] for start in range(0, 17, size)]
+            assert list(Cluster(kubeconfig=kubeconfig).follow("pod", "driver")) == ["one\n", "\n", "two ä\n", "three"]
+
+
+@pytest.mark.timeout(120)  # where each piece copied all before it, these would copy 2 TB
+def test_a_long_line_of_a_log_is_copied_once(kubeconfig: str) -> None:
+    """A line of any length takes as long as as many bytes of short ones."""
+    _Log.pieces = [b"x" * 256] * 2**17 + [b"\n"]
+    with _serving(_Log, kubeconfig):
+        (line,) = Cluster(kubeconfig=kubeconfig).follow("pod", "driver")
+    assert line == "x" * 2**25 + "\n"
 
 
 def test_a_cluster_that_does_not_answer(kubeconfig: str) -> None:

@@ -61,6 +61,18 @@ def test_a_dead_process_is_a_lost_try(isolated: Callable[..., Study], client: Cl
     assert _workers(client) == before
 
 
+def test_a_process_that_lets_go_of_its_worker_is_ended(isolated: Callable[..., Study], traces: Path) -> None:
+    """One that cannot report its end any more is a lost try, and does not hold its slot until it ends."""
+    study = isolated(trials.becomes_another_program, low=-0.25, max_losses=1)
+    study.run(trials=4)
+    failed = [row["error"] for row in study.rows() if row["state"] == "failed"]
+    assert failed
+    assert all("its process closed its pipe, and did not end in 3 s" in error for error in failed)
+    for path in traces.glob("process-*"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name.split("-")[1]), 0)
+
+
 def test_checkpoints_outlive_a_process(isolated: Callable[..., Study], traces: Path) -> None:
     """A try goes on where the dead one was."""
     study = isolated(trials.saves)

@@ -217,6 +217,15 @@ def suicide(params, trial):
     return params["x"]
 
 
+def becomes_another_program(params):
+    """Go on as a program that has none of the worker's pipes, where x < 0."""
+    if params["x"] < 0:
+        trace(params, f"process-{os.getpid()}")
+        os.closerange(3, 1024)
+        os.execvp("sleep", ["sleep", "1000"])
+    return params["x"]
+
+
 def saves(params, trial):
     """Count to 6, saving each step, and die once after step 3; leave a trace of each step."""
     state = trial.checkpoint / "deep" / "state"

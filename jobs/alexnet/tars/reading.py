@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from jobs.alexnet.tars.headers import Tar, open_tar
 from jobs.alexnet.tars.index import Members
@@ -69,14 +69,19 @@ class Reader:
         self._pool = ThreadPoolExecutor(ahead, thread_name_prefix="dask-jobs-tars")
         self._unpacking = threading.Lock()
         self._unpacked: dict[Tar, tuple[Storage, str, Stamp]] = {}
+        self._opening = threading.Lock()
+        self._opened: set[Path] = set()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)  # called on an event loop, which must not wait
-        for storage, name, _ in self._unpacked.values():
-            storage.delete(name)
+        with self._opening:  # held for a moment each time, unlike `_unpacking`
+            self._is_closed = True
+        for path in self._opened:  # also one that is still written: its thread finds out after the next MiB
+            path.unlink(missing_ok=True)
 
     def read(self, members: Iterable[Members]) -> Iterator[Image]:
         """Yield images in the order of `members`, each once, with all of its bytes.
@@ -119,11 +124,10 @@ class Reader:
         name = f"{len(self._unpacked):06}.tar"
         path = self._scratch / name
         content, end = open_tar(self._storage, members.tar), 0
-        with _scratch_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                while data := content.read(end, end + MIB):
-                    end += file.write(data)
+        with _scratch_errors(path), self._open(path) as file:
+            while data := content.read(end, end + MIB):
+                end += file.write(data)
+                self._check_open()
         if end != members.content:
             raise DataError(
                 f"tar {self._storage.address(members.tar.name)} has {end:,} bytes of content, but had"
@@ -131,6 +135,18 @@ class Reader:
             )
         scratch = open_storage(self._scratch)
         return scratch, name, scratch.stamp(name)
+
+    def _open(self, path: Path) -> BinaryIO:
+        """Open a file to be written; its folder is made, unless the reader has ended, and with it its folder."""
+        with self._opening:
+            self._check_open()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._opened.add(path)
+            return path.open("wb")
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClusterError(f"{self._scratch}: the reader of its tars has ended")
 
 
 @contextlib.contextmanager

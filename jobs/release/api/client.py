@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -122,14 +122,10 @@ class Cluster:
                 pod, self.namespace, container=container, follow=True, _preload_content=False,
                 _request_timeout=(TIMEOUT[0], SILENCE_SECONDS), **options,
             )  # fmt: skip
-            rest = b""
             with contextlib.closing(reply):
                 # Decoded line by line: a piece may end in the middle of a character.
-                for piece in reply.stream(decode_content=False):
-                    *lines, rest = (rest + piece).split(b"\n")
-                    yield from (line.decode(errors="replace") + "\n" for line in lines)
-            if rest:
-                yield rest.decode(errors="replace")
+                for line in _lines(reply.stream(decode_content=False)):
+                    yield line.decode(errors="replace")
 
     def change_job(self, name: str, change: Mapping[str, Any]) -> None:
         """Merge a change into a Job; nothing happens if it is gone."""
@@ -218,6 +214,19 @@ class Cluster:
             raise explain(error.status or 0, _message(error), self.host) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(_unreachable(self.host, error)) from error
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines with their ends; the last one may lack it."""
+    begun: list[bytes] = []  # joined once: a sum for each piece would copy all of a long line again and again
+    for piece in pieces:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            yield b"".join((*begun, end, b"\n"))
+            begun = []
+        begun.append(rest)
+    if last := b"".join(begun):
+        yield last
 
 
 def explain(status: int, message: str, host: str) -> JobError:

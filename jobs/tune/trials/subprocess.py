@@ -30,7 +30,7 @@ from jobs.tune.trials.trial import Link, Signal
 LOOK_SECONDS = 0.5
 """Interval of checks whether a trial that is to end has ended."""
 END_SECONDS = 3.0
-"""Grace period of such a trial; then its process is killed, before the search ends the worker's."""
+"""Grace period of such a trial, or one that closed its pipe; then its process is killed, before the worker's is."""
 
 _Message: TypeAlias = tuple[Literal["report"], Report] | tuple[Literal["end"], ExecutionEnd]
 """The child's messages."""
@@ -51,7 +51,7 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
             signal.follow(lambda step, reason: _pass_on(ours, step, reason))
             return _listen(ours, link, signal)
         except (EOFError, OSError):
-            return {"state": "died", "error": f"its process ended with {_how(child.wait())}"}
+            return {"state": "died", "error": f"its process {_how(child)}"}
         finally:
             signal.follow(None)
             child.kill()
@@ -80,8 +80,13 @@ def _listen(pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
             return {"state": signal.reason}
 
 
-def _how(code: int) -> str:
-    return f"signal {-code} (memory?)" if code < 0 else f"exit code {code}"
+def _how(child: subprocess.Popen[bytes]) -> str:
+    """Return how a process without a pipe has ended, or that it lives on: it may have become another program."""
+    try:
+        code = child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"closed its pipe, and did not end in {END_SECONDS:g} s"
+    return f"ended with signal {-code} (memory?)" if code < 0 else f"ended with exit code {code}"
 
 
 class _Link:
