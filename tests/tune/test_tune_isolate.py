@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,20 @@ def test_a_process_that_lets_go_of_its_worker_is_ended(isolated: Callable[..., S
     for path in traces.glob("process-*"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.name.split("-")[1]), 0)
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_leaves_a_fork_is_lost(isolated: Callable[..., Study], traces: Path) -> None:
+    """That it has ended is seen, although what it forked holds its end of the pipe."""
+    study = isolated(trials.leaves_a_fork, low=-0.25, max_losses=1)
+    try:
+        study.run(trials=4)
+    finally:
+        for path in traces.glob("fork-*"):
+            os.kill(int(path.name.split("-")[1]), signal.SIGKILL)
+    failed = [row["error"] for row in study.rows() if row["state"] == "failed"]
+    assert failed
+    assert all("its process ended with signal 9 (memory?)" in error for error in failed)
 
 
 def test_checkpoints_outlive_a_process(isolated: Callable[..., Study], traces: Path) -> None:

@@ -226,6 +226,16 @@ def becomes_another_program(params):
     return params["x"]
 
 
+def leaves_a_fork(params):
+    """Die, and leave a process that holds all pipes, where x < 0."""
+    if params["x"] < 0:
+        if not os.fork():
+            trace(params, f"fork-{os.getpid()}")
+            time.sleep(1000)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return params["x"]
+
+
 def saves(params, trial):
     """Count to 6, saving each step, and die once after step 3; leave a trace of each step."""
     state = trial.checkpoint / "deep" / "state"

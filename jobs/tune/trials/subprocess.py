@@ -49,7 +49,7 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
             # `send` has plain pickle, which takes no function of a script or notebook.
             ours.send_bytes(cloudpickle.dumps(task))
             signal.follow(lambda step, reason: _pass_on(ours, step, reason))
-            return _listen(ours, link, signal)
+            return _listen(child, ours, link, signal)
         except (EOFError, OSError):
             return {"state": "died", "error": f"its process {_how(child)}"}
         finally:
@@ -65,15 +65,22 @@ def _pass_on(pipe: Connection, step: int, reason: StopReason | None) -> None:
         return  # it has ended, which `_listen` reads from the pipe as well
 
 
-def _listen(pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
-    """Forward the child's reports until it sends its end, or is to end and does not."""
+def _listen(child: subprocess.Popen[bytes], pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
+    """Forward the child's reports until it sends its end, or is to end and does not.
+
+    Raises:
+        EOFError, OSError: the child has ended, or closed the pipe.
+    """
     stopped: float | None = None
     while True:
+        has_ended = child.poll() is not None  # before the pipe is looked at, which may still have what it sent
         if pipe.poll(LOOK_SECONDS):
             message: _Message = pipe.recv()
             if message[0] == "end":
                 return message[1]
             link.send(**message[1])
+        elif has_ended:
+            raise EOFError  # a process that it has forked holds the pipe
         if stopped is None and signal.reason in ("timeout", "abandoned"):
             stopped = time.monotonic()
         if stopped is not None and signal.reason is not None and time.monotonic() - stopped > END_SECONDS:
