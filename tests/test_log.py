@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,8 +133,8 @@ def test_lines_of_threads_do_not_mix() -> None:
     assert all(isinstance(line, dict) and set(line["message"]) in ({"x"}, {"y"}) for line in lines)
 
 
-def test_without_a_pod_nothing_changes() -> None:
-    """On a person's machine warnings and Dask's records are the text that they were."""
+def test_a_script_of_ones_own_stays_as_it_is() -> None:
+    """Where no job of the program runs, warnings and Dask's records are the text that they were."""
     lines = _lines(
         "import logging, warnings, distributed\nfrom jobs.runs.display.log import log\nlog('minimize', 'run')\n"
         "logging.getLogger('distributed.worker').warning('memory')\nwarnings.warn('careful', stacklevel=1)\n"
@@ -141,3 +142,33 @@ def test_without_a_pod_nothing_changes() -> None:
     assert [isinstance(line, dict) for line in lines][:2] == [True, False]
     assert "distributed.worker - WARNING - memory" in str(lines[1])
     assert "UserWarning: careful" in str(lines[2])
+
+
+PROBLEM = """
+import logging, warnings
+import numpy as np
+
+class Loud:
+    rows, block_rows = 4, 2
+    def x0(self):
+        warnings.warn("on the driver")
+        return np.zeros(1)
+    def load(self, start, stop):
+        logging.getLogger("distributed.worker").warning("memory short")
+        return None
+    def value_and_grad(self, theta, data):
+        return float(theta[0] ** 2), 2 * theta
+"""
+
+
+def test_a_job_without_a_terminal(tmp_path: Path) -> None:
+    """All of standard error is JSON lines, those of other libraries and of workers on this machine too."""
+    (tmp_path / "loud.py").write_text(PROBLEM)
+    command = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "minimize"]
+    command += ["--problem", "loud:Loud", "--workers", "2", "--run", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    said = {(line["job"], line.get("logger"), line["message"].split(": ")[-1]) for line in lines if "logger" in line}
+    assert ("worker", "distributed.worker", "memory short") in said
+    assert any(job == "driver" and logger == "py.warnings" for job, logger, _ in said)
+    assert "minimize" in {line["job"] for line in lines}

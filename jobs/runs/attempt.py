@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import dask
 
 from jobs.cluster.connect import connect, named_scheduler
 from jobs.runs.data_files import DataFiles
 from jobs.runs.display.console import Log
+from jobs.runs.display.log import ROLE, collect_logs
 from jobs.runs.run import Run
 
 if TYPE_CHECKING:
@@ -156,9 +160,21 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
     with folder.signals():  # around all: a signal must not cut off the last status either
         try:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(_collected_logs())
                 yield Attempt(folder, stack)
         except BaseException as error:
             # After the stack, so that no display or client is left when the status is written.
             if folder.attempt:  # without one it may be a live driver's folder
                 folder.fail(error)
             raise
+
+
+def _collected_logs() -> contextlib.AbstractContextManager[object]:
+    """Bring the records of all libraries into the same JSON lines, here and in workers on this machine.
+
+    In a pod, and where the program's standard error is no terminal; else they are text, for a person.
+    """
+    if (role := os.environ.get(ROLE)) is None:
+        return contextlib.nullcontext()
+    collect_logs(role)  # not before: Dask, which is imported by now, adds a handler of its own
+    return dask.config.set({"distributed.worker.preload": ["jobs.runs.display.worker_log"]})  # type: ignore[no-any-return]

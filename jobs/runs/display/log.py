@@ -1,7 +1,7 @@
 """Log lines for programs, one JSON object per line on standard error; and how a process replaces itself.
 
-`log` writes the events of this package. In a pod, `collect_logs` brings the records of all libraries, and Python's
-warnings, into the same lines.
+`log` writes the events of this package. In a pod, and where the program's standard error is no terminal, `collect_logs`
+brings the records of all libraries, and Python's warnings, into the same lines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jobs.errors import Stopped
 RESTARTED = "DASK_JOBS_RESTARTED"
 """Environment variable: when a process replaced itself by this one, in seconds of the epoch."""
 ROLE = "DASK_JOBS_ROLE"
-"""Environment variable: the role of a pod's process, for the processes that it starts."""
+"""Environment variable: the role of a process that collects logs, for the processes that it starts."""
 
 
 class JsonFormatter(logging.Formatter):
