@@ -56,7 +56,7 @@ class Membership:
         prepare: called with the address of each new worker that has the plugin; it is a member when that has returned.
             Without it workers are members as soon as they are listed.
         keepalive: whether empty tasks reset the scheduler's idle-timeout, for a driver that submits no others.
-        on_register: called on the client's event loop before each registration.
+        on_register: awaited before each registration.
 
     Attributes:
         generation: grows with each change of the members, their threads or GPUs: what was divided among the members, or
@@ -72,7 +72,7 @@ class Membership:
         refresh_seconds: float = REFRESH_SECONDS,
         prepare: Callable[[str], Coroutine[Any, Any, object]] | None = None,
         keepalive: bool = False,
-        on_register: Callable[[], None] = lambda: None,
+        on_register: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._client, self._timeout = client, timeout
         self._refresh_seconds, self._on_register = refresh_seconds, on_register
@@ -225,7 +225,8 @@ class Membership:
             self._admissions.give_up()
             # A worker at a known address may be another process: none is known to have the plugin or any data.
             self._set({})
-            self._on_register()
+            if self._on_register:
+                await self._on_register()
             await self._registration.register()
 
 

@@ -186,7 +186,11 @@ def test_a_member_that_fails_while_another_is_prepared_is_no_member(client: Clie
 def test_a_client_that_connects_again_registers_again(cluster: LocalCluster, client: Client) -> None:
     """The scheduler took it for gone and its plugin from the workers; all are members anew, with the plugin."""
     registered: list[str] = []
-    driver = Driver(client, refresh_seconds=1000.0, on_register=lambda: registered.append("x"))
+
+    async def register() -> None:
+        registered.append("x")
+
+    driver = Driver(client, refresh_seconds=1000.0, on_register=register)
     before = driver.current().keys()
     generation, connection = driver.membership.generation, client.scheduler_comm
     client.loop.add_callback(connection.comm.abort)

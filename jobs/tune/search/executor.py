@@ -12,6 +12,7 @@ from distributed import Client, Future
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling
+from jobs.cluster.topics import subscribe
 from jobs.errors import ClusterError
 from jobs.tune.search.placement import Worker
 from jobs.tune.trials.execution import Settings
@@ -99,12 +100,11 @@ class Pool:
         """
         self._membership.check()
 
-    def _subscribe(self) -> None:
+    async def _subscribe(self) -> None:
         """Subscribe to the topics of a scheduler that is new to this study: the first, or one that was restarted."""
         self._ready.clear()  # workers announce it anew, when they have the plugin once more
         # Before the plugin is registered: its setup announces a worker that is ready at once.
-        self._client.subscribe_topic(self._key, self._on_message)
-        self._client.subscribe_topic("all", self._on_scheduler)
+        await subscribe(self._client, {self._key: self._on_message, "all": self._on_scheduler})
 
     def _on_message(self, message: tuple[float, Event]) -> None:
         self._events.put(message[1])  # nothing more, since it is the client's event loop: the search has its own thread
