@@ -146,7 +146,9 @@ def test_a_worker_that_hangs(breakable: Client, traces: Path, tmp_path: Path) ->
 
 def test_a_trial_goes_on_from_its_checkpoint(breakable: Client, traces: Path, tmp_path: Path) -> None:
     """A trial that saves continues after its last step on another worker; what it reported before stays."""
-    study = Study(breakable, trials.saves, trials.with_folder(traces), run=str(tmp_path / "run"), pruner="none")
+    alone = {"threads_per_trial": 2}  # in its worker: another one's death is not to catch it before its first save
+    run = str(tmp_path / "run")
+    study = Study(breakable, trials.saves, trials.with_folder(traces), run=run, pruner="none", **alone)
     study.run(trials=2)
     _complete_once(study, 2)
     for number in (0, 1):
