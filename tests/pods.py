@@ -8,12 +8,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from waiting import until
 
 _ports = itertools.count(10_000 + os.getpid() % 200 * 100)
 """Below those that the kernel gives to anybody, and others in each process of pytest-xdist."""
@@ -76,10 +76,11 @@ class Pods:
 
     def until(self, name: str, text: str, count: int = 1, seconds: float = 240.0) -> None:
         """Wait until a log holds a text that many times."""
-        end = time.monotonic() + seconds
-        while self.log(name).count(text) < count:
-            assert time.monotonic() < end, f"no {text!r} in the log of {name}:\n{self.log(name)}"
-            time.sleep(0.05)
+        until(
+            lambda: self.log(name).count(text) >= count,
+            log=lambda: f"no {text!r} in the log of {name}:\n{self.log(name)}",
+            seconds=seconds,
+        )
 
     def end(self) -> None:
         """Kill what still runs."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import Client
 
-from jobs.cluster.alive import FrozenError
+from jobs.cluster.alive import FrozenError, cancel
 from jobs.cluster.client_loss import Registration
 from jobs.cluster.plugin import is_set_up
 from jobs.errors import ClusterError
@@ -124,9 +124,7 @@ class Admissions:
                     raise OSError(f"worker {address} is gone")
             await working
         finally:
-            working.cancel()
-            # A connection that breaks by the cancellation is an error that nobody asks for: Python would print it.
-            working.add_done_callback(lambda task: task.cancelled() or task.exception())
+            cancel(working)
 
     async def _wait_for_plugin(self, address: str) -> None:
         """Wait until a worker has set the plugin up.

@@ -42,9 +42,14 @@ async def while_alive(work: Coroutine[Any, Any, T], ping: Callable[[], Coroutine
                 raise FrozenError(f"did not answer for {limit:g} s")
         return working.result()
     finally:
-        working.cancel()
-        # A connection that breaks by the cancellation is an error that nobody asks for: Python would print it.
-        working.add_done_callback(lambda task: task.cancelled() or task.exception())
+        cancel(working)
+
+
+def cancel(work: asyncio.Future[Any]) -> None:
+    """Cancel work, or leave it where it has ended; its error, if it has one, is nobody's."""
+    work.cancel()
+    # A connection that breaks by the cancellation is an error that nobody asks for: Python would print it.
+    work.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 async def boxed(work: Awaitable[T]) -> tuple[T]:

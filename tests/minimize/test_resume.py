@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from waiting import until
 
 from jobs.errors import InputError
 from jobs.minimize.job import run
@@ -44,13 +45,12 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def _wait_for_records(storage: Storage, attempt: int, count: int) -> None:
     """Wait until an attempt's log holds so many records; each of them, and the log itself, begins with MAGIC."""
-    deadline = time.monotonic() + 240
-    while True:
+
+    def are_there() -> bool:
         with storage.read_log(f"journal/{attempt:04d}") as stream:
-            if stream.read().count(MAGIC) > count:
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+            return stream.read().count(MAGIC) > count
+
+    until(are_there)
 
 
 def _x(storage: Storage) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker
 from bokeh.plotting import figure
 
+from jobs.report.plots import LEFT
 from jobs.report.theme import AMBER, BLUE, GREEN, NAVY, RED, VIOLET, set_ticks
 from jobs.tune.space.dimensions import Choice, Dimension
 
@@ -87,7 +88,7 @@ def bounds(
 
 def new_figure(width: int, height: int, values: tuple[float, float], *, whole: bool = False, **options: Any) -> figure:
     """Return a figure whose y axis has the range `values`, and whose x axis has whole numbers if `whole`."""
-    plot = figure(width=width, height=height, min_border_left=60, y_range=values, **options)
+    plot = figure(width=width, height=height, min_border_left=LEFT, y_range=values, **options)
     plot.y_range.reset_start, plot.y_range.reset_end = values
     set_ticks(plot, whole=whole)
     return plot
