@@ -172,3 +172,4 @@ def test_a_job_without_a_terminal(tmp_path: Path) -> None:
     assert ("worker", "distributed.worker", "memory short") in said
     assert any(job == "driver" and logger == "py.warnings" for job, logger, _ in said)
     assert "minimize" in {line["job"] for line in lines}
+    assert not [line for line in lines if "logger" in line and line["event"] == "info"]

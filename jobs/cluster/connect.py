@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import logging
 import multiprocessing
 import signal
 import sys
@@ -101,8 +102,20 @@ def _local(
         settings["distributed.worker.multiprocessing-method"] = "forkserver"
         multiprocessing.set_forkserver_preload(["distributed", *preload])
         distributed.utils._forkserver_preload_set = True  # noqa: SLF001  else Dask replaces the list by its own
-    with dask.config.set(settings), _start(workers, threads, shares) as cluster:
+    with _silenced(), dask.config.set(settings), _start(workers, threads, shares) as cluster:
         yield cluster
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Leave information out of Dask's records, as LocalCluster does, though by its handlers: others may be there."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _start(workers: int, threads: int, shares: list[list[str]] | None) -> LocalCluster:

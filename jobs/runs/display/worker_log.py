@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from distributed import Worker
 
 from jobs.runs.display.log import collect_logs
@@ -10,3 +12,4 @@ from jobs.runs.display.log import collect_logs
 def dask_setup(_: Worker) -> None:
     """Called by Dask in a new worker process."""
     collect_logs("worker")
+    logging.getLogger("distributed").setLevel(logging.WARNING)
