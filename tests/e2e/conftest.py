@@ -233,7 +233,7 @@ def host(image: str, pull_policy: str) -> Iterator[Host]:
     tools.command("kubectl", "create", "namespace", name)
     tools.command("kubectl", "label", "namespace", name, _label())
     run("apply", "--filename=-", input=json.dumps(tools.host_pod(image, pull_policy)))
-    run("wait", "pod/host", "--for=condition=Ready", "--timeout=60s", timeout=70)
+    run("wait", "pod/host", "--for=condition=Ready", "--timeout=300s", timeout=310)
     yield Host(name, run("get", "pod", "host", "--output=jsonpath={.spec.nodeName}"))
     delete_namespace(name)
 
@@ -268,7 +268,7 @@ def s3_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         session = boto3.session.Session(key, secret, region_name="us-east-1")
         client = session.client("s3", endpoint_url=f"http://{address}:{port}")
         try:
-            tools.wait_until("the S3 server answers", partial(connects, address, port), 20, 0.1)
+            tools.wait_until("the S3 server answers", partial(connects, address, port), pause=0.1)
             yield client
         finally:
             client.close()

@@ -168,7 +168,7 @@ def until_checkpoint(place: Bucket, since: int) -> int:
         steps[:] = [int(one[1]) for one in found if one and int(one[1]) > since]
         return bool(steps)
 
-    wait_until(f"a checkpoint after step {since}", saved, 300, 0.1)
+    wait_until(f"a checkpoint after step {since}", saved, pause=0.1)
     return max(steps)
 
 
@@ -224,8 +224,11 @@ def wait_for(api: Api, release: str, timeout: float) -> int:
     return codes[-1]
 
 
-def wait_until(what: str, condition: Callable[[], Any], timeout: float, pause: float = 0.5) -> Any:
-    """Call `condition` until it returns something true, and return that; AssertionError after `timeout` seconds."""
+def wait_until(what: str, condition: Callable[[], Any], timeout: float = 300, pause: float = 0.5) -> Any:
+    """Call `condition` until it returns something true, and return that; AssertionError after `timeout` seconds.
+
+    A pod alone has taken more than a minute to start beside the import of an image.
+    """
     end = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout} s: {what}"

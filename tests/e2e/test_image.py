@@ -81,7 +81,7 @@ def seen(kubectl: tools.Kubectl, image: str, pull_policy: str) -> dict[str, Any]
     """Return what LOOK printed."""
     kubectl("apply", "--filename=-", input=json.dumps(pod(image, pull_policy)))
     phase = ("get", "pod", "look", "--output=jsonpath={.status.phase}")
-    tools.wait_until("the pod has ended", lambda: kubectl(*phase) in ("Succeeded", "Failed"), 60)
+    tools.wait_until("the pod has ended", lambda: kubectl(*phase) in ("Succeeded", "Failed"))
     return json.loads(kubectl("logs", "look").splitlines()[-1])
 
 

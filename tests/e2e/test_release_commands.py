@@ -36,7 +36,7 @@ class Typed:
 
     def until_says(self, text: str) -> None:
         """Wait until a text is in its stderr."""
-        wait_until(f"the command says {text!r}", lambda: text in self.stderr.read_text(), 90, 0.1)
+        wait_until(f"the command says {text!r}", lambda: text in self.stderr.read_text(), pause=0.1)
 
     def until_follows(self) -> None:
         """Wait until it has shown a line of the driver's progress: it reads the driver's log."""
@@ -138,7 +138,7 @@ def test_a_driver_that_vanishes_is_no_driver_that_cannot_start(watched: Watched,
     began = time.time()
     with _started(watched, "wait", "fit") as typed:
         typed.until_follows()
-        wait_until("it runs for longer than deadlines.start", lambda: time.time() > began + 7, 10)
+        wait_until("it runs for longer than deadlines.start", lambda: time.time() > began + 7)
         kubectl("delete", "pod", *watched.pods("fit", "driver"), "--force", "--grace-period=0")
         code, _, err = typed.end()
     assert code == 0, err
@@ -162,7 +162,7 @@ def test_logs_of_a_killed_driver(watched: Watched, kubectl: Kubectl) -> None:
     watched.until_event("fit", "progress")
     (pod,) = watched.pods("fit", "driver")
     kubectl("exec", pod, "-c", "driver", "--", "python", "-c", KILL, check=False)
-    wait_until("a new driver", lambda: set(watched.pods("fit", "driver")) - {pod}, 90)
+    wait_until("a new driver", lambda: set(watched.pods("fit", "driver")) - {pod})
     assert '"event": "attempt"' in watched.tell("logs", "fit", "--previous")[1]
     watched.until_status("fit", "(exit code 137)", 30)
     assert '"event": "joined"' in watched.tell("logs", "fit", "--worker", "1")[1]
@@ -207,7 +207,7 @@ def test_no_helper_pod_is_left(watched: Watched, claim: Claim, kubectl: Kubectl,
     assert watched.tell("fetch", "fit", str(tmp_path / "run"))[0] == 0
     assert json.loads((tmp_path / "run/result.json").read_text())["success"]
     get = ("get", "pods", "-l", "app.kubernetes.io/component=fetch", "-o", "name")
-    wait_until("no helper is left", lambda: not kubectl(*get).strip(), 30)
+    wait_until("no helper is left", lambda: not kubectl(*get).strip(), 60)
 
 
 def test_scratch_is_gone(watched: Watched) -> None:

@@ -22,7 +22,7 @@ def test_strangers_are_kept_out(watched: Watched) -> None:
     watched.install("fit", values={**slow_values(SLOW_SECONDS="0.3"), **policy})
     watched.until_event("fit", "progress")
     address, nobody, friend = watched.driver_address("fit"), watched.stranger("nobody"), watched.stranger("friend")
-    wait_until("a friend sees the dashboard", lambda: watched.python(friend, TALK, address, "8787") == 0, 30)
+    wait_until("a friend sees the dashboard", lambda: watched.python(friend, TALK, address, "8787") == 0)
     for pod, port in ((friend, "8786"), (nobody, "8786"), (nobody, "8787"), (nobody, "8788")):
         assert watched.python(pod, TALK, address, port) == 1
 
@@ -35,7 +35,7 @@ def test_tls(watched: Watched, kubectl: Kubectl, tmp_path: Path) -> None:
     watched.install("fit", "tls.enabled=true", "tls.secret=certs", values=values)
     watched.until_event("fit", "progress")
     address, client = watched.driver_address("fit"), watched.stranger("client")
-    wait_until("the network lets it in", lambda: watched.python(client, TALK, address, "8786") == 0, 30)
+    wait_until("the network lets it in", lambda: watched.python(client, TALK, address, "8786") == 0)
     assert watched.python(client, PLAIN, f"tcp://{address}:8786") == 1
     assert watched.exit_code("fit") == 0
     joined = watched.events("fit", "joined", "worker")

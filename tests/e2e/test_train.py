@@ -62,7 +62,7 @@ def test_deleted_and_added_pods_change_no_bit(
     until_checkpoint(s3_endpoint, step)
     watched.scale("fit", 3)
     third = re.compile(r"trained/fit-workers-.*-2")
-    wait_until("a third worker trains", lambda: any(map(third.fullmatch, s3_endpoint.keys())), 300)
+    wait_until("a third worker trains", lambda: any(map(third.fullmatch, s3_endpoint.keys())))
     s3_endpoint.client.delete_object(Bucket=s3_endpoint.name, Key="hold")
     assert watched.exit_code("fit") == 0
     watched.no_pods_in(60)

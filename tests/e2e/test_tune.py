@@ -49,7 +49,7 @@ def _fetched(watched: Watched, folder: Path) -> tuple[dict[str, Any], list[dict[
 
 def _until_saved(place: Bucket, trials: int) -> None:
     """Wait until so many trials have a checkpoint; the last of them is then in its midst."""
-    wait_until(f"{trials} trials have saved", lambda: len(_states(place.keys())) >= trials, 90, 0.1)
+    wait_until(f"{trials} trials have saved", lambda: len(_states(place.keys())) >= trials, pause=0.1)
 
 
 def _states(names: Iterable[str]) -> list[str]:

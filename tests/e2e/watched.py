@@ -66,12 +66,12 @@ class Watched:
 
     def until_event(self, release: str, event: str, role: str = "driver", count: int = 1) -> None:
         """Wait until a role has written that many lines of a kind."""
-        wait_until(f"{count} x {event} of {release}", lambda: len(self.events(release, event, role)) >= count, 180)
+        wait_until(f"{count} x {event} of {release}", lambda: len(self.events(release, event, role)) >= count)
 
     def until_pods_run(self, release: str, count: int) -> None:
         """Wait until that many pods of a release run."""
         both = ("driver", "worker")
-        wait_until("pods run", lambda: sum(len(self.pods(release, role)) for role in both) >= count, 180)
+        wait_until("pods run", lambda: sum(len(self.pods(release, role)) for role in both) >= count)
 
     def exit_code(self, release: str, timeout: float = 400) -> int:
         """Return the driver's exit code once its Job has ended."""
@@ -128,7 +128,7 @@ class Watched:
         }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": label, "labels": {"role": label}}, "spec": spec}
         self.kubectl("apply", "-f", "-", input=json.dumps(pod))
-        self.kubectl("wait", f"pod/{label}", "--for=condition=Ready", "--timeout=60s", timeout=70)
+        self.kubectl("wait", f"pod/{label}", "--for=condition=Ready", "--timeout=300s", timeout=310)
         return label
 
     def python(self, pod: str, code: str, *arguments: str) -> int:
