@@ -205,6 +205,8 @@ def _installed() -> tuple[Path, ...]:
     """Return the folders of modules that are not the user's: Python's own, installed packages, and this package."""
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     paths += [*site.getsitepackages(), site.getusersitepackages(), str(Path(__file__).parent)]
+    # Those of other environments too, which a .pth file or PYTHONPATH adds.
+    paths += [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     debian = Path(sys.base_prefix, "lib", "python3", "dist-packages")
     return (*(Path(path).resolve() for path in paths), debian)
 
