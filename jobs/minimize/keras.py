@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.rows import RowSource, files_of, identity_of, row_source
-from jobs.errors import DataError, InputError
+from jobs.datasets.rows import row_source
 from jobs.keras import flat
 from jobs.keras.build import build, isolated
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import CreateModel, packed, unpacked
-from jobs.minimize.problems.base import DEFAULT_BLOCK_ROWS, check_theta
-from jobs.minimize.problems.keras_replica import Replica, Spec, replica_of
+from jobs.minimize.problems.keras_replica import Replica, replica_of
+from jobs.minimize.problems.model import ModelProblem, check_dtype, rows_of_block, spec_of
 
 Vector = NDArray[np.float64]
 BlockData = tuple[Any, Any]
 """x (rows, *input shape) and y (rows, ...) as tensors."""
-BLOCK_VALUES = 2**22
-"""Maximum numbers in a block of x, unless one row has more: bounds the activations of large inputs."""
 
 
 def problem(
@@ -61,78 +56,17 @@ def problem(
         DataError: the first row cannot be read.
         UserCodeError: create_model raised.
     """
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype is {dtype!r}, but must be 'float32' or 'float64'")
+    check_dtype(dtype)
     code = packed(create_model, loss)
     source = row_source(data, classes)
-    x, y = (np.asarray(part) for part in source.read(0, 1))
-    spec = Spec(
-        code=code,
-        dtype=dtype,
-        rows=int(source.rows),
-        x_row=x.shape[1:],
-        y_row=y.shape[1:],
-        y_dtype=y.dtype.name,
-        classes=getattr(source, "classes", None),
-    )
-    if block_rows is None:
-        fitting = BLOCK_VALUES // max(math.prod(spec.x_row), 1)
-        block_rows = min(DEFAULT_BLOCK_ROWS, 1 << max(fitting.bit_length() - 1, 0))
-    elif isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
-        raise InputError(f"block_rows is {block_rows!r}, but must be a positive integer")
-    return KerasProblem(spec, source, block_rows, replica_of(spec).frozen)
+    spec = spec_of(code, dtype, source)
+    size = rows_of_block(block_rows, spec.x_row)
+    return KerasProblem(spec, source, size, replica_of(spec).frozen)
 
 
 @dataclass(frozen=True)
-class KerasProblem:
-    """A Keras model's loss as a problem (see `jobs.minimize.Problem`); created by `problem`, small when pickled.
-
-    Its methods may be called from several threads at once; they share the process's one replica.
-
-    Attributes:
-        spec: the specification of the replica.
-        data: the source of the rows.
-        block_rows: rows of one block.
-        frozen: digest of the weights outside theta, the same in every process.
-    """
-
-    spec: Spec
-    data: RowSource
-    block_rows: int
-    frozen: str
-
-    @property
-    def rows(self) -> int:
-        """Number of rows of the data."""
-        return self.spec.rows
-
-    @property
-    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Keras's path and the shape of each trainable variable, in theta's order."""
-        return self._replica().flat.shapes
-
-    def x0(self) -> Vector:
-        """Return the initial weights of `create_model` under seed 0, (n,) float64."""
-        return self._replica().flat.vector()
-
-    def penalized(self) -> NDArray[np.bool_]:
-        """Return which entries L1 and L2 act on, (n,) bool: variables of two dimensions or more, such as kernels."""
-        return np.concatenate([np.full(math.prod(shape), len(shape) >= 2) for _, shape in self.shapes])
-
-    def files(self) -> list[str]:
-        """Return the paths or URLs of the data's files, if the data name any."""
-        return files_of(self.data)
-
-    def fingerprint(self) -> str:
-        """Return the identity of model, loss and data; another TensorFlow may give another, as it may other bits."""
-        identity = (
-            self.spec.dtype,
-            self.spec.rows,
-            self.block_rows,
-            self._replica().fingerprint(),
-            identity_of(self.data),
-        )
-        return hashlib.blake2b(repr(identity).encode(), digest_size=16).hexdigest()
+class KerasProblem(ModelProblem[Replica]):
+    """A Keras model's loss as a problem (see `jobs.minimize.Problem`); created by `problem`, small when pickled."""
 
     def load(self, start: int, stop: int) -> BlockData:
         """Return rows start .. stop - 1 as tensors.
@@ -141,12 +75,8 @@ class KerasProblem:
             DataError: the data gave another number of rows.
         """
         tf, _ = import_tensorflow()
-        x, y = self.data.read(start, stop)
-        if not len(x) == len(y) == stop - start:
-            raise DataError(f"data.read({start}, {stop}) returned {len(x)} rows of x and {len(y)} of y")
-        scaled = np.multiply(x, getattr(self.data, "scale", 1), dtype=self.spec.dtype)
-        x_row = self._replica().x_row
-        return tf.convert_to_tensor(scaled.reshape(-1, *x_row)), tf.convert_to_tensor(np.asarray(y, self.spec.y_dtype))
+        x, y = self.arrays(start, stop)
+        return tf.convert_to_tensor(x.reshape(-1, *self._replica().x_row)), tf.convert_to_tensor(y)
 
     def value_and_grad(self, theta: Vector, data: BlockData) -> tuple[float, Vector]:
         """Return loss and gradient (n,) float64, summed over the block's rows; the gradient is read-only."""
@@ -170,8 +100,7 @@ class KerasProblem:
         Raises:
             InputError: theta is not a finite vector (n,).
         """
-        replica = self._replica()
-        weights = check_theta("theta", theta, replica.flat.n)
+        weights = self.weights(theta)
         model = isolated(self.spec.dtype, lambda: build(unpacked(self.spec.code)[0], self.frozen))
         flat.trainable(model).assign(weights)
         return model

@@ -16,6 +16,7 @@ from keras_models import Points
 from jobs.errors import InputError
 from jobs.minimize.keras import problem
 from jobs.minimize.problems import keras_replica
+from jobs.minimize.problems.model import CACHE_SIZE
 
 
 def test_processes_and_threads_agree_to_the_bit():
@@ -79,7 +80,7 @@ def test_model_is_created_once_per_process():
 def test_a_process_keeps_few_replicas():
     """Old replicas go when new ones come, and are built again when asked for."""
     made = [problem(models.mlp, models.crossentropy(), Points(rows=rows)) for rows in range(10, 16)]
-    assert len(keras_replica._replicas) == keras_replica.CACHE_SIZE
+    assert len(keras_replica._replicas) == CACHE_SIZE
     assert made[0].x0().tobytes() == made[-1].x0().tobytes()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
-from jobs.minimize.objective import Objective
+from jobs.minimize.optimize.function import Function
 
 Vector = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Split:
         l1: (n,) float64, the penalty of each entry: l1 where it is penalized, else 0.
     """
 
-    objective: Objective
+    objective: Function
     l1: Vector
 
     def x0(self, theta: Vector) -> Vector:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jobs.errors import InputError, argument, nearest
-from jobs.minimize.objective import Objective
+from jobs.minimize.optimize.function import Function
 
 HESS_BYTES = 4 << 30
 """Maximum bytes of a dense Hessian."""
@@ -151,7 +151,7 @@ def check_options(method: Method, options: Mapping[str, Any]) -> None:
             raise InputError(f"{argument('options')} {key}: {method.name} takes no option {key!r}{hint}")
 
 
-def check_needs(method: Method, objective: Objective) -> None:
+def check_needs(method: Method, objective: Function) -> None:
     """Check that a problem has the derivatives that a method needs.
 
     Raises:

@@ -11,8 +11,9 @@ from scipy import optimize
 from threadpoolctl import threadpool_limits
 
 from jobs.errors import InputError, argument
-from jobs.minimize.objective import Objective, penalized
+from jobs.minimize.objective import penalized
 from jobs.minimize.optimize.constraints import guarded
+from jobs.minimize.optimize.function import Function
 from jobs.minimize.optimize.l1 import Split, stationarity
 from jobs.minimize.optimize.methods import METHODS, Method, check_needs, check_options, find
 from jobs.minimize.problems.base import attribute_of, check_theta
@@ -25,7 +26,7 @@ Callback = Callable[..., Any]
 
 
 def minimize(
-    objective: Objective, x0: Vector | None = None, *, callback: Callback | None = None, **arguments: Any
+    objective: Function, x0: Vector | None = None, *, callback: Callback | None = None, **arguments: Any
 ) -> optimize.OptimizeResult:
     """Minimize an objective by any method of `scipy.optimize.minimize`; the arguments are those of `Minimization`.
 
@@ -67,7 +68,7 @@ class Minimization:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Function,
         x0: Vector | None = None,
         *,
         method: str = "L-BFGS-B",
@@ -78,6 +79,7 @@ class Minimization:
         l1: float = 0.0,
     ) -> None:
         self._objective, self._method = objective, find(method)
+        self._shifted = _Shifted(objective)
         check_options(self._method, options or {})
         self._options, self._note = _least_evaluations(self._method, options or {}, objective.n)
         check_needs(self._method, objective)
@@ -91,35 +93,40 @@ class Minimization:
         self._arguments = {"constraints": constraints, "tol": tol, "method": self._method.name}
         self.l1 = _l1(l1, self._method, self._bounds, objective)
 
-    def solve(self, callback: Callback | None = None) -> optimize.OptimizeResult:
-        """Run SciPy's method; see `minimize` for the result and the errors."""
-        with threadpool_limits(limits=1):
-            result = self._split(callback) if np.any(self.l1) else self._smooth(callback)
-        result.message += self._note
-        return result
+    def solve(self, callback: Callback | None = None, *, user_api: str | None = None) -> optimize.OptimizeResult:
+        """Run SciPy's method; see `minimize` for the result and the errors.
+
+        Args:
+            callback: called after each iteration.
+            user_api: of threadpoolctl; 'blas' if evaluations in this process may use several threads, but not by BLAS.
+        """
+        with threadpool_limits(limits=1, user_api=user_api):
+            return self._split(callback) if np.any(self.l1) else self._smooth(callback)
 
     def _smooth(self, callback: Callback | None) -> optimize.OptimizeResult:
-        arguments = self._arguments | {
-            "x0": self.x0,
-            "bounds": self._bounds,
-            "options": self._options,
-            "callback": callback,
-        }
+        result = optimize.minimize(x0=self.x0, callback=callback, **self.arguments())
+        return self.finished(result)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `scipy.optimize.minimize` but for x0 and the callback; not with l1."""
+        arguments = self._arguments | {"bounds": self._bounds, "options": self._options, **self._hessian()}
         objective, method = self._objective, self._method
         arguments["fun"] = objective.loss
         if method.gradient != "unused" and objective.has_gradient:
             arguments |= {"fun": objective, "jac": True}
         elif method.gradient != "unused":
             arguments["options"] = self._options | {"workers": objective.map}
-        if method.name == "dogleg":
-            shifted = _Shifted(objective)
-            result = shifted.with_message(optimize.minimize(hess=shifted, **arguments))
-        else:
-            result = optimize.minimize(**arguments, **self._hessian())
-        return _with_gradient_norm(result, objective, 0.0, self._bounds)
+        return arguments
+
+    def finished(self, result: optimize.OptimizeResult) -> optimize.OptimizeResult:
+        """Return SciPy's result with `gradient_norm`, and with sentences on what was changed."""
+        result.message += self._note + self._shifted.note
+        return _with_gradient_norm(result, self._objective, 0.0, self._bounds)
 
     def _hessian(self) -> dict[str, Any]:
         """Return the Hessian's argument: products where the method takes them, since they are cheaper."""
+        if self._method.name == "dogleg":
+            return {"hess": self._shifted}
         if self._method.hessian in ("optional", "product") and self._objective.has_hessp:
             return {"hessp": self._objective.hessp}
         if self._method.hessian != "unused" and self._objective.has_hess:
@@ -149,7 +156,7 @@ def _least_evaluations(method: Method, options: Mapping[str, Any], n: int) -> tu
     return {**options, "maxiter": least}, f" COBYLA takes at least n + 2 evaluations: {least:,}, not {limit:,}."
 
 
-def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Objective) -> Vector:
+def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Function) -> Vector:
     """Return the L1 penalty of each entry, (n,).
 
     Raises:
@@ -169,7 +176,7 @@ def _l1(l1: float, method: Method, bounds: optimize.Bounds | None, objective: Ob
 
 
 def _with_gradient_norm(
-    result: optimize.OptimizeResult, objective: Objective, l1: Vector | float, bounds: optimize.Bounds | None
+    result: optimize.OptimizeResult, objective: Function, l1: Vector | float, bounds: optimize.Bounds | None
 ) -> optimize.OptimizeResult:
     if "optimality" in result:  # trust-constr: the Lagrangian's gradient
         result.gradient_norm = float(result.optimality)
@@ -181,7 +188,7 @@ def _with_gradient_norm(
 class _Shifted:
     """A Hessian shifted to positive definite by a multiple of the identity, as dogleg requires."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Function) -> None:
         self._objective, self._largest = objective, 0.0
 
     def __call__(self, theta: Vector) -> Vector:
@@ -198,11 +205,12 @@ class _Shifted:
             matrix[diagonal] += shift
         return matrix
 
-    def with_message(self, result: optimize.OptimizeResult) -> optimize.OptimizeResult:
-        """Return the result with the shift in its message."""
-        if self._largest:
-            result.message += f" The Hessian was shifted by up to {self._largest:.1e} to be positive definite."
-        return result
+    @property
+    def note(self) -> str:
+        """A sentence on the largest shift; empty if there was none."""
+        if not self._largest:
+            return ""
+        return f" The Hessian was shifted by up to {self._largest:.1e} to be positive definite."
 
 
 def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:

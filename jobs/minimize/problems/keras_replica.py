@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jobs.errors import InputError
 from jobs.keras.build import build, building, fitting, frozen_digest, isolated
 from jobs.keras.flat import trainable
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line, is_sparse, row_losses, unpacked
+from jobs.minimize.problems.model import Replicas, Spec
 from jobs.usercode import is_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-CACHE_SIZE = 4
-"""Maximum replicas in a process: a worker that serves job after job must not hold them all."""
 CHECKED_ROWS = 1009
 """A prime batch length, unlikely as another dimension of a model, by which a tensor's batch dimension is recognized."""
 
-_replicas: dict[Spec, Replica] = {}
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a replica is built from.
-
-    Attributes:
-        code: create_model and loss, by `keras_code.packed`.
-        dtype: 'float32' or 'float64', of the weights and of all computing.
-        rows: rows of the whole data.
-        x_row, y_row: shapes of one row of the data and of one label.
-        y_dtype: NumPy's name of the labels' type.
-        classes: labels are 0 .. classes - 1, if known.
-    """
-
-    code: bytes
-    dtype: str
-    rows: int
-    x_row: tuple[int, ...]
-    y_row: tuple[int, ...]
-    y_dtype: str
-    classes: int | None
+_replicas: Replicas[Replica] = Replicas(building)
 
 
 def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
@@ -58,17 +37,7 @@ def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
     Raises:
         InputError, UserCodeError: as `Replica`.
     """
-    replica = _replicas.get(spec)
-    if replica is None:
-        # Looked up once more under the lock, which another thread may have held to build the same one.
-        with building:
-            replica = _replicas.get(spec)
-            if replica is None:
-                replica = isolated(spec.dtype, lambda: Replica(spec, frozen))
-                for oldest in list(_replicas)[: 1 - CACHE_SIZE]:
-                    del _replicas[oldest]
-                _replicas[spec] = replica
-    return replica
+    return _replicas.built(spec, lambda: isolated(spec.dtype, lambda: Replica(spec, frozen)))
 
 
 class Replica:
@@ -210,6 +179,15 @@ class Replica:
                 f"the model's output has {output[-1]} entries a row, but the labels are of {classes} classes: "
                 f"its last layer needs {classes} units"
             )
+
+    @property
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Keras's path and the shape of each trainable variable, in theta's order."""
+        return self.flat.shapes
+
+    def vector(self) -> NDArray[np.float64]:
+        """Return the initial weights in theta, (n,) float64."""
+        return self.flat.vector()
 
     def fingerprint(self) -> str:
         """Return a digest of what the loss depends on beside theta and data: operations, constants, frozen weights."""
