@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL = 2
 # Without compiled files each program would compile all of the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-alexnet test lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
+.PHONY: help demo demo-alexnet test test-torch lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,6 +25,14 @@ help: ## list the targets
 	test -e .venv/dev || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# PyTorch is in an environment of its own, on top of .venv: it is 3 GB to download and 5 GB on the disk.
+.venv/torch/ready: .venv/dev requirements/torch.txt
+	$(BIN)/python -m venv --without-pip .venv/torch
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
+		> $$(.venv/torch/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/dev.pth
+	$(BIN)/pip --python .venv/torch/bin/python install --quiet --disable-pip-version-check --require-hashes -r requirements/torch.txt
+	touch $@
+
 demo: .venv/demo ## fit softmax regression to the shipped digits on this machine, and write the report
 	$(BIN)/dask-jobs minimize --data digits --l2 1 --run runs/demo
 	$(BIN)/dask-jobs report runs/demo
@@ -36,6 +44,9 @@ demo-alexnet: .venv/dev ## train a small AlexNet on generated tars, served by an
 test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
 	@./tests/install-chromium
 	$(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=25
+
+test-torch: .venv/torch/ready ## run the tests of PyTorch, in an environment of its own (3 GB to download)
+	.venv/torch/bin/python -m pytest tests/minimize_torch --numprocesses=2 --dist=loadfile --durations=10
 
 lint: .venv/dev ## check style, types, and that imports follow the layers
 	$(BIN)/ruff check .
@@ -55,10 +66,11 @@ images: ## build the image with docker, podman or buildah; TARGETS=base for the 
 e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
 	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
-bench: .venv/dev ## measure everything beside its peers and write benchmarks/RESULTS.md, TUNE.md and TRAIN.md
+bench: .venv/torch/ready ## measure everything beside its peers and write benchmarks/RESULTS.md, TUNE.md, TRAIN.md and TORCH.md
 	$(BIN)/python -m benchmarks.minimize
 	$(BIN)/python -m benchmarks.tune
 	$(BIN)/python -m benchmarks.train
+	.venv/torch/bin/python -m benchmarks.torch
 
 bench-alexnet: .venv/dev ## measure the alexnet job beside its peers and write benchmarks/ALEXNET.md
 	$(BIN)/python -m benchmarks.alexnet
@@ -72,6 +84,7 @@ requirements: .venv/dev ## pin and hash the requirements anew (needs uv)
 	uv pip compile pyproject.toml --extra gpu --extra images --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/gpu.txt
 	echo 'setuptools>=77' | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/build.txt
 	uv pip compile pyproject.toml --extra tensorflow --extra images --extra demo --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra torch --constraint requirements/dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/torch.txt
 
 clean: ## remove what the targets made
 	rm -rf .venv build dist runs *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -38,15 +38,17 @@ def main() -> None:
 
 def unneeded(site: Path) -> Iterator[Path]:
     """Yield the files and folders below `site` (site-packages) that no job reads."""
-    for pattern in ("__pycache__", "*.pyi", "*.pyx"):
+    for pattern in ("__pycache__", "*.pyi", "*.pyx", "*.a"):
         yield from site.rglob(pattern)
     for package in TESTED:
         yield from (path for path in (site / package).rglob("tests") if path.is_dir())
     for service in (site / "botocore/data").iterdir():
         if service.is_dir() and service.name not in BOTOCORE_SERVICES:
             yield service
-    for_compilers = (site / "tensorflow/include", site / "clang/native")
+    for_compilers = (site / "tensorflow/include", site / "clang/native", site / "torch/include", site / "torch/bin")
     yield from filter(Path.exists, for_compilers)
+    yield from (site / "nvidia").glob("*/include")
+    yield from site.glob("triton*")  # torch.compile's compiler for GPUs: a gigabyte
     static = site / "bokeh/server/static"  # browsers get the minified scripts
     yield static / "lib"
     yield static / "js/lib"

@@ -3,31 +3,24 @@
 The info string of a fenced block marks it:
 
     python run, bash run    it is run in a copy of examples/, with those before it on the page, and must succeed
+    python torch run        the same, by `make test-torch`
     text output             right after such a block: what that prints
     ... file=NAME           it is the text of examples/NAME
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+from doc_blocks import ROOT, blocks, marked, run
 
 from jobs import registry
 from jobs.minimize.optimize.methods import METHODS, Method
 from jobs.options import JobOptions
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-FENCE = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTION_ROW = re.compile(r"^\| `--(?P<name>[a-z0-9-]+)` \| (?P<default>[^|]*) \|", re.MULTILINE)
 GRADIENT = {"unused": "not used", "estimated": "used, else estimated", "needed": "needed"}
 HESSIAN = {
@@ -41,52 +34,20 @@ HESSIAN = {
 JOBS: dict[str, type[JobOptions]] = {name: registry.find(name).load_options() for name in registry.names()}
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its info string, its text, and what the page says that it prints, if it does."""
-
-    info: str
-    text: str
-    output: str | None
-
-
-def _blocks(page: Path) -> Iterator[Block]:
-    text = page.read_text()
-    found = list(FENCE.finditer(text))
-    for block, after in zip_longest(found, found[1:]):
-        told = after and after["info"] == "text output" and not text[block.end() : after.start()].strip()
-        yield Block(block["info"], block["text"], after["text"] if after and told else None)
-
-
-def _runs(page: Path) -> list[Block]:
-    return [block for block in _blocks(page) if block.info in ("python run", "bash run")]
-
-
 def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _runs(page)], ids=_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if marked(page)], ids=_name)
 def test_marked_blocks_run(page: Path, tmp_path: Path) -> None:
     """What a page marks to be run succeeds as it stands, and prints what the page says."""
-    folder = tmp_path / "examples"
-    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.npy"))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
-    for block in _runs(page):
-        shell = ["bash", "-euo", "pipefail", "-c"] if block.info == "bash run" else [sys.executable, "-c"]
-        ended = subprocess.run(
-            [*shell, block.text], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        if block.output is not None:
-            assert ended.stdout == block.output
+    run(marked(page), tmp_path / "examples")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_shown_files_are_the_examples(page: Path) -> None:
     """A file that a page shows is the one in examples/."""
-    for block in _blocks(page):
+    for block in blocks(page):
         if shown := re.search(r" file=(\S+)$", block.info):
             assert block.text == (ROOT / "examples" / shown[1]).read_text()
 
@@ -124,7 +85,7 @@ def test_every_option_is_documented(job: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_shown_commands_take_their_options(page: Path) -> None:
     """An option that a page gives to a job's command exists."""
-    for block in _blocks(page):
+    for block in blocks(page):
         for job, command in re.findall(rf"dask-jobs ({'|'.join(JOBS)}) (.*)", block.text):
             for name in re.findall(r"--([a-z0-9-]+)", command):
                 assert name == "help" or name.replace("-", "_") in JOBS[job].model_fields

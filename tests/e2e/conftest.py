@@ -174,13 +174,21 @@ def install(helm: tools.Kubectl, image: str, pull_policy: str, tmp_path: Path) -
 
 @pytest.fixture
 def training(install: Callable[..., str], image: str, kubectl: tools.Kubectl) -> Callable[..., str]:
-    """Return `training(chart, *arguments, values=None)`: installs the release `fit` with the larger image.
+    """Return `training(chart, *arguments, values=None)`: installs the release `fit` with TensorFlow's image."""
+    return _with(f"{image}-cpu", install, kubectl)
 
-    That is DASK_JOBS_IMAGE with -cpu at its end. It comes to the node while other tests run, and is waited for.
-    """
+
+@pytest.fixture
+def torch_fit(install: Callable[..., str], image: str, kubectl: tools.Kubectl) -> Callable[..., str]:
+    """Return `torch_fit(chart, *arguments, values=None)`: installs the release `fit` with PyTorch's image."""
+    return _with(f"{image}-torch", install, kubectl)
+
+
+def _with(image: str, install: Callable[..., str], kubectl: tools.Kubectl) -> Callable[..., str]:
+    """Return what installs the release `fit` with an image, which comes to the node while other tests run."""
     images = ("get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}")
-    tools.wait_until(f"the image {image}-cpu", lambda: f"{image}-cpu" in kubectl(*images).split(), 1000, 5)
-    tag = f"image.tag={image.rpartition(':')[2]}-cpu"
+    tools.wait_until(f"the image {image}", lambda: image in kubectl(*images).split(), 1500, 5)
+    tag = f"image.tag={image.rpartition(':')[2]}"
 
     def run(chart: str, *arguments: str, values: dict[str, Any] | None = None) -> str:
         return install("fit", tag, *arguments, values=values, chart=chart)

@@ -1,0 +1,1 @@
+"""The torch optimizer and problem beside their peers."""

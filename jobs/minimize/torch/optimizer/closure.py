@@ -1,0 +1,238 @@
+"""A closure, as torch's optimizers take it, evaluated at vectors; what it must not do is found at its first calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
+
+from jobs.errors import InputError, UserCodeError
+from jobs.minimize.torch.optimizer.modes import check_modes
+from jobs.minimize.torch.optimizer.packing import Packing
+from jobs.minimize.torch.second import GradientGraph
+
+Vector = NDArray[np.float64]
+EXAMPLE = """\
+class Closure:
+    def __init__(self, model):
+        self.model = model
+
+    @staticmethod
+    def loss(model):
+        return loss_function(model(x), y)
+
+    def __call__(self):
+        optimizer.zero_grad()
+        loss = self.loss(self.model)
+        loss.backward()
+        return loss
+"""
+SAME = 1e-5
+"""Two losses at one point differ by less, relative to them, where only the order of sums on a GPU differs."""
+
+
+class ClosureObjective:
+    """A closure's loss and derivatives as functions of a vector, as `jobs.minimize.optimize.minimize` takes them.
+
+    Args:
+        closure: without arguments; it returns the loss, and calls its backward(). With attributes `model`, a module,
+            and `loss`, a function of it, Hessians are computed from these, else from another call of the closure.
+        packing: the parameters.
+        has_gradient: whether the closure's derivatives are used.
+
+    Attributes:
+        n: entries of the vector.
+        single: whether any parameter is of float32.
+        first: the loss of the first evaluation, as the closure returned it.
+        evaluations: how many there were.
+
+    Raises:
+        InputError: the closure is not callable, or its model is in a mode that makes the loss random.
+    """
+
+    def __init__(self, closure: Callable[[], Any], packing: Packing, *, has_gradient: bool) -> None:
+        if not callable(closure):
+            raise InputError(f"closure is {type(closure).__name__}, but must be a function that returns the loss")
+        self._model, self._loss = getattr(closure, "model", None), getattr(closure, "loss", None)
+        if isinstance(self._model, torch.nn.Module):
+            check_modes(self._model)
+        self.problem = object()  # it has no bounds or constraints of its own
+        self._closure, self._packing = closure, packing
+        self.n = packing.n
+        self.has_gradient = self.has_hessp = self.has_hess = has_gradient
+        self.single = any(parameter.dtype == torch.float32 for parameter in packing.parameters)
+        self.first: Any = None
+        self.evaluations = 0
+        self._graph: tuple[bytes, GradientGraph] | None = None
+        self._memo: tuple[bytes, float, Vector] | None = None
+
+    def __call__(self, theta: Vector) -> tuple[float, Vector]:
+        """Return the loss and its gradient (n,) float64 at `theta` (n,).
+
+        Raises:
+            InputError: the closure returns no scalar, computes no gradient, or draws random numbers.
+            UserCodeError: loss or gradient is not finite.
+        """
+        loss = self._evaluated(theta)
+        gradient = self._packing.take_gradient()
+        if gradient is None:
+            raise InputError(_why_no_gradient(self._returned))
+        if not (math.isfinite(loss) and np.isfinite(gradient).all()):
+            what = "loss" if not math.isfinite(loss) else "gradient"
+            value = loss if what == "loss" else gradient[~np.isfinite(gradient)][0]
+            raise UserCodeError(
+                f"the {what} of evaluation {self.evaluations} is {value}: SciPy's methods need finite ones; "
+                "bounds keep parameters from where it is not"
+            )
+        self._memo = theta.tobytes(), loss, gradient
+        return loss, gradient.copy()
+
+    def loss(self, theta: Vector) -> float:
+        """Return the loss at `theta` (n,), which may be infinite.
+
+        Raises:
+            InputError: the closure returns no scalar, or draws random numbers.
+            UserCodeError: the loss is NaN.
+        """
+        # A copy: methods without a gradient give their own array, which a closure that clamps parameters would change.
+        loss = self._evaluated(theta.copy())
+        if math.isnan(loss):
+            raise UserCodeError(f"the loss of evaluation {self.evaluations} is nan, but must be a number")
+        return loss
+
+    def grad(self, theta: Vector) -> Vector:
+        """Return the gradient (n,) float64, of the last evaluation if that was at `theta`."""
+        if self._memo is not None and self._memo[0] == theta.tobytes():
+            return self._memo[2].copy()
+        return self(theta)[1]
+
+    def hessp(self, theta: Vector, v: Vector) -> Vector:
+        """Return the Hessian's product with `v`, (n,) float64.
+
+        Raises:
+            InputError: the loss has no second derivative.
+            UserCodeError: the product is not finite.
+        """
+        return _finite(self._graph_at(theta).product(v))
+
+    def hess(self, theta: Vector) -> Vector:
+        """Return the Hessian, (n, n) float64.
+
+        Raises:
+            InputError: the loss has no second derivative.
+            UserCodeError: it is not finite.
+        """
+        return _finite(self._graph_at(theta).matrix())
+
+    def x0(self) -> Vector:
+        """Return the parameters' values, (n,) float64."""
+        return self._packing.vector()
+
+    @staticmethod
+    def map(function: Callable[[Vector], Any], thetas: Any) -> list[Any]:
+        """Apply SciPy's function to the points of a finite difference; this is SciPy's map-like `workers`."""
+        return [function(theta) for theta in thetas]
+
+    def _evaluated(self, theta: Vector) -> float:
+        """Call the closure at `theta` and return its loss; before the first one, check that it is a function."""
+        self._graph = None  # its parameters change now
+        self._packing.place(theta)
+        before = torch.get_rng_state()
+        loss = self._called()
+        if self.evaluations == 1 and not torch.equal(before, torch.get_rng_state()):
+            self._check_repeatable(loss)
+        return loss
+
+    def _called(self) -> float:
+        self._packing.drop_gradient()
+        with torch.enable_grad():
+            self._returned = returned = self._closure()
+        self.evaluations += 1
+        loss = _scalar(returned)
+        if self.evaluations == 1:
+            self.first = returned.detach().clone() if isinstance(returned, torch.Tensor) else returned
+        return loss
+
+    def _check_repeatable(self, loss: float) -> None:
+        """Call a closure that drew random numbers once more: iterating over a DataLoader draws some, too.
+
+        Raises:
+            InputError: the loss is another one.
+        """
+        again = self._called()
+        if abs(again - loss) > SAME * max(abs(loss), abs(again)):
+            raise InputError(
+                f"the closure's loss is random: {loss:.8g}, then {again:.8g} at the same parameters; SciPy's methods "
+                "need a function of the parameters alone: model.eval() turns dropout off; all the data are one batch"
+            )
+
+    def _graph_at(self, theta: Vector) -> GradientGraph:
+        """Return the gradient's graph at `theta`, that of the last call if it was there, too."""
+        key = theta.tobytes()
+        if self._graph is None or self._graph[0] != key:
+            self._graph = None  # before the next one takes its memory
+            self._packing.place(theta.copy())
+            self._graph = key, GradientGraph(self._loss_with_graph(), self._packing.parameters, self._packing.flat)
+        return self._graph[1]
+
+    def _loss_with_graph(self) -> torch.Tensor:
+        """Return the loss at the parameters, with a graph that can be differentiated twice."""
+        with torch.enable_grad():
+            if isinstance(self._model, torch.nn.Module) and callable(self._loss):
+                loss = self._loss(self._model)
+            else:
+                with _KeptGraphs():
+                    loss = self._closure()
+        _scalar(loss)
+        if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+            raise InputError(
+                "the closure's loss has no graph, from which Hessians are computed: return it as it is (no .item(), no "
+                f".detach()), or give the optimizer such a closure:\n{EXAMPLE}"
+            )
+        return loss
+
+
+class _KeptGraphs(TorchFunctionMode):  # type: ignore[misc]  # torch is not installed where types are checked
+    """Within it, `loss.backward()` keeps the graph, so that it can be gone through once more."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.Tensor.backward and len(args) < 3:
+            kwargs["retain_graph"] = True
+        return func(*args, **kwargs)
+
+
+def _scalar(loss: Any) -> float:
+    """Return a closure's loss as a number.
+
+    Raises:
+        InputError: it is not one.
+    """
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1 and not loss.is_complex():
+        return float(loss.detach())
+    if isinstance(loss, int | float) and not isinstance(loss, bool):
+        return float(loss)
+    if isinstance(loss, torch.Tensor):
+        what = f"a tensor of shape {tuple(loss.shape)}" if loss.numel() != 1 else "a complex number"
+        raise InputError(f"the closure returned {what}, but must return one number: reduce it by .sum() or .mean()")
+    raise InputError(f"the closure returned {type(loss).__name__}, but must return the loss: end it with `return loss`")
+
+
+def _why_no_gradient(loss: Any) -> str:
+    if isinstance(loss, torch.Tensor) and not loss.requires_grad and loss.grad_fn is None:
+        return (
+            "the closure's loss does not depend on the optimizer's parameters, or was computed without a graph "
+            "(torch.no_grad(), .detach()): no parameter has a gradient"
+        )
+    return "the closure computed no gradient: call loss.backward() before `return loss`"
+
+
+def _finite(derivatives: Vector) -> Vector:
+    if not np.isfinite(derivatives).all():
+        raise UserCodeError("the second derivatives of the loss are not finite")
+    return derivatives

@@ -1,0 +1,126 @@
+"""The parameters of an optimizer as one vector while SciPy works on it, and as they were afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jobs.errors import InputError
+from jobs.minimize.torch.flat import FlatTensors
+
+Vector = NDArray[np.float64]
+
+
+class Packing:
+    """Parameters as one vector of n numbers.
+
+    Until `restore`, those that are contiguous and alone in their memory are views of the vector that is evaluated, or
+    of its converted copy; others are copied into. `restore` gives all of them their own memory back, with new values:
+    what else refers to that memory, such as an array of `parameter.detach().numpy()`, sees them.
+
+    Args:
+        parameters: in the vector's order; those without requires_grad are left out, and each counts once.
+
+    Attributes:
+        n: entries of the vector.
+        flat: its layout.
+        parameters: those that are optimized.
+
+    Raises:
+        InputError: there are none, or one of them cannot be optimized.
+    """
+
+    def __init__(self, parameters: Iterable[torch.Tensor]) -> None:
+        every = list({id(parameter): parameter for parameter in parameters}.values())
+        self.parameters = [parameter for parameter in every if parameter.requires_grad]
+        for number, parameter in enumerate(every):
+            _check(number, parameter)
+        if not sum(parameter.numel() for parameter in self.parameters):
+            raise InputError("there is nothing to optimize: no parameter has requires_grad, or all of them are empty")
+        _check_separate(self.parameters)
+        self.flat = FlatTensors(self.parameters)
+        self.n = self.flat.n
+        self._own = [parameter.data for parameter in self.parameters]
+        self._views = [_is_alone(parameter) for parameter in self.parameters]
+
+    def vector(self) -> Vector:
+        """Return the parameters' values, (n,) float64.
+
+        Raises:
+            InputError: one is not finite.
+        """
+        for number, parameter in enumerate(self.parameters):
+            if not torch.isfinite(parameter.detach()).all():
+                raise InputError(f"parameter {number}, of shape {tuple(parameter.shape)}, is not finite")
+        return self.flat.vector(self.parameters)
+
+    def place(self, vector: Vector) -> None:
+        """Set the parameters to a vector (n,), which must not change while they are used."""
+        pieces = self.flat.pieces(np.ascontiguousarray(vector, dtype=np.float64), reuse=True)
+        with torch.no_grad():
+            for parameter, view, piece in zip(self.parameters, self._views, pieces, strict=True):
+                if view:
+                    parameter.data = piece
+                else:
+                    parameter.copy_(piece)
+
+    def take_gradient(self) -> Vector | None:
+        """Return the parameters' gradients, (n,) float64, zeros for those that have none; None if none has."""
+        if all(parameter.grad is None for parameter in self.parameters):
+            return None
+        return self.flat.vector([parameter.grad for parameter in self.parameters])
+
+    def drop_gradient(self) -> None:
+        """Let no parameter have a gradient: a closure that does not call zero_grad() would add to the last one."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def restore(self, vector: Vector) -> None:
+        """Give the parameters their own memory back, with the values of a vector (n,)."""
+        pieces = self.flat.pieces(np.ascontiguousarray(vector, dtype=np.float64))
+        for parameter, own, piece in zip(self.parameters, self._own, pieces, strict=True):
+            parameter.data = own.copy_(piece)
+
+
+def _check(number: int, parameter: torch.Tensor) -> None:
+    """Check that a parameter can be optimized.
+
+    Raises:
+        InputError: it is not of float32 or float64, or has no values.
+    """
+    what = f"parameter {number}, of shape {tuple(parameter.shape)},"
+    if parameter.dtype not in (torch.float32, torch.float64):
+        name = str(parameter.dtype).removeprefix("torch.")
+        raise InputError(f"{what} is {name}, but must be float32 or float64: model.float() and model.double() do that")
+    if parameter.is_meta or parameter.layout != torch.strided:
+        raise InputError(f"{what} has no dense values: give it some memory, as model.to_empty() does")
+
+
+def _check_separate(parameters: list[torch.Tensor]) -> None:
+    """Check that no two parameters have a number in common.
+
+    Raises:
+        InputError: two of them have, or one has one number as several of its entries.
+    """
+    spans = []
+    for number, parameter in enumerate(parameters):
+        if any(step == 0 and size > 1 for step, size in zip(parameter.stride(), parameter.shape, strict=True)):
+            raise InputError(
+                f"parameter {number} is expanded: several of its entries are one number; make it a clone()"
+            )
+        last = sum(step * (size - 1) for step, size in zip(parameter.stride(), parameter.shape, strict=True))
+        if parameter.numel():
+            start = parameter.data_ptr()
+            spans.append((start, start + last * parameter.element_size(), number))
+    for (_, end, one), (start, _, other) in zip(sorted(spans), sorted(spans)[1:], strict=False):
+        if start <= end:
+            first, second = sorted((one, other))
+            raise InputError(f"parameters {first} and {second} share memory: tie them as one Parameter, used twice")
+
+
+def _is_alone(parameter: torch.Tensor) -> bool:
+    storage = parameter.untyped_storage()
+    return bool(parameter.is_contiguous() and storage.nbytes() == parameter.numel() * parameter.element_size())
