@@ -45,7 +45,7 @@ def unneeded(site: Path) -> Iterator[Path]:
     for service in (site / "botocore/data").iterdir():
         if service.is_dir() and service.name not in BOTOCORE_SERVICES:
             yield service
-    for_compilers = (site / "tensorflow/include", site / "clang/native", site / "torch/include", site / "torch/bin")
+    for_compilers = (site / "tensorflow/include", site / "clang/native", site / "torch/include")
     yield from filter(Path.exists, for_compilers)
     yield from (site / "nvidia").glob("*/include")
     yield from site.glob("triton*")  # torch.compile's compiler for GPUs: a gigabyte

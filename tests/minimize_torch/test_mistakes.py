@@ -236,5 +236,10 @@ def test_arguments_of_searches(name):
     with pytest.raises(InputError, match=f"{noun} has 'callbck', which it does not take.*callback"):
         make(line().parameters(), {"callbck": None})
     if name != "basins":
+        point = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        optimizer = make([point], {"bounds": [(-1, 1)] * 3})
+        closure = plain(optimizer, lambda: torch.sum(point**2))
+        with pytest.raises(InputError, match="bounds are of 3 numbers, but the parameters have 2"):
+            optimizer.step(closure)
         with pytest.raises(InputError, match=f"{noun} has no 'bounds', but must say where to search"):
             make(line().parameters(), {})

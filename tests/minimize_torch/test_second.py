@@ -207,6 +207,26 @@ def test_a_graph_is_kept_for_one_point(monkeypatch):
     assert len(calls) == optimizer.res.nfev
 
 
+def test_hessians_of_another_loss_than_the_gradients_are_refused(kind):
+    """A gradient of several backward() calls, or one that is clipped, has no Hessian in the returned loss's graph."""
+    model = line()
+
+    def closure():
+        model.zero_grad()
+        parts = [regularized(model), regularized(model)]
+        for part in parts:
+            part.backward()
+        return parts[0].detach() + parts[1]
+
+    if kind == "with model":
+        closure.model, closure.loss = model, regularized
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "Newton-CG"})
+    with pytest.raises(
+        InputError, match="the gradient that the closure leaves is not that of the loss that it returns"
+    ):
+        optimizer.step(closure)
+
+
 def test_batchnorm_in_training_mode_is_a_function_of_the_parameters():
     """It normalizes by the batch, which is all the data; Hessians are those of that function, and it converges."""
     torch.manual_seed(0)

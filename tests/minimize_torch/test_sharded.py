@@ -11,6 +11,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,19 @@ class Pairs(torch.utils.data.Dataset):
         return torch.as_tensor(self._x[row]), int(self._y[row])
 
 
+class Named(Pairs):
+    """A Dataset that knows its identity."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: its identity."""
+        super().__init__()
+        self._name = name
+
+    def fingerprint(self) -> str:
+        """Return it."""
+        return self._name
+
+
 def test_a_dataset_by_its_factory():
     """A torch Dataset is read as arrays are: the value and the identity's data do not depend on the form."""
     by_factory = problem(models.mlp, nn.CrossEntropyLoss(), Pairs)
@@ -178,6 +192,8 @@ def test_a_dataset_by_its_factory():
     again = pickle.loads(pickle.dumps(by_factory))
     assert again.fingerprint() == by_factory.fingerprint()
     assert problem(models.mlp, nn.CrossEntropyLoss(), lambda: Pairs(61)).fingerprint() != by_factory.fingerprint()
+    named = [problem(models.mlp, nn.CrossEntropyLoss(), partial(Named, name)).fingerprint() for name in ("a", "b")]
+    assert named[0] != named[1]
 
 
 def test_fingerprint_tells_what_changes_the_loss():
@@ -268,13 +284,14 @@ BAD = {
         {},
         "model, loss and data do not fit: .*one row of x has shape",
     ),
+    "classes": (lambda: nn.Linear(4, 2), nn.CrossEntropyLoss(), {}, "output has 2 entries a row, but .* of 3 classes"),
     "dtype": (models.mlp, nn.CrossEntropyLoss(), {"dtype": "float16"}, "dtype is 'float16', but must be"),
     "block_rows": (models.mlp, nn.CrossEntropyLoss(), {"block_rows": 0}, "block_rows is 0, but must be a positive"),
     "data": (
         models.mlp,
         nn.CrossEntropyLoss(),
         {"data": lambda: 3},
-        "data returned int, but must return a map-style Dataset",
+        "data returned int, but must return a Dataset with",
     ),
     "second": (models.WithoutSecond, nn.CrossEntropyLoss(), {}, ""),
 }

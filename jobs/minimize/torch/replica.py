@@ -89,8 +89,8 @@ class Replica:
 
     def tensors(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows as tensors: x of the model's type, y too where the loss takes numbers, integers else as int64."""
-        kind = self._dtype if self._loss.floats or y.dtype.kind == "f" else torch.int64
-        return torch.as_tensor(x, device=self._device), torch.as_tensor(y).to(self._device, kind)
+        kind = self._spec.dtype if self._loss.floats or y.dtype.kind == "f" else np.int64
+        return torch.as_tensor(x, device=self._device), torch.as_tensor(y.astype(kind), device=self._device)
 
     def value_and_grad(self, theta: Vector, x: torch.Tensor, y: torch.Tensor) -> tuple[float, Vector]:
         """Return loss and gradient (n,) float64, summed over the rows."""
@@ -132,12 +132,15 @@ class Replica:
         return self._losses(pieces, x, y).sum(dtype=torch.float64)
 
     def _losses(self, pieces: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self._loss(self._output(pieces, x), y)
+
+    def _output(self, pieces: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         # functional_call sets the module's parameters meanwhile, so two threads cannot share a module.
         if not hasattr(self._threads, "model"):
             self._threads.model = copy.deepcopy(self._model)
         weights = {name: piece for (name, _), piece in zip(self.shapes, pieces, strict=True)}
-        losses: torch.Tensor = self._loss(functional_call(self._threads.model, weights, (x,)), y)
-        return losses
+        output: torch.Tensor = functional_call(self._threads.model, weights, (x,))
+        return output
 
     def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
         shapes = ((TRIED_ROWS, *row) for row in (self._spec.x_row, self._spec.y_row))
@@ -146,9 +149,10 @@ class Replica:
 
     def _check_losses(self) -> None:
         """Check with some rows of zeros that the loss gives one number a row, of the parameters."""
-        pieces = self._pieces(self.vector())
+        pieces, (x, y) = self._pieces(self.vector()), self._tried()
         try:
-            losses = self._losses(pieces, *self._tried())
+            output = self._output(pieces, x)
+            losses = self._loss(output, y)
         except BaseException as error:
             if isinstance(error, InputError) or is_interrupt(error):
                 raise
@@ -161,6 +165,12 @@ class Replica:
             raise InputError(
                 f"loss gives shape {tuple(losses.shape)} for {TRIED_ROWS} rows, but must give one number a row, not "
                 "their mean or sum"
+            )
+        classes = self._spec.classes
+        if self._loss.classes and classes is not None and output.shape[1] < classes:
+            raise InputError(
+                f"the model's output has {output.shape[1]} entries a row, but the labels are of {classes} classes: its "
+                f"last layer needs {classes}"
             )
         if not losses.requires_grad:
             raise InputError("the loss does not depend on the model's parameters, or detaches them from its graph")

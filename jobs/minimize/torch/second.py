@@ -34,6 +34,9 @@ class GradientGraph:
         inputs: what it is differentiated by.
         flat: their layout.
 
+    Attributes:
+        gradient: (n,) float64.
+
     Raises:
         InputError: the loss has no second derivative.
     """
@@ -45,6 +48,7 @@ class GradientGraph:
             grads = _differentiated(
                 lambda: torch.autograd.grad(loss, self._inputs, create_graph=True, allow_unused=True)
             )
+        self.gradient = flat.vector(grads)
         # A linear loss has a gradient without a graph, whose derivative is zero.
         self._outputs = [(i, grad) for i, grad in enumerate(grads) if grad is not None and grad.requires_grad]
         _check_graph([grad for _, grad in self._outputs])

@@ -32,6 +32,8 @@ class Closure:
         loss.backward()
         return loss
 """
+ALIKE, TINY = 1e-2, 1e-6
+"""Two gradients at one point differ by less, relative to their largest entry, or by rounding where both are small."""
 SAME = 1e-5
 """Two losses at one point differ by less, relative to them, where only the order of sums on a GPU differs."""
 
@@ -69,7 +71,7 @@ class ClosureObjective:
         self.first: Any = None
         self.evaluations = 0
         self._graph: tuple[bytes, GradientGraph] | None = None
-        self._memo: tuple[bytes, float, Vector] | None = None
+        self._memo: tuple[bytes, Vector] | None = None
 
     def __call__(self, theta: Vector) -> tuple[float, Vector]:
         """Return the loss and its gradient (n,) float64 at `theta` (n,).
@@ -89,7 +91,7 @@ class ClosureObjective:
                 f"the {what} of evaluation {self.evaluations} is {value}: SciPy's methods need finite ones; "
                 "bounds keep parameters from where it is not"
             )
-        self._memo = theta.tobytes(), loss, gradient
+        self._memo = theta.tobytes(), gradient
         return loss, gradient.copy()
 
     def loss(self, theta: Vector) -> float:
@@ -108,7 +110,7 @@ class ClosureObjective:
     def grad(self, theta: Vector) -> Vector:
         """Return the gradient (n,) float64, of the last evaluation if that was at `theta`."""
         if self._memo is not None and self._memo[0] == theta.tobytes():
-            return self._memo[2].copy()
+            return self._memo[1].copy()
         return self(theta)[1]
 
     def hessp(self, theta: Vector, v: Vector) -> Vector:
@@ -142,9 +144,11 @@ class ClosureObjective:
         """Call the closure at `theta` and return its loss; before the first one, check that it is a function."""
         self._graph = None  # its parameters change now
         self._packing.place(theta)
-        before = torch.get_rng_state()
+        if self.evaluations:
+            return self._called()
+        before = _generators()
         loss = self._called()
-        if self.evaluations == 1 and not torch.equal(before, torch.get_rng_state()):
+        if not all(map(torch.equal, before, _generators())):
             self._check_repeatable(loss)
         return loss
 
@@ -177,7 +181,12 @@ class ClosureObjective:
         if self._graph is None or self._graph[0] != key:
             self._graph = None  # before the next one takes its memory
             self._packing.place(theta.copy())
-            self._graph = key, GradientGraph(self._loss_with_graph(), self._packing.parameters, self._packing.flat)
+            self._packing.drop_gradient()
+            loss = self._loss_with_graph()
+            graph = GradientGraph(loss, self._packing.parameters, self._packing.flat)
+            known = self._memo[1] if self._memo is not None and self._memo[0] == key else None
+            _check_same(graph.gradient, self._packing.take_gradient() if known is None else known)
+            self._graph = key, graph
         return self._graph[1]
 
     def _loss_with_graph(self) -> torch.Tensor:
@@ -205,6 +214,24 @@ class _KeptGraphs(TorchFunctionMode):  # type: ignore[misc]  # torch is not inst
         if func is torch.Tensor.backward and len(args) < 3:
             kwargs["retain_graph"] = True
         return func(*args, **kwargs)
+
+
+def _generators() -> list[torch.Tensor]:
+    """Return the states of torch's random number generators."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else ())]
+
+
+def _check_same(of_graph: Vector, of_closure: Vector | None) -> None:
+    """Check that the gradient of the loss's graph, which is differentiated, is what the closure left.
+
+    Raises:
+        InputError: it is another one: Hessians would be of another function than gradients.
+    """
+    if of_closure is not None and np.abs(of_graph - of_closure).max() > ALIKE * np.abs(of_closure).max() + TINY:
+        raise InputError(
+            "the gradient that the closure leaves is not that of the loss that it returns (it is of several backward() "
+            "calls, clipped, scaled, or of another loss than closure.loss): Hessians need one loss with its whole graph"
+        )
 
 
 def _scalar(loss: Any) -> float:

@@ -58,7 +58,15 @@ class Packing:
         return self.flat.vector(self.parameters)
 
     def place(self, vector: Vector) -> None:
-        """Set the parameters to a vector (n,), which must not change while they are used."""
+        """Set the parameters to a vector (n,), which must not change while they are used.
+
+        Raises:
+            InputError: it has another length: SciPy's global searches take it from the bounds.
+        """
+        if vector.shape != (self.n,):
+            raise InputError(
+                f"bounds are of {vector.size:,} numbers, but the parameters have {self.n:,}: give a pair for each"
+            )
         pieces = self.flat.pieces(np.ascontiguousarray(vector, dtype=np.float64), reuse=True)
         with torch.no_grad():
             for parameter, view, piece in zip(self.parameters, self._views, pieces, strict=True):
