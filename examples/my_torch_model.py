@@ -11,4 +11,4 @@ def create_model():
 
 def problem():
     """Return the problem: `dask-jobs minimize --problem my_torch_model:problem`."""
-    return torch.problem(create_model, nn.CrossEntropyLoss(), "digits")
+    return torch.problem(create_model, nn.CrossEntropyLoss(), "digits", dtype="float64", block_rows=256)

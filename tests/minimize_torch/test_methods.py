@@ -186,3 +186,63 @@ def test_the_method_is_scipys_choice_by_default():
         optimizer = MinimizeWrapper(line().parameters(), arguments)
         chosen.append(optimizer._arguments.method.name)
     assert chosen == ["BFGS", "L-BFGS-B", "SLSQP"]
+
+
+def test_finite_differences_of_large_float32_parameters():
+    """Their step is as large as the type's spacing there."""
+    point = torch.nn.Parameter(torch.full((1,), 1e4))
+    for method in ("L-BFGS-B", "TNC"):
+        torch.nn.init.constant_(point, 1e4)
+        MinimizeWrapper([point], {"method": method, "jac": False}).step(lambda: torch.sum((point / 1e4 - 2) ** 2))
+        assert float(point.detach()) == pytest.approx(2e4, rel=1e-2)
+
+
+def test_the_callback_sees_the_model_at_its_point():
+    """While it is called, the parameters are the point's, also after trial points that were not taken."""
+    for method in ("Nelder-Mead", "trust-ncg", "COBYLA"):
+        model, apart = line(), []
+
+        def callback(xk: np.ndarray) -> None:
+            found = np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])  # noqa: B023
+            apart.append(float(np.abs(found - xk).max()))  # noqa: B023
+
+        optimizer = MinimizeWrapper(
+            model.parameters(), {"method": method, "callback": callback, "options": {"maxiter": 40}}
+        )
+        optimizer.step(Closure(optimizer, model, regularized))
+        assert apart
+        assert max(apart) == 0
+
+
+@pytest.mark.parametrize("method", ["BFGS", "TNC", "COBYQA"])
+def test_stop_iteration_and_callbacks_of_any_signature(method):
+    """A callback ends the run by StopIteration, gets value and point if it asks for a result, and may be built in."""
+    seen = []
+
+    def stops(intermediate_result):
+        seen.append((intermediate_result.fun, intermediate_result.x))
+        raise StopIteration
+
+    for callback in (seen.append, stops):
+        model = line()
+        optimizer = MinimizeWrapper(model.parameters(), {"method": method, "callback": callback})
+        optimizer.step(Closure(optimizer, model, regularized))
+        assert seen
+    fun, x = seen[-1]
+    np.testing.assert_array_equal(np.concatenate([p.detach().numpy().ravel() for p in model.parameters()]), x)
+    assert fun == pytest.approx(regularized(model).item())
+
+
+def test_constraints_may_use_torch():
+    """A constraint's jacobian by torch's own differentiation works as with SciPy."""
+
+    def jac(theta: np.ndarray) -> np.ndarray:
+        point = torch.tensor(theta, requires_grad=True)
+        (point**2).sum().backward()
+        return point.grad.numpy()
+
+    ball = {"type": "ineq", "fun": lambda theta: 1 - (theta**2).sum(), "jac": lambda theta: -jac(theta)}
+    model = line()
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "SLSQP", "constraints": ball})
+    optimizer.step(Closure(optimizer, model, regularized))
+    assert sum(float((p.detach() ** 2).sum()) for p in model.parameters()) == pytest.approx(1, abs=1e-4)

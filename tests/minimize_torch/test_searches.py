@@ -75,3 +75,46 @@ def test_what_a_closure_raises_leaves_the_best_point():
     with pytest.raises(KeyboardInterrupt):
         optimizer.step(closure)
     assert float(rastrigin(point.detach())) == min(losses)
+
+
+@pytest.mark.parametrize("name", ["SHGO", "dual annealing"])
+def test_local_searches_stay_within_the_bounds(name):
+    """With the bounds given once, the optimum on their edge is found."""
+    point = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    make = {"SHGO": SHGOWrapper, "dual annealing": DualAnnealingWrapper}[name]
+    more = {"rng": 1, "maxiter": 20} if name == "dual annealing" else {}
+    optimizer = make([point], {}, {"bounds": [(-1, 1)] * 2, **more})
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = ((point - torch.tensor([3.0, -2.0])) ** 2).sum()
+        loss.backward()
+        return loss
+
+    assert float(optimizer.step(closure)) == 13
+    assert [round(value, 6) for value in point.tolist()] == [1, -1]
+
+
+@pytest.mark.parametrize("name", ["differential evolution", "SHGO", "dual annealing"])
+def test_a_good_start_is_not_lost(name):
+    """A start within the bounds counts: a search that finds nothing better ends there."""
+    keywords = {"bounds": [(-5, 5)] * 4}
+    make = {
+        "differential evolution": lambda p: DifferentialEvolutionWrapper(
+            p, {**keywords, "maxiter": 1, "rng": 1, "polish": False}
+        ),
+        "SHGO": lambda p: SHGOWrapper(p, {"method": "Nelder-Mead", "options": {"maxiter": 2}}, {**keywords, "n": 8}),
+        "dual annealing": lambda p: DualAnnealingWrapper(
+            p, {}, {**keywords, "maxiter": 1, "rng": 1, "no_local_search": True}
+        ),
+    }[name]
+    point = nn.Parameter(torch.full((4,), 0.01, dtype=torch.float64))
+    optimizer = make([point])
+    first = optimizer.step(lambda: backward(rastrigin(point)))
+    assert optimizer.res.fun <= float(first) == pytest.approx(4 * 0.01984, rel=0.01)
+
+
+def backward(loss: torch.Tensor) -> torch.Tensor:
+    """Return a loss after its backward()."""
+    loss.backward()
+    return loss

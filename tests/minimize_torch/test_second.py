@@ -204,7 +204,7 @@ def test_a_graph_is_kept_for_one_point(monkeypatch):
     optimizer.step(counted)
     assert len(made) == optimizer.res.nit
     assert optimizer.res.nhev > 2 * len(made)
-    assert len(calls) == optimizer.res.nfev
+    assert len(calls) == optimizer.res.nfev + 1  # the first is made twice
 
 
 def test_hessians_of_another_loss_than_the_gradients_are_refused(kind):
@@ -225,6 +225,43 @@ def test_hessians_of_another_loss_than_the_gradients_are_refused(kind):
         InputError, match="the gradient that the closure leaves is not that of the loss that it returns"
     ):
         optimizer.step(closure)
+
+
+def test_wrong_second_derivatives_of_an_operation_are_refused(kind):
+    """Those of torch's weight_norm are wrong: a Hessian that is not symmetric is an error, not an answer."""
+    torch.manual_seed(0)
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(FEATURES, 3)).double()
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "trust-krylov"})
+    closures = {
+        "with model": Closure(optimizer, model, scalar_loss),
+        "plain": plain(optimizer, lambda: scalar_loss(model)),
+    }
+    with pytest.raises(InputError, match="Hessian is not symmetric: .*weight_norm"):
+        optimizer.step(closures[kind])
+
+
+def test_backward_by_another_name_is_shown_the_closure():
+    """torch.autograd.backward frees the graph; the error shows what to write."""
+    model = line()
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "Newton-CG"})
+
+    def closure():
+        loss = regularized(model)
+        torch.autograd.backward(loss)
+        return loss
+
+    with pytest.raises(InputError, match=r"class Closure:"):
+        optimizer.step(closure)
+
+
+def test_a_loss_function_as_an_attribute_is_not_a_loss_of_the_model():
+    """A closure that keeps nn.CrossEntropyLoss() as `loss` beside its model is a plain one."""
+    model = line()
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "Newton-CG"})
+    closure = plain(optimizer, lambda: regularized(model))
+    closure.model, closure.loss = model, nn.CrossEntropyLoss()
+    optimizer.step(closure)
+    assert optimizer.res.success
 
 
 def test_batchnorm_in_training_mode_is_a_function_of_the_parameters():

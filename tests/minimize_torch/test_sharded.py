@@ -92,7 +92,8 @@ LOSSES = {
     "summed instance": (nn.MSELoss(reduction="sum"), nn.MSELoss()),
     "function of torch": (nn.functional.mse_loss, nn.MSELoss()),
     "parameters": (nn.HuberLoss(delta=0.05), nn.HuberLoss(delta=0.05)),
-    "function": (lambda output, y: (output - y) ** 2, nn.MSELoss()),
+    "function": (lambda output, y: (output[:, 0] - y) ** 2, nn.MSELoss()),
+    "several a row": (lambda output, y: (output - y[:, None]) ** 2, nn.MSELoss()),
 }
 
 
@@ -232,6 +233,64 @@ def test_a_model_that_branches_has_the_identity_of_its_code():
     assert made.fingerprint() != problem(models.Branching, nn.MultiMarginLoss(), Points()).fingerprint()
 
 
+class Scaled(nn.Linear):
+    """A model whose gradient is scaled, and its output is not."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(4, 3)
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        part = super().forward(x)
+        return part.detach() + self.scale * (part - part.detach())
+
+
+def test_fingerprint_tells_what_changes_the_gradient_alone():
+    """Two models of one loss and other gradients are other problems."""
+    made = [problem(partial(Scaled, scale), nn.CrossEntropyLoss(), Points()) for scale in (1.0, 2.0)]
+    values = [one.value_and_grad(one.x0(), one.load(0, 60))[0] for one in made]
+    assert values[0] == values[1]
+    assert made[0].fingerprint() != made[1].fingerprint()
+
+
+def test_a_factory_whose_module_changed_is_called_again():
+    """A problem that is made again has the model that its factory makes now; a module of the user's is left alone."""
+    own = nn.Linear(4, 3).double().train()
+    problem(lambda: own, nn.CrossEntropyLoss(), Points())
+    assert (own.training, own.weight.dtype) == (True, torch.float64)
+    sizes = []
+    for models.hidden in (3, 5):
+        sizes.append(len(problem("torch_models:resized", nn.CrossEntropyLoss(), Points()).x0()))
+    assert sizes == [3 * 5 + 3 * 4, 5 * 5 + 3 * 6]
+
+
+def test_labels_of_another_type_than_the_first_are_no_loss():
+    """Labels that the first one's type does not hold are an error; they are not rounded."""
+    data = [(np.ones(4), label) for label in (0, 0.5, 1.0)]
+    made = problem(lambda: nn.Linear(4, 1), nn.MSELoss(), lambda: data)
+    with pytest.raises(DataError, match="labels of rows 0 to 2 are float64, but the first row's is int64"):
+        made.load(0, 3)
+
+
+def test_files_of_numbers_are_targets(tmp_path):
+    """For a loss of numbers, labels of files may be any; class numbers for one of classes."""
+    x, _ = models.arrays()
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x[:, 0])
+    made = problem(lambda: nn.Linear(4, 1), nn.MSELoss(), f"npy:{tmp_path}", dtype="float64")
+    np.testing.assert_array_equal(made.load(0, 60)[1].numpy(), x[:, 0])
+    with pytest.raises(DataError, match="must be integers"):
+        problem(lambda: nn.Linear(4, 3), nn.CrossEntropyLoss(), f"npy:{tmp_path}")
+
+
+def test_weights_of_classes_are_of_the_models_type():
+    """A loss's weights are converted with the model."""
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))
+    made = problem(models.line, loss, Points(), dtype="float64")
+    assert np.isfinite(made.value_and_grad(made.x0(), made.load(0, 60))[0])
+    assert made.fingerprint() != problem(models.line, nn.CrossEntropyLoss(), Points(), dtype="float64").fingerprint()
+
+
 def test_to_model_sets_the_parameters():
     """to_model gives a new module with theta in its parameters."""
     made = problem(models.mlp, nn.CrossEntropyLoss(), Points())
@@ -265,6 +324,28 @@ def test_a_process_builds_one_replica():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class Random(nn.Linear):
+    """A model whose dropout is on in evaluation mode, too."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(super().forward(x))
+
+
+class Counting(nn.Linear):
+    """A model that counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 3)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
 def scalar(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return nn.functional.cross_entropy(output, y)
 
@@ -284,6 +365,15 @@ BAD = {
         {},
         "model, loss and data do not fit: .*one row of x has shape",
     ),
+    "pairs": (lambda: nn.Linear(4, 1), lambda o, y: (o - y) ** 2, {}, r"gives shape \(3, 3\) for 3 rows.* each pair"),
+    "sum over rows": (models.line, lambda o, y: (o**2).mean(0), {}, r"gives shape \(3,\) for 7 rows"),
+    "entries": (models.line, nn.MSELoss(), {}, r"output has shape \(3,\) a row, but y has \(\): the loss compares"),
+    "complex": (models.line, lambda o, y: o[:, 0] * 1j, {}, "loss gives complex64, but must give real numbers"),
+    "random": (Random, nn.CrossEntropyLoss(), {}, "the model's loss is random: "),
+    "changing": (Counting, nn.CrossEntropyLoss(), {}, "the model changes its buffers"),
+    "a dataset": (models.mlp, nn.CrossEntropyLoss(), {"data": Pairs()}, "a Dataset, but must be the function or class"),
+    "pairs of names": (models.mlp, nn.MSELoss(), {"data": lambda: [{"x": 1, "y": 2}]}, "no pair .*it is dict"),
+    "texts": (models.mlp, nn.MSELoss(), {"data": lambda: [(1.0, "a")]}, "it has <U1, but must have real numbers"),
     "classes": (lambda: nn.Linear(4, 2), nn.CrossEntropyLoss(), {}, "output has 2 entries a row, but .* of 3 classes"),
     "dtype": (models.mlp, nn.CrossEntropyLoss(), {"dtype": "float16"}, "dtype is 'float16', but must be"),
     "block_rows": (models.mlp, nn.CrossEntropyLoss(), {"block_rows": 0}, "block_rows is 0, but must be a positive"),

@@ -12,7 +12,7 @@ from doc_blocks import ROOT, marked, run
 def test_marked_blocks_run(tmp_path: Path) -> None:
     """What docs/torch.md marks to be run succeeds as it stands, and prints what the page says."""
     some = marked(ROOT / "docs/torch.md", ["python torch run"])
-    assert len(some) == 2
+    assert len(some) == 3
     run(some, tmp_path / "examples")
 
 

@@ -149,3 +149,11 @@ class WithoutSecond(nn.Linear):
 def digits() -> nn.Module:
     """Return softmax regression of the shipped digits."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+hidden = 3
+
+
+def resized() -> nn.Module:
+    """Return a network of `hidden` units."""
+    return nn.Sequential(nn.Linear(FEATURES, hidden), nn.Tanh(), nn.Linear(hidden, CLASSES))

@@ -200,13 +200,20 @@ class ModelProblem(Generic[R]):
         """Return rows start .. stop - 1: x times the data's scale, in `dtype`, and y as it is.
 
         Raises:
-            DataError: the data gave another number of rows.
+            DataError: the data gave another number of rows, or labels that the first one's type does not hold.
         """
         x, y = self.data.read(start, stop)
         if not len(x) == len(y) == stop - start:
             raise DataError(f"data.read({start}, {stop}) returned {len(x)} rows of x and {len(y)} of y")
         scaled: NDArray[Any] = np.multiply(x, getattr(self.data, "scale", 1), dtype=self.spec.dtype)
-        return scaled, np.asarray(y, self.spec.y_dtype)
+        given = np.asarray(y)
+        labels = given.astype(self.spec.y_dtype, copy=False)
+        if labels.dtype != given.dtype and not np.array_equal(labels, given):
+            raise DataError(
+                f"labels of rows {start:,} to {stop - 1:,} are {given.dtype}, but the first row's is {labels.dtype}, "
+                "which does not hold them: give all labels one type"
+            )
+        return scaled, labels
 
     def weights(self, theta: Vector) -> Vector:
         """Return theta after checking it.

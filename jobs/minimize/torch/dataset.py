@@ -29,7 +29,7 @@ class DatasetRows:
 
     def __init__(self, factory: Callable[[], Any]) -> None:
         self._code = UserCode("data", factory, "my_data:dataset")
-        self.rows = len(self._dataset)
+        self.rows = int(call("data's len()", len, self._dataset))
         if self.rows < 1:
             raise InputError("data's Dataset is empty, but must have one row at least")
 
@@ -54,8 +54,10 @@ class DatasetRows:
         rows = []
         for row in range(start, stop):
             try:
-                x, y = self._dataset[row]
-                rows.append((_array(x), _array(y)))
+                item = self._dataset[row]
+                if not (isinstance(item, tuple | list) and len(item) == 2):
+                    raise TypeError(f"it is {type(item).__name__}")  # noqa: TRY301
+                rows.append((_array(item[0]), _array(item[1])))
             except BaseException as error:
                 if is_interrupt(error):
                     raise
@@ -80,5 +82,24 @@ class DatasetRows:
         return digest.hexdigest()
 
 
+def check_no_dataset(data: Any) -> None:
+    """Check that data are not a Dataset itself.
+
+    Raises:
+        InputError: they are.
+    """
+    if isinstance(data, torch.utils.data.Dataset) and not hasattr(data, "read"):
+        raise InputError(
+            f"data is a {type(data).__name__}, a Dataset, but must be the function or class that makes it, since each "
+            "process makes its own"
+        )
+
+
 def _array(value: Any) -> NDArray[Any]:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"it has {array.dtype}, but must have real numbers")
+    return array

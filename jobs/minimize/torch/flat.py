@@ -21,48 +21,25 @@ class FlatTensors:
 
     Attributes:
         n: entries of the vector.
-        sizes: entries of each tensor.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
-        self.sizes = [tensor.numel() for tensor in tensors]
-        self.n = sum(self.sizes)
-        self._shapes = [tensor.shape for tensor in tensors]
-        ends = list(itertools.accumulate(self.sizes, initial=0))
-        self._places = list(itertools.pairwise(ends))
-        # Neighbours of one kind are converted and sent at once.
-        kinds = itertools.groupby(range(len(self.sizes)), lambda i: (tensors[i].dtype, tensors[i].device))
-        self._runs = [(kind, list(members)) for kind, members in kinds]
-        self._buffers: list[torch.Tensor | None] = [None] * len(self._runs)
+        self._sizes = [tensor.numel() for tensor in tensors]
+        self.n = sum(self._sizes)
+        self._like = [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
+        self._places = list(itertools.pairwise(itertools.accumulate(self._sizes, initial=0)))
 
-    def pieces(self, vector: Vector, *, reuse: bool = False) -> list[torch.Tensor]:
-        """Return a vector (n,) as tensors of the layout's shapes, types and devices.
-
-        They are views of `vector` where they are float64 on the CPU; else it is converted, by one copy.
-
-        Args:
-            vector: contiguous.
-            reuse: they may share their memory with those of the last call that said so.
-        """
+    def views(self, vector: Vector) -> list[torch.Tensor]:
+        """Return a vector (n,) as float64 tensors on the CPU of the layout's shapes, which are views of it."""
         # torch.from_numpy warns of an array that must not be written to.
-        whole = torch.from_numpy(vector if vector.flags.writeable else vector.copy())
-        pieces = []
-        for number, ((dtype, device), members) in enumerate(self._runs):
-            start, stop = self._places[members[0]][0], self._places[members[-1]][1]
-            flat = self._converted(number, whole[start:stop], dtype, device, reuse=reuse)
-            parts = flat.split([self.sizes[i] for i in members])
-            pieces += [part.view(self._shapes[i]) for i, part in zip(members, parts, strict=True)]
-        return pieces
+        array = np.ascontiguousarray(vector, dtype=np.float64)
+        flat = torch.from_numpy(array if array.flags.writeable else array.copy())
+        return [part.view(shape) for part, (shape, _, _) in zip(flat.split(self._sizes), self._like, strict=True)]
 
-    def _converted(
-        self, number: int, flat: torch.Tensor, dtype: torch.dtype, device: torch.device, *, reuse: bool
-    ) -> torch.Tensor:
-        if not reuse or (flat.dtype, flat.device) == (dtype, device):
-            return flat.to(device, dtype)
-        buffer = self._buffers[number]
-        if buffer is None:
-            self._buffers[number] = buffer = torch.empty(flat.shape, dtype=dtype, device=device)
-        return buffer.copy_(flat)
+    def pieces(self, vector: Vector) -> list[torch.Tensor]:
+        """Return a vector (n,) as tensors of the layout's shapes, types and devices; views where they are alike."""
+        views = zip(self.views(vector), self._like, strict=True)
+        return [view.to(device, dtype) for view, (_, dtype, device) in views]
 
     def vector(self, tensors: Sequence[torch.Tensor | None]) -> Vector:
         """Return tensors of these shapes as a new vector, (n,) float64; None counts as zeros."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import cloudpickle
 import torch
+import torch.nn.functional as F  # noqa: N812  torch's own documentation calls it so
+from torch import nn
 
 from jobs import usercode
 from jobs.errors import InputError
 
 CreateModel = Callable[[], torch.nn.Module] | str
 """A function without arguments that returns a torch.nn.Module, or where to import it from, as `module:function`."""
-OF_CLASSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss", "cross_entropy", "nll_loss", "multi_margin_loss")
-"""Losses of torch that take class numbers as labels."""
+OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss, nn.MultiLabelMarginLoss)
+FUNCTIONS_OF_CLASSES = (F.cross_entropy, F.nll_loss, F.multi_margin_loss, F.multilabel_margin_loss)
+"""Losses of torch that take class numbers as labels; those are not compared with the output entry by entry."""
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,40 @@ class RowLoss:
 
     Attributes:
         function: (output, y) -> losses, (rows,) or (rows, ...).
-        name: what it is called, with its parameters.
-        floats: whether labels are converted to the model's type: for losses of torch that are not of classes.
-        classes: whether labels are class numbers.
+        entrywise: whether it is one of torch's that compare output and labels entry by entry: labels are then of the
+            model's type, and of the output's shape where they have as many entries.
+        classes: whether it is one of torch's whose labels are class numbers.
     """
 
     function: Callable[[Any, Any], Any]
-    name: str
-    floats: bool
+    entrywise: bool
     classes: bool
 
     def __call__(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return one loss a row, (rows,): the mean over what else a row has, as torch's own mean over all has it.
-
-        Labels (rows,) become (rows, 1) for an output of that shape: torch would compare each row with all labels.
-        """
-        if not self.classes and y.dim() == 1 and output.dim() == 2 and output.shape[1] == 1:
-            y = y[:, None]
-        losses = self.function(output, y)
+        """Return one loss a row, (rows,): the mean over what else a row has, as torch's own mean over all has it."""
+        losses = self.raw(output, y)
         return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+    def raw(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the losses as the function gives them.
+
+        Raises:
+            InputError: it is one of torch's that compare entry by entry, and there are not as many labels as outputs.
+        """
+        if self.entrywise:
+            if y.numel() != output.numel():
+                raise InputError(
+                    f"the model's output has shape {tuple(output.shape[1:])} a row, but y has {tuple(y.shape[1:])}: "
+                    "the loss compares them entry by entry"
+                )
+            y = y.view_as(output)  # torch would compare each row of (rows, 1) with all labels of (rows,)
+        losses: torch.Tensor = self.function(output, y)
+        return losses
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> RowLoss:
+        """Return the loss with its weights of classes, if it has any, on a device and of a type."""
+        module = self.function
+        return replace(self, function=module.to(device, dtype)) if isinstance(module, nn.Module) else self
 
 
 def packed(create_model: CreateModel, loss: Any) -> bytes:
@@ -54,7 +72,7 @@ def packed(create_model: CreateModel, loss: Any) -> bytes:
     Raises:
         InputError: one of them has the wrong type, or cannot be pickled.
     """
-    if isinstance(create_model, torch.nn.Module):
+    if isinstance(create_model, nn.Module):
         raise InputError(
             "create_model is a module, but must be the function that makes it (def create_model(): ... return model), "
             "since each worker builds its own"
@@ -94,19 +112,22 @@ def row_loss(loss: Any) -> RowLoss:
             f"loss is {loss!r}, but must be a loss of torch, such as torch.nn.CrossEntropyLoss() or "
             "torch.nn.functional.mse_loss, or a function (output, y) -> one loss a row"
         )
-    own = "reduction" in vars(loss) if isinstance(loss, torch.nn.Module) else _reduces(loss)
-    kind = type(loss).__name__ if isinstance(loss, torch.nn.Module) else getattr(loss, "__name__", "")
-    function = loss
-    if own and isinstance(loss, torch.nn.Module):
-        function = copy.deepcopy(loss)
-        function.reduction = "none"
-    elif own:
-        function = partial(loss, reduction="none")
-    state = sorted(vars(function).items()) if isinstance(function, torch.nn.Module) and own else []
-    name = (
-        f"{getattr(loss, '__module__', '')} {getattr(loss, '__qualname__', kind)} {[s for s in state if _plain(s[1])]}"
-    )
-    return RowLoss(function, name, floats=own and kind not in OF_CLASSES, classes=own and kind in OF_CLASSES)
+    if isinstance(loss, nn.Module):
+        module = copy.deepcopy(loss)
+        if hasattr(module, "reduction"):
+            module.reduction = "none"
+        classes = isinstance(loss, OF_CLASSES)
+        return RowLoss(module, entrywise=_is_torchs(type(loss)) and not classes, classes=classes)
+    plain = loss
+    while isinstance(plain, partial):
+        plain = plain.func
+    classes = plain in FUNCTIONS_OF_CLASSES
+    function = partial(loss, reduction="none") if _reduces(plain) else loss
+    return RowLoss(function, entrywise=_is_torchs(plain) and not classes, classes=classes)
+
+
+def _is_torchs(kind: Any) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] == "torch"
 
 
 def _reduces(loss: Any) -> bool:
@@ -114,7 +135,3 @@ def _reduces(loss: Any) -> bool:
         return "reduction" in inspect.signature(loss).parameters
     except (TypeError, ValueError):
         return False
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, int | float | str)

@@ -7,7 +7,7 @@ import hashlib
 import random
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,8 +26,8 @@ from jobs.minimize.torch.second import GradientGraph
 from jobs.usercode import is_interrupt
 
 Vector = NDArray[np.float64]
-TRIED_ROWS = 3
-"""Rows by which it is checked that model, loss and data fit."""
+TRIED_ROWS = (3, 7)
+"""Numbers of rows by which it is checked that model, loss and data fit."""
 _building = threading.RLock()
 
 
@@ -42,6 +42,17 @@ def replica_of(spec: Spec, frozen: str | None = None) -> Replica:
         InputError, UserCodeError: as `Replica`.
     """
     return _replicas.built(spec, lambda: Replica(spec, frozen))
+
+
+def rebuilt(spec: Spec) -> Replica:
+    """Return the same, built anew in this process.
+
+    Raises:
+        InputError, UserCodeError: as `Replica`.
+    """
+    with _building:
+        _replicas.pop(spec, None)
+        return replica_of(spec)
 
 
 class Replica:
@@ -63,10 +74,12 @@ class Replica:
 
     def __init__(self, spec: Spec, frozen: str | None) -> None:
         self._spec = spec
-        create_model, self._loss = unpacked(spec.code)
+        create_model, loss = unpacked(spec.code)
         self._dtype = getattr(torch, spec.dtype)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = built(create_model).to(self._device, self._dtype).eval()
+        self._loss = loss.to(self._device, self._dtype)
+        # A copy: a factory may return a module that is the user's own.
+        self._model = copy.deepcopy(built(create_model)).to(self._device, self._dtype).eval()
         parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
         if not parameters:
             raise InputError(
@@ -81,6 +94,7 @@ class Replica:
                 "driver's: give every source of randomness a seed, and every process the same files"
             )
         self._threads = threading.local()
+        self._checked = False
         self._check_losses()
 
     def vector(self) -> Vector:
@@ -89,14 +103,12 @@ class Replica:
 
     def tensors(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rows as tensors: x of the model's type, y too where the loss takes numbers, integers else as int64."""
-        kind = self._spec.dtype if self._loss.floats or y.dtype.kind == "f" else np.int64
+        kind = self._spec.dtype if self._loss.entrywise or y.dtype.kind == "f" else np.int64
         return torch.as_tensor(x, device=self._device), torch.as_tensor(y.astype(kind), device=self._device)
 
     def value_and_grad(self, theta: Vector, x: torch.Tensor, y: torch.Tensor) -> tuple[float, Vector]:
         """Return loss and gradient (n,) float64, summed over the rows."""
-        pieces = self._pieces(theta)
-        value = self._value(pieces, x, y)
-        grads = torch.autograd.grad(value, pieces, allow_unused=True)
+        value, grads = self._derived(self._pieces(theta), x, y)
         return float(value.detach()), self._flat.vector(grads)
 
     def graph(self, theta: Vector, x: torch.Tensor, y: torch.Tensor) -> GradientGraph:
@@ -106,7 +118,30 @@ class Replica:
             InputError: the loss has no second derivative.
         """
         pieces = self._pieces(theta)
-        return GradientGraph(self._value(pieces, x, y), pieces, self._flat)
+        graph = GradientGraph(self._value(pieces, x, y), pieces, self._flat)
+        if not self._checked:
+            graph.check()
+            self._checked = True
+        return graph
+
+    def check_repeatable(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Check with some rows that the loss is a function of the parameters alone.
+
+        Raises:
+            InputError: it is random, or the model changes its buffers.
+        """
+        theta = self.vector()
+        (one, first), (two, second) = (self.value_and_grad(theta, x, y) for _ in range(2))
+        if _frozen_digest(self._threads.model) != self.frozen:
+            raise InputError(
+                "the model changes its buffers when it is called in evaluation mode: its loss is another function at "
+                "each call; keep what it counts out of the model"
+            )
+        if self._device.type == "cpu" and (one, first.tobytes()) != (two, second.tobytes()):
+            raise InputError(
+                f"the model's loss is random: {one:.8g}, then {two:.8g} at the same parameters in evaluation mode; "
+                "nn.Dropout is off then, functional.dropout only with training=self.training"
+            )
 
     def to_model(self, theta: Vector) -> torch.nn.Module:
         """Return a copy of the module, on the CPU, with the weights set."""
@@ -119,20 +154,25 @@ class Replica:
 
     def fingerprint(self) -> str:
         """Return a digest of what the loss depends on beside theta and data: operations, constants, frozen weights."""
-        pieces = [piece.detach() for piece in self._pieces(self.vector())]
-        operations = computation(self._losses, pieces, *self._tried(), name=self._loss.name, spec=self._spec)
-        return hashlib.blake2b(f"{operations} {self.frozen}".encode(), digest_size=16).hexdigest()
+        pieces, tried = self._pieces(self.vector()), self._tried(TRIED_ROWS[0])
+        operations = computation(self._derived, pieces, *tried, spec=self._spec)
+        return hashlib.blake2b(f"{torch.__version__} {operations} {self.frozen}".encode(), digest_size=16).hexdigest()
 
     def _pieces(self, theta: Vector) -> list[torch.Tensor]:
         pieces = self._flat.pieces(np.ascontiguousarray(theta, dtype=np.float64))
         return [piece.detach().requires_grad_() for piece in pieces]
 
+    def _derived(self, pieces: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """Return the loss summed over the rows and its gradients."""
+        value = self._value(pieces, x, y)
+        return value, torch.autograd.grad(value, pieces, allow_unused=True)
+
     def _value(self, pieces: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the loss summed over the rows, () float64."""
-        return self._losses(pieces, x, y).sum(dtype=torch.float64)
-
-    def _losses(self, pieces: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self._loss(self._output(pieces, x), y)
+        losses = self._loss(self._output(pieces, x), y)
+        if losses.shape != (len(x),):
+            raise InputError(_not_a_row_each(losses, len(x)))
+        return losses.sum(dtype=torch.float64)
 
     def _output(self, pieces: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         # functional_call sets the module's parameters meanwhile, so two threads cannot share a module.
@@ -142,30 +182,35 @@ class Replica:
         output: torch.Tensor = functional_call(self._threads.model, weights, (x,))
         return output
 
-    def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
-        shapes = ((TRIED_ROWS, *row) for row in (self._spec.x_row, self._spec.y_row))
-        x, y = next(shapes), next(shapes)
+    def _tried(self, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = ((rows, *row) for row in (self._spec.x_row, self._spec.y_row))
         return self.tensors(np.zeros(x, self._spec.dtype), np.zeros(y, self._spec.y_dtype))
 
     def _check_losses(self) -> None:
-        """Check with some rows of zeros that the loss gives one number a row, of the parameters."""
-        pieces, (x, y) = self._pieces(self.vector()), self._tried()
-        try:
-            output = self._output(pieces, x)
-            losses = self._loss(output, y)
-        except BaseException as error:
-            if isinstance(error, InputError) or is_interrupt(error):
-                raise
-            raise InputError(
-                f"model, loss and data do not fit: {error_first_line(error)} (tried with {TRIED_ROWS} rows; one row of "
-                f"x has shape {self._spec.x_row}, one of y {self._spec.y_row})",
-                traceback.format_exc(),
-            ) from error
-        if tuple(losses.shape) != (TRIED_ROWS,):
-            raise InputError(
-                f"loss gives shape {tuple(losses.shape)} for {TRIED_ROWS} rows, but must give one number a row, not "
-                "their mean or sum"
-            )
+        """Check with two numbers of rows of zeros that the loss gives one number a row, of the parameters."""
+        pieces = self._pieces(self.vector())
+        for rows in TRIED_ROWS:
+            x, y = self._tried(rows)
+            output: Any = None
+            try:
+                output = self._output(pieces, x)
+                losses, raw = self._loss(output, y), self._loss.raw(output, y)
+            except BaseException as error:
+                if isinstance(error, InputError) or is_interrupt(error):
+                    raise
+                raise InputError(
+                    f"model, loss and data do not fit: {error_first_line(error)} (tried with {rows} rows; one row of x "
+                    f"has shape {self._spec.x_row}, one of y {self._spec.y_row}, of the output "
+                    f"{tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else type(output).__name__})",
+                    traceback.format_exc(),
+                ) from error
+            self._check_shapes(output, losses, raw.shape, rows)
+
+    def _check_shapes(self, output: torch.Tensor, losses: torch.Tensor, raw: Sequence[int], rows: int) -> None:
+        if losses.shape != (rows,) or (not self._loss.entrywise and rows in raw[1:]):
+            raise InputError(_not_a_row_each(losses if losses.dim() < 1 or len(losses) != rows else raw, rows))
+        if not losses.is_floating_point():
+            raise InputError(f"loss gives {str(losses.dtype).removeprefix('torch.')}, but must give real numbers")
         classes = self._spec.classes
         if self._loss.classes and classes is not None and output.shape[1] < classes:
             raise InputError(
@@ -174,6 +219,14 @@ class Replica:
             )
         if not losses.requires_grad:
             raise InputError("the loss does not depend on the model's parameters, or detaches them from its graph")
+
+
+def _not_a_row_each(losses: Any, rows: int) -> str:
+    shape = tuple(losses.shape) if isinstance(losses, torch.Tensor) else tuple(losses)
+    return (
+        f"loss gives shape {shape} for {rows} rows, but must give one number a row: not their mean or sum, and not one "
+        "for each pair, as where y has shape (rows,) and the output (rows, 1)"
+    )
 
 
 _replicas: Replicas[Replica] = Replicas(_building)

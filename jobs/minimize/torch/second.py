@@ -20,10 +20,12 @@ from jobs.formatting import error_first_line
 from jobs.minimize.torch.flat import FlatTensors
 
 Vector = NDArray[np.float64]
-BATCH_BYTES = 1 << 28
-"""Maximum bytes of what one batch of products keeps, estimated by what the graph of the gradient keeps."""
-LARGEST_BATCH = 64
-"""More products at once were not faster on a CPU."""
+BATCH_BYTES = 1 << 24
+"""Maximum bytes that one batch of products keeps, estimated by what the graph of the gradient keeps: a cache's size."""
+ASYMMETRY = 1e-3
+"""Maximum difference of a Hessian from its transpose, relative to its largest entry, in float32 too."""
+SMALLEST_BATCH, LARGEST_BATCH = 4, 16
+"""Below the one, products one by one were faster on a CPU; more at once than the other were not."""
 
 
 class GradientGraph:
@@ -54,7 +56,7 @@ class GradientGraph:
         _check_graph([grad for _, grad in self._outputs])
 
     def _count(self, kept: torch.Tensor) -> torch.Tensor:
-        self._kept += kept.nbytes
+        self._kept += kept.nbytes if kept.layout == torch.strided else 0
         return kept
 
     def product(self, v: Vector) -> Vector:
@@ -63,7 +65,7 @@ class GradientGraph:
         Raises:
             InputError: an operation has no second derivative.
         """
-        pieces = self._flat.pieces(np.ascontiguousarray(v, dtype=np.float64))
+        pieces = self._flat.pieces(v)
         return self._flat.vector(self._back([pieces[i] for i, _ in self._outputs], batched=False))
 
     def matrix(self) -> Vector:
@@ -75,13 +77,26 @@ class GradientGraph:
         matrix = np.empty((self._flat.n, self._flat.n))
         for start, stop in self._batches():
             matrix[start:stop] = self._rows(start, stop)
+        _check_symmetric(float(np.abs(matrix - matrix.T).max()), float(np.abs(matrix).max()))
         matrix += matrix.T.copy()  # rounding makes it asymmetric, which Cholesky's decomposition would not see
         matrix *= 0.5
         return matrix
 
+    def check(self) -> None:
+        """Check by two products that the derivatives are those of a function: u . H v = v . H u.
+
+        Raises:
+            InputError: they are not.
+        """
+        u, v = np.random.default_rng(0).standard_normal((2, self._flat.n))
+        hu, hv = self.product(u), self.product(v)
+        size = max(np.linalg.norm(u) * np.linalg.norm(hv), np.linalg.norm(v) * np.linalg.norm(hu))
+        _check_symmetric(abs(float(u @ hv - v @ hu)), float(size))
+
     def _batches(self) -> Iterator[tuple[int, int]]:
         each = self._kept + 16 * self._flat.n
-        size = max(1, min(LARGEST_BATCH, BATCH_BYTES // max(each, 1)))
+        size = min(LARGEST_BATCH, BATCH_BYTES // max(each, 1))
+        size = size if size >= SMALLEST_BATCH else 1
         for start in range(0, self._flat.n, size):
             yield start, min(start + size, self._flat.n)
 
@@ -92,6 +107,8 @@ class GradientGraph:
         unit[np.arange(count), np.arange(start, stop)] = 1
         columns = [self._flat.pieces(row) for row in unit]
         try:
+            if count == 1:
+                return self._flat.vector(self._back([columns[0][i] for i, _ in self._outputs], batched=False))[None]
             stacked = [torch.stack([column[i] for column in columns]) for i, _ in self._outputs]
             return self._flat.rows(self._back(stacked, batched=True), count)
         except RuntimeError:  # torch has no rule by which some operation is computed for many vectors at once
@@ -110,6 +127,14 @@ class GradientGraph:
             return grads
 
         return back() if batched else _differentiated(back)
+
+
+def _check_symmetric(difference: float, size: float) -> None:
+    if not difference <= ASYMMETRY * size:
+        raise InputError(
+            "the loss's Hessian is not symmetric: an operation of the model has a wrong second derivative in this "
+            "PyTorch (weight_norm is known for it); choose a method that needs the gradient only, such as L-BFGS-B"
+        )
 
 
 def _check_graph(outputs: Sequence[torch.Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.rows import row_source
+from jobs.datasets.rows import RowSource, row_source
 from jobs.minimize.problems.model import ModelProblem, check_dtype, rows_of_block, spec_of
 from jobs.minimize.torch.runtime import import_torch
 
@@ -21,6 +21,8 @@ else:
     Replica = Any
 
 Vector = NDArray[np.float64]
+REPEATED_ROWS = 32
+"""Rows of the data on which it is checked that a model's loss is not random."""
 BlockData = tuple["torch.Tensor", "torch.Tensor"]
 """x (rows, *shape of a row) and y (rows, ...)."""
 
@@ -62,16 +64,26 @@ def problem(
     """
     check_dtype(dtype)
     import_torch()
-    from jobs.minimize.torch.dataset import DatasetRows
-    from jobs.minimize.torch.losses import packed
+    from jobs.minimize.torch.dataset import DatasetRows, check_no_dataset
+    from jobs.minimize.torch.losses import packed, row_loss
 
     code = packed(create_model, loss)
-    source = DatasetRows(data) if callable(data) and not hasattr(data, "read") else row_source(data, classes)
+    if callable(data) and not hasattr(data, "read"):
+        source: RowSource = DatasetRows(data)
+    else:
+        check_no_dataset(data)
+        # Files may hold any numbers as labels, unless these are class numbers.
+        targets = isinstance(data, str) and classes is None and not row_loss(loss).classes
+        source = row_source(data, classes, targets=targets)
     spec = spec_of(code, dtype, source)
     size = rows_of_block(block_rows, spec.x_row)
-    from jobs.minimize.torch.replica import replica_of
+    from jobs.minimize.torch.replica import rebuilt
 
-    return TorchProblem(spec, source, size, replica_of(spec).frozen)
+    # Anew: the module of a factory may be another one than when a problem was made of it before.
+    replica = rebuilt(spec)
+    made = TorchProblem(spec, source, size, replica.frozen)
+    replica.check_repeatable(*made.load(0, min(spec.rows, REPEATED_ROWS)))
+    return made
 
 
 @dataclass(frozen=True)

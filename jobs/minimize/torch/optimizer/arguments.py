@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
 
 from jobs.errors import InputError, nearest
 from jobs.minimize.optimize.methods import Method, check_options, find
 
+Vector = NDArray[np.float64]
 KEYS = ("method", "options", "jac", "bounds", "constraints", "callback", "tol")
 
 
@@ -36,8 +38,8 @@ class MinimizerArguments:
     rest: Mapping[str, Any]
     options: Mapping[str, Any]
 
-    def for_precision(self, *, single: bool) -> dict[str, Any]:
-        """Return the arguments of `Minimization` for losses in float32 or float64.
+    def for_precision(self, start: Vector, *, single: bool) -> dict[str, Any]:
+        """Return the arguments of `Minimization` for losses in float32 or float64, from `start` (n,).
 
         SciPy's steps of finite differences are for float64, and TNC's for exact gradients. A step is the square root of
         the relative error of what is differenced (Nocedal & Wright, Numerical Optimization, section 8.1).
@@ -53,7 +55,7 @@ class MinimizerArguments:
                     "float64: model.double(), or a method such as SLSQP"
                 )
             if "finite_diff_rel_step" not in options:
-                options.setdefault("eps", error**0.5)
+                options.setdefault("eps", error**0.5 * np.maximum(np.abs(start), 1))  # relative where numbers are large
         # TNC differences gradients for its Hessian.
         if "accuracy" in self.method.options and (single or not self.gradient):
             options.setdefault("accuracy", error**0.5 if self.gradient else error**0.25)
@@ -97,13 +99,18 @@ def check_names(noun: str, given: Mapping[str, Any], known: Any, why: str = "") 
             raise InputError(f"{noun} has {name!r}, which it does not take{nearest(str(name), known) or rest}")
 
 
-def adapted(user: Callable[..., Any] | None, method: Method, after: Callable[[Any], None]) -> Callable[..., Any]:
+def adapted(
+    user: Callable[..., Any] | None,
+    method: Method,
+    after: Callable[[Any], None],
+    value: Callable[[Vector], float],
+) -> Callable[..., Any]:
     """Return a callback for SciPy that calls `after` with the point, then the user's, as SciPy would call that.
 
     SciPy looks at a callback's signature: one whose only argument is `intermediate_result` gets a result, others a
-    point. TNC, COBYLA and COBYQA do not look, and give a point.
+    point. TNC, COBYLA and COBYQA do not look, and give a point, whose loss is `value`'s then.
     """
-    wants_result = user is not None and set(inspect.signature(user).parameters) == {"intermediate_result"}
+    wants_result = user is not None and _parameters(user) == {"intermediate_result"}
 
     def callback(intermediate_result: Any) -> Any:
         whole = isinstance(intermediate_result, optimize.OptimizeResult)
@@ -112,11 +119,18 @@ def adapted(user: Callable[..., Any] | None, method: Method, after: Callable[[An
         if user is None:
             return None
         if wants_result:
-            result = intermediate_result if whole else optimize.OptimizeResult(x=point)
+            result = intermediate_result if whole else optimize.OptimizeResult(x=point, fun=value(point))
             return user(intermediate_result=result)
         return user(point, intermediate_result) if method.name == "trust-constr" else user(point)
 
     return callback
+
+
+def _parameters(function: Callable[..., Any]) -> set[str]:
+    try:
+        return set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # some of Python's own, such as max, have no signature
+        return set()
 
 
 def _default(given: Mapping[str, Any]) -> str:

@@ -47,7 +47,6 @@ class ClosureOptimizer(torch.optim.Optimizer):  # type: ignore[misc]  # torch is
     def _parameters(self) -> list[torch.Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Callable[[], Any]) -> Any:
         """Optimize from where the parameters are, and leave them at the result, which is also in `res`.
 
@@ -72,7 +71,7 @@ class ClosureOptimizer(torch.optim.Optimizer):  # type: ignore[misc]  # torch is
             self.res = self._solved(objective, start, lambda theta: last.__setitem__(0, np.array(theta)))
             last[0] = np.asarray(self.res.x, dtype=np.float64)
         finally:
-            packing.restore(last[0])
+            packing.place(last[0])
         self._count(objective)
         return objective.first
 

@@ -32,6 +32,10 @@ class Closure:
         loss.backward()
         return loss
 """
+NO_GRAPH = (
+    "the closure's loss has no graph, from which Hessians are computed: return it as it is (no .item(), no .detach()) "
+    f"after loss.backward(), or give the optimizer such a closure:\n{EXAMPLE}"
+)
 ALIKE, TINY = 1e-2, 1e-6
 """Two gradients at one point differ by less, relative to their largest entry, or by rounding where both are small."""
 SAME = 1e-5
@@ -63,6 +67,13 @@ class ClosureObjective:
         self._model, self._loss = getattr(closure, "model", None), getattr(closure, "loss", None)
         if isinstance(self._model, torch.nn.Module):
             check_modes(self._model)
+        # A closure may well have the loss function, nn.CrossEntropyLoss() say, as `loss`: that is not one of the model.
+        self._of_model = (
+            isinstance(self._model, torch.nn.Module)
+            and callable(self._loss)
+            and not isinstance(self._loss, torch.nn.Module)
+        )
+        self._checked = False
         self.problem = object()  # it has no bounds or constraints of its own
         self._closure, self._packing = closure, packing
         self.n = packing.n
@@ -83,7 +94,7 @@ class ClosureObjective:
         loss = self._evaluated(theta)
         gradient = self._packing.take_gradient()
         if gradient is None:
-            raise InputError(_why_no_gradient(self._returned))
+            raise InputError(_why_no_gradient(has_graph=self._has_graph))
         if not (math.isfinite(loss) and np.isfinite(gradient).all()):
             what = "loss" if not math.isfinite(loss) else "gradient"
             value = loss if what == "loss" else gradient[~np.isfinite(gradient)][0]
@@ -101,11 +112,14 @@ class ClosureObjective:
             InputError: the closure returns no scalar, or draws random numbers.
             UserCodeError: the loss is NaN.
         """
-        # A copy: methods without a gradient give their own array, which a closure that clamps parameters would change.
-        loss = self._evaluated(theta.copy())
+        loss = self._evaluated(theta)
         if math.isnan(loss):
             raise UserCodeError(f"the loss of evaluation {self.evaluations} is nan, but must be a number")
         return loss
+
+    def value(self, theta: Vector) -> float:
+        """Return the loss at `theta` (n,), the gradient's if there is one, which is kept for `grad`."""
+        return self(theta)[0] if self.has_gradient else self.loss(theta)
 
     def grad(self, theta: Vector) -> Vector:
         """Return the gradient (n,) float64, of the last evaluation if that was at `theta`."""
@@ -142,34 +156,42 @@ class ClosureObjective:
 
     def _evaluated(self, theta: Vector) -> float:
         """Call the closure at `theta` and return its loss; before the first one, check that it is a function."""
+        self.place(theta)
+        self.evaluations += 1
+        loss = self._called()
+        if self.evaluations == 1:
+            self.first = self._returned
+            self._check_repeatable(loss)
+        if not self._packing.is_at(theta):
+            raise InputError(
+                "the closure changes the parameters that it is to evaluate (clamp_(), or a new .data): what it returns "
+                "is of another point; bounds keep parameters in a range, and constraints on a set"
+            )
+        return loss
+
+    def place(self, theta: Vector) -> None:
+        """Set the parameters to `theta` (n,)."""
         self._graph = None  # its parameters change now
         self._packing.place(theta)
-        if self.evaluations:
-            return self._called()
-        before = _generators()
-        loss = self._called()
-        if not all(map(torch.equal, before, _generators())):
-            self._check_repeatable(loss)
-        return loss
 
     def _called(self) -> float:
         self._packing.drop_gradient()
         with torch.enable_grad():
-            self._returned = returned = self._closure()
-        self.evaluations += 1
-        loss = _scalar(returned)
-        if self.evaluations == 1:
-            self.first = returned.detach().clone() if isinstance(returned, torch.Tensor) else returned
-        return loss
+            returned = self._closure()
+        self._returned = returned.detach().clone() if isinstance(returned, torch.Tensor) else returned
+        self._has_graph = isinstance(returned, torch.Tensor) and returned.requires_grad
+        return _scalar(returned)
 
     def _check_repeatable(self, loss: float) -> None:
-        """Call a closure that drew random numbers once more: iterating over a DataLoader draws some, too.
+        """Call the closure once more, at the same parameters.
 
         Raises:
             InputError: the loss is another one.
         """
+        gradient = self._packing.take_gradient()
         again = self._called()
-        if abs(again - loss) > SAME * max(abs(loss), abs(again)):
+        # The gradient, too: at zeros a network's loss may be the same for any data.
+        if abs(again - loss) > SAME * max(abs(loss), abs(again)) or not _alike(self._packing.take_gradient(), gradient):
             raise InputError(
                 f"the closure's loss is random: {loss:.8g}, then {again:.8g} at the same parameters; SciPy's methods "
                 "need a function of the parameters alone: model.eval() turns dropout off; all the data are one batch"
@@ -180,29 +202,37 @@ class ClosureObjective:
         key = theta.tobytes()
         if self._graph is None or self._graph[0] != key:
             self._graph = None  # before the next one takes its memory
-            self._packing.place(theta.copy())
+            self._packing.place(theta)
             self._packing.drop_gradient()
-            loss = self._loss_with_graph()
-            graph = GradientGraph(loss, self._packing.parameters, self._packing.flat)
+            graph = self._gradient_graph()
             known = self._memo[1] if self._memo is not None and self._memo[0] == key else None
             _check_same(graph.gradient, self._packing.take_gradient() if known is None else known)
+            if not self._checked:
+                graph.check()
+                self._checked = True
             self._graph = key, graph
         return self._graph[1]
+
+    def _gradient_graph(self) -> GradientGraph:
+        loss = self._loss_with_graph()
+        try:
+            return GradientGraph(loss, self._packing.parameters, self._packing.flat)
+        except InputError as error:
+            if "second time" in error.text:  # torch's own words for a graph that is gone
+                raise InputError(NO_GRAPH) from error
+            raise
 
     def _loss_with_graph(self) -> torch.Tensor:
         """Return the loss at the parameters, with a graph that can be differentiated twice."""
         with torch.enable_grad():
-            if isinstance(self._model, torch.nn.Module) and callable(self._loss):
-                loss = self._loss(self._model)
+            if self._of_model:
+                loss = self._loss(self._model)  # type: ignore[misc]  # _of_model says that it is callable
             else:
                 with _KeptGraphs():
                     loss = self._closure()
         _scalar(loss)
         if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
-            raise InputError(
-                "the closure's loss has no graph, from which Hessians are computed: return it as it is (no .item(), no "
-                f".detach()), or give the optimizer such a closure:\n{EXAMPLE}"
-            )
+            raise InputError(NO_GRAPH)
         return loss
 
 
@@ -216,9 +246,11 @@ class _KeptGraphs(TorchFunctionMode):  # type: ignore[misc]  # torch is not inst
         return func(*args, **kwargs)
 
 
-def _generators() -> list[torch.Tensor]:
-    """Return the states of torch's random number generators."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else ())]
+def _alike(one: Vector | None, other: Vector | None) -> bool:
+    if one is None or other is None:
+        return True
+    with np.errstate(invalid="ignore"):  # where a gradient is not finite, its own check says so
+        return not np.abs(one - other).max() > ALIKE * np.abs(other).max() + TINY
 
 
 def _check_same(of_graph: Vector, of_closure: Vector | None) -> None:
@@ -227,7 +259,7 @@ def _check_same(of_graph: Vector, of_closure: Vector | None) -> None:
     Raises:
         InputError: it is another one: Hessians would be of another function than gradients.
     """
-    if of_closure is not None and np.abs(of_graph - of_closure).max() > ALIKE * np.abs(of_closure).max() + TINY:
+    if not _alike(of_graph, of_closure):
         raise InputError(
             "the gradient that the closure leaves is not that of the loss that it returns (it is of several backward() "
             "calls, clipped, scaled, or of another loss than closure.loss): Hessians need one loss with its whole graph"
@@ -242,21 +274,21 @@ def _scalar(loss: Any) -> float:
     """
     if isinstance(loss, torch.Tensor) and loss.numel() == 1 and not loss.is_complex():
         return float(loss.detach())
-    if isinstance(loss, int | float) and not isinstance(loss, bool):
-        return float(loss)
+    if isinstance(loss, int | float | np.generic | np.ndarray) and not isinstance(loss, bool) and np.size(loss) == 1:
+        return float(np.reshape(loss, ()))
     if isinstance(loss, torch.Tensor):
         what = f"a tensor of shape {tuple(loss.shape)}" if loss.numel() != 1 else "a complex number"
         raise InputError(f"the closure returned {what}, but must return one number: reduce it by .sum() or .mean()")
     raise InputError(f"the closure returned {type(loss).__name__}, but must return the loss: end it with `return loss`")
 
 
-def _why_no_gradient(loss: Any) -> str:
-    if isinstance(loss, torch.Tensor) and not loss.requires_grad and loss.grad_fn is None:
-        return (
-            "the closure's loss does not depend on the optimizer's parameters, or was computed without a graph "
-            "(torch.no_grad(), .detach()): no parameter has a gradient"
-        )
-    return "the closure computed no gradient: call loss.backward() before `return loss`"
+def _why_no_gradient(*, has_graph: bool) -> str:
+    if has_graph:
+        return "the closure computed no gradient: call loss.backward() before `return loss`"
+    return (
+        "the closure's loss does not depend on the optimizer's parameters, or was computed without a graph "
+        "(torch.no_grad(), .detach()), or loss.backward() is missing: no parameter has a gradient"
+    )
 
 
 def _finite(derivatives: Vector) -> Vector:

@@ -44,10 +44,23 @@ class MinimizeWrapper(ClosureOptimizer):
         self, objective: ClosureObjective, start: Vector, after: Callable[[Vector], None]
     ) -> optimize.OptimizeResult:
         given = self._arguments
-        minimization = Minimization(objective, start, **given.for_precision(single=objective.single))
-        callback = adapted(given.callback, given.method, after)
-        # Threads of the closure's own operations are the user's to choose.
-        result = minimization.solve(callback, user_api="blas")
+        minimization = Minimization(objective, start, **given.for_precision(start, single=objective.single))
+        last = start
+
+        def at_iterate(theta: Vector) -> None:
+            nonlocal last
+            last = theta
+            after(theta)
+            if given.callback is not None:  # it may look at the model, which is at the last point that was tried
+                objective.place(theta)
+
+        callback = adapted(given.callback, given.method, at_iterate, objective.value)
+        try:
+            # Threads of the closure's own operations are the user's to choose.
+            result = minimization.solve(callback, user_api="blas")
+        except StopIteration:  # from TNC, which does not take it; others end with this result
+            text = "`callback` raised `StopIteration`."
+            result = optimize.OptimizeResult(x=last, fun=objective.value(last), success=False, status=99, message=text)
         if given.summary:
             print_summary(given.method.name, result)
         return result

@@ -1,4 +1,4 @@
-"""The parameters of an optimizer as one vector while SciPy works on it, and as they were afterwards."""
+"""The parameters of an optimizer as one vector."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Vector = NDArray[np.float64]
 class Packing:
     """Parameters as one vector of n numbers.
 
-    Until `restore`, those that are contiguous and alone in their memory are views of the vector that is evaluated, or
-    of its converted copy; others are copied into. `restore` gives all of them their own memory back, with new values:
-    what else refers to that memory, such as an array of `parameter.detach().numpy()`, sees them.
+    They are changed in place, by one copy, as torch's own optimizers do: whatever else is in a parameter's memory, a
+    tied view or an array of `parameter.detach().numpy()`, changes with it. Parameters that were views of SciPy's vector
+    would save the copy, and leave those behind.
 
     Args:
         parameters: in the vector's order; those without requires_grad are left out, and each counts once.
@@ -36,15 +36,13 @@ class Packing:
     def __init__(self, parameters: Iterable[torch.Tensor]) -> None:
         every = list({id(parameter): parameter for parameter in parameters}.values())
         self.parameters = [parameter for parameter in every if parameter.requires_grad]
-        for number, parameter in enumerate(every):
+        for number, parameter in enumerate(self.parameters or every):
             _check(number, parameter)
         if not sum(parameter.numel() for parameter in self.parameters):
             raise InputError("there is nothing to optimize: no parameter has requires_grad, or all of them are empty")
         _check_separate(self.parameters)
         self.flat = FlatTensors(self.parameters)
         self.n = self.flat.n
-        self._own = [parameter.data for parameter in self.parameters]
-        self._views = [_is_alone(parameter) for parameter in self.parameters]
 
     def vector(self) -> Vector:
         """Return the parameters' values, (n,) float64.
@@ -57,8 +55,9 @@ class Packing:
                 raise InputError(f"parameter {number}, of shape {tuple(parameter.shape)}, is not finite")
         return self.flat.vector(self.parameters)
 
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def place(self, vector: Vector) -> None:
-        """Set the parameters to a vector (n,), which must not change while they are used.
+        """Set the parameters to a vector (n,).
 
         Raises:
             InputError: it has another length: SciPy's global searches take it from the bounds.
@@ -67,13 +66,13 @@ class Packing:
             raise InputError(
                 f"bounds are of {vector.size:,} numbers, but the parameters have {self.n:,}: give a pair for each"
             )
-        pieces = self.flat.pieces(np.ascontiguousarray(vector, dtype=np.float64), reuse=True)
-        with torch.no_grad():
-            for parameter, view, piece in zip(self.parameters, self._views, pieces, strict=True):
-                if view:
-                    parameter.data = piece
-                else:
-                    parameter.copy_(piece)
+        for parameter, view in zip(self.parameters, self.flat.views(vector), strict=True):
+            parameter.copy_(view)
+
+    def is_at(self, vector: Vector) -> bool:
+        """Return whether the parameters are still what `place` made them."""
+        pieces = self.flat.pieces(vector)
+        return all(torch.equal(one.detach(), piece) for one, piece in zip(self.parameters, pieces, strict=True))
 
     def take_gradient(self) -> Vector | None:
         """Return the parameters' gradients, (n,) float64, zeros for those that have none; None if none has."""
@@ -85,12 +84,6 @@ class Packing:
         """Let no parameter have a gradient: a closure that does not call zero_grad() would add to the last one."""
         for parameter in self.parameters:
             parameter.grad = None
-
-    def restore(self, vector: Vector) -> None:
-        """Give the parameters their own memory back, with the values of a vector (n,)."""
-        pieces = self.flat.pieces(np.ascontiguousarray(vector, dtype=np.float64))
-        for parameter, own, piece in zip(self.parameters, self._own, pieces, strict=True):
-            parameter.data = own.copy_(piece)
 
 
 def _check(number: int, parameter: torch.Tensor) -> None:
@@ -115,11 +108,9 @@ def _check_separate(parameters: list[torch.Tensor]) -> None:
     """
     spans = []
     for number, parameter in enumerate(parameters):
-        if any(step == 0 and size > 1 for step, size in zip(parameter.stride(), parameter.shape, strict=True)):
-            raise InputError(
-                f"parameter {number} is expanded: several of its entries are one number; make it a clone()"
-            )
         last = sum(step * (size - 1) for step, size in zip(parameter.stride(), parameter.shape, strict=True))
+        if parameter.numel() > last + 1:
+            raise InputError(f"parameter {number} has one number as several of its entries: make it a clone()")
         if parameter.numel():
             start = parameter.data_ptr()
             spans.append((start, start + last * parameter.element_size(), number))
@@ -127,8 +118,3 @@ def _check_separate(parameters: list[torch.Tensor]) -> None:
         if start <= end:
             first, second = sorted((one, other))
             raise InputError(f"parameters {first} and {second} share memory: tie them as one Parameter, used twice")
-
-
-def _is_alone(parameter: torch.Tensor) -> bool:
-    storage = parameter.untyped_storage()
-    return bool(parameter.is_contiguous() and storage.nbytes() == parameter.numel() * parameter.element_size())

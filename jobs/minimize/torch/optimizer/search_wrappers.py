@@ -25,7 +25,8 @@ class _SearchWrapper(ClosureOptimizer):
 
     Args:
         params: as of `MinimizeWrapper`.
-        minimizer_args: of the local searches, as of `MinimizeWrapper`; None for a search without them.
+        minimizer_args: of the local searches, as of `MinimizeWrapper`, within the bounds where the method takes them;
+            None for a search without them.
         keywords: further arguments of SciPy's function.
 
     Raises:
@@ -58,16 +59,43 @@ class _SearchWrapper(ClosureOptimizer):
                 best = value
                 after(theta)
 
-        return self._searched(_Noting(objective, noted), start)
+        noting = _Noting(objective, noted)
+        inside = self._check_bounds(start)
+        first = noting.value(start) if inside else objective.value(start)
+        result = self._searched(noting, start, inside=inside)
+        if inside and first < result.fun:
+            result.x, result.fun = start, first
+            result.message = f"{result.message} No point was better than the start."
+        return result
+
+    def _check_bounds(self, start: Vector) -> bool:
+        """Return whether the start is within the bounds, if there are any.
+
+        Raises:
+            InputError: they are of another number than the parameters.
+        """
+        bounds = self._keywords.get("bounds")
+        if bounds is None:
+            return True
+        given = (bounds.lb, bounds.ub) if isinstance(bounds, optimize.Bounds) else np.transpose(np.asarray(bounds))
+        low, high = (np.atleast_1d(np.asarray(side, dtype=np.float64)) for side in given)
+        if low.shape != start.shape:
+            raise InputError(
+                f"bounds are of {low.size:,} numbers, but the parameters have {start.size:,}: give a pair for each"
+            )
+        return bool(((low <= start) & (start <= high)).all())
 
     @abstractmethod
-    def _searched(self, objective: _Noting, start: Vector) -> optimize.OptimizeResult:
-        """Run SciPy's function."""
+    def _searched(self, objective: _Noting, start: Vector, *, inside: bool) -> optimize.OptimizeResult:
+        """Run SciPy's function, from the start where it takes one and that is inside the bounds."""
 
     def _minimizer(self, objective: _Noting, start: Vector) -> dict[str, Any]:
         """Return the local searches' arguments of `scipy.optimize.minimize`, without the function and what is empty."""
         assert self._local is not None
-        arguments = Minimization(objective, start, **self._local.for_precision(single=objective.single)).arguments()
+        given = self._local.for_precision(start, single=objective.single)
+        if self._local.method.bounds and "bounds" in self._keywords:
+            given.setdefault("bounds", self._keywords["bounds"])  # or the searches end beyond them
+        arguments = Minimization(objective, start, **given).arguments()
         arguments["callback"] = self._local.callback
         return {name: value for name, value in arguments.items() if name != "fun" and value not in (None, ())}
 
@@ -91,7 +119,7 @@ class BasinHoppingWrapper(_SearchWrapper):
     def __init__(self, params: Iterable[Any], minimizer_args: Any, basinhopping_kwargs: Any) -> None:
         super().__init__(params, minimizer_args or {}, basinhopping_kwargs)
 
-    def _searched(self, objective: _Noting, start: Vector) -> optimize.OptimizeResult:
+    def _searched(self, objective: _Noting, start: Vector, *, inside: bool) -> optimize.OptimizeResult:  # noqa: ARG002
         function = objective if self._gradient else objective.loss
         return self._search(function, start, minimizer_kwargs=self._minimizer(objective, start), **self._keywords)
 
@@ -109,8 +137,8 @@ class DifferentialEvolutionWrapper(_SearchWrapper):
     def __init__(self, params: Iterable[Any], de_kwargs: Any) -> None:
         super().__init__(params, None, de_kwargs)
 
-    def _searched(self, objective: _Noting, start: Vector) -> optimize.OptimizeResult:  # noqa: ARG002
-        return self._search(objective.loss, **self._keywords)
+    def _searched(self, objective: _Noting, start: Vector, *, inside: bool) -> optimize.OptimizeResult:
+        return self._search(objective.loss, x0=start if inside else None, **self._keywords)
 
 
 class SHGOWrapper(_SearchWrapper):
@@ -125,9 +153,9 @@ class SHGOWrapper(_SearchWrapper):
     _search, _noun = staticmethod(optimize.shgo), "shgo_kwargs"
 
     def __init__(self, params: Iterable[Any], minimizer_args: Any, shgo_kwargs: Any) -> None:
-        super().__init__(params, minimizer_args or {}, shgo_kwargs)
+        super().__init__(params, _with_method(minimizer_args, "SLSQP"), shgo_kwargs)
 
-    def _searched(self, objective: _Noting, start: Vector) -> optimize.OptimizeResult:
+    def _searched(self, objective: _Noting, start: Vector, *, inside: bool) -> optimize.OptimizeResult:  # noqa: ARG002
         local = {"options": {}, **self._parted(objective, start)}
         return self._search(objective.value, minimizer_kwargs=local, **self._keywords)
 
@@ -144,10 +172,16 @@ class DualAnnealingWrapper(_SearchWrapper):
     _search, _noun = staticmethod(optimize.dual_annealing), "da_kwargs"
 
     def __init__(self, params: Iterable[Any], minimizer_args: Any, da_kwargs: Any) -> None:
-        super().__init__(params, minimizer_args or {}, da_kwargs)
+        super().__init__(params, _with_method(minimizer_args, "L-BFGS-B"), da_kwargs)
 
-    def _searched(self, objective: _Noting, start: Vector) -> optimize.OptimizeResult:
-        return self._search(objective.value, minimizer_kwargs=self._parted(objective, start), **self._keywords)
+    def _searched(self, objective: _Noting, start: Vector, *, inside: bool) -> optimize.OptimizeResult:
+        local, x0 = self._parted(objective, start), start if inside else None
+        return self._search(objective.value, minimizer_kwargs=local, x0=x0, **self._keywords)
+
+
+def _with_method(given: Any, method: str) -> Any:
+    """Return the arguments of local searches with SciPy's own choice of a method, where they name none."""
+    return {"method": method, **(given or {})} if given is None or isinstance(given, Mapping) else given
 
 
 class _Noting:
@@ -171,5 +205,4 @@ class _Noting:
 
     def value(self, theta: Vector) -> float:
         """Return the loss; its gradient, if there is one, is kept for a call of `grad`."""
-        # A copy, since SciPy goes on changing its array while the parameters are views of it.
-        return self(theta.copy())[0] if self._objective.has_gradient else self.loss(theta)
+        return self(theta)[0] if self._objective.has_gradient else self.loss(theta)
