@@ -267,9 +267,8 @@ def test_a_factory_whose_module_changed_is_called_again():
 def test_labels_of_another_type_than_the_first_are_no_loss():
     """Labels that the first one's type does not hold are an error; they are not rounded."""
     data = [(np.ones(4), label) for label in (0, 0.5, 1.0)]
-    made = problem(lambda: nn.Linear(4, 1), nn.MSELoss(), lambda: data)
     with pytest.raises(DataError, match="labels of rows 0 to 2 are float64, but the first row's is int64"):
-        made.load(0, 3)
+        problem(lambda: nn.Linear(4, 1), nn.MSELoss(), lambda: data)
 
 
 def test_files_of_numbers_are_targets(tmp_path):
