@@ -246,3 +246,16 @@ def test_constraints_may_use_torch():
     optimizer = MinimizeWrapper(model.parameters(), {"method": "SLSQP", "constraints": ball})
     optimizer.step(Closure(optimizer, model, regularized))
     assert sum(float((p.detach() ** 2).sum()) for p in model.parameters()) == pytest.approx(1, abs=1e-4)
+
+
+def test_autocast_works_as_far_as_its_precision_goes(reference):
+    """With some three digits L-BFGS-B ends near the optimum."""
+    model = line(torch.float32)
+    optimizer = MinimizeWrapper(model.parameters(), {"method": "L-BFGS-B"})
+
+    def loss() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return regularized(model)
+
+    optimizer.step(plain(optimizer, loss))
+    assert regularized(model).item() == pytest.approx(reference, rel=0.02)

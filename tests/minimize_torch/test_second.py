@@ -240,27 +240,6 @@ def test_wrong_second_derivatives_of_an_operation_are_refused(kind):
         optimizer.step(closures[kind])
 
 
-def test_autocast_is_for_methods_that_need_the_gradient_only():
-    """With some three digits L-BFGS-B ends near the optimum; Hessians of so few are refused, with the reason."""
-    x, y = (torch.as_tensor(part) for part in arrays())
-    for method in ("L-BFGS-B", "Newton-CG"):
-        torch.manual_seed(0)
-        model = nn.Linear(FEATURES, 3)
-        optimizer = MinimizeWrapper(model.parameters(), {"method": method})
-
-        def loss():
-            with torch.autocast("cpu", torch.bfloat16):
-                squares = sum((p**2).sum() for p in model.parameters())  # noqa: B023
-                return nn.functional.cross_entropy(model(x.float()), y) + 0.05 * squares  # noqa: B023
-
-        if method == "L-BFGS-B":
-            optimizer.step(plain(optimizer, loss))
-            assert optimizer.res.fun < 0.9 * nn.functional.cross_entropy(torch.zeros(len(y), 3), y).item()
-        else:
-            with pytest.raises(InputError, match="few digits, as under autocast"):
-                optimizer.step(plain(optimizer, loss))
-
-
 def test_backward_by_another_name_is_shown_the_closure():
     """torch.autograd.backward frees the graph; the error shows what to write."""
     model = line()
