@@ -133,8 +133,8 @@ def _check_symmetric(difference: float, size: float) -> None:
     if not difference <= ASYMMETRY * size:
         raise InputError(
             "the loss's Hessian is not symmetric: it is computed with few digits, as under autocast, or an operation "
-            "has a wrong second derivative in this PyTorch (weight_norm is known for it); choose a method that needs the "
-            "gradient only, such as L-BFGS-B"
+            "has a wrong second derivative in this PyTorch (weight_norm is known for it); choose a method that needs "
+            "the gradient only, such as L-BFGS-B"
         )
 
 
