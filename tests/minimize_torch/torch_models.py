@@ -157,3 +157,32 @@ hidden = 3
 def resized() -> nn.Module:
     """Return a network of `hidden` units."""
     return nn.Sequential(nn.Linear(FEATURES, hidden), nn.Tanh(), nn.Linear(hidden, CLASSES))
+
+
+class Pairs(torch.utils.data.Dataset):
+    """A Dataset of pairs."""
+
+    def __init__(self, rows: int = 60) -> None:
+        """`rows`: of them."""
+        self._x, self._y = arrays(rows)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._x)
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        """Return a row."""
+        return torch.as_tensor(self._x[row]), int(self._y[row])
+
+
+class Named(Pairs):
+    """A Dataset that knows its identity."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: its identity."""
+        super().__init__()
+        self._name = name
+
+    def fingerprint(self) -> str:
+        """Return it."""
+        return self._name
