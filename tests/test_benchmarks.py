@@ -12,9 +12,9 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from benchmarks.minimize.evaluation import LIMIT, OURS
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import Generated, theta
 from benchmarks.minimize.rounds import Peer, take_turns
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated, theta
 from jobs.minimize import Objective, softmax
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks import ray_environment
 from benchmarks.arguments import parsed
 from benchmarks.minimize import evaluation, journal, kernel, memory, overhead
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.report import Table, Target, document
+from benchmarks.workload.data import Generated
 
 
 @dataclass(frozen=True)

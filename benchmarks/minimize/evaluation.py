@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.rounds import Peer, Rounds, take_turns
 from benchmarks.report import Table, Target, spread
+from benchmarks.workload.data import Generated
 
 OURS = "ours: Objective, 2 workers"
 LIMIT = "compute limit: half of the rows, 1 core, plain NumPy"

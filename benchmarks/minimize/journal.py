@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.minimize.peers.data import theta
-from benchmarks.minimize.peers.nothing import Nothing
 from benchmarks.report import Table, spread
+from benchmarks.workload.data import theta
+from benchmarks.workload.nothing import Nothing
 from jobs.minimize import Objective
 from jobs.minimize.journal import Journal
 from jobs.storage import Storage, open_storage

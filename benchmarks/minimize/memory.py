@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.processes import ROOT, environment
 from benchmarks.report import Table, Target, spread
+from benchmarks.workload.data import Generated
 
 WORKERS = 2
 PEERS = {"ours": "ours", "dask_actors": "2 Dask actors, plain NumPy", "dask_scatter": "driver scatters the rows"}
@@ -79,7 +79,7 @@ def _peaks(case: Case) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.minimize.peers.footprint",
+        "benchmarks.minimize.footprint",
         module,
         str(data.rows),
         str(data.features),

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from distributed import Client
 
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import theta
-from benchmarks.minimize.peers.nothing import Actor, Nothing, task
 from benchmarks.processes import ROOT, environment, wait_until_quiet
 from benchmarks.report import Table, Target, spread
+from benchmarks.workload import plain
+from benchmarks.workload.data import theta
+from benchmarks.workload.nothing import Actor, Nothing, task
 from jobs import connect
 from jobs.minimize import Objective
 
@@ -60,7 +60,7 @@ def _client(workers: int) -> Iterator[Client]:
         with connect(workers=workers) as client:
             yield client
         return
-    command = [sys.executable, "-m", "benchmarks.minimize.peers.thread_workers", str(workers)]
+    command = [sys.executable, "-m", "benchmarks.minimize.thread_workers", str(workers)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
     ) as process:

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.processes import ONE_THREAD, ROOT, environment, wait_until_quiet
+from benchmarks.workload.data import Generated
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.minimize.peers.data import Generated
+from benchmarks.workload.data import Generated
 
 L2 = 1e-4
 

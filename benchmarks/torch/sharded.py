@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.report import Table
 from benchmarks.torch.data import line
 from benchmarks.torch.turns import rows, turns
+from benchmarks.workload.data import Generated
 from jobs import connect
 from jobs.minimize import Objective, minimize
 from jobs.minimize.torch import MinimizeWrapper, problem

@@ -1,4 +1,5 @@
 """Who is measured: each module is a process that holds its data and answers orders to evaluate, see `serving`.
 
-`data`, `plain`, `serving` and those of Ray need NumPy alone: Ray's environment has nothing else of ours.
+`serving`, those of Ray, and what they import of `benchmarks.workload` need NumPy alone: Ray's environment has nothing
+else of ours.
 """

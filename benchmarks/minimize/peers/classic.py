@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import Generated
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated
 
 ROWS = 100
 Batch = tuple[np.ndarray, np.ndarray]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated
 from jobs import connect
 
 

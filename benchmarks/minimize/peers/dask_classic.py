@@ -9,8 +9,8 @@ import numpy as np
 from distributed import wait
 
 from benchmarks.minimize.peers import classic
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
+from benchmarks.workload.data import Generated
 from jobs import connect
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.minimize.peers import classic, plain
-from benchmarks.minimize.peers.data import Generated
+from benchmarks.minimize.peers import classic
 from benchmarks.minimize.peers.serving import Evaluate
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated
 from jobs import connect
 
 

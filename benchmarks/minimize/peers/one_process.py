@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated
 
 
 @contextlib.contextmanager

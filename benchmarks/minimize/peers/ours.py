@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
+from benchmarks.workload.data import Generated
 from jobs import connect
 from jobs.minimize import Objective, softmax
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import ray
 
-from benchmarks.minimize.peers import plain
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
 from benchmarks.peers.ray_session import session
+from benchmarks.workload import plain
+from benchmarks.workload.data import Generated
 
 
 @contextlib.contextmanager

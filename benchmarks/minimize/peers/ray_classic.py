@@ -9,9 +9,9 @@ import numpy as np
 import ray
 
 from benchmarks.minimize.peers import classic
-from benchmarks.minimize.peers.data import Generated
 from benchmarks.minimize.peers.serving import Evaluate, serve
 from benchmarks.peers.ray_session import session
+from benchmarks.workload.data import Generated
 
 
 @contextlib.contextmanager

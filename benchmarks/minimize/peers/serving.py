@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.minimize.peers.data import Generated, theta
+from benchmarks.workload.data import Generated, theta
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Contender = Callable[[Generated, str], contextlib.AbstractContextManager[Evaluate]]

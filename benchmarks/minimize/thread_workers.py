@@ -1,4 +1,4 @@
-"""A scheduler and N workers in one process: `python -m benchmarks.minimize.peers.thread_workers N` prints its address.
+"""A scheduler and N workers in one process: `python -m benchmarks.minimize.thread_workers N` prints its address.
 
 Where there are fewer cores than workers, processes would fight for cores; this shows what a driver in a process of its
 own needs to talk to many workers, and what one process needs to be all of them.

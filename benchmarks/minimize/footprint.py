@@ -8,8 +8,8 @@ import json
 
 from distributed import default_client
 
-from benchmarks.minimize.peers.data import Generated, theta
 from benchmarks.peers.command import peak
+from benchmarks.workload.data import Generated, theta
 
 EVALUATIONS = 3
 

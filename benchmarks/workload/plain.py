@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.minimize.peers.data import Generated
+from benchmarks.workload.data import Generated
 
 
 def _forward(x: np.ndarray, y: np.ndarray, theta: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,0 +1,1 @@
+"""What is measured: generated rows, the textbook kernel on them, and a problem that computes nothing."""
