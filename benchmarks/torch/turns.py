@@ -12,7 +12,7 @@ Seconds = dict[str, list[float]]
 
 
 def turns(functions: Mapping[str, Callable[[], object]], rounds: int, patience: float = 2.0) -> Seconds:
-    """Return each function's seconds in each round, after one that is not counted; a quick run, of one, does not wait."""
+    """Return each function's seconds in each round, after one that is not counted; a quick run does not wait."""
     seconds: Seconds = {name: [] for name in functions}
     for number in range(rounds + 1):
         for name, function in functions.items():
