@@ -30,12 +30,15 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     Raises:
         JobError: it failed, or was stopped.
     """
+    from jobs import cpu
     from jobs.options import parse
-    from jobs.runs.display.show import show_result
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
     job = registry.find(name)
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
+    cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
+    from jobs.runs.display.show import show_result
+
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
     try:

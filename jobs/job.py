@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pkgutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -124,12 +125,20 @@ class Job:
         return self._function("run")
 
     def load_show(self) -> Callable[[Mapping[str, Any], str], None]:
-        """Return the function that prints a result.
+        """Return the function that prints a result, and last of all whether its bits are mixed.
 
         Raises:
             InputError: it cannot be loaded, or is none.
         """
-        return self._function("show")
+        show = self._function("show")
+        from jobs.cluster.bits import warning
+
+        def with_warning(result: Mapping[str, Any], run: str) -> None:
+            show(result, run)
+            if text := warning(result):
+                sys.stdout.write(f"warning: {text}\n")
+
+        return with_warning
 
     def load_report(self) -> JobReport:
         """Return the report of its runs.

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from jobs.command_line.option_help import RESULTS, RUNS, OptionHelp
+from jobs.cpu import Cpu
 from jobs.errors import InputError, argument, nearest
 from jobs.formatting import given, one_line
 
@@ -73,6 +74,12 @@ class JobOptions(BaseModel):
         default=None, description="seconds after which the job saves its state and ends with exit code 4"
     )
 
+    cpu: Annotated[Cpu, OptionHelp(RUNS)] = Field(
+        default="native",
+        description="vector instructions of numerical libraries: all that each machine has, or those of x86-64-v3, so "
+        "that bits are the same on any such machine",
+    )
+
     @field_validator("*", mode="wrap")
     @classmethod
     def _is_number(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -102,9 +109,10 @@ class SerialJobOptions(JobOptions):
         return self
 
 
-PLACEMENT_OPTIONS = frozenset(JobOptions.model_fields)
-"""Options of every job: where and how long it runs, not what it computes, so that they may change between attempts. A
-chart sets them from its other values."""
+COMMON_OPTIONS = frozenset(JobOptions.model_fields)
+"""Options of every job: where and how long it runs, not what it computes, so that they may change between attempts."""
+PLACEMENT_OPTIONS = COMMON_OPTIONS - {"cpu"}
+"""Those that a chart sets from its other values."""
 
 AnyOptions = TypeVar("AnyOptions", bound=BaseModel)
 

@@ -20,6 +20,7 @@ from distributed.core import rpc
 from distributed.security import Security
 
 from jobs.cluster.resources import GpuCluster, share, visible
+from jobs.cpu import Cpu, use
 from jobs.errors import ClusterError, InputError, TooFewWorkers, argument
 
 CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
@@ -40,6 +41,7 @@ def connect(
     connect_timeout: float = 60.0,
     workers_timeout: float = 300.0,
     degraded_start_after: float | None = None,
+    cpu: Cpu = "native",
 ) -> Iterator[Client]:
     """Yield a client whose workers are there and have the driver's software versions; close all that was started.
 
@@ -57,12 +59,16 @@ def connect(
         workers_timeout: seconds to wait for the workers.
         degraded_start_after: seconds after which one worker is enough, for a run that is resumed: its cluster may be
             smaller now.
+        cpu: vector instructions of this process and of the workers on this machine, see `jobs.cpu`; others must have
+            been started with its environment variables.
 
     Raises:
+        InputError: `cpu` cannot be had any more, or not here.
         InputError: the address is not one, this machine has fewer GPUs, or a worker has other software versions.
         ClusterError: the scheduler does not answer.
         TooFewWorkers: too few workers came in time.
     """
+    use(cpu)
     address = named_scheduler(scheduler)
     with contextlib.ExitStack() as stack:
         if address is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from jobs.arithmetic import arithmetic
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
@@ -102,7 +103,8 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     if options.workers == 0:
         reporter.doing("working in this process")
     client = attempt.connect("jobs.minimize.job") if options.workers != 0 else None
-    objective = attempt.stack.enter_context(_objective(options, folder, client, problem))
+    attempt.bits.add("the driver", arithmetic())
+    objective = attempt.stack.enter_context(_objective(options, attempt, client, problem))
     _warm_start(folder, reporter)
     minimization = _minimization(options, objective, _start(options, folder))
     identity = _identity(options, objective, minimization.x0)
@@ -116,7 +118,8 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     reporter.doing("loading the data, first evaluation")
     with attempt.saving(functools.partial(observer.save, best=True)):
         result = _solve(minimization, observer, options.method)
-    return finish(folder, objective, observer, result, {"identity": identity, **attempt.data.as_result()})
+    origin = {"identity": identity, **attempt.bits.as_result(), **attempt.data.as_result()}
+    return finish(folder, objective, observer, result, origin)
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
@@ -136,9 +139,9 @@ def _solve(minimization: Minimization, observer: Observer, method: str) -> Optim
         ) from error
 
 
-def _objective(options: Options, folder: Run, client: Client | None, problem: CheckedProblem) -> Objective:
-    limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout} if client else {}
-    how: dict[str, Any] = {"evaluator": options.evaluator, "poll": folder.poll, **limits}
+def _objective(options: Options, attempt: Attempt, client: Client | None, problem: CheckedProblem) -> Objective:
+    limits = {"timeout": options.evaluation_timeout, "workers_timeout": options.workers_timeout, "bits": attempt.bits}
+    how: dict[str, Any] = {"evaluator": options.evaluator, "poll": attempt.folder.poll, **(limits if client else {})}
     return Objective(client, problem, l2=options.l2, on_nan=options.on_nan, **how)
 
 

@@ -28,7 +28,7 @@ def finish(
         objective: the minimized one.
         observer: its history.
         result: SciPy's.
-        origin: the run's identity, and notes of its data.
+        origin: the run's identity, what its processes computed with, and notes of its data.
     """
     observer.save(best=False)
     theta = np.asarray(result.x, dtype=np.float64)

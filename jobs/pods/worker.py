@@ -31,6 +31,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from jobs import cpu
 from jobs.command_line.option_help import OptionHelp
 from jobs.errors import JobError, command_line, print_error
 from jobs.options import parse
@@ -97,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = parse(Options, "python -m jobs.pods.worker", arguments)
+        if cpu.is_set():
+            cpu.check_machine()
     except JobError as error:
         return print_error(error)
     collect_logs("worker")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.report.page import page
-from jobs.report.sections import head, how_to_resume, non_defaults, options, versions
+from jobs.report.sections import arithmetic, head, how_to_resume, non_defaults, options, versions
 from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
         changed = non_defaults(run, job.options)
         sections = [*content.sections, options(run, changed)]
         if run.result:
-            sections.append(versions(run))
+            sections += [versions(run), arithmetic(run)]
         sections.append(how_to_resume(run, changed))
         top = head(run, content.title, content.summary, job.steps)
         return page(f"{content.title} · {run.state}", top, sections, content.package)

@@ -83,6 +83,17 @@ def versions(run: RunFolder) -> Section:
     return Section("Versions", "report/table.html", {"head": ("Software", "Version"), "rows": rows})
 
 
+def arithmetic(run: RunFolder) -> Section:
+    """Return what the processes computed with: a column for each kind of them, of which one alone has equal bits."""
+    kinds = run.result["arithmetic"]
+    names = dict.fromkeys(name for kind in kinds for name in kind if name != "processes")
+    rows = [(name, *(kind.get(name, "") for kind in kinds)) for name in names]
+    title = (
+        "Arithmetic" if run.result["bits"] == "equal" else "Arithmetic: mixed, so the last bits are not reproducible"
+    )
+    return Section(title, "report/table.html", {"head": ("", *(kind["processes"] for kind in kinds)), "rows": rows})
+
+
 def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
     """Return the command lines that resume the run, and that repeat it in another folder."""
     flags = [_flag(name, value) for name, value in changed.items() if name not in ("run", "config")]

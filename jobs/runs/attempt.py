@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask
 
+from jobs.cluster.bits import Bits
 from jobs.cluster.connect import connect, named_scheduler
+from jobs.runs.arithmetic_file import ArithmeticFile
 from jobs.runs.data_files import DataFiles
 from jobs.runs.display.console import Log
 from jobs.runs.display.log import ROLE, collect_logs
@@ -34,11 +36,13 @@ class Attempt:
         folder: the run folder.
         stack: resources that are closed when the attempt ends, in reverse order.
         data: the files that the run reads.
+        bits: what its processes compute with.
     """
 
     def __init__(self, folder: Run, stack: contextlib.ExitStack) -> None:
         self.folder, self.stack = folder, stack
         self.data = DataFiles(folder.storage, ())
+        self.bits = Bits(folder.options.cpu)
         self._reporter: Log = Log(folder.job)
 
     def reads(self, files: Sequence[str]) -> None:
@@ -106,6 +110,7 @@ class Attempt:
                 workers_timeout=options.workers_timeout,
                 # The cluster may be smaller than when the run began, and one worker is enough to resume.
                 degraded_start_after=DEGRADED_START_SECONDS if self.folder.storage.list("attempts/") else None,
+                cpu=options.cpu,
             )
         )
 
@@ -120,6 +125,9 @@ class Attempt:
         """
         self.folder.start()
         self._reporter.record("attempt", attempt=self.folder.attempt, run=self.folder.url, **fields)
+        arithmetic = ArithmeticFile(self.folder.storage, self.bits, self.folder.attempt)
+        arithmetic.write()
+        self.folder.on_status = arithmetic.write  # for workers that join later
         self.stack.enter_context(self.data)  # after the number: only a driver that has one may write the notes
 
     @contextlib.contextmanager

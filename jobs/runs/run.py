@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded, argument
 from jobs.formatting import error_line
-from jobs.options import PLACEMENT_OPTIONS, JobOptions, from_yaml
+from jobs.options import COMMON_OPTIONS, JobOptions, from_yaml
 from jobs.runs.encoding import as_json, to_json
 from jobs.runs.owner import last_owner, this_process
 from jobs.runs.stop import StopRequest
@@ -36,6 +36,9 @@ class Run:
         job: the job's name.
         options: all its options.
 
+    Attributes:
+        on_status: called whenever status.json was written.
+
     Raises:
         InputError: no write access, or the folder is another job's.
     """
@@ -46,6 +49,7 @@ class Run:
         self._check_folder()
         self.attempt = 0
         self.superseded = False
+        self.on_status: Callable[[], None] = lambda: None
         self._stop = StopRequest(options.deadline)
         self._written = -np.inf
         self._interval = STATUS_SECONDS["s3" if self.storage.url.startswith("s3://") else "local"]
@@ -91,7 +95,7 @@ class Run:
         return result if isinstance(result, dict) and result else None
 
     def _computes(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        may_change = PLACEMENT_OPTIONS | set(self.options.MAY_CHANGE)
+        may_change = COMMON_OPTIONS | set(self.options.MAY_CHANGE)
         return {name: value for name, value in options.items() if name not in may_change}
 
     def start(self) -> None:
@@ -136,6 +140,7 @@ class Run:
                 )
             content = {"job": self.job, "state": state, "attempt": self.attempt, **self._status, "updated": time.time()}
             self.storage.write("status.json", as_json(content))
+            self.on_status()
             self._written = time.monotonic()
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def train(
         JobError: the run failed or was stopped.
     """
     folder = attempt.folder
+    attempt.bits.differing = "admit" if options.mixed else "refuse"
     trainer = attempt.stack.enter_context(closing(_trainer(options, attempt, subject.code, client, monitor)))
     plan = _plan(options, subject, folder, trainer.workers, {name: v for name, v in identity.items() if is_code(name)})
     monitor.doing("building the model, opening the data")
@@ -115,7 +116,13 @@ def train(
         files.begin(folder.attempt, fit.step, facts)
         monitor.begin(fit, facts, files)
         fit.run()
-    origin = {"identity": identity, "rates": files.rates, **attempt.data.as_result(), **notes}
+    origin = {
+        "identity": identity,
+        "rates": files.rates,
+        **attempt.bits.as_result(),
+        **attempt.data.as_result(),
+        **notes,
+    }
     return finish(folder, trainer, fit, facts, origin, advice=subject.advice)
 
 
@@ -169,7 +176,9 @@ def _trainer(
     folder = attempt.folder
     if client is None:
         monitor.doing("working in this process")
-        return SerialTrainer(code, options.seed, storage=folder.storage, poll=folder.poll)
+        serial = SerialTrainer(code, options.seed, storage=folder.storage, poll=folder.poll)
+        attempt.bits.add("this process", serial.fingerprint)
+        return serial
     monitor.doing("building the model on the workers")
     return ClusterTrainer(
         client,
@@ -178,7 +187,7 @@ def _trainer(
         storage=folder.storage,
         workers_timeout=options.workers_timeout,
         poll=folder.poll,
-        mixed=options.mixed,
+        bits=attempt.bits,
     )
 
 

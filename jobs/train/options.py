@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
 from jobs.options import SerialJobOptions
-from jobs.train.loop.state import Saving
+from jobs.train.loop.saving import Saving
 
 HOW = "how to train"
 EXAMPLES = ("digits", "linear")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
+from jobs.arithmetic import arithmetic
 from jobs.cluster.connect import versions
 from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.runs.attempt import Attempt, attempt_on
@@ -107,18 +108,19 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
     if checked.unseen:
         reporter.log("data", message=checked.unseen)
     attempt.check_data()
+    attempt.bits.add("the driver", arithmetic())
     client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))
     attempt.start()
     # Read again, now that no other driver appends to it.
     recorder = attempt.stack.enter_context(open_recorder(checked, folder, read(checked, folder)))
     observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
-    search = _search(checked, folder, client, recorder, observer)
+    search = _search(checked, attempt, client, recorder, observer)
     with attempt.saving(observer.save):
         message = search.run()
     observer.save()
     outcome = _outcome(checked, folder, recorder, message)
     outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
-    outcome = folder.finish(outcome | attempt.data.as_result())
+    outcome = folder.finish(outcome | attempt.bits.as_result() | attempt.data.as_result())
     reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))
     return outcome
 
@@ -142,8 +144,8 @@ def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[St
         yield recorder
 
 
-def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder, observer: Observer) -> Search:
-    options = checked.options
+def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyRecorder, observer: Observer) -> Search:
+    options, folder = checked.options, attempt.folder
     settings = Settings(
         source=checked.source,
         code=checked.code,
@@ -159,7 +161,7 @@ def _search(checked: Plan, folder: Run, client: Client, recorder: StudyRecorder,
     gpus, timeout = options.gpus_per_trial, options.workers_timeout
     return Search(
         recorder,
-        Pool(client, study, folder.attempt, settings, gpus, timeout=timeout, poll=folder.poll),
+        Pool(client, study, folder.attempt, settings, gpus, timeout=timeout, poll=folder.poll, bits=attempt.bits),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
         limits=Limits(options.trial_timeout, options.max_failures, options.max_losses),

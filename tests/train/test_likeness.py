@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.cluster.bits import Bits
 from jobs.errors import InputError
 from jobs.train.group.likeness import Likeness
 from jobs.train.process.messages import Built, Facts
@@ -19,7 +20,7 @@ def _facts(**changed: object) -> Facts:
 
 def test_other_arithmetic_is_refused_or_admitted_aloud():
     """The name of what differs, both values, and what to do; with mixed it is admitted."""
-    strict, mixed = Likeness(mixed=False), Likeness(mixed=True)
+    strict, mixed = Likeness(Bits(differing="refuse")), Likeness(Bits(differing="admit"))
     for one in (strict, mixed):
         one.check_built("a", _built())
         one.check_built("b", _built())
@@ -31,7 +32,7 @@ def test_other_arithmetic_is_refused_or_admitted_aloud():
 
 def test_another_model_and_other_data_are_refused():
     """A model without shapes is compared once the data have given it some."""
-    one = Likeness(mixed=True)
+    one = Likeness(Bits(differing="admit"))
     one.check_built("a", _built(structure=""))
     one.check_facts("a", _facts())
     with pytest.raises(InputError, match="worker b has built another model"):

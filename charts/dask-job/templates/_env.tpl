@@ -19,6 +19,14 @@
 - {name: {{ . }}, value: "1"}
 {{- end }}
 - {name: TF_CPP_MIN_LOG_LEVEL, value: "2"}
+{{- if eq .Values.job.cpu "portable" }}
+{{- /* Those of jobs/cpu.py: libraries read them when they are loaded. */}}
+- {name: OPENBLAS_CORETYPE, value: Haswell}
+- {name: NPY_DISABLE_CPU_FEATURES, value: X86_V4 AVX512_ICL AVX512_SPR}
+- {name: ONEDNN_MAX_CPU_ISA, value: AVX2}
+- {name: ATEN_CPU_CAPABILITY, value: avx2}
+- {name: MKL_CBWR, value: COMPATIBLE}
+{{- end }}
 {{- /* The root file system is read-only; what libraries keep in the home folder goes where they may write. */}}
 - {name: HOME, value: /tmp}
 - {name: DASK_TEMPORARY_DIRECTORY, value: /tmp}

@@ -60,13 +60,14 @@ class DaskEvaluator(ClusterEvaluator):
         """Make the problem on a new worker.
 
         Raises:
-            InputError, UserCodeError: it cannot be made there.
+            InputError, UserCodeError: it cannot be made there, or its arithmetic is refused.
             OSError: the worker is gone.
         """
         try:
-            await call(self._client.rpc, self._key, address, ShardPlugin.prepare)
+            found = await call(self._client.rpc, self._key, address, ShardPlugin.prepare)
         except JobError as error:
             raise type(error)(f"worker {address}: {error}", error.details) from error
+        self._bits.add(f"worker {address}", found)
 
     async def _admit(self) -> None:
         await self._share()

@@ -43,7 +43,7 @@ class FuturesEvaluator(ClusterEvaluator):
         self._key = f"{unique[:8]}-{unique[8:]}"  # Dask names a task group by the part of keys before 8 hex digits
         self._numbers = itertools.count()
         recipe = tasks.Recipe(self._key, source, expected, on_nan)
-        self._shards = ShardFutures(self._client, recipe, len(self._blocks), workers_timeout)
+        self._shards = ShardFutures(self._client, recipe, len(self._blocks), workers_timeout, self._bits)
         self._slow, self._workers = False, 0
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from distributed import Client
 
+from jobs.cluster.bits import Bits
 from jobs.cluster.polling import run_polling
 from jobs.errors import argument
 from jobs.minimize.evaluate.evaluator import Timings
@@ -32,6 +33,7 @@ class ClusterEvaluator(ABC):
         workers_timeout: seconds to wait while there is no worker at all.
         timeout: seconds that one evaluation may take.
         poll: called at least twice per second while an evaluation runs; what it raises ends the evaluation.
+        bits: the arithmetic of the run's other processes, to which the workers' is added.
 
     Raises:
         InputError, UserCodeError: a worker cannot make the problem, or makes another one.
@@ -49,7 +51,9 @@ class ClusterEvaluator(ABC):
         workers_timeout: float = 300.0,
         timeout: float = 3600.0,
         poll: Callable[[], None] = lambda: None,
+        bits: Bits | None = None,
     ) -> None:
+        self._bits = bits or Bits()
         self._client, self._blocks = client, blocks
         self._timeout, self._poll = timeout, poll
         self.timings = Timings()

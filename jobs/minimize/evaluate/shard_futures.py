@@ -12,6 +12,8 @@ from typing import Any, NoReturn, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
 
+from jobs.arithmetic import arithmetic
+from jobs.cluster.bits import Bits
 from jobs.cluster.membership import check_absence, scheduler_gone
 from jobs.errors import ClusterError, JobError
 from jobs.formatting import error_line
@@ -55,15 +57,16 @@ class ShardFutures:
         recipe: what a worker's shard is made from.
         count: the number of blocks.
         workers_timeout: seconds to wait while there is no worker at all.
+        bits: the arithmetic of the run's processes, to which the workers' is added.
 
     Attributes:
         parts: address -> what the worker holds, in order of blocks.
         lost_workers: how many workers were lost so far.
     """
 
-    def __init__(self, client: Client, recipe: tasks.Recipe, count: int, workers_timeout: float) -> None:
+    def __init__(self, client: Client, recipe: tasks.Recipe, count: int, workers_timeout: float, bits: Bits) -> None:
         self._client, self._recipe, self._count = client, recipe, count
-        self._workers_timeout = workers_timeout
+        self._workers_timeout, self._bits = workers_timeout, bits
         self._numbers = itertools.count()
         self._admitted: dict[str, Future] = {}
         self._threads: dict[str, int] = {}
@@ -83,7 +86,7 @@ class ShardFutures:
 
         Raises:
             ClusterError: no worker in time, or the scheduler is gone.
-            InputError, UserCodeError: a new worker cannot make the problem.
+            InputError, UserCodeError: a new worker cannot make the problem, or its arithmetic is refused.
         """
         threads = await self._some_worker()
         for address in self._admitted.keys() - threads.keys():
@@ -91,11 +94,23 @@ class ShardFutures:
         new = {address: self._load((), address) for address in threads if address not in self._admitted}
         try:
             await self._finished(new.values())
+            await self._compare(list(new))
         except BaseException:
             _release(new.values())
             raise
         self._admitted |= new
         return threads
+
+    async def _compare(self, addresses: list[str]) -> None:
+        """Add the arithmetic of workers that have made the problem; a worker that is gone has none.
+
+        Raises:
+            InputError: it is refused.
+        """
+        found = await self._client.run(arithmetic, workers=addresses, on_error="return")
+        for address, one in sorted(found.items()):
+            if isinstance(one, dict):
+                self._bits.add(f"worker {address}", one)
 
     async def _some_worker(self) -> dict[str, int]:
         """Return the workers; while there is none, a task is queued, so that an adaptive cluster starts one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from distributed import Worker
 
+from jobs.arithmetic import arithmetic
 from jobs.cluster.plugin import CallPlugin, call
 from jobs.minimize.evaluate.messages import (
     Answer,
@@ -54,13 +55,14 @@ class ShardPlugin(CallPlugin):
         super().teardown(worker)
         self._shard.close()
 
-    async def prepare(self) -> None:
-        """Make the problem on this worker.
+    async def prepare(self) -> dict[str, str]:
+        """Make the problem on this worker, and return the arithmetic of its libraries, which are loaded by then.
 
         Raises:
             InputError, UserCodeError: it cannot be made here, or is another one than the driver's.
         """
         await self._in_thread(self._shard.prepare)
+        return await self._in_thread(arithmetic)
 
     async def evaluate(self, *, request: RequestMessage, task: bytes) -> Answer:
         """Sum a request over this worker's task, add its children's sums, and return the maximal nodes.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.errors import InputError, argument, nearest
-from jobs.minimize.optimize.function import Function
+
+if TYPE_CHECKING:  # NumPy: options are parsed before it is loaded
+    from jobs.minimize.optimize.function import Function
 
 HESS_BYTES = 4 << 30
 """Maximum bytes of a dense Hessian."""

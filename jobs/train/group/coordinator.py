@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from distributed import Client
 
 from jobs.cluster import alive
+from jobs.cluster.bits import Bits
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, JobError, argument, spelled
@@ -41,7 +42,7 @@ class Coordinator:
         client: the client.
         plugin: the workers' side.
         workers_timeout: seconds without any worker that are too many.
-        mixed: whether workers whose arithmetic differs are admitted.
+        bits: the arithmetic of the run's processes, to which the workers' is added.
 
     Attributes:
         restore: sets the state on the worker at an address, when no worker has one.
@@ -49,8 +50,8 @@ class Coordinator:
         timeline: which worker took part when.
     """
 
-    def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, *, mixed: bool) -> None:
-        self._client, self._key, self._likeness = client, plugin.key, Likeness(mixed=mixed)
+    def __init__(self, client: Client, plugin: TrainPlugin, workers_timeout: float, bits: Bits) -> None:
+        self._client, self._key, self._likeness = client, plugin.key, Likeness(bits)
         self.membership = Membership(client, plugin, workers_timeout, prepare=self._prepare, keepalive=True)
         self.restore: Callable[[str], Awaitable[None]]
         self.lost_workers, self.timeline = 0, Timeline()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.errors import InputError, argument
+from jobs.cluster.bits import Bits
+from jobs.errors import InputError
 from jobs.train.process.messages import Built, Facts
 
 
@@ -10,17 +11,20 @@ class Likeness:
     """What the first worker is like, with which all others are compared.
 
     Args:
-        mixed: whether workers whose arithmetic differs are admitted.
+        bits: the arithmetic of the run's processes, to which the workers' is added.
 
     Attributes:
-        fingerprint: what decides the bits of its arithmetic, name -> value.
         facts: of its data, None before they are opened.
     """
 
-    def __init__(self, *, mixed: bool) -> None:
-        self._mixed, self._structure = mixed, ""
-        self.fingerprint: dict[str, str] = {}
+    def __init__(self, bits: Bits) -> None:
+        self._bits, self._structure = bits, ""
         self.facts: Facts | None = None
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What decides the bits of its arithmetic, name -> value."""
+        return self._bits.first
 
     def check_built(self, address: str, built: Built) -> None:
         """Compare a worker that has built its model.
@@ -28,13 +32,7 @@ class Likeness:
         Raises:
             InputError: its arithmetic or its model is another one.
         """
-        self.fingerprint = self.fingerprint or built["fingerprint"]
-        for name, value in built["fingerprint"].items():
-            if value != self.fingerprint[name] and not self._mixed:
-                raise InputError(
-                    f"worker {address} computes other bits: its {name} is {value!r}, that of the first "
-                    f"{self.fingerprint[name]!r}; make workers alike, or give up equal bits with {argument('mixed')}"
-                )
+        self._bits.add(f"worker {address}", built["fingerprint"])
         self._check_structure(address, built["structure"])
 
     def check_facts(self, address: str, facts: Facts) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
+from jobs.cluster.bits import Bits
 from jobs.cluster.polling import run_polling
 from jobs.errors import ClusterError
 from jobs.sharding.assignment import assign
@@ -44,7 +45,8 @@ class ClusterTrainer:
         storage: the run folder, if there is one.
         workers_timeout: seconds without any worker that are too many.
         poll: called at least twice a second; what it raises ends the wait.
-        mixed: whether workers whose arithmetic differs are admitted.
+        bits: the arithmetic of the run's processes, to which the workers' is added (None: workers that differ are
+            refused).
 
     Raises:
         InputError, UserCodeError: the model cannot be trained.
@@ -60,11 +62,11 @@ class ClusterTrainer:
         storage: Storage | None = None,
         workers_timeout: float = 300.0,
         poll: Callable[[], None] = lambda: None,
-        mixed: bool = False,
+        bits: Bits | None = None,
     ) -> None:
         self._client, self._storage, self._poll = client, storage, poll
         self._plugin = TrainPlugin(f"train-{secrets.token_hex(8)}", create_model, seed)
-        self._all = Coordinator(client, self._plugin, workers_timeout, mixed=mixed)
+        self._all = Coordinator(client, self._plugin, workers_timeout, bits or Bits(differing="refuse"))
         self._plan: Plan | None = None
         self._timeout: float | None = None
         self._all.restore = self._restore

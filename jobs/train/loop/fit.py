@@ -12,7 +12,8 @@ import numpy as np
 from jobs.errors import InputError, argument
 from jobs.train.loop.callbacks import EpochEnd, monitor
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
-from jobs.train.loop.state import Beside, FitState, Saving, Watcher
+from jobs.train.loop.saving import Saving
+from jobs.train.loop.state import Beside, FitState, Watcher
 from jobs.train.loop.trainer import RolledBackError, Trainer
 from jobs.train.process.messages import Facts, Status
 from jobs.train.process.plan import Plan

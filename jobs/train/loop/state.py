@@ -16,21 +16,6 @@ from jobs.train.process.messages import Status
 History = dict[str, list[float]]
 
 
-@dataclass(frozen=True)
-class Saving:
-    """When checkpoints are written.
-
-    Attributes:
-        steps: every so many steps; 0: by seconds.
-        seconds: every so many seconds.
-        restore_best: whether the run's result is the weights of the best epoch, not of the last.
-    """
-
-    steps: int = 0
-    seconds: float = 60.0
-    restore_best: bool = False
-
-
 @dataclass
 class FitState:
     """The driver's part of a run's state; all of it is in each checkpoint.

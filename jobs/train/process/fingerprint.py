@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
-from pathlib import Path
 
+from jobs.arithmetic import arithmetic
 from jobs.errors import InputError
 from jobs.keras.runtime import import_tensorflow
-
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
-"""Vector instructions by which oneDNN and Eigen choose their kernels, as Linux names them."""
 
 
 def fingerprint(threads: int) -> dict[str, str]:
@@ -19,14 +15,11 @@ def fingerprint(threads: int) -> dict[str, str]:
     Args:
         threads: intra-op threads of the process.
     """
-    tf, keras = import_tensorflow(threads)
+    tf, _ = import_tensorflow(threads)
     return {
-        "TensorFlow": tf.__version__,
-        "Keras": keras.__version__,
+        **arithmetic(),
         "threads": str(threads),
-        "oneDNN": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-        # The variable caps what the processor has.
-        "processor": os.environ.get("ONEDNN_MAX_CPU_ISA") or f"{platform.machine()} {_instructions()}".strip(),
+        "oneDNN options": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
         "GPUs": ", ".join(_gpus(tf)),
     }
 
@@ -37,15 +30,6 @@ def _gpus(tf: object) -> list[str]:
         str(config.experimental.get_device_details(gpu).get("device_name", "unknown"))
         for gpu in config.list_physical_devices("GPU")
     ]
-
-
-def _instructions() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()  # ARM's name
-    return " ".join(name for name in INSTRUCTIONS if name in flags)
 
 
 def check_gpus(address: str, promised: float, threads: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from distributed import Client, Future
 
+from jobs.cluster.bits import Bits
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.cluster.polling import run_polling
@@ -16,7 +17,7 @@ from jobs.cluster.topics import subscribe
 from jobs.errors import ClusterError
 from jobs.tune.search.placement import Worker
 from jobs.tune.trials.execution import Settings
-from jobs.tune.trials.messages import Event, StopReason
+from jobs.tune.trials.messages import Event, ReadyEvent, StopReason
 from jobs.tune.trials.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
@@ -38,6 +39,7 @@ class Pool:
         gpus: GPUs of a trial.
         timeout: maximum seconds without any worker.
         poll: called while the scheduler's answer is awaited; what it raises ends the wait.
+        bits: the arithmetic of the run's processes, to which the workers' is added.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Pool:
         *,
         timeout: float,
         poll: Callable[[], None],
+        bits: Bits | None = None,
     ) -> None:
         self._client, self._key, self._poll = client, f"{study}-{attempt}", poll
+        self._bits = bits or Bits()
         self._resources = {"GPU": gpus * (1 - 1e-9)} if gpus else None  # five times 0.2 must fit into 1
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
@@ -109,9 +113,14 @@ class Pool:
     def _on_message(self, message: tuple[float, Event]) -> None:
         self._events.put(message[1])  # nothing more, since it is the client's event loop: the search has its own thread
 
-    def ready(self, address: str) -> None:
-        """Note that a worker is ready."""
-        self._ready.add(address)
+    def ready(self, event: ReadyEvent) -> None:
+        """Note that a worker is ready.
+
+        Raises:
+            InputError: its arithmetic is refused.
+        """
+        self._ready.add(event["worker"])
+        self._bits.add(f"worker {event['worker']}", event["arithmetic"])
 
     def _on_scheduler(self, message: tuple[float, Any]) -> None:
         """Handle an event of the scheduler's own; called by Dask on the client's event loop."""

@@ -128,7 +128,7 @@ class Search:
     def _on_event(self, event: Event) -> None:
         if event["kind"] == "ready":
             # Both: the slots, and the pool, whose next refresh replaces the slots' workers.
-            self._pool.ready(event["worker"])
+            self._pool.ready(event)
             self._slots.add(event["worker"], Worker(event["threads"], event["gpus"]))
         elif event["kind"] == "leaving":
             self._leaving.add(event["worker"])  # because of a trial that an earlier attempt has left there

@@ -66,12 +66,13 @@ class EndEvent(ExecutionEnd):
 
 
 class ReadyEvent(TypedDict):
-    """A worker takes trials."""
+    """A worker takes trials; `arithmetic` as of `jobs.arithmetic`."""
 
     kind: Literal["ready"]
     worker: str
     threads: int
     gpus: float
+    arithmetic: dict[str, str]
 
 
 class LeavingEvent(TypedDict):

@@ -16,6 +16,7 @@ from typing import Any, Unpack
 
 from distributed import Worker, get_worker
 
+from jobs.arithmetic import arithmetic
 from jobs.cluster.plugin import CallPlugin
 from jobs.errors import ClusterError, JobError
 from jobs.tune.trials import subprocess as isolated
@@ -78,7 +79,15 @@ class TrialPlugin(CallPlugin):
             return
         state = self.worker.state
         gpus = float(state.total_resources.get("GPU", 0.0))
-        self.send({"kind": "ready", "worker": self.worker.address, "threads": state.nthreads, "gpus": gpus})
+        self.send(
+            {
+                "kind": "ready",
+                "worker": self.worker.address,
+                "threads": state.nthreads,
+                "gpus": gpus,
+                "arithmetic": arithmetic(later=True),  # the objective, which may be of TensorFlow, is not loaded yet
+            }
+        )
 
     def teardown(self, worker: Worker) -> None:
         """Called by Dask when the plugin is removed: its study has ended, or its driver is gone."""
