@@ -146,6 +146,7 @@ class Storage(ABC):
     def create(self, name: str, data: bytes) -> bool:
         """Store `data` as `name` unless that exists, and return whether it was stored; of many callers one gets True.
 
+        Readers may see an empty file before they see all of it, where a local file system has no hard links.
         Where a request was retried because its reply was lost, that caller may get False as well.
         """
 
