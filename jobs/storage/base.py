@@ -222,6 +222,8 @@ class Storage(ABC):
 class LogWriter(ABC):
     """Appends records to one log; a context manager that closes the log, even after an error.
 
+    What was appended is stored durably by `flush`, or within half a minute.
+
     What it raises is a `ClusterError` that names the log. Records appended before stay readable; the one that failed
     may be there in part, so a log's reader must be able to drop a torn end.
     """

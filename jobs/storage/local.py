@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import BinaryIO
 from jobs.errors import InputError, argument
 from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Stamp, Storage, changed
 from jobs.storage.local_files import create_file, replace_file, sync_folder, translate_errors, write_all
+
+SYNC_SECONDS = 30.0
+"""What a log loses at most when the machine crashes, as a log in S3 does when the process is killed."""
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -180,21 +184,32 @@ def _open_log(path: Path, address: str) -> int:
 
 
 class LocalLog(LogWriter):
-    """A log in one local file; appended data survive a crash of the process, and after `flush` one of the machine."""
+    """A log in one local file; appended data survive a crash of the process, and after `flush` one of the machine.
+
+    Within half a minute they do without it, too: a thread stores them, for which `append` does not wait.
+    """
 
     def __init__(self, address: str, path: Path) -> None:
         """Open the file at `path`, called `address` in messages, and create its folder if need be."""
         self._address = address
+        self._unsynced = False
+        self._failed: OSError | None = None
+        self._closed = threading.Event()
         with translate_errors(address, writing=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor: int | None = _open_log(path, address)
             sync_folder(path.parent)
+        self._thread = threading.Thread(target=self._sync, args=[self._descriptor], name=f"log {path}", daemon=True)
+        self._thread.start()
 
     def append(self, data: bytes) -> None:
         """See `LogWriter.append`."""
         descriptor = self._open_descriptor()
         end = os.fstat(descriptor).st_size
         with translate_errors(self._address, writing=True):
+            if self._failed:
+                raise self._failed  # the system reports such an error once
+            self._unsynced = True
             try:
                 write_all(descriptor, data)
             except OSError:
@@ -207,16 +222,30 @@ class LocalLog(LogWriter):
         """See `LogWriter.flush`."""
         with translate_errors(self._address, writing=True):
             os.fsync(self._open_descriptor())
+            if self._failed:
+                raise self._failed
 
     def close(self) -> None:
         """See `LogWriter.close`."""
         if self._descriptor is None:
             return
+        self._closed.set()
+        self._thread.join()  # before the descriptor is closed: its number may be another file's at once
         try:
             self.flush()
         finally:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+    def _sync(self, descriptor: int) -> None:
+        """Store what was appended, every `SYNC_SECONDS`, until the log is closed."""
+        while not self._closed.wait(SYNC_SECONDS):
+            if self._unsynced:
+                self._unsynced = False  # before: what is appended meanwhile may be left out
+                try:
+                    os.fsync(descriptor)
+                except OSError as error:
+                    self._failed = error
 
     def _open_descriptor(self) -> int:
         if self._descriptor is None:
