@@ -18,7 +18,8 @@ from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
 from jobs.minimize.evaluate.futures import FuturesEvaluator
 from jobs.minimize.evaluate.penalty import penalty
 from jobs.minimize.evaluate.request import Kind, OnNan, Request
-from jobs.minimize.journal import Journal, Record
+from jobs.minimize.journal import Journal
+from jobs.minimize.journal_log import Record
 from jobs.minimize.problems import base as problems
 from jobs.minimize.problems.identity import expected, fingerprint
 from jobs.sharding.blocks import Blocks
@@ -251,7 +252,7 @@ class Objective:
             self._seconds = time.perf_counter() - self._clock
             return self.sum(request)
         key = request.key()
-        record = self.journal.next(key)
+        record = self.journal.next(key, request.size)
         if record is None:
             answer = self.sum(request)
             self._seconds = time.perf_counter() - self._clock

@@ -33,7 +33,6 @@ def finish(
     observer.save(best=False)
     theta = np.asarray(result.x, dtype=np.float64)
     folder.save_array("x.npy", theta)
-    replayed = objective.journal.replayed if objective.journal else 0
     outcome = {
         "success": bool(result.success),
         "message": str(result.message),
@@ -47,7 +46,7 @@ def finish(
         **_accuracy(objective, theta),
         "parameters": objective.n,
         **_theta(objective.problem, theta),
-        "diagnostics": diagnose(objective, observer, replayed),
+        "diagnostics": diagnose(objective, observer),
         **origin,
         **_pictures(objective.problem),
     }

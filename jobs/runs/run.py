@@ -203,9 +203,10 @@ def as_yaml(job: str, options: JobOptions) -> dict[str, Any]:
     return {"job": job, **options.model_dump(mode="json")}
 
 
-def run_id(first: bytes) -> str:
-    """Return the identifier of a run: 16 hex digits of the file of its first attempt, `FIRST`."""
-    return digest(first)
+def run_id(first: bytes) -> str | None:
+    """Return the identifier of a run: 16 hex digits of the file of its first attempt, `FIRST`; None if it is empty."""
+    # So it is on a file system without hard links, if the driver was killed as it began.
+    return digest(first) if first else None
 
 
 def _attempt(number: int) -> str:

@@ -146,6 +146,7 @@ class Storage(ABC):
     def create(self, name: str, data: bytes) -> bool:
         """Store `data` as `name` unless that exists, and return whether it was stored; of many callers one gets True.
 
+        Readers may see an empty file before they see all of it, where a local file system has no hard links.
         Where a request was retried because its reply was lost, that caller may get False as well.
         """
 
@@ -220,6 +221,8 @@ class Storage(ABC):
 
 class LogWriter(ABC):
     """Appends records to one log; a context manager that closes the log, even after an error.
+
+    What was appended is stored durably by `flush`, or within half a minute.
 
     What it raises is a `ClusterError` that names the log. Records appended before stay readable; the one that failed
     may be there in part, so a log's reader must be able to drop a torn end.

@@ -20,7 +20,7 @@ from waiting import until
 
 from jobs.errors import InputError
 from jobs.minimize.job import run
-from jobs.minimize.journal import MAGIC
+from jobs.minimize.journal_log import MAGIC
 from jobs.minimize.optimize.methods import METHODS
 from jobs.minimize.options import Options
 from jobs.storage import Storage, open_storage

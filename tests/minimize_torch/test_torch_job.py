@@ -11,7 +11,7 @@ from pathlib import Path
 
 from waiting import until
 
-from jobs.minimize.journal import MAGIC
+from jobs.minimize.journal_log import MAGIC
 from jobs.storage import Storage, open_storage
 
 JOB = """

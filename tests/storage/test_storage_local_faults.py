@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from storage_tools import USES
 
 from jobs.errors import ClusterError, InputError
+from jobs.minimize.job import run
+from jobs.minimize.options import Options
+from jobs.release.actions.destination import run_id
 from jobs.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
@@ -144,3 +152,83 @@ def test_a_log_that_is_a_link(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run/journal/0001\.log is a symbolic link, but a log must be a file"):
         open_storage(tmp_path / "run").append_log("journal/0001.log")
     assert (tmp_path / "victim").read_text() == "mine"
+
+
+@pytest.fixture(params=[errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
+def no_links(request, tmp_path, monkeypatch):
+    """Return a storage on a file system without hard links, as SMB's, exFAT's and many of FUSE's."""
+
+    def link(*arguments: object, **options: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(os, "link", link)
+    return open_storage(tmp_path / "run")
+
+
+def test_create_without_hard_links(no_links):
+    """Of many that create one name exactly one gets True, and a reader sees all of its bytes or none."""
+    seen, starts = set(), threading.Barrier(9)
+
+    def create(number: int) -> bool:
+        starts.wait()
+        return no_links.create("lock", b"%d" % number * 10_000)
+
+    with ThreadPoolExecutor(8) as pool:
+        created = [pool.submit(create, number) for number in range(8)]
+        starts.wait()
+        while not all(future.done() for future in created):
+            if no_links.exists("lock"):
+                seen.add(no_links.read("lock"))
+    won = [future.result() for future in created]
+    assert won.count(True) == 1
+    assert no_links.read("lock") == b"%d" % won.index(True) * 10_000
+    assert seen <= {b"", no_links.read("lock")}
+    assert no_links.list() == ["lock"]
+    assert [path.name for path in Path(no_links.url).iterdir()] == ["lock"]
+
+
+def test_a_run_without_hard_links(no_links):
+    """A job runs and is resumed there; an attempt that was killed before its file had its bytes counts as ended."""
+    first = run(Options(workers=0, max_iterations=1, run=no_links.url))
+    assert first["attempt"] == 1
+    no_links.write("attempts/0002", b"")
+    assert run(Options(workers=0, max_iterations=2, run=no_links.url))["attempt"] == 3
+
+
+def test_an_attempt_without_bytes_names_no_run(tmp_path):
+    """All such files are alike, so no two run folders are taken for one."""
+    for name in ("one", "two"):
+        (tmp_path / name / "attempts").mkdir(parents=True)
+        (tmp_path / name / "attempts/0001").touch()
+        run(Options(workers=0, max_iterations=1, run=str(tmp_path / name)))
+        assert run_id(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP], ids=errno.errorcode.get)
+def test_a_folder_that_cannot_be_synced(tmp_path, monkeypatch, code):
+    """A file system that syncs files but no folders, as some networks', is a storage like any other."""
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage = open_storage(tmp_path / "run")
+    storage.check_writable()
+    for name in ("write", "create", "append_log"):
+        USES[name](storage)
+    assert storage.list() == ["log", "name"]
+
+
+def test_a_disk_that_fails_to_sync_is_told(tmp_path, monkeypatch):
+    """Any other error of storing a folder's names is no success."""
+
+    def fsync(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for name in ("write", "create", "append_log"):
+        with pytest.raises(ClusterError, match="Input/output error; check the disk"):
+            USES[name](open_storage(tmp_path))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 
 import pytest
 from waiting import until
 
-from jobs.errors import UserCodeError
+from jobs.errors import ClusterError, UserCodeError
 from jobs.storage import MIB, Storage, open_storage
+from jobs.storage import local as storage_local
 from jobs.storage import s3_log as storage_s3_log
 from jobs.storage.s3 import S3Storage
 
@@ -125,3 +128,30 @@ def test_s3_log_bounds_its_memory(s3, monkeypatch):
         may_write.set()
         appender.join()
     assert log_bytes(storage, "log") == bytes(11) + b"second"
+
+
+def test_a_local_log_is_stored_without_flush(tmp_path, monkeypatch):
+    """What was appended is synced by another thread than the one that appends, and one that failed is told."""
+    synced, threads, error = threading.Event(), set(), None
+
+    def fsync(_: int) -> None:
+        nonlocal error
+        threads.add(threading.current_thread())
+        synced.set()
+        if error:
+            failure, error = error, None  # the system reports it once
+            raise failure
+
+    monkeypatch.setattr(storage_local, "SYNC_SECONDS", 0.01)
+    log = open_storage(tmp_path).append_log("log")
+    monkeypatch.setattr(os, "fsync", fsync)
+    log.append(b"record")
+    assert synced.wait(60)
+    assert threading.current_thread() not in threads
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    log.append(b"record")
+    until(lambda: error is None)
+    for use in (lambda: log.append(b"record"), log.close):
+        with pytest.raises(ClusterError, match="log: Input/output error; check the disk"):
+            use()
+    assert log_bytes(open_storage(tmp_path), "log") == b"recordrecord"

@@ -11,7 +11,7 @@ OVERHEAD = 0.3
 """Fraction of communication in an evaluation above which a hint is given."""
 
 
-def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[str, Any]:
+def diagnose(objective: Objective, observer: Observer) -> dict[str, Any]:
     """Return the diagnostics of an attempt; seconds and bytes are of this attempt, not of those before it.
 
     Overhead is communication's fraction of the evaluations, without loading. Computation is that of the slowest worker.
@@ -22,7 +22,8 @@ def diagnose(objective: Objective, observer: Observer, replayed: int) -> dict[st
     overhead = communication / working if working else 0.0
     diagnostics: dict[str, Any] = {
         "evaluations": timings.evaluations,
-        "replayed": replayed,
+        "replayed": objective.journal.replayed if objective.journal else 0,
+        "dropped": objective.journal.dropped if objective.journal else 0,
         "rows": objective.rows,
         "seconds": observer.attempt_seconds,
         "compute_seconds": timings.compute,

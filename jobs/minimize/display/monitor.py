@@ -9,6 +9,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.minimize.display.summary import damage
 from jobs.minimize.journal import FULL, Journal
 from jobs.minimize.optimize.l1 import stationarity
 from jobs.runs.display.console import Reporter
@@ -41,7 +42,7 @@ class Observer:
         self._began = time.monotonic()
         self._saved = self._began
         self._eta = EtaEstimator(self._began)
-        self._outgrown = False
+        self._outgrown = self._damaged = False
 
     @property
     def seconds(self) -> float:
@@ -78,6 +79,9 @@ class Observer:
         self._save_at_times()
 
     def _save_at_times(self) -> None:
+        if self._journal.dropped and not self._damaged:
+            self._damaged = True
+            self._reporter.log("journal", message=damage(self._journal.dropped, self._journal.replayed))
         # The first time at once, the best point before the mark: a marked run without one would have no warm start.
         outgrown = self._journal.full and not self._outgrown
         if outgrown or time.monotonic() - self._saved > SAVE_SECONDS:

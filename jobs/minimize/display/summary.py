@@ -34,8 +34,16 @@ def show(result: Mapping[str, Any], run: str) -> None:
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(f"hint: {hint}", style="yellow"))
     console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
+    if dropped := result["diagnostics"].get("dropped"):
+        damaged = damage(dropped, result["diagnostics"]["replayed"])
+        console.print(Text(f"warning: the journal was {damaged}", style="yellow"), soft_wrap=True)
     if warning := _lost(result, run):
         console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+
+
+def damage(dropped: int, replayed: int) -> str:
+    """Return the text for a journal of which `dropped` evaluations, behind those `replayed`, cannot be used."""
+    return f"damaged after {plural(replayed, 'evaluation')}; the next {dropped:,} are computed again, to the same bits"
 
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
