@@ -111,7 +111,8 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     journals.check(folder.storage, identity)
     _check_kept(folder, identity)
     attempt.start(workers=objective.sum.workers)
-    journal = Journal(folder.storage, folder.attempt, identity, int(options.journal_limit * 2**30))
+    limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
+    journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
     objective.journal = attempt.stack.enter_context(contextlib.closing(journal))
     observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
     objective.on_evaluation = observer.on_evaluation

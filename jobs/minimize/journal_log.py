@@ -5,6 +5,7 @@ A record is
 
     4 s  magic              16 s  key of the request (`Request.key`)
     d    seconds of the run so far
+    3 d  sketch of the request (`Request.sketch`)
     Q    bytes of the answer    I  CRC-32 of the answer    I  CRC-32 of this header
     and the answer, float64, little-endian.
 """
@@ -23,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError, argument
+from jobs.minimize.evaluate.request import Sketch
 
 Vector = NDArray[np.float64]
-MAGIC = b"DJJ1"
-RECORD = struct.Struct("<4s16sdQI")
+MAGIC = b"DJJ2"
+RECORD = struct.Struct("<4s16sd3dQI")
 CHECKED = struct.Struct("<I")
 HEAD = RECORD.size + CHECKED.size
 """Bytes of a record before its answer."""
@@ -37,11 +39,15 @@ _PIECE = 8 << 20
 
 @dataclass(frozen=True)
 class Record:
-    """One evaluation: the request's key, the run's seconds when it was answered, and the answer (size,) float64."""
+    """One evaluation: the request's key, the run's seconds when it was answered, and the answer (size,) float64.
+
+    `sketch` is the request's too, by which it is known where the key is another one in last bits.
+    """
 
     key: bytes
     seconds: float
     answer: Vector
+    sketch: Sketch
 
     @property
     def nbytes(self) -> int:
@@ -52,7 +58,7 @@ class Record:
 def pack_record(record: Record) -> bytes:
     """Return a record's bytes."""
     answer = np.ascontiguousarray(record.answer, dtype="<f8")
-    header = RECORD.pack(MAGIC, record.key, record.seconds, answer.nbytes, zlib.crc32(answer.data))
+    header = RECORD.pack(MAGIC, record.key, record.seconds, *record.sketch, answer.nbytes, zlib.crc32(answer.data))
     return header + CHECKED.pack(zlib.crc32(header)) + answer.tobytes()
 
 
@@ -132,14 +138,15 @@ class LogReader:
         """Return the record that begins with `head`, None if it is damaged, and how many bytes were read."""
         if len(head) < HEAD or not _is_head(head):
             return None, len(head)
-        _, key, seconds, size, check = RECORD.unpack(head[: RECORD.size])
+        _, key, seconds, *sketch, size, check = RECORD.unpack(head[: RECORD.size])
         if size % 8 or size > MAX_ANSWER or not math.isfinite(seconds):
             raise self._other_version(f"a record is of {size:,} bytes, at {seconds} s")
         answer = _read(self._stream, size)
         if len(answer) < size or zlib.crc32(answer) != check:
             return None, HEAD + len(answer)
         # A copy: an array on bytes cannot be written into, and a Hessian product goes to SciPy as it is.
-        return Record(key, seconds, np.frombuffer(answer, dtype="<f8").astype(np.float64, copy=True)), HEAD + size
+        numbers = np.frombuffer(answer, dtype="<f8").astype(np.float64, copy=True)
+        return Record(key, seconds, numbers, (sketch[0], sketch[1], sketch[2])), HEAD + size
 
     def _other_version(self, why: str) -> InputError:
         return InputError(f"{self._where} is another version's journal: {why}; choose another {argument('run')}")

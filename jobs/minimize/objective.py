@@ -252,11 +252,11 @@ class Objective:
             self._seconds = time.perf_counter() - self._clock
             return self.sum(request)
         key = request.key()
-        record = self.journal.next(key, request.size)
+        record = self.journal.next(key, request.size, request.sketch)
         if record is None:
             answer = self.sum(request)
             self._seconds = time.perf_counter() - self._clock
-            self.journal.append(Record(key, self._seconds, answer))
+            self.journal.append(Record(key, self._seconds, answer, request.sketch()))
             return answer
         # The clock continues from the recorded seconds, as if the run had not been interrupted.
         self._seconds = record.seconds

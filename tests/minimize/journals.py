@@ -14,7 +14,9 @@ ROOM = 2**30
 
 def make_records(count: int, size: int = 5) -> list[Record]:
     generator = np.random.default_rng(0)
-    return [Record(generator.bytes(16), 0.5 * i, generator.standard_normal(size)) for i in range(count)]
+    return [
+        Record(generator.bytes(16), 0.5 * i, generator.standard_normal(size), (1.0 + i, 2.0, 4.0)) for i in range(count)
+    ]
 
 
 def make_attempt(storage: Storage, attempt: int, records: list[Record], identity: dict[str, str] = IDENTITY) -> Journal:
@@ -22,7 +24,7 @@ def make_attempt(storage: Storage, attempt: int, records: list[Record], identity
     storage.create(f"attempts/{attempt:04d}", b"")
     journal = Journal(storage, attempt, identity, ROOM)
     for record in records:
-        told = journal.next(record.key, record.answer.size)
+        told = journal.next(record.key, record.answer.size, lambda record=record: record.sketch)
         if told is None:
             journal.append(record)
         else:

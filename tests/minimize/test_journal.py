@@ -10,6 +10,7 @@ from journals import IDENTITY, ROOM, make_attempt, make_records
 from jobs.errors import InputError
 from jobs.minimize import journal as journals
 from jobs.minimize.journal import Journal
+from jobs.minimize.journal_log import Record
 from jobs.storage import Storage, open_storage
 
 
@@ -27,7 +28,7 @@ def test_two_attempts_at_once_do_no_harm(storage: Storage) -> None:
     records = make_records(12)
     first = Journal(storage, 1, IDENTITY, ROOM)
     for record in records[:4]:
-        assert first.next(record.key, record.answer.size) is None
+        assert first.next(record.key, record.answer.size, tuple) is None
         first.append(record)
     first._log.flush()
     make_attempt(storage, 2, records[:9])
@@ -44,7 +45,7 @@ def test_what_is_replayed_may_be_changed(tmp_path: Path) -> None:
     """SciPy writes into the vectors it gets, so they are writable."""
     storage = open_storage(tmp_path)
     make_attempt(storage, 1, make_records(1))
-    record = Journal(storage, 2, IDENTITY, ROOM).next(make_records(1)[0].key, 5)
+    record = Journal(storage, 2, IDENTITY, ROOM).next(make_records(1)[0].key, 5, tuple)
     assert record is not None
     assert record.answer.flags.writeable
 
@@ -62,9 +63,33 @@ def test_another_way_is_refused(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     make_attempt(storage, 1, make_records(2))
     journal = Journal(storage, 2, IDENTITY, ROOM)
-    journal.next(make_records(1)[0].key, 5)
+    journal.next(make_records(1)[0].key, 5, tuple)
     with pytest.raises(InputError, match="evaluation 2 was at another point"):
-        journal.next(b"x" * 16, 5)
+        journal.next(b"x" * 16, 5, tuple)
+
+
+def test_elsewhere_last_bits_may_differ(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """On other arithmetic the recorded answer is that of a point nearby; once points part, all are computed again."""
+    storage, records = open_storage(tmp_path), make_records(4)
+    make_attempt(storage, 1, records)
+    journal = Journal(storage, 2, IDENTITY, ROOM, elsewhere=True)
+    near, far = (1.0 + 3e-8, 2.0, 4.0 - 3e-8), (2.0 + 1e-7, 2.0, 4.0)
+    told = journal.next(b"x" * 16, 5, lambda: near)
+    assert told is not None
+    assert told.answer.tobytes() == records[0].answer.tobytes()
+    assert journal.next(b"x" * 16, 5, lambda: far) is None
+    assert journal.next(records[2].key, 5, tuple) is None, "it is not taken up again"
+    assert "evaluation 2 is at another point than on the processor before" in caplog.text
+    journal.append(Record(b"y" * 16, 9.0, records[1].answer, far))
+    journal.close()
+    assert journal.replayed == 1
+    storage.create("attempts/0002", b"")
+    again = Journal(storage, 3, IDENTITY, ROOM)
+    assert [again.next(key, 5, tuple) is not None for key in (records[0].key, b"y" * 16, records[2].key)] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_no_journal_is_no_journal(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_every_cut_is_survived(tmp_path: Path) -> None:
         journal = Journal(storage, 2, IDENTITY, ROOM)
         expected = max(0, 3 - -(-(len(whole) - cut) // records[0].nbytes))
         replayed = 0
-        while replayed < 3 and journal.next(records[replayed].key, 2):
+        while replayed < 3 and journal.next(records[replayed].key, 2, tuple):
             replayed += 1
         assert replayed == expected
 
@@ -146,7 +146,7 @@ def _log_header(text: bytes) -> bytes:
 
 
 def _head(size: int, answer: bytes, seconds: float = 1.0) -> bytes:
-    head = RECORD.pack(MAGIC, b"k" * 16, seconds, size, zlib.crc32(answer))
+    head = RECORD.pack(MAGIC, b"k" * 16, seconds, 0.0, 0.0, 0.0, size, zlib.crc32(answer))
     return head + CHECKED.pack(zlib.crc32(head)) + answer
 
 
@@ -194,4 +194,4 @@ def test_an_answer_of_another_size_is_refused(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     make_attempt(storage, 1, make_records(1, size=7))
     with pytest.raises(InputError, match="evaluation 1 was at another point"):
-        Journal(storage, 2, IDENTITY, ROOM).next(make_records(1)[0].key, 5)
+        Journal(storage, 2, IDENTITY, ROOM).next(make_records(1)[0].key, 5, tuple)

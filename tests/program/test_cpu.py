@@ -85,9 +85,7 @@ def test_numpy_is_loaded_already(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_machine_that_lacks_the_instructions(monkeypatch: pytest.MonkeyPatch):
     """Another architecture, and an older processor, by what they lack; native is always there."""
     monkeypatch.setattr(cpu.platform, "machine", lambda: "aarch64")
-    with pytest.raises(
-        InputError, match="cpu is portable, which needs an x86-64-v3 processor, but this one is aarch64"
-    ):
+    with pytest.raises(InputError, match="cpu is portable, which needs an x86-64-v3 processor.* is aarch64"):
         cpu.use("portable")
     cpu.use("native")
     monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")

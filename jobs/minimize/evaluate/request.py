@@ -16,6 +16,7 @@ from jobs.usercode import call
 Vector = NDArray[np.float64]
 Kind = Literal["value", "value_and_grad", "hessp", "hess", "correct"]
 OnNan = Literal["fail", "inf"]
+Sketch = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Request:
         if self.direction is not None:
             digest.update(self.direction.tobytes())
         return digest.digest()
+
+    def sketch(self) -> Sketch:
+        """Return the sum of all numbers, that of every second one, and that of their absolute values.
+
+        By these, two requests that differ in last bits alone are known as the same; see `Journal`.
+        """
+        numbers = self.thetas.ravel() if self.direction is None else np.concatenate([self.thetas[0], self.direction])
+        return float(numbers.sum()), float(numbers[::2].sum()), float(np.abs(numbers).sum())
 
 
 def answer(problem: Any, request: Request, data: Any, where: str, on_nan: OnNan) -> Vector:
