@@ -25,6 +25,7 @@ TITLES = [
     "Memory of a worker, 2,000 x 64 rows",
     "Memory of the driver, 64 features, float64",
     "Softmax kernel",
+    "Portable instructions",
     "Journal",
 ]
 

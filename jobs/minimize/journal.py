@@ -27,8 +27,8 @@ from jobs.storage import Storage
 
 log = logging.getLogger(__name__)
 LAST_BITS = 1e-8
-"""Most by which the sums over two points that are the same but for last bits differ, of the sum of absolute values. It was
-seen to be reached after 80 (CG) to 200 evaluations on the digits, by other kernels of OpenBLAS."""
+"""Most by which sums over two points that are the same but for last bits differ, of the sum of absolute values; reached
+after 80 (CG) to 200 evaluations on the digits, by other kernels of OpenBLAS."""
 FULL = "journal-full"
 """A file of the run folder that marks a journal whose limit was passed: later answers are not recorded."""
 

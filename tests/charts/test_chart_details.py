@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from chart_tools import render
 
+from jobs.cpu import PORTABLE
 from jobs.minimize.options import Options
 
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
@@ -103,3 +104,15 @@ def test_helm_test_shows_the_run(run: dict[str, Any], mounts: list[str]) -> None
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert "hook-failed" in pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
     assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "test"
+
+
+@pytest.mark.parametrize("role", ["driver", "worker"])
+def test_portable_instructions_are_set_before_anything_is_loaded(role: str) -> None:
+    """By environment variables of the containers, which are those that the program itself would set."""
+
+    def variables(cpu: str) -> dict[str, str]:
+        env = render({"job": {"cpu": cpu}}).container(role)["env"]
+        return {one["name"]: one["value"] for one in env if one["name"] in PORTABLE}
+
+    assert variables("portable") == PORTABLE
+    assert variables("native") == {}
