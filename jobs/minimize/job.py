@@ -108,8 +108,10 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     _warm_start(folder, reporter)
     minimization = _minimization(options, objective, _start(options, folder))
     identity = _identity(options, objective, minimization.x0)
-    journals.check(folder.storage, identity)
+    begun = journals.check(folder.storage, identity)
     _check_kept(folder, identity)
+    if options.check and not begun:  # a journal is replayed without the data
+        _check_problem(objective, minimization.x0, reporter)
     attempt.start(workers=objective.sum.workers)
     limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
     journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
@@ -121,6 +123,21 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
         result = _solve(minimization, observer, options.method)
     origin = {"identity": identity, **attempt.bits.as_result(), **attempt.data.as_result()}
     return finish(folder, objective, observer, result, origin)
+
+
+def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> None:
+    """Try the problem on a few rows before any work begins.
+
+    Raises:
+        InputError: it breaks its contract.
+        DataError, UserCodeError: it fails on them.
+    """
+    reporter.doing("checking the problem on its first rows")
+    for finding in objective.check(start):
+        if finding.verdict == "wrong":
+            raise InputError(f"{finding.text}; `dask-jobs check` tries it by itself, --no-check goes on without")
+        if finding.verdict == "doubtful":
+            reporter.log("check", message=f"{finding.text}; without that there are no equal bits")
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:

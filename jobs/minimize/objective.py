@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, argument
 from jobs.formatting import plural
+from jobs.minimize.evaluate.check import Finding
 from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
 from jobs.minimize.evaluate.futures import FuturesEvaluator
@@ -178,6 +179,18 @@ class Objective:
         # Not through the journal: a run resumed with more iterations replays the optimizer's evaluations in order, and
         # this one is made only where a run ends.
         return float(self.sum(Request("correct", self._vector(theta)[None]))[0]) / self.rows
+
+    def check(self, start: Vector | None = None) -> list[Finding]:
+        """Return what is found of the problem's contract on its first rows: sums, equal bits, derivatives.
+
+        Args:
+            start: (n,), near which; the problem's own if None.
+
+        Raises:
+            DataError: rows could not be loaded.
+            UserCodeError: the problem failed on them.
+        """
+        return self.sum.check(self._x0 if start is None else self._vector(start))
 
     def map(self, function: Callable[[Vector], Any], thetas: Iterable[Vector]) -> list[Any]:
         """Apply SciPy's function to many points, all of them evaluated together; this is SciPy's map-like `workers`."""

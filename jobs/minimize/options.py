@@ -28,7 +28,7 @@ class Options(SerialJobOptions):
       DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("evaluator",)
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("evaluator", "check")
 
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
@@ -81,6 +81,11 @@ class Options(SerialJobOptions):
         default="messages",
         description="how evaluations reach the workers: by messages, the fastest, or by Dask's futures, visible to its "
         "dashboard and to adaptive clusters; the bits are the same",
+    )
+    check: Annotated[bool, OptionHelp(COMPUTE)] = Field(
+        default=True,
+        description="check at the start, on a few rows, that the problem's losses are sums, the same each time, with "
+        "the right derivatives",
     )
     evaluation_timeout: Annotated[PositiveFloat, OptionHelp(RUNS, "SECONDS")] = Field(
         default=3600.0, description="maximum seconds of one evaluation"

@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeVar
+
+from distributed.protocol import to_serialize
 
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, JobError
 from jobs.minimize.evaluate import tree
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.messages import Answer, lost_answer, request_message
 from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
@@ -71,6 +75,15 @@ class DaskEvaluator(ClusterEvaluator):
 
     async def _admit(self) -> None:
         await self._share()
+
+    async def _check(self, start: Vector) -> Sequence[FindingFields]:
+        while True:
+            address, *_ = await self._membership.current()
+            try:
+                message = {"start": to_serialize(start)}
+                return await call(self._client.rpc, self._key, address, ShardPlugin.check, **message)
+            except OSError:
+                self._membership.fail(address)
 
     async def _share(self) -> None:
         """Assign the blocks anew if workers came or went; those that stay keep what they hold."""

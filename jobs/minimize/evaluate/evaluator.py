@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from jobs.minimize.evaluate.check import Finding
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard import Shard
 from jobs.minimize.problems.identity import Expected
@@ -49,6 +50,9 @@ class Evaluator(Protocol):
     def __call__(self, request: Request) -> Vector:
         """Return the sum, (request.size,) float64."""
 
+    def check(self, start: Vector) -> list[Finding]:
+        """Return what is found of the problem's contract on some rows, near the start (n,); see `evaluate.check`."""
+
     def close(self) -> None:
         """Release the data."""
 
@@ -83,6 +87,10 @@ class SerialEvaluator:
         self.timings.load += load
         self.timings.compute += seconds - load
         return total
+
+    def check(self, start: Vector) -> list[Finding]:
+        """Return what is found of the problem's contract on some rows."""
+        return self._shard.check(start)
 
     def close(self) -> None:
         """Release the data."""

@@ -16,6 +16,7 @@ from jobs.cluster.membership import scheduler_gone
 from jobs.errors import ClusterError
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard_futures import STRANDED, Part, ShardFutures, Stranded
@@ -57,6 +58,9 @@ class FuturesEvaluator(ClusterEvaluator):
 
     async def _admit(self) -> object:
         return await self._retry(self._shards.admit)
+
+    async def _check(self, start: Vector) -> Sequence[FindingFields]:
+        return await self._retry(lambda: self._shards.check(start))
 
     async def _sum(self, request: Request) -> Vector:
         async def work() -> Vector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from distributed import Client
@@ -12,6 +12,7 @@ from distributed import Client
 from jobs.cluster.bits import Bits
 from jobs.cluster.polling import run_polling
 from jobs.errors import argument
+from jobs.minimize.evaluate.check import Finding, FindingFields
 from jobs.minimize.evaluate.evaluator import Timings
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.problems.identity import Expected
@@ -81,6 +82,19 @@ class ClusterEvaluator(ABC):
         self.timings.evaluations += 1
         self.timings.seconds += time.perf_counter() - began
         return total
+
+    def check(self, start: Vector) -> list[Finding]:
+        """Return what one worker finds of the problem's contract on some rows, near the start (n,).
+
+        Raises:
+            UserCodeError, DataError: the problem failed there.
+            ClusterError: no workers in time.
+        """
+        return [Finding(*one) for one in self._run(self._check(start))]
+
+    @abstractmethod
+    async def _check(self, start: Vector) -> Sequence[FindingFields]:
+        """Return the findings' fields."""
 
     @abstractmethod
     def close(self) -> None:

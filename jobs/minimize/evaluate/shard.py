@@ -11,10 +11,11 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from jobs.errors import ClusterError
+from jobs.minimize.evaluate.check import QUICK, ROWS, Finding, findings
 from jobs.minimize.evaluate.request import OnNan, Request, answer
 from jobs.minimize.problems.base import block_rows, instantiate, rows
 from jobs.minimize.problems.identity import Expected
-from jobs.sharding.blocks import Blocks, Run, TreeSum, numbers
+from jobs.sharding.blocks import Blocks, Run, TreeSum, Vector, numbers
 from jobs.usercode import UserCode, call
 
 
@@ -64,6 +65,17 @@ class Shard:
             with self._loading:
                 data.append(self._loaded(block))
         return data
+
+    def check(self, start: Vector) -> list[Finding]:
+        """Return what is found of the problem's contract on some rows of its first block, near the start (n,).
+
+        Raises:
+            DataError: rows could not be loaded.
+            UserCodeError: the problem failed on them.
+        """
+        self.prepare()
+        with self._loading:
+            return list(findings(self._problem, start, min(len(range(*self._blocks.rows_of(0))), ROWS), limit=QUICK))
 
     def forget(self, blocks: Iterable[int]) -> None:
         """Release the data of blocks."""

@@ -18,8 +18,9 @@ from jobs.cluster.membership import check_absence, scheduler_gone
 from jobs.errors import ClusterError, JobError
 from jobs.formatting import error_line
 from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.sharding.assignment import assign, cut
-from jobs.sharding.blocks import Run
+from jobs.sharding.blocks import Run, Vector
 
 T = TypeVar("T")
 PARTS = 4
@@ -100,6 +101,19 @@ class ShardFutures:
             raise
         self._admitted |= new
         return threads
+
+    async def check(self, start: Vector) -> list[FindingFields]:
+        """Check the problem's contract on some rows, on any worker.
+
+        Raises:
+            JobError: a task raised it.
+        """
+        await self._some_worker()
+        future = self._client.submit(tasks.check, self._recipe, start, key=f"check-{self._recipe.key}", pure=False)
+        try:
+            return await self.until(self.result(future), {})
+        finally:
+            future.release()
 
     async def _compare(self, addresses: list[str]) -> None:
         """Add the arithmetic of workers that have made the problem; a worker that is gone has none.

@@ -19,6 +19,7 @@ from dask.sizeof import sizeof
 from distributed import Worker, get_worker
 
 from jobs.errors import ClusterError, DataError, InputError, JobError, UserCodeError
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.request import OnNan, Request
 from jobs.minimize.evaluate.shard import Shard
 from jobs.minimize.problems.identity import Expected
@@ -172,6 +173,16 @@ def load(recipe: Recipe, runs: Sequence[Run]) -> LoadedBlocks:
 def theta(request: Request) -> Request:
     """Return the request: as a task of its own it is sent to each worker once, and recomputed after a loss."""
     return request
+
+
+def check(recipe: Recipe, start: Vector) -> list[FindingFields]:
+    """Return what is found of the problem's contract on some rows.
+
+    Raises:
+        DataError: rows could not be loaded.
+        UserCodeError: the problem failed on them.
+    """
+    return [finding.fields() for finding in _translated(_shard_of(recipe, get_worker()).shard.check, start)]
 
 
 def evaluate(request: Request, *parts: LoadedBlocks) -> PartialSum:

@@ -15,6 +15,7 @@ from distributed import Worker
 
 from jobs.arithmetic import arithmetic
 from jobs.cluster.plugin import CallPlugin, call
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.messages import (
     Answer,
     RequestMessage,
@@ -63,6 +64,14 @@ class ShardPlugin(CallPlugin):
         """
         await self._in_thread(self._shard.prepare)
         return await self._in_thread(arithmetic)
+
+    async def check(self, *, start: Vector) -> list[FindingFields]:
+        """Check the problem's contract on some rows.
+
+        Raises:
+            UserCodeError, DataError: it failed on them.
+        """
+        return [finding.fields() for finding in await self._in_thread(self._shard.check, start)]
 
     async def evaluate(self, *, request: RequestMessage, task: bytes) -> Answer:
         """Sum a request over this worker's task, add its children's sums, and return the maximal nodes.
