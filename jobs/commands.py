@@ -102,6 +102,21 @@ def write_report(storage: Storage) -> str:
     return storage.address("report.html")
 
 
+def check(arguments: Sequence[str]) -> None:
+    """Try what a command line names, by the job that is named first, or else the first that can.
+
+    Raises:
+        InputError: no job can, an option is wrong, or something breaks its contract.
+        UserCodeError: the user's code raised.
+    """
+    can = {job.name: job for job in registry.jobs() if job.check}
+    name = arguments[0] if arguments and not arguments[0].startswith("-") else min(can)
+    if name not in can:
+        raise InputError(f"job {name!r} has nothing to check before a run; {', '.join(can)} has")
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    can[name].load_check()(arguments[arguments[:1] == [name] :])
+
+
 def predict(url: str, files: Sequence[str]) -> None:
     """Print what the model of the run at `url` says of files.
 

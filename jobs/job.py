@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing them would slow every command down
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-COMMANDS = frozenset({"show", "report", "predict", "plan", "status", "wait", "logs", "cancel", "fetch"})
+COMMANDS = frozenset({"check", "show", "report", "predict", "plan", "status", "wait", "logs", "cancel", "fetch"})
 """The program's own commands, whose names no job may have."""
 T = TypeVar("T")
 
@@ -70,6 +70,7 @@ class Job:
         estimate: part: its lines of `dask-jobs plan`, an `Estimate` (empty: none).
         predict: part: `predict(run, storage, files)` prints what the run's model says of files of the user's (empty: it
             has no such model).
+        check: part: `check(arguments)` tries what its options name before a run, or raises InputError (empty: none).
         logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
             if it is not a result of this job (empty: none).
         files: its files in the run folder, beside those of every job; a name that ends with `/` is a folder.
@@ -90,6 +91,7 @@ class Job:
     content: str
     estimate: str = ""
     predict: str = ""
+    check: str = ""
     logged: str = ""
     files: tuple[str, ...] = ()
     resume_only: tuple[str, ...] = ()
@@ -165,6 +167,14 @@ class Job:
             InputError: it cannot be loaded, or is none.
         """
         return self._function("predict") if self.predict else None
+
+    def load_check(self) -> Callable[[Sequence[str]], None]:
+        """Return the function that tries what its options name.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("check")
 
     def load_logged(self) -> Callable[[Mapping[str, Any]], Logged]:
         """Return the function that restores other files from a result.

@@ -21,6 +21,9 @@ ABOUT = "Batch jobs for numerical work on Dask clusters."
 JOBS = "jobs, on this machine, on a Dask scheduler, or on Kubernetes by their charts"
 RELEASES = "a release on Kubernetes (helm install RELEASE charts/minimize)"
 COMMANDS = {
+    "before a run": {
+        "check": "try a problem on its first rows: sums, equal bits, derivatives; what a block costs",
+    },
     "a run's folder": {
         "show": "print a run's state: its result, or its status",
         "report": "write a run's report: one HTML file with plots",
@@ -112,7 +115,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
     found: dict[str, Callable[[Sequence[str]], int]] = {
         job: functools.partial(commands.run_job, job) for job in registry.names()
     }
-    found |= {"show": _show, "report": _report, "predict": _predict}
+    found |= {"check": _check, "show": _show, "report": _report, "predict": _predict}
     if name not in found:
         known = dict.fromkeys([*found, *RELEASE_COMMANDS])
         near = "" if name.startswith("-") else nearest(name, known)
@@ -151,6 +154,11 @@ def _predict(arguments: Sequence[str]) -> int:
         sys.stdout.write(predict_command().help_page())
         return 0 if arguments and arguments[0] in ("-h", "--help") else 2
     commands.predict(arguments[0], arguments[1:])
+    return 0
+
+
+def _check(arguments: Sequence[str]) -> int:
+    commands.check(list(arguments))
     return 0
 
 

@@ -130,7 +130,6 @@ def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> N
 
     Raises:
         InputError: it breaks its contract.
-        DataError, UserCodeError: it fails on them.
     """
     reporter.doing("checking the problem on its first rows")
     for finding in objective.check(start):

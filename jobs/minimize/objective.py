@@ -185,10 +185,6 @@ class Objective:
 
         Args:
             start: (n,), near which; the problem's own if None.
-
-        Raises:
-            DataError: rows could not be loaded.
-            UserCodeError: the problem failed on them.
         """
         return self.sum.check(self._x0 if start is None else self._vector(start))
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.errors import UserCodeError
 from jobs.minimize.evaluate.request import Kind, Request, answer
 from jobs.minimize.problems.base import has
 from jobs.usercode import call
@@ -97,7 +98,7 @@ class _Checks:
         near = x0 + 0.01 * self._size * self._random.standard_normal(x0.size)
         began = time.perf_counter()
         # A start may be at the border of what the loss is defined for.
-        self._theta = near if np.isfinite(self._at(near)).all() else x0
+        self._theta = near if np.isfinite(self._beside(near)).all() else x0
         self.seconds = time.perf_counter() - began
 
     def _load(self, start: int, stop: int) -> Any:
@@ -108,6 +109,13 @@ class _Checks:
         where = rows or f"rows 0 to {self._rows - 1:,}"
         request = Request(self._kind, theta[None].copy())
         return answer(self._problem, request, self._data if data is None else data, where, "inf")
+
+    def _beside(self, theta: Vector) -> Vector:
+        """Return loss and gradient at a point that no run need come to: NaN where the problem raises."""
+        try:
+            return self._at(theta)
+        except UserCodeError:
+            return np.full(1 + theta.size if self._kind == "value_and_grad" else 1, np.nan)
 
     @functools.cached_property
     def _packed(self) -> Vector:
@@ -175,7 +183,7 @@ class _Checks:
         """Return by how much the slope in a direction deviates, of its usual size, and whether that is little."""
         gradient = self._packed[1:]
         slope, size = float(gradient @ direction), float(np.linalg.norm(gradient * (direction != 0)))
-        difference, error = self._difference(lambda theta: self._at(theta)[:1], direction)
+        difference, error = self._difference(lambda theta: self._beside(theta)[:1], direction)
         deviation = abs(slope - float(difference[0]))
         return deviation / (size or 1.0), deviation <= TIMES_ERROR * error + DERIVATIVE * size
 
@@ -187,7 +195,7 @@ class _Checks:
             deviations = [self._slope(_only(half, direction))[0] for half in halves]
             entries = halves[int(np.argmax(np.nan_to_num(deviations, nan=np.inf)))]
         only = _only(entries, np.ones(self._theta.size))
-        difference, _ = self._difference(lambda theta: self._at(theta)[:1], only)
+        difference, _ = self._difference(lambda theta: self._beside(theta)[:1], only)
         return int(entries[0]), float(self._packed[1 + entries[0]]), float(difference[0])
 
     def products(self) -> Iterator[Finding]:
@@ -205,7 +213,7 @@ class _Checks:
                 yield self._product(kind, given, direction)
 
     def _product(self, kind: Kind, given: Vector, direction: Vector) -> Finding:
-        difference, error = self._difference(lambda theta: self._at(theta)[1:], direction)
+        difference, error = self._difference(lambda theta: self._beside(theta)[1:], direction)
         size, deviation = float(np.linalg.norm(difference)), float(np.linalg.norm(given - difference))
         if deviation <= TIMES_ERROR * error + DERIVATIVE * size:
             return Finding(kind, f"is the gradient's derivative, to {deviation / (size or 1.0):.0e}")
