@@ -81,6 +81,9 @@ class Fake:
     def warnings(self) -> tuple[Object, ...]:
         return self._objects.events
 
+    def creations(self, job: str) -> tuple[Object, ...]:
+        return self._objects.creations
+
     def claim(self, name: str) -> Object | None:
         return None
 

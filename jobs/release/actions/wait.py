@@ -101,6 +101,10 @@ class Wait:
         if release.phase == "suspended":
             text = f"dask-jobs: {release.name} is suspended; it is waited on, and goes on by: {resume_command(release)}"
             self._notify_once(("", "", "suspended"), text)
+        if release.next_driver:
+            # Once for each pod that failed: the seconds change all the time.
+            failures = release.next_driver.rpartition("(")[2]
+            self._notify_once(("", "backoff", failures), f"dask-jobs: {release.next_driver}")
         for finding in release.findings:
             text = describe(finding, ended=release.phase == "failed")
             self._notify_once((finding.kind, finding.role, finding.cause), text)

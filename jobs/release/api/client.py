@@ -86,6 +86,11 @@ class Cluster:
         """Return the namespace's events other than those of type Normal."""
         return self._list(self._core.list_namespaced_event, self.namespace, field_selector="type!=Normal")
 
+    def creations(self, job: str) -> tuple[Object, ...]:
+        """Return the events by which a Job has made pods; the API keeps them for an hour."""
+        selector = f"reason=SuccessfulCreate,involvedObject.kind=Job,involvedObject.name={job}"
+        return self._list(self._core.list_namespaced_event, self.namespace, field_selector=selector)
+
     def claim(self, name: str) -> Object | None:
         """Return a PersistentVolumeClaim; None if there is none."""
         return self._read(self._core.read_namespaced_persistent_volume_claim, name, self.namespace)

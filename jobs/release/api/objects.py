@@ -36,6 +36,8 @@ class Objects:
     pods: tuple[Object, ...] = ()
     events: tuple[Object, ...] = ()
     claims: tuple[Object, ...] = ()
+    creations: tuple[Object, ...] = ()
+    """Events of the driver Job's pods that were made, where there is none now."""
     logs: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(pod, container) -> its last lines."""
 

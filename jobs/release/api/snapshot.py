@@ -53,6 +53,8 @@ def read(cluster: Cluster, release: str, *, follows: bool = False) -> tuple[Obje
     found = replace(found, pods=pods, events=events, claims=tuple(_claims(cluster, jobs, pods)))
     run = present_run(found)
     assert run is not None
+    if not any(live(pod) for pod in run.driver_pods):
+        found = replace(found, creations=cluster.creations(name(run.driver)))
     wanted = [one for one in wanted_logs(run) if not (follows and one.running)]
     logs = {(one.pod, one.container): text for one in wanted if (text := _log(cluster, one))}
     return replace(found, logs=logs), run

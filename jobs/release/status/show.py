@@ -69,13 +69,15 @@ def rows(release: Release, now: float) -> Iterator[tuple[str, str]]:
 
 
 def _why(release: Release) -> Iterator[tuple[str, str]]:
-    """Yield why a release was stopped, its driver's error, and the driver's retry."""
+    """Yield why a release was stopped, its driver's error and retry, and when the next driver comes."""
     if release.reason:
         yield "reason", release.reason
     if release.error and (release.retry or release.phase in ("failed", "stopped", "stopping")):
         yield "error", release.error
     if release.retry and release.phase in ("starting", "running"):
         yield "retry", release.retry
+    if release.next_driver:
+        yield "driver", release.next_driver
 
 
 def _age(release: Release, now: float) -> str:

@@ -35,6 +35,7 @@ from jobs.release.api.objects import (
 )
 from jobs.release.diagnosis.diagnose import diagnose
 from jobs.release.diagnosis.finding import Finding
+from jobs.release.status.backoff import driver_backoff
 
 Phase = Literal["pending", "starting", "running", "stopping", "suspended", "stopped", "done", "failed"]
 NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
@@ -75,6 +76,8 @@ class Release:
     error: str
     retry: str
     """The driver's message on its retry, while it waits for that."""
+    next_driver: str
+    """When the next driver pod is made, while there is none."""
     reason: str
     """Why it was stopped, if it was."""
     progress: Progress | None
@@ -110,6 +113,7 @@ def release_state(objects: Objects, run: Run) -> Release:
         doing=log.doing,
         error=log.error,
         retry=log.retry,
+        next_driver=backoff.text if (backoff := driver_backoff(objects, run)) else "",
         reason=_stop(run)[1],
         progress=log.progress,
         workers=_workers(run),
