@@ -154,6 +154,25 @@ def test_what_a_rendered_release_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("space: {n: {integer: [1, 9]}}", 'job.space has the name "false"'),
+        ("fixed: {y: 4}", 'job.fixed has the name "true"'),
+        ("fixed: {sizes: [{on: 1}]}", 'job.fixed.sizes has the name "true"'),
+        ("sampler_options: {No: 5}", 'job.sampler_options has the name "false"'),
+    ],
+)
+def test_names_that_helm_takes_for_a_boolean(text: str, named: str, tmp_path: Path) -> None:
+    """A bare n or y in a values file would reach the function as "false" or "true": it is refused, quoted it passes."""
+    values = tmp_path / "values.yaml"
+    values.write_text(f"job: {{{text}}}", encoding="utf-8")
+    with pytest.raises(InputError, match=f"{named}.*quote"):
+        render(str(ROOT / "charts/tune"), ["-f", str(values)])
+    values.write_text('job: {space: {"n": {integer: [1, 9]}, "y": {uniform: [0, 1]}}}', encoding="utf-8")
+    assert list(render(str(ROOT / "charts/tune"), ["-f", str(values)]).options["space"]) == ["n", "y"]
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         (["--set", "workers.count"], 'helm: failed parsing --set data: key "count" has no value'),
