@@ -30,6 +30,14 @@
 {{- if and .Values.metrics.podMonitor .Values.networkPolicy.enabled (not .Values.networkPolicy.dashboardFrom) }}
 {{- fail "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach the metrics: name Prometheus's pods in networkPolicy.dashboardFrom" }}
 {{- end }}
+{{- range $name, $text := .Values.code }}
+{{- if or (eq $name ".") (hasPrefix ".." $name) }}
+{{- fail (printf "code has the file %q, but no file of a ConfigMap may be called '.', or begin with '..'" $name) }}
+{{- end }}
+{{- if regexMatch "^jobs[.](py|pyc|(.*[.])?so)$" $name }}
+{{- fail (printf "code has the file %q, which would hide the package jobs, of which every pod runs a module: choose another name" $name) }}
+{{- end }}
+{{- end }}
 {{- include "dask-job.check-names" (list "job" .Values.job) }}
 {{- end }}
 

@@ -103,7 +103,7 @@ limits:
   {{- end }}
   memory: {{ .memory | quote }}
   {{- if .gpu }}
-  {{ .gpuResource }}: {{ .gpu | quote }}
+  {{ .gpuResource | quote }}: {{ .gpu | quote }}
   {{- end }}
 {{- end }}
 
