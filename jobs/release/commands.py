@@ -228,7 +228,7 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
 @command(
     "Show before installing what a release requests: pods, cores, memory, GPUs, the bytes of an evaluation or "
     "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install, "
-    "and needs helm.",
+    "and needs helm. The modules in `code` are imported on this machine: plan only what you would run.",
     examples="""dask-jobs plan -f values.yaml
 dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
 dask-jobs plan tune --set workers.count=20,job.trials=200

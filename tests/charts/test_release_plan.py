@@ -78,6 +78,29 @@ def test_a_problem_that_cannot_be_made_here() -> None:
     assert "/only/there.npz does not exist" in dict(job_rows(rendered, plan_of(rendered)))["problem"]
 
 
+@pytest.mark.parametrize(
+    ("file", "hidden"),
+    [
+        ("random.py", "the module random of Python's standard library"),
+        ("numpy.py", "the package numpy, which dask-jobs needs"),
+        ("click.pyc", "the package click"),
+        ("yaml.cpython-311-x86_64-linux-gnu.so", "the package yaml"),
+        ("dateutil.py", "the package dateutil"),
+    ],
+)
+def test_code_that_would_hide_a_module(file: str, hidden: str) -> None:
+    """A file in `code` with the name of a module that all pods import is refused before anything of it runs."""
+    rendered = planned({"code": {file: "raise SystemExit('it ran')"}})
+    with pytest.raises(InputError, match=f"code has the file '{file}', which would hide {hidden}.*choose another name"):
+        list(job_rows(rendered, plan_of(rendered)))
+
+
+def test_code_may_be_named_like_what_is_not_imported() -> None:
+    """Files that are no modules, and names that only a tool of this machine has, hide nothing."""
+    rendered = planned({"code": {"random.yaml": "", "pytest.py": "", "pandas.py": ""}})
+    assert dict(job_rows(rendered, plan_of(rendered)))["problem"].startswith("650 parameters")
+
+
 OBJECTIVE = "def train(parameters):\n    return 0.0\n"
 
 
@@ -113,6 +136,9 @@ def test_wrong_job_options() -> None:
         ({"workers": {"cout": 3}}, "at '/workers': additional properties 'cout' not allowed"),
         ({"wrkers": {}}, "at '': additional properties 'wrkers' not allowed"),
         ({"workers": {"count": 0}}, "at '/workers/count': exclusiveMinimum: got 0, want 0"),
+        ({"workers": {"count": 2**31}}, "at '/workers/count': maximum: got "),
+        ({"workers": {"cpu": "1e400"}}, "at '/workers/cpu': '1e400' does not match pattern"),
+        ({"code": {"..": "x"}}, 'code has the file "..", but no file of a ConfigMap'),
         ({"workers": {"memory": "1X"}}, "at '/workers/memory': '1X' does not match pattern"),
         ({"workers": {"min": 3, "max": 2}}, "helm: workers.min is 3 and workers.max is 2"),
         ({"job": {"workers": 3}}, "at '/job': additional properties 'workers' not allowed"),

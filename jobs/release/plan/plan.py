@@ -19,6 +19,7 @@ from jobs.errors import InputError, JobError
 from jobs.formatting import binary_bytes, plural
 from jobs.options import validated
 from jobs.release.api.client import Cluster
+from jobs.release.plan import hidden_modules
 from jobs.release.plan.capacity import PodRequest, Resources, fit, free_nodes
 from jobs.release.plan.chart import Rendered, chart_of, gpu_resource, render
 
@@ -98,8 +99,9 @@ def job_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield the job's estimate for these resources, as (name, text), as far as it is known here.
 
     Raises:
-        InputError: an option in `job` is wrong.
+        InputError: an option in `job` is wrong, or a file in `code` would hide a module that the pods import.
     """
+    hidden_modules.check(rendered.code)
     job = registry.find(rendered.options["job"])
     gpus = float(plan.workers.each.get(plan.gpu, 0))
     with _code(rendered.code) as folder:

@@ -30,6 +30,8 @@ from jobs.release.plan.values_parts import (
 )
 
 Grace = Annotated[int, Field(ge=10)]
+WorkerCount = Annotated[int, Field(gt=0, le=100_000)]
+"""Kubernetes' own limit of an Indexed Job."""
 _IMAGE = r"[A-Za-z0-9\[][-A-Za-z0-9._:/\[\]]*"
 FileName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$")]
 
@@ -58,9 +60,9 @@ class Image(Section):
 class Workers(Placement):
     """The workers: one Indexed Job."""
 
-    count: PositiveInt = Field(default=2, description="number of workers; may be changed while the job runs")
-    min: PositiveInt | None = Field(default=None, description="minimum workers with which the job starts (null: count)")
-    max: PositiveInt | None = Field(default=None, description="maximum workers, which the Job requests (null: count)")
+    count: WorkerCount = Field(default=2, description="number of workers; may be changed while the job runs")
+    min: WorkerCount | None = Field(default=None, description="minimum workers with which the job starts (null: count)")
+    max: WorkerCount | None = Field(default=None, description="maximum workers, which the Job requests (null: count)")
     cpu: Cpu = Field(default="500m", description="requested cores of one worker")
     cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
     memory: Bytes = Field(default="1Gi", description="memory of one worker, request and limit")
