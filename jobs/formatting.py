@@ -7,6 +7,8 @@ from typing import Any
 
 LONGEST = 120
 """Maximum characters of a value in an error's text."""
+MAX_SECONDS = 1e12
+"""Maximum seconds on a clock: Python's durations end at 86 times as many."""
 _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1))
 """A unit, its seconds, and the unit that its rest is given in, with its seconds."""
 
@@ -27,8 +29,8 @@ def duration(seconds: float, digits: int | None = None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration in the form of a clock: `0:01:23`."""
-    return str(timedelta(seconds=round(seconds)))
+    """Return a duration in the form of a clock: `0:01:23`; at most that of `MAX_SECONDS`."""
+    return str(timedelta(seconds=round(min(seconds, MAX_SECONDS))))
 
 
 def number(value: float, digits: int = 6) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from jobs.release.api import driver_log
-from jobs.release.api.driver_log import is_record, progress_of, record_text, steps_of
+from jobs.release.api.driver_log import is_record, message_of, progress_of, record_text, steps_of
 from jobs.runs.display.console import DIRECTION, Bar, metric_texts, sentence
 from jobs.runs.display.eta import EtaEstimator
 
@@ -87,7 +87,7 @@ class WaitView(Bar):
         elif fields["event"] == "done":
             self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
-            self.draw_phase(str(fields.get("message", "")))
+            self.draw_phase(message_of(fields))
         elif fields["event"] == "attempt":
             self._eta = None
             where = f" on {fields['workers']} workers" if "workers" in fields else ""

@@ -160,7 +160,7 @@ def metric_texts(metrics: Mapping[str, Any]) -> list[str]:
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
     return [
         f"{value:.0%} {name.removesuffix(SHARE)}"
-        if name.endswith(SHARE)
+        if name.endswith(SHARE) and isinstance(value, int | float) and 0 <= value < 100
         else f"{names.get(name, name)} {_metric(value)}"
         for name, value in metrics.items()
         if name != DIRECTION
@@ -174,7 +174,8 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 
 def best_name(direction: Any) -> str:
     """Return the name of the best value of a search: best (largest), best (smallest)."""
-    return f"best ({EXTREMES[direction]})" if direction in EXTREMES else "best"
+    extreme = EXTREMES.get(direction) if isinstance(direction, str) else None
+    return f"best ({extreme})" if extreme else "best"
 
 
 def _metric(value: Any) -> str:
