@@ -16,7 +16,7 @@ from rich.text import Text
 
 from jobs import registry
 from jobs.errors import InputError, JobError
-from jobs.formatting import binary_bytes, plural
+from jobs.formatting import binary_bytes, plural, printable
 from jobs.options import validated
 from jobs.release.api.client import Cluster
 from jobs.release.plan import hidden_modules
@@ -72,7 +72,7 @@ def show_plan(job: str, values: Sequence[str], cluster: Callable[[], Cluster]) -
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((name, "bold"), f": {headline(plan)}"))
     for label, text in (*resource_rows(rendered, plan), *job_rows(rendered, plan), ("cluster", _room(cluster, plan))):
-        console.print(Text.assemble((f"{label:<12}", "dim"), text))
+        console.print(Text.assemble((f"{label:<12}", "dim"), printable(text)))
 
 
 def headline(plan: Plan) -> str:
