@@ -28,6 +28,7 @@ def test_the_defaults() -> None:
     plan = plan_of(planned())
     assert headline(plan) == "3 pods, 1.35 cores, 3.5 GiB memory, no GPU"
     assert (plan.least, plan.threads) == (2, 1)
+    assert dict(resource_rows(planned(), plan))["disk"].startswith("1.125 GiB for the driver's pod, 1.062 GiB for each")
 
 
 def test_elastic_workers_with_gpus() -> None:

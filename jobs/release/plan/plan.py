@@ -20,7 +20,7 @@ from jobs.formatting import binary_bytes, plural, printable
 from jobs.options import validated
 from jobs.release.api.client import Cluster
 from jobs.release.plan import hidden_modules
-from jobs.release.plan.capacity import PodRequest, Resources, fit, free_nodes
+from jobs.release.plan.capacity import DISK, PodRequest, Resources, fit, free_nodes
 from jobs.release.plan.chart import Rendered, chart_of, gpu_resource, render
 
 
@@ -92,6 +92,8 @@ def resource_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "workers", f"{plan.workers.count} pods, each: {_amounts(each)}{gpus}, {threads}{start}"
     if plan.threads > each["cpu"]:
         yield "", f"{threads} on {_cores(each['cpu'])}: more is used only while the node has it free"
+    disk = (_memory(need.each[DISK]) for need in (plan.driver, plan.workers))
+    yield "disk", "{} for the driver's pod, {} for each worker; more as far as a node has it".format(*disk)
     yield "run folder", rendered.run_folder()
 
 

@@ -80,6 +80,9 @@ class Workers(Placement):
         default=None, description="compute threads of one worker (null: whole cores of cpu, at least 1)"
     )
     scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of one worker")
+    scratchRequest: NoneOrBytes = Field(  # noqa: N815
+        default="", description="of it, what a node must have for the worker; empty: 1Gi, or all if that is less"
+    )
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
         default=1000,
         description="maximum failures of all workers together; then none is restarted; disruptions do not count",
@@ -103,6 +106,9 @@ class Driver(Placement):
     cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
     memory: Bytes = Field(default="1Gi", description="memory of the driver, request and limit")
     scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of the driver")
+    scratchRequest: NoneOrBytes = Field(  # noqa: N815
+        default="", description="of it, what a node must have for the driver; empty: 1Gi, or all if that is less"
+    )
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
         default=6, description="retries of the driver after it was killed or lost its cluster"
     )
