@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
-from jobs.formatting import printable
+from jobs.formatting import printable_line, printable_lines
 
 MARK = "\ue000"
 """Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
@@ -98,9 +98,14 @@ class Superseded(Stopped):
 def print_error(error: JobError) -> int:
     """Write an error to standard error, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:
-        sys.stderr.write(error.details.rstrip() + "\n")
-    sys.stderr.write(f"dask-jobs: error: {printable(' '.join(error.command_line_text.split()))}\n")
+        sys.stderr.write(printable_lines(error.details.rstrip()) + "\n")
+    sys.stderr.write(f"dask-jobs: error: {printable_line(error.command_line_text)}\n")
     return error.exit_code
+
+
+def print_note(text: str) -> None:
+    """Write a note of this program to standard error, as one line."""
+    sys.stderr.write(f"dask-jobs: {printable_line(text)}\n")
 
 
 def argument(name: str) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import timedelta
-from typing import Any
+from typing import Any, TextIO
 
 LONGEST = 120
 """Maximum characters of a value in an error's text."""
+LONGEST_LINE, LINE_END = 2000, 500
+"""Maximum characters of an error's line, and those kept of its end, which has the remedy."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of what a terminal does not show but does, such as to move or to turn the direction."""
+MAX_SECONDS = 1e12
+"""Maximum seconds on a clock: Python's durations end at 86 times as many."""
 _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1))
 """A unit, its seconds, and the unit that its rest is given in, with its seconds."""
 
@@ -27,8 +36,8 @@ def duration(seconds: float, digits: int | None = None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration in the form of a clock: `0:01:23`."""
-    return str(timedelta(seconds=round(seconds)))
+    """Return a duration in the form of a clock: `0:01:23`; at most that of `MAX_SECONDS`."""
+    return str(timedelta(seconds=round(min(seconds, MAX_SECONDS))))
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -44,6 +53,35 @@ def short(value: Any, digits: int) -> str:
 def printable(text: str) -> str:
     r"""Return a text in which line breaks and what controls a terminal are as in Python's source: `\n`, `\x1b`."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def printable_lines(text: str) -> str:
+    r"""Return a text of several lines in which what else controls a terminal is as in Python's source; without colours.
+
+    A progress bar's `\r` is a line break.
+    """
+    lines = _COLOURS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if lines.isascii() and lines.replace("\n", "").replace("\t", "").isprintable():
+        return lines
+    return "".join(repr(letter)[1:-1] if _controls(letter) else letter for letter in lines)
+
+
+def _controls(letter: str) -> bool:
+    # \u200c and \u200d join letters of some scripts, and emojis.
+    return letter not in "\n\t\u200c\u200d" and unicodedata.category(letter) in _CONTROLS
+
+
+def printable_line(text: str) -> str:
+    """Return a text, such as an error's, printable and on one line; of a long one its beginning and its end."""
+    line = " ".join(text.split())
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE - LINE_END]} ... {line[-LINE_END:]}"
+    return printable(line)
+
+
+def for_stream(text: str, stream: TextIO) -> str:
+    """Return foreign lines for a stream: as they are, or on a terminal, which they could control, printable."""
+    return printable_lines(text) if stream.isatty() else text
 
 
 def given(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pickle
 import signal
 import sys
@@ -133,7 +134,8 @@ def refused(what: str, rest: str) -> Iterator[None]:
         InputError: it raised any exception, also `SystemExit`, except for a ClusterError.
     """
     try:
-        yield
+        with no_forked_child():
+            yield
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
             raise
@@ -147,7 +149,8 @@ def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
         UserCodeError: it raised a BaseException that is not an `Exception`; `Exception`s pass unchanged.
     """
     try:
-        return function(*arguments)
+        with no_forked_child():
+            return function(*arguments)
     except BaseException as error:
         if isinstance(error, Exception) or is_interrupt(error):
             raise
@@ -161,11 +164,23 @@ def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         UserCodeError: the function raised any exception but a JobError, also `SystemExit`.
     """
     try:
-        return function(*arguments)
+        with no_forked_child():
+            return function(*arguments)
     except BaseException as error:
         if isinstance(error, JobError) or is_interrupt(error):
             raise
         raise UserCodeError(f"{what}: {describe(error)}", traceback.format_exc()) from error
+
+
+@contextlib.contextmanager
+def no_forked_child() -> Iterator[None]:
+    """End a process that the user's code within has forked, where that code ends: else it would be a second worker."""
+    before = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != before:
+            os._exit(0)  # at once: files, connections and exit handlers are the parent's
 
 
 def is_interrupt(error: BaseException) -> bool:

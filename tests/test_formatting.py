@@ -27,6 +27,7 @@ def test_a_short_duration_has_its_digits(seconds: float, text: str) -> None:
 def test_clock() -> None:
     """A live display shows hours, minutes and seconds at all times, so that its width does not jump."""
     assert [formatting.clock(seconds) for seconds in (0.4, 83, 7505)] == ["0:00:00", "0:01:23", "2:05:05"]
+    assert formatting.clock(1e300) == formatting.clock(1e12)
 
 
 def test_bytes() -> None:

@@ -9,7 +9,7 @@ import click
 
 from jobs import registry
 from jobs.command_line.command import Argument, completer
-from jobs.errors import InputError
+from jobs.errors import InputError, print_note
 from jobs.release import arguments as given
 from jobs.release.arguments import ROLES, ClusterOptions, command, release_argument
 
@@ -86,7 +86,7 @@ def wait(release: str, cluster: ClusterOptions, timeout: float | None, *, no_fet
             return Wait(cluster.connect(), release, view, fetch=not no_fetch).run(timeout)
     except KeyboardInterrupt:
         target = f"{release} -n {cluster.namespace}" if cluster.namespace else release
-        _notify(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
+        print_note(f"{release} goes on: dask-jobs wait {target} follows it, dask-jobs cancel {target} ends it")
         return INTERRUPTED
 
 
@@ -179,7 +179,7 @@ def cancel(release: str, cluster: ClusterOptions) -> int:
     try:
         return stop(cluster.connect(), release)
     except KeyboardInterrupt:
-        _notify(f"not all of {release} may have stopped: the same command does the rest")
+        print_note(f"not all of {release} may have stopped: the same command does the rest")
         return INTERRUPTED
 
 
@@ -219,7 +219,7 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
     try:
         path = bring(found, release, folder, journal=journal, force=force)
     except KeyboardInterrupt:
-        _notify("interrupted; nothing was written")
+        print_note("interrupted; nothing was written")
         return INTERRUPTED
     sys.stdout.write(f"{path}\n")
     return 0
@@ -228,7 +228,7 @@ def fetch(release: str, folder: str | None, cluster: ClusterOptions, *, journal:
 @command(
     "Show before installing what a release requests: pods, cores, memory, GPUs, the bytes of an evaluation or "
     "the trials at once, and whether the cluster has room for it. Takes the same files and values as helm install, "
-    "and needs helm.",
+    "and needs helm. The modules in `code` are imported on this machine: plan only what you would run.",
     examples="""dask-jobs plan -f values.yaml
 dask-jobs plan minimize -f values.yaml --set workers.count=8,workers.memory=4Gi
 dask-jobs plan tune --set workers.count=20,job.trials=200
@@ -266,7 +266,3 @@ def plan(
 
     show_plan(job, helm_arguments(values, sets, set_strings, set_files), cluster.connect)
     return 0
-
-
-def _notify(text: str) -> None:
-    sys.stderr.write(f"dask-jobs: {text}\n")

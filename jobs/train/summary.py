@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from jobs.formatting import plural, short
+from jobs.formatting import plural, printable, short
 from jobs.runs.display.console import print_rows
 from jobs.train.loop.timeline import slow_text
 from jobs.train.outcome import model_numbers, weights_text
@@ -43,17 +43,17 @@ def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
+    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
     *lines, folder = _lines(result, run)
     print_rows(console, [*lines, *more, folder])
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
-        console.print(Text(text, style="yellow"))
+        console.print(Text(printable(text), style="yellow"))
     if slow := result.get("slowest"):
-        console.print(Text(slow_text(slow), style="yellow"))
+        console.print(Text(printable(slow_text(slow)), style="yellow"))
     if advice := result.get("hint"):
-        console.print(Text(f"hint: {advice}", style="yellow"))
-    console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
+        console.print(Text(printable(f"hint: {advice}"), style="yellow"))
+    console.print(Text(printable(f"plots: dask-jobs report {run}"), style="dim"))
 
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,8 +124,8 @@ def test_examples_show_what_they_are_named_after() -> None:
     """Queue, GPU, certificates and S3 stand in the Jobs of their examples."""
     texts = {name: (ROOT / f"k8s/examples/{name}.yaml").read_text() for name in EXAMPLES}
     assert texts["kueue"].count('kueue.x-k8s.io/queue-name: "jobs"') == 2
-    assert 'nvidia.com/gpu: "1"' in texts["gpu"]
-    assert 'nvidia.com/gpu: "1"' in texts["tune-gpu"]
+    assert '"nvidia.com/gpu": "1"' in texts["gpu"]
+    assert '"nvidia.com/gpu": "1"' in texts["tune-gpu"]
     assert "gpus_per_trial: 1" in texts["tune-gpu"]
     assert (ROOT / "examples/my_network.py").read_text().splitlines()[-1] in texts["gpu"]
     given = yaml.safe_load((ROOT / "k8s/sources/tune.values.yaml").read_text())
@@ -163,6 +165,21 @@ def test_notes_have_the_commands(run: str) -> None:
     assert re.search(r"kubectl -n lab logs -f job/fit-driver-[0-9a-f]{8} -c driver\n", text)
     assert "helm uninstall fit -n lab" in text
     assert "helm test fit -n lab" in text
+
+
+def test_commands_of_the_notes_are_safe_to_copy() -> None:
+    """What a shell would take apart or run stands in quotes, and is one argument of the command."""
+    odd = "s3://bucket/it's $(touch run) `touch run`; x"
+    text = notes("--set", f"run.s3={odd}", "--set", "run.name=a,s3.endpoint=http://host:1")
+    (line,) = (line for line in text.splitlines() if "aws s3 cp" in line)
+    assert shlex.split(line) == [
+        "aws", "s3", "cp", "--recursive", f"{odd}/a", "a", "--endpoint-url", "http://host:1",
+    ]  # fmt: skip
+    text = notes("--set", "run.claim.name=runs")
+    (line,) = (line for line in text.splitlines() if "--overrides=" in line)
+    (given,) = (word for word in shlex.split(line) if word.startswith("--overrides="))
+    container = json.loads(given.removeprefix("--overrides="))["spec"]["containers"][0]
+    assert container["args"][:2] == ["sh", "-c"]
 
 
 def about(chart: str) -> dict[str, Any]:

@@ -34,6 +34,23 @@ def test_space_reaches_the_driver_as_it_was_given() -> None:
     assert space.plain(space.parse(options["space"])) == space.plain(space.parse(SPACE))
 
 
+ODD_TEXTS = {
+    "lines": "x: 1e-06\ny: 2e-05\n\n",
+    "list": "  - 1e-06\n- 3e-07",
+    "long": "about forty letters before the number 1 - 1e-06 " * 9 + "- 1e-06",
+    "like a number": "1e-06",
+    "z: 1e-06\n": ["1e-06", [], {}, "", None, [[1e-06], {"a": 2e-05, "b": [True]}]],
+    "bell \x07, escape \x1b, delete \x7f, next line \x85\n": "'\"\\ {{ $x }} # : - é \u2028",
+    "z10": 1e22,
+    "z2": -3e-09,
+}
+
+
+def test_texts_reach_the_driver_as_they_were_given() -> None:
+    """A text that looks like a number of Helm's is not changed, on any of its lines; all numbers arrive as numbers."""
+    assert tune(merged(STUDY, {"job": {"fixed": ODD_TEXTS}})).options["fixed"] == ODD_TEXTS
+
+
 @pytest.mark.parametrize(
     ("words", "name", "value"),
     [

@@ -65,7 +65,7 @@ def claim(release: Rendered) -> dict[str, Any]:
     return release.named("PersistentVolumeClaim")["spec"]
 
 
-def role(values: str, pod: str, container: str) -> list[tuple[Any, ...]]:
+def role(values: str, pod: str, container: str, disk: str) -> list[tuple[Any, ...]]:
     """Return the rows of what workers and driver have in common."""
 
     def spec(key: str) -> See:
@@ -74,9 +74,10 @@ def role(values: str, pod: str, container: str) -> list[tuple[Any, ...]]:
     return [
         (f"{values}.cpu", "3", resources(container, "requests", "cpu"), "3"),
         (f"{values}.cpuLimit", 4, resources(container, "limits", "cpu"), "4"),
-        (f"{values}.memory", "3Gi", resources(container, "limits"), {"memory": "3Gi"}),
+        (f"{values}.memory", "3Gi", resources(container, "limits"), {"memory": "3Gi", "ephemeral-storage": disk}),
         (f"{values}.memory", "3Gi", resources(container, "requests", "memory"), "3Gi"),
         (f"{values}.scratch", "3Gi", scratch(pod), "3Gi"),
+        (f"{values}.scratchRequest", "512Mi", resources(container, "requests", "ephemeral-storage"), "576Mi"),
         (f"{values}.gracePeriod", 99, spec("terminationGracePeriodSeconds"), 99),
         (f"{values}.nodeSelector", {"disk": "ssd"}, spec("nodeSelector"), {"disk": "ssd"}),
         (f"{values}.tolerations", [{"operator": "Exists"}], spec("tolerations"), [{"operator": "Exists"}]),
@@ -107,8 +108,8 @@ SEEN: list[tuple[Any, ...]] = [
     ("image.digest", DIGEST, image, f"localhost/dask-jobs@{DIGEST}"),
     ("image.pullPolicy", "Never", lambda r: r.container("scheduler")["imagePullPolicy"], "Never"),
     ("image.pullSecrets", ["a"], lambda r: r.driver_pod["spec"]["imagePullSecrets"], [{"name": "a"}]),
-    *role("workers", "worker_pod", "worker"),
-    *role("driver", "driver_pod", "driver"),
+    *role("workers", "worker_pod", "worker", "1280Mi"),
+    *role("driver", "driver_pod", "driver", "2304Mi"),
     ("workers.count", 5, lambda r: (r.workers["spec"]["parallelism"], r.workers["spec"]["completions"]), (5, 5)),
     ("workers.count", 5, lambda r: r.options["workers"], 5),
     ("workers.count", 5, lambda r: r.driver["metadata"]["annotations"]["dask-jobs/workers"], "5"),

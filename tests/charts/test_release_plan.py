@@ -28,6 +28,7 @@ def test_the_defaults() -> None:
     plan = plan_of(planned())
     assert headline(plan) == "3 pods, 1.35 cores, 3.5 GiB memory, no GPU"
     assert (plan.least, plan.threads) == (2, 1)
+    assert dict(resource_rows(planned(), plan))["disk"].startswith("1.125 GiB for the driver's pod, 1.062 GiB for each")
 
 
 def test_elastic_workers_with_gpus() -> None:
@@ -78,6 +79,29 @@ def test_a_problem_that_cannot_be_made_here() -> None:
     assert "/only/there.npz does not exist" in dict(job_rows(rendered, plan_of(rendered)))["problem"]
 
 
+@pytest.mark.parametrize(
+    ("file", "hidden"),
+    [
+        ("random.py", "the module random of Python's standard library"),
+        ("numpy.py", "the package numpy, which dask-jobs needs"),
+        ("click.pyc", "the package click"),
+        ("yaml.cpython-311-x86_64-linux-gnu.so", "the package yaml"),
+        ("dateutil.py", "the package dateutil"),
+    ],
+)
+def test_code_that_would_hide_a_module(file: str, hidden: str) -> None:
+    """A file in `code` with the name of a module that all pods import is refused before anything of it runs."""
+    rendered = planned({"code": {file: "raise SystemExit('it ran')"}})
+    with pytest.raises(InputError, match=f"code has the file '{file}', which would hide {hidden}.*choose another name"):
+        list(job_rows(rendered, plan_of(rendered)))
+
+
+def test_code_may_be_named_like_what_is_not_imported() -> None:
+    """Files that are no modules, and names that only a tool of this machine has, hide nothing."""
+    rendered = planned({"code": {"random.yaml": "", "pytest.py": "", "pandas.py": ""}})
+    assert dict(job_rows(rendered, plan_of(rendered)))["problem"].startswith("650 parameters")
+
+
 OBJECTIVE = "def train(parameters):\n    return 0.0\n"
 
 
@@ -113,6 +137,9 @@ def test_wrong_job_options() -> None:
         ({"workers": {"cout": 3}}, "at '/workers': additional properties 'cout' not allowed"),
         ({"wrkers": {}}, "at '': additional properties 'wrkers' not allowed"),
         ({"workers": {"count": 0}}, "at '/workers/count': exclusiveMinimum: got 0, want 0"),
+        ({"workers": {"count": 2**31}}, "at '/workers/count': maximum: got "),
+        ({"workers": {"cpu": "1e400"}}, "at '/workers/cpu': '1e400' does not match pattern"),
+        ({"code": {"..": "x"}}, 'code has the file "..", but no file of a ConfigMap'),
         ({"workers": {"memory": "1X"}}, "at '/workers/memory': '1X' does not match pattern"),
         ({"workers": {"min": 3, "max": 2}}, "helm: workers.min is 3 and workers.max is 2"),
         ({"job": {"workers": 3}}, "at '/job': additional properties 'workers' not allowed"),
@@ -151,6 +178,25 @@ def test_what_a_rendered_release_has(tmp_path: Path) -> None:
     assert rendered.code == {"model.py": "x = 1\n"}
     assert (rendered.options["job"], rendered.options["l2"]) == ("minimize", 1e-6)
     assert not {"run", "scheduler", "workers", "workers_timeout"} & set(rendered.options)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("space: {n: {integer: [1, 9]}}", 'job.space has the name "false"'),
+        ("fixed: {y: 4}", 'job.fixed has the name "true"'),
+        ("fixed: {sizes: [{on: 1}]}", 'job.fixed.sizes has the name "true"'),
+        ("sampler_options: {No: 5}", 'job.sampler_options has the name "false"'),
+    ],
+)
+def test_names_that_helm_takes_for_a_boolean(text: str, named: str, tmp_path: Path) -> None:
+    """A bare n or y in a values file would reach the function as "false" or "true": it is refused, quoted it passes."""
+    values = tmp_path / "values.yaml"
+    values.write_text(f"job: {{{text}}}", encoding="utf-8")
+    with pytest.raises(InputError, match=f"{named}.*quote"):
+        render(str(ROOT / "charts/tune"), ["-f", str(values)])
+    values.write_text('job: {space: {"n": {integer: [1, 9]}, "y": {uniform: [0, 1]}}}', encoding="utf-8")
+    assert list(render(str(ROOT / "charts/tune"), ["-f", str(values)]).options["space"]) == ["n", "y"]
 
 
 @pytest.mark.parametrize(

@@ -110,3 +110,14 @@ def test_no_gpu(watched: Watched) -> None:
     assert code == 3, told
     assert watched.exit_code("fit") == 3
     watched.no_pods_in(60)
+
+
+def test_status_says_when_the_next_driver_comes(watched: Watched) -> None:
+    """Kubernetes waits, 20 s after the second failure in a row: that is said, not just that no driver is there."""
+    watched.install("fit", values=slow_values())
+    watched.until_event("fit", "progress")
+    watched.kubectl("delete", "pod", "--force", "--grace-period=0", *watched.pods("fit", "driver"))
+    watched.until_pods_run("fit", 3)
+    watched.kubectl("delete", "pod", "--force", "--grace-period=0", *watched.pods("fit", "driver"))
+    watched.until_status("fit", "(back-off after 2 failures)", 60)
+    assert watched.tell("cancel", "fit")[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from slow_release import PROBLEM, SLOW, expected, optimum
 
 from jobs import connect
 from jobs.errors import TooFewWorkers
+from jobs.pods import refuse_hidden_modules
 
 
 def test_all_end_with_0(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,3 +160,19 @@ def test_sigterm_stops_the_driver_and_leaves_the_workers(pods: Pods, monkeypatch
     assert pods.driver(SLOW).wait(240) == 0
     assert worker.wait(240) == 0
     assert np.array_equal(optimum(pods.folder / "run"), expected(pods, monkeypatch))
+
+
+def test_code_that_hides_a_module_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A release whose `code` has a random.py would end in a traceback of Python's own: the pod names the file."""
+    for name in ("my_model.py", "numbers.yaml"):
+        (tmp_path / name).write_text("")
+    refuse_hidden_modules(str(tmp_path))
+    refuse_hidden_modules(str(tmp_path / "none"))
+    (tmp_path / "random.py").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        refuse_hidden_modules(str(tmp_path))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "dask-jobs: error: code has the file 'random.py', which hides the module random of Python's standard library: "
+        "choose another name\n"
+    )

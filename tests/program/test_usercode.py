@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -26,6 +28,32 @@ class Noisy:
     def __getstate__(self) -> dict[str, Any]:
         """Hold something, so that it is set again."""
         return {"value": 7}
+
+
+FORKS = """
+import os, sys
+from jobs.usercode import call, only_exceptions, refused
+def forks():
+    child = os.fork()
+    if child == 0 and sys.argv[1] == "raises":
+        raise ValueError("in the child")
+    return child
+def loaded():
+    with refused("a module", ""):
+        child = forks()
+    return child
+for called in (lambda: call("it", forks), lambda: only_exceptions(forks), loaded):
+    child = called()
+    sys.stdout.write(f"{os.waitpid(child, 0)[1]}\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("how", ["returns", "raises"])
+def test_a_forked_child_does_not_leave_the_users_code(how: str) -> None:
+    """It would go on as a second driver or worker: it ends with code 0 where the user's code ends, whatever its end."""
+    done = subprocess.run([sys.executable, "-c", FORKS, how], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n0\n0\n", "")
 
 
 def test_an_object_is_unpickled_where_it_is_loaded() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,115 @@ def test_a_line_of_many_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> 
     assert out.startswith('{"a":[[[')
 
 
+ODD = (
+    "null",
+    "7",
+    "-1",
+    "0.5",
+    "1e400",
+    "-1e400",
+    "NaN",
+    "Infinity",
+    "1e300",
+    "9" * 400,
+    '"9"',
+    '"x"',
+    "[]",
+    '["x"]',
+    "{}",
+    "true",
+)
+FIELDS = (
+    "event",
+    "job",
+    "time",
+    "done",
+    "total",
+    "iterations",
+    "attempt",
+    "run",
+    "workers",
+    "message",
+    "direction",
+    "logger",
+    "traceback",
+    "a_share",
+)
+LINES = [
+    '{"event": "attempt"}',
+    '{"event": "progress", "level": "info"}',
+    '{"event": ' + "[" * 5000 + "]" * 5000 + "}",
+    '{"time": 1.0, "job": "minimize", "event": "doing", "message": ' + "[" * 900 + "]" * 900 + "}",
+    *(
+        f'{{"time": 2.0, "job": "minimize", "event": "{event}", "done": 1, "total": 9, "{field}": {value}}}'
+        for event in ("progress", "done", "doing", "attempt", "result", "other")
+        for field in FIELDS
+        for value in ODD
+    ),
+]
+SHOWS_ALL = """
+import json, sys
+from jobs.release.actions.wait_view import WaitView
+from jobs.release.api import driver_log
+lines = json.load(sys.stdin)
+for line in lines:
+    driver_log.read([lines[0], line])
+with WaitView("fit") as view:
+    for line in lines:
+        view.line(line)
+        view._live.refresh()
+    view.passed()
+    view.end(success=True)
+print("all shown")
+"""
+
+
+def test_lines_of_a_users_own_logger_are_no_events(tmp_path: Path) -> None:
+    """JSON lines that look like events but are not of our form, on a terminal, end nothing: they are text."""
+    ours, theirs = os.openpty()
+    drain = threading.Thread(target=_read, args=(ours,))
+    drain.start()
+    line = [sys.executable, "-c", SHOWS_ALL]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    done = subprocess.run(
+        line,
+        input=json.dumps(LINES),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    os.close(theirs)
+    drain.join()
+    assert done.stdout.endswith("all shown\n")
+
+
+def _read(terminal: int) -> bytes:
+    """Read a terminal to its end, close it, and return what was shown."""
+    shown = b""
+    with contextlib.suppress(OSError):  # a terminal without a process is read to its end, then fails
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    os.close(terminal)
+    return shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "attempt", "level": "info"}',
+        '{"event": {"a": 1}, "job": "minimize"}',
+        '{"event": "progress", "job": "minimize", "done": Infinity, "total": 3, "time": 1.0}',
+        '{"event": "progress", "job": "minimize", "done": 5, "total": 3, "time": 1.0}',
+    ],
+)
+def test_a_users_own_line_is_text(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no event of ours is shown as it was printed."""
+    assert line in _shown([_line("attempt", attempt=1), line], success=False, capsys=capsys)[1].splitlines()
+
+
 ON_A_TERMINAL = """
 import json, sys
 from jobs.release.actions.wait_view import WaitView
@@ -178,11 +288,7 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     with (tmp_path / "summary").open("wb") as summary:
         subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=240)
     os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # a terminal without a process is read to its end, then fails
-        while piece := os.read(ours, 4096):
-            shown += piece
-    os.close(ours)
+    shown = _read(ours)
     assert (tmp_path / "summary").read_text() == "converged\n"
     for text in (reached, "best (smallest) 0.5", "stuck: no node for it"):
         assert text in shown.decode()

@@ -42,7 +42,9 @@ def test_nothing_is_asked_of_the_network(finished):
     markup = re.sub(r"<script.*?</script>", "", report, flags=re.DOTALL)
     assert seen.requests == []
     assert not re.search(r"https?:|\ssrc=|\shref=|@import|url\(|<link", markup)
-    assert "default-src 'none'" in unescape(markup)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', unescape(markup))
+    # default-src covers neither links' base nor where forms are sent.
+    assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy.split("; "))
 
 
 def test_the_numbers_shown_are_those_of_the_result(finished):

@@ -51,7 +51,8 @@ def objective(params, trial):
 
 def recorded(url, trials, outcome, **options):
     """Record so many trials in a run folder, as the driver does; `outcome` makes each one's end."""
-    given = Options(objective=f"{__name__}:objective", space=SPACE, run=str(url), trials=max(1, trials), **options)
+    options = {"space": SPACE, "trials": max(1, trials)} | options
+    given = Options(objective=f"{__name__}:objective", run=str(url), **options)
     checked, run = plan(given), Run(str(url), "tune", given)
     run.start()
     with open_recorder(checked, run, Recorded()) as recorder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import forking
 import pytest
 import trials
 import yaml
@@ -35,6 +36,15 @@ def test_texts_that_are_no_unicode(studies: Any, traces: Path) -> None:
     errors = {row["error"] for row in study.rows() if row["state"] == "failed"}
     assert errors == {"FileNotFoundError: bad name \\udcff"}
     assert study.result["trials"]["complete"] > 0
+
+
+@pytest.mark.parametrize("objective", [forking.forks, forking.forks_and_raises])
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_fork_ends_where_the_function_ends(objective: Any, isolate: bool, studies: Any) -> None:  # noqa: FBT001
+    """A child that comes out of the user's function is no worker: it ends, and the trial's value is its parent's."""
+    study = studies(objective, isolate=isolate)
+    study.run(trials=3)
+    assert [row["value"] for row in study.rows()] == [1.0, 1.0, 1.0]
 
 
 def test_an_error_that_cannot_be_told(studies: Any) -> None:

@@ -30,6 +30,34 @@
 {{- if and .Values.metrics.podMonitor .Values.networkPolicy.enabled (not .Values.networkPolicy.dashboardFrom) }}
 {{- fail "metrics.podMonitor is true, but the NetworkPolicy lets nobody reach the metrics: name Prometheus's pods in networkPolicy.dashboardFrom" }}
 {{- end }}
+{{- range $name, $text := .Values.code }}
+{{- if or (eq $name ".") (hasPrefix ".." $name) }}
+{{- fail (printf "code has the file %q, but no file of a ConfigMap may be called '.', or begin with '..'" $name) }}
+{{- end }}
+{{- if regexMatch "^jobs[.](py|pyc|(.*[.])?so)$" $name }}
+{{- fail (printf "code has the file %q, which would hide the package jobs, of which every pod runs a module: choose another name" $name) }}
+{{- end }}
+{{- end }}
+{{- include "dask-job.check-names" (list "job" .Values.job) }}
+{{- end }}
+
+{{/* The names in the job's options, at any depth: (list PATH VALUE). Helm's YAML is 1.1, where a bare n or y is false or
+true, and as a name the text "false" or "true". */}}
+{{- define "dask-job.check-names" -}}
+{{- $path := index . 0 }}
+{{- $value := index . 1 }}
+{{- if kindIs "map" $value }}
+{{- range $name, $inner := $value }}
+{{- if has $name (list "false" "true") }}
+{{- fail (printf "%s has the name %q, which YAML makes of a bare %s: quote the name in the values file, or choose another" $path $name (ternary "n, no, off or false" "y, yes, on or true" (eq $name "false"))) }}
+{{- end }}
+{{- include "dask-job.check-names" (list (printf "%s.%s" $path $name) $inner) }}
+{{- end }}
+{{- else if kindIs "slice" $value }}
+{{- range $value }}
+{{- include "dask-job.check-names" (list $path .) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* How many workers the job starts with. */}}

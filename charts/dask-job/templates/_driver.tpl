@@ -68,7 +68,7 @@ spec:
       env:
         {{- include "dask-job.env" (list . "" $role.env) | nindent 8 }}
       resources:
-        {{- include "dask-job.resources" $role.scheduler | nindent 8 }}
+        {{- include "dask-job.resources" (list $role.scheduler list) | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
   containers:
@@ -80,7 +80,9 @@ spec:
         {{- $retries := printf "- {name: DASK_JOBS_RETRIES, value: %q}" (toString $role.backoffLimit) }}
         {{- include "dask-job.env" (list . (printf "%s\n%s" $retries (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}
       resources:
-        {{- include "dask-job.resources" $role | nindent 8 }}
+        {{- /* The run folder in scratch space is a second volume. */}}
+        {{- $sizes := ternary (list $role.scratch $role.scratch) (list $role.scratch) (eq (include "dask-job.scratch" .) "true") }}
+        {{- include "dask-job.resources" (list $role $sizes) | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
         - name: job

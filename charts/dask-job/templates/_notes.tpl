@@ -55,7 +55,7 @@ Clean up{{ if .Values.run.claim.create }}{{ if .Values.run.claim.keep }} (the cl
 kubectl listens would be lost. */}}
 {{- define "dask-job.fetch" -}}
 {{- if .Values.run.s3 -}}
-aws s3 cp --recursive {{ .url }} {{ base .url }}{{ with .Values.s3.endpoint }} --endpoint-url {{ . }}{{ end }}
+aws s3 cp --recursive {{ include "dask-job.shell" .url }} {{ base .url }}{{ with .Values.s3.endpoint }} --endpoint-url {{ include "dask-job.shell" . }}{{ end }}
 {{- else -}}
 {{- $name := printf "%s-fetch" .base -}}
 {{- $command := list "sh" "-c" (printf "read line; exec tar -cf - -C /runs %s" (base .url)) -}}
@@ -63,6 +63,11 @@ aws s3 cp --recursive {{ .url }} {{ base .url }}{{ with .Values.s3.endpoint }} -
 {{- $container := dict "name" $name "image" (include "dask-job.image" .) "args" $command "stdin" true "stdinOnce" true "securityContext" $security "volumeMounts" (list (dict "name" "run" "mountPath" "/runs")) -}}
 {{- $volume := dict "name" "run" "persistentVolumeClaim" (dict "claimName" (include "dask-job.claim-name" .)) -}}
 {{- $spec := include "dask-job.pod-common" . | fromYaml | merge (dict "containers" (list $container) "volumes" (list $volume)) -}}
-echo | kubectl -n {{ .Release.Namespace }} run {{ $name }} --rm -i --quiet --restart=Never --image={{ $container.image }} --overrides='{{ dict "spec" $spec | toJson }}' | tar -x
+echo | kubectl -n {{ .Release.Namespace }} run {{ $name }} --rm -i --quiet --restart=Never --image={{ include "dask-job.shell" $container.image }} --overrides={{ dict "spec" $spec | toJson | include "dask-job.shell" }} | tar -x
 {{- end -}}
+{{- end }}
+
+{{/* A text as one argument of a shell's command. */}}
+{{- define "dask-job.shell" -}}
+{{- regexMatch "^[-+A-Za-z0-9_./:=@%,]+$" . | ternary . (. | replace "'" "'\\''" | printf "'%s'") -}}
 {{- end }}

@@ -90,21 +90,43 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* cpu reserved (limited if cpuLimit is given), memory reserved and limited: values of a role or of the scheduler. */}}
+{{/* cpu reserved (limited if cpuLimit is given), memory reserved and limited, disk limited to the pod's volumes there and
+logs, of which 1 GiB is reserved: (list VALUES SIZES), the values of a role or of the scheduler, and the volumes' sizes. */}}
 {{- define "dask-job.resources" -}}
+{{- $disk := include "dask-job.mebibytes" (index . 1) | int64 -}}
+{{- with index . 0 -}}
+{{- $reserved := min $disk 1024 -}}
+{{- with .scratchRequest }}{{ $reserved = include "dask-job.mebibytes" (list .) | int64 }}{{ end -}}
+{{- if gt $reserved $disk }}
+{{- fail (printf "scratchRequest is %s, but the limit of its pod, by scratch, is %dMi: give more scratch, or ask for less" .scratchRequest $disk) }}
+{{- end -}}
 {{- /* No limit on cpu unless it is given: all workers wait for the slowest, and throttling makes one slow. Memory is
 limited to what is reserved, so that a node that runs short evicts others first. */ -}}
 requests:
   cpu: {{ .cpu | quote }}
   memory: {{ .memory | quote }}
+  ephemeral-storage: {{ printf "%dMi" (add $reserved 64) | quote }}
 limits:
   {{- with .cpuLimit }}
   cpu: {{ . | quote }}
   {{- end }}
   memory: {{ .memory | quote }}
+  {{- /* The kubelet evicts a pod for its emptyDirs and logs together; it keeps some 50 MiB of a container's log. */}}
+  ephemeral-storage: {{ printf "%dMi" (add $disk 256) | quote }}
   {{- if .gpu }}
-  {{ .gpuResource }}: {{ .gpu | quote }}
+  {{ .gpuResource | quote }}: {{ .gpu | quote }}
   {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The sum of sizes as Kubernetes writes them, in whole MiB: the list. */}}
+{{- define "dask-job.mebibytes" -}}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- $total := 0 -}}
+{{- range . -}}
+{{- $total = addf $total (divf (mulf (regexFind "^[0-9.]+" .) (get $units (regexFind "[A-Za-z]+$" .))) 1048576) -}}
+{{- end -}}
+{{- ceil $total | int64 -}}
 {{- end }}
 
 {{/* Volumes of all roles: (list SCOPE SCRATCH-SIZE). */}}

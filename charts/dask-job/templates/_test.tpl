@@ -29,7 +29,7 @@ spec:
       env:
         {{- include "dask-job.env" (list . (include "dask-job.env.s3" .) .Values.driver.env) | nindent 8 }}
       resources:
-        {{- include "dask-job.resources" (dict "cpu" "100m" "memory" "512Mi") | nindent 8 }}
+        {{- include "dask-job.resources" (list (dict "cpu" "100m" "memory" "512Mi") (list .Values.driver.scratch)) | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
         {{- with include "dask-job.run-mount" . | trim }}

@@ -96,7 +96,8 @@ spec:
       env:
         {{- include "dask-job.env" (list . (printf "%s\n%s" (include "dask-job.env.worker" .) (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}
       resources:
-        {{- include "dask-job.resources" $role | nindent 8 }}
+        {{- $own := contains "emptyDir" (include "dask-job.workers-run-volume" .) }}
+        {{- include "dask-job.resources" (list $role (ternary (list $role.scratch $role.scratch) (list $role.scratch) $own)) | nindent 8 }}
       volumeMounts:
         {{- include "dask-job.mounts" . | nindent 8 }}
         {{- if $role.sharedMemory }}

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.errors import JobError
-from jobs.formatting import decimal_bytes, plural
+from jobs.formatting import decimal_bytes, plural, printable
 from jobs.runs.display.console import print_rows
 from jobs.storage import Storage, open_storage
 
@@ -29,16 +29,16 @@ def show(result: Mapping[str, Any], run: str) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "converged") if result["success"] else ("yellow", "not converged")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), f"{again}: {result['message']}"))
+    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
     print_rows(console, [*_lines(result, run), ("run folder", run)])
     if hint := result["diagnostics"].get("hint"):
-        console.print(Text(f"hint: {hint}", style="yellow"))
-    console.print(Text(f"plots: dask-jobs report {run}", style="dim"))
+        console.print(Text(printable(f"hint: {hint}"), style="yellow"))
+    console.print(Text(printable(f"plots: dask-jobs report {run}"), style="dim"))
     if dropped := result["diagnostics"].get("dropped"):
         damaged = damage(dropped, result["diagnostics"]["replayed"])
         console.print(Text(f"warning: the journal was {damaged}", style="yellow"), soft_wrap=True)
     if warning := _lost(result, run):
-        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        console.print(Text(printable(f"warning: {warning}"), style="yellow"), soft_wrap=True)
 
 
 def damage(dropped: int, replayed: int) -> str:

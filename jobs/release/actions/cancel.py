@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.errors import ClusterError, Stopped
+from jobs.formatting import printable
 from jobs.release.api import driver_log
 from jobs.release.api.client import Cluster
 from jobs.release.api.follow import Tails
@@ -131,7 +132,7 @@ def _report(cluster: Cluster, release: str, last: _DriverEnd) -> None:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 

@@ -8,7 +8,6 @@ import itertools
 import json
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from jobs import registry
-from jobs.errors import InputError
+from jobs.errors import InputError, print_note
 from jobs.runs import run
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -180,7 +179,7 @@ def put(part: Path, target: Path, may_replace: Callable[[Path], None]) -> None:
         raise
     shutil.rmtree(aside, ignore_errors=True)
     if aside.exists():
-        sys.stderr.write(f"dask-jobs: what was in {target} cannot be deleted, and is now in {aside}\n")
+        print_note(f"what was in {target} cannot be deleted, and is now in {aside}")
 
 
 def put_result(part: Path, base: Path) -> Path:
@@ -248,4 +247,4 @@ def _move_back(aside: Path, target: Path) -> None:
         else:
             aside.rmdir()
     except OSError:
-        sys.stderr.write(f"dask-jobs: what was in {target} is now in {aside}\n")
+        print_note(f"what was in {target} is now in {aside}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import ClusterError, InputError
+from jobs.errors import ClusterError, InputError, print_note
 from jobs.release.actions.destination import beside, check, check_run, default_name, put, target_of
 from jobs.release.actions.unpack import unpack
 from jobs.release.api.client import Cluster
@@ -111,7 +110,7 @@ def _reader(cluster: Cluster, objects: Objects, run: Run, url: str) -> Iterator[
             f"nothing is left of run folder {url}: it was scratch space of the driver's pod, which has ended; "
             "dask-jobs wait has the result of one that ended well; to keep run folders, set run.s3 or run.claim"
         )
-    sys.stderr.write("dask-jobs: the driver does not run: a helper pod reads its run folder\n")
+    print_note("the driver does not run: a helper pod reads its run folder")
     helper = cluster.create_pod(helper_pod(run.driver))
     try:
         _await(cluster, objects, helper)
@@ -133,7 +132,7 @@ def _await(cluster: Cluster, objects: Objects, helper: str) -> None:
         causes = [finding.cause for finding in pending_pod("driver", pod, seen)]
         for cause in causes:
             if cause not in shown:
-                sys.stderr.write(f"dask-jobs: the helper pod waits: {cause}\n")
+                print_note(f"the helper pod waits: {cause}")
                 shown.add(cause)
         if time.monotonic() > end:
             why = "; ".join(causes) or "the cluster does not say why"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from jobs.errors import InputError
+from jobs.formatting import for_stream
 from jobs.release.actions.wait import POLL_SECONDS, REST_SECONDS
 from jobs.release.api.client import Cluster
 from jobs.release.api.follow import Tails
@@ -61,7 +62,7 @@ def show(cluster: Cluster, run: Run, role: str, worker: int | None, tail: int | 
         text = cluster.log(name(pod), ROLES[role], **options)
         found = found or text is not None
         for line in (text or "").splitlines():
-            sys.stdout.write(_prefixed(line, pod, pods))
+            write_line(_prefixed(line, pod, pods))
     if not found:
         raise InputError(f"{name(pods[-1])} has no log yet ({phase(pods[-1])}): dask-jobs status says why")
 
@@ -111,9 +112,14 @@ def _ended(run: Run) -> bool:
 
 def _write(found: Iterable[tuple[str, str]], *, several: bool) -> None:
     for pod, line in found:
-        sys.stdout.write(f"{pod}: {line}\n" if several else f"{line}\n")
+        write_line(f"{pod}: {line}" if several else line)
         sys.stdout.flush()
 
 
+def write_line(line: str) -> None:
+    """Write a line of a log to standard output, as it is unless that is a terminal, which it would control."""
+    sys.stdout.write(for_stream(f"{line}\n", sys.stdout))
+
+
 def _prefixed(line: str, pod: Object, pods: Sequence[Object]) -> str:
-    return f"{name(pod)}: {line}\n" if len(pods) > 1 else f"{line}\n"
+    return f"{name(pod)}: {line}" if len(pods) > 1 else line

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobs.errors import ClusterError, InputError, JobError
+from jobs.formatting import printable
 from jobs.release.api.exec import Output
 from jobs.storage import is_plain
 
@@ -69,7 +70,7 @@ def _trailer(lines: list[str]) -> tuple[Any, Any] | None:
 
 
 def _failure(code: int, text: str) -> JobError:
-    plain = "".join(letter if letter.isprintable() else " " for letter in text[:LINE]).strip()
+    plain = printable(text.strip())[:LINE]
     if code == ClusterError.exit_code:
         return ClusterError(plain)
     return InputError(plain or f"the run folder could not be read (exit code {code})")

@@ -9,8 +9,9 @@ from typing import Any
 
 from rich.text import Text
 
+from jobs.formatting import for_stream, printable_lines
 from jobs.release.api import driver_log
-from jobs.release.api.driver_log import is_record, progress_of, record_text, steps_of
+from jobs.release.api.driver_log import is_record, message_of, progress_of, record_text, steps_of
 from jobs.runs.display.console import DIRECTION, Bar, metric_texts, sentence
 from jobs.runs.display.eta import EtaEstimator
 
@@ -87,7 +88,7 @@ class WaitView(Bar):
         elif fields["event"] == "done":
             self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
-            self.draw_phase(str(fields.get("message", "")))
+            self.draw_phase(message_of(fields))
         elif fields["event"] == "attempt":
             self._eta = None
             where = f" on {fields['workers']} workers" if "workers" in fields else ""
@@ -113,7 +114,7 @@ class WaitView(Bar):
         if self._live is None:
             sys.stderr.write(text + "\n")
         else:
-            self._live.console.print(Text(text, style=style))
+            self._live.console.print(Text(printable_lines(text), style=style))
 
     def begin_attempt(self) -> None:
         """Begin a new driver's log, whose text may be a summary again."""
@@ -146,7 +147,7 @@ class WaitView(Bar):
             before, after = self._held[: self._after or 0], self._held[self._after or 0 :]
             if shown is None:
                 before, after = (before, after) if after else (after, before)
-                sys.stdout.write("".join(f"{text}\n" for text in after))
+                sys.stdout.write(for_stream("".join(f"{text}\n" for text in after), sys.stdout))
             elif before:
                 known = shown()
                 before = [text for text in before if text not in known]

@@ -11,6 +11,8 @@ from jobs import registry
 from jobs.runs.display.eta import EtaEstimator
 
 ERROR = "dask-jobs: error: "
+MAX_NUMBER = 10**15
+"""More than all steps, and seconds since 1970, of real lines."""
 FIXED = ("time", "job", "event", "done", "total")
 
 
@@ -48,14 +50,18 @@ class Log:
 
 
 def parse(line: str) -> dict[str, Any] | None:
-    """Return a JSON log line's fields; None for any other text."""
+    """Return the fields of a line that a process of a release has logged; None for any other text.
+
+    The user's code may log JSON too, with an `event` of its own; only ours has a `job` beside it.
+    """
     if not line.startswith("{"):
         return None
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):  # user code may print anything, also JSON that is nested too deep
         return None
-    return fields if isinstance(fields, dict) and "event" in fields else None
+    ours = isinstance(fields, dict) and isinstance(fields.get("event"), str) and isinstance(fields.get("job"), str)
+    return fields if ours else None
 
 
 def is_record(fields: Mapping[str, Any]) -> bool:
@@ -82,13 +88,13 @@ def read(lines: Iterable[str]) -> Log:
                 state["error"] = line.removeprefix(ERROR)
             continue
         event = fields["event"]
-        state["retry"] = str(fields.get("message", "")) if event == "retry" else ""
+        state["retry"] = message_of(fields) if event == "retry" else ""
         # A retried driver logs into the same container's log: what the attempt before has left does not count.
         if event == "attempt":
-            state |= {"attempt": fields.get("attempt"), "error": "", "doing": "", "done": False}
+            state |= {"attempt": _whole(fields.get("attempt")), "error": "", "doing": "", "done": False}
             seen.clear()
         elif event == "doing":
-            state["doing"] = str(fields.get("message", ""))
+            state["doing"] = message_of(fields)
         elif event == "progress" and (progress := progress_of(fields)):
             seen.append(progress)
         elif event == "done":
@@ -96,11 +102,20 @@ def read(lines: Iterable[str]) -> Log:
     return Log(**state, progress=_with_rate(seen), text=tuple(text))
 
 
+def message_of(fields: Mapping[str, Any]) -> str:
+    """Return the message in a JSON line; empty if it has none."""
+    text = fields.get("message")
+    return text if isinstance(text, str) else ""
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and 0 <= value < MAX_NUMBER else None
+
+
 def progress_of(fields: Mapping[str, Any]) -> Progress | None:
     """Return the progress in a JSON line; None if it lacks its numbers."""
-    try:
-        done, total, time = int(fields["done"]), int(fields["total"]), float(fields["time"])
-    except (KeyError, TypeError, ValueError):
+    done, total, time = _whole(fields.get("done")), _whole(fields.get("total")), fields.get("time")
+    if done is None or total is None or not isinstance(time, int | float) or not 0 <= time < MAX_NUMBER:
         return None
     metrics = {key: value for key, value in fields.items() if key not in FIXED}
     return Progress(done, total, steps_of(fields), metrics, time)

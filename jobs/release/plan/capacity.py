@@ -11,6 +11,8 @@ from kubernetes.utils.quantity import parse_quantity
 
 from jobs.release.api.objects import Object, condition, live, name
 
+DISK = "ephemeral-storage"
+"""The resource of a node's disk for volumes of pods and logs."""
 Resources = Mapping[str, Decimal]
 """Resource -> amount: cores, bytes, devices, pods."""
 

@@ -18,12 +18,12 @@ from jobs.errors import InputError, nearest
 from jobs.formatting import one_line
 from jobs.options import PLACEMENT_OPTIONS
 from jobs.release.api.objects import COMPONENT, RUN_URL, WORKERS, Object, annotation, label, name
-from jobs.release.plan.capacity import PodRequest, Resources, requests
+from jobs.release.plan.capacity import DISK, PodRequest, Resources, requests
 
 RELEASE = "release"
 """The name under which a chart is rendered: `dask-jobs plan` has none."""
 RENDER_SECONDS = 60.0
-OWN_RESOURCES = frozenset({"cpu", "memory", "pods", "ephemeral-storage"})
+OWN_RESOURCES = frozenset({"cpu", "memory", "pods", DISK})
 """Kubernetes' own resources; any other resource of a worker is a device."""
 HELP_OF_HELM = re.compile(r"execution error at \(\S+\): |Use --debug flag to render out invalid YAML")
 

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from jobs import registry
 from jobs.errors import InputError, JobError
-from jobs.formatting import binary_bytes, plural
+from jobs.formatting import binary_bytes, plural, printable
 from jobs.options import validated
 from jobs.release.api.client import Cluster
-from jobs.release.plan.capacity import PodRequest, Resources, fit, free_nodes
+from jobs.release.plan import hidden_modules
+from jobs.release.plan.capacity import DISK, PodRequest, Resources, fit, free_nodes
 from jobs.release.plan.chart import Rendered, chart_of, gpu_resource, render
 
 
@@ -71,7 +72,7 @@ def show_plan(job: str, values: Sequence[str], cluster: Callable[[], Cluster]) -
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((name, "bold"), f": {headline(plan)}"))
     for label, text in (*resource_rows(rendered, plan), *job_rows(rendered, plan), ("cluster", _room(cluster, plan))):
-        console.print(Text.assemble((f"{label:<12}", "dim"), text))
+        console.print(Text.assemble((f"{label:<12}", "dim"), printable(text)))
 
 
 def headline(plan: Plan) -> str:
@@ -91,6 +92,8 @@ def resource_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "workers", f"{plan.workers.count} pods, each: {_amounts(each)}{gpus}, {threads}{start}"
     if plan.threads > each["cpu"]:
         yield "", f"{threads} on {_cores(each['cpu'])}: more is used only while the node has it free"
+    disk = (_memory(need.each[DISK]) for need in (plan.driver, plan.workers))
+    yield "disk", "{} for the driver's pod, {} for each worker; more as far as a node has it".format(*disk)
     yield "run folder", rendered.run_folder()
 
 
@@ -98,8 +101,9 @@ def job_rows(rendered: Rendered, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield the job's estimate for these resources, as (name, text), as far as it is known here.
 
     Raises:
-        InputError: an option in `job` is wrong.
+        InputError: an option in `job` is wrong, or a file in `code` would hide a module that the pods import.
     """
+    hidden_modules.check(rendered.code)
     job = registry.find(rendered.options["job"])
     gpus = float(plan.workers.each.get(plan.gpu, 0))
     with _code(rendered.code) as folder:

@@ -11,32 +11,43 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints
 
 from jobs.release.plan.values_parts import (
+    Annotations,
     Bytes,
     Cpu,
     CpuLimit,
     Duration,
     Egress,
-    Metadata,
+    GpuResource,
     Name,
     NoneOrBytes,
     Peer,
     Placement,
+    PodAnnotations,
+    PodLabels,
     Section,
-    Texts,
     Volume,
     VolumeMount,
 )
 
 Grace = Annotated[int, Field(ge=10)]
+WorkerCount = Annotated[int, Field(gt=0, le=100_000)]
+"""Kubernetes' own limit of an Indexed Job."""
+_IMAGE = r"[A-Za-z0-9\[][-A-Za-z0-9._:/\[\]]*"
 FileName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
 class Image(Section):
     """The image of all pods."""
 
-    registry: str = Field(default="", description="registry, such as ghcr.io; empty: the repository names it")
-    repository: str = Field(default="localhost/dask-jobs", min_length=1, description="the image's name")
-    tag: str = Field(default="", description="the image's tag; empty: the chart's appVersion")
+    registry: Annotated[str, StringConstraints(pattern=f"^({_IMAGE})?$")] = Field(
+        default="", description="registry, such as ghcr.io; empty: the repository names it"
+    )
+    repository: Annotated[str, StringConstraints(pattern=f"^{_IMAGE}$")] = Field(
+        default="localhost/dask-jobs", description="the image's name"
+    )
+    tag: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?$")] = Field(
+        default="", description="the image's tag; empty: the chart's appVersion"
+    )
     digest: Annotated[str, StringConstraints(pattern="^(sha256:[0-9a-f]{64})?$")] = Field(
         default="", description="sha256:... pins the image exactly; the tag is then ignored"
     )
@@ -49,15 +60,15 @@ class Image(Section):
 class Workers(Placement):
     """The workers: one Indexed Job."""
 
-    count: PositiveInt = Field(default=2, description="number of workers; may be changed while the job runs")
-    min: PositiveInt | None = Field(default=None, description="minimum workers with which the job starts (null: count)")
-    max: PositiveInt | None = Field(default=None, description="maximum workers, which the Job requests (null: count)")
+    count: WorkerCount = Field(default=2, description="number of workers; may be changed while the job runs")
+    min: WorkerCount | None = Field(default=None, description="minimum workers with which the job starts (null: count)")
+    max: WorkerCount | None = Field(default=None, description="maximum workers, which the Job requests (null: count)")
     cpu: Cpu = Field(default="500m", description="requested cores of one worker")
     cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
     memory: Bytes = Field(default="1Gi", description="memory of one worker, request and limit")
     gpu: NonNegativeInt = Field(default=0, description="GPUs of one worker")
-    gpuResource: str = Field(  # noqa: N815
-        default="nvidia.com/gpu", min_length=1, description="what the cluster calls a GPU"
+    gpuResource: GpuResource = Field(  # noqa: N815
+        default="nvidia.com/gpu", description="what the cluster calls a GPU"
     )
     runtimeClassName: Name = Field(  # noqa: N815
         default="", description="RuntimeClass of the pods, such as nvidia; empty: the nodes' default runtime"
@@ -69,6 +80,9 @@ class Workers(Placement):
         default=None, description="compute threads of one worker (null: whole cores of cpu, at least 1)"
     )
     scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of one worker")
+    scratchRequest: NoneOrBytes = Field(  # noqa: N815
+        default="", description="of it, what a node must have for the worker; empty: 1Gi, or all if that is less"
+    )
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
         default=1000,
         description="maximum failures of all workers together; then none is restarted; disruptions do not count",
@@ -92,6 +106,9 @@ class Driver(Placement):
     cpuLimit: CpuLimit = Field(default="", description="its limit of cores; empty: what the node has free")  # noqa: N815
     memory: Bytes = Field(default="1Gi", description="memory of the driver, request and limit")
     scratch: Bytes = Field(default="1Gi", description="maximum temporary disk space of the driver")
+    scratchRequest: NoneOrBytes = Field(  # noqa: N815
+        default="", description="of it, what a node must have for the driver; empty: 1Gi, or all if that is less"
+    )
     backoffLimit: NonNegativeInt = Field(  # noqa: N815
         default=6, description="retries of the driver after it was killed or lost its cluster"
     )
@@ -110,7 +127,7 @@ class Claim(Section):
     create: bool = Field(default=False, description="create a PersistentVolumeClaim for the run folder")
     name: Name = Field(default="", description="name of an existing claim to use instead")
     size: Bytes = Field(default="1Gi", description="size of the claim that is created")
-    storageClass: str | None = Field(  # noqa: N815
+    storageClass: Name | None = Field(  # noqa: N815
         default=None, description="its StorageClass (null: the cluster's default)"
     )
     accessModes: list[  # noqa: N815
@@ -127,7 +144,7 @@ class Claim(Section):
 class Run(Section):
     """The run folder: S3, a claim, or else scratch space that is lost with the driver's pod."""
 
-    s3: Annotated[str, StringConstraints(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?)?$")] = Field(
+    s3: Annotated[str, StringConstraints(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[^\x00-\x1f\x7f-\x9f]*)?)?$")] = Field(
         default="", description="s3://bucket/prefix under which the run folder is"
     )
     name: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")] = Field(
@@ -141,10 +158,12 @@ class Run(Section):
 class S3(Section):
     """How S3 is reached, for the run folder and for data."""
 
-    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/]+/?)?$")] = Field(
+    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[-A-Za-z0-9._:\[\]]+/?)?$")] = Field(
         default="", description="http(s)://host:port of an S3 server; empty: AWS"
     )
-    region: str = Field(default="", description="region of the buckets")
+    region: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9_.]*$")] = Field(
+        default="", description="region of the buckets"
+    )
     credentialsSecret: Name = Field(  # noqa: N815
         default="",
         description="secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if need be, AWS_SESSION_TOKEN; empty: "
@@ -157,7 +176,7 @@ class ServiceAccount(Section):
 
     create: bool = Field(default=True, description="create a service account")
     name: Name = Field(default="", description="its name; empty: the release's name, or default if none is created")
-    annotations: Texts = Field(default={}, description="its annotations, such as the cloud role to assume")
+    annotations: Annotations = Field(default={}, description="its annotations, such as the cloud role to assume")
 
 
 class Tls(Section):
@@ -229,6 +248,6 @@ class Values(Section):
     )
     suspend: bool = Field(default=False, description="create the Jobs, but no pods until it is false")
     queue: Name = Field(default="", description="LocalQueue of Kueue that admits the Jobs")
-    podAnnotations: Metadata = Field(default={}, description="more annotations of all pods")  # noqa: N815
-    podLabels: Metadata = Field(default={}, description="more labels of all pods")  # noqa: N815
+    podAnnotations: PodAnnotations = Field(default={}, description="more annotations of all pods")  # noqa: N815
+    podLabels: PodLabels = Field(default={}, description="more labels of all pods")  # noqa: N815
     metrics: Metrics = Metrics()

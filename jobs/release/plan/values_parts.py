@@ -20,8 +20,21 @@ NoneOrBytes = Annotated[str, StringConstraints(pattern=f"^({_BYTES})?$")]
 Name = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")]
 """A Kubernetes object's name, or empty."""
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(ms|s|m|h))+$")]
-Texts = dict[str, str]
-Metadata = Annotated[Texts, Field(json_schema_extra={"propertyNames": {"not": {"pattern": OWN_KEYS}}})]
+_KEYS: dict[str, Any] = {
+    "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    "maxLength": 317,
+}
+"""Keys of labels and annotations: a name, before it at times a domain and a slash."""
+_OTHER_KEYS = {"propertyNames": _KEYS | {"not": {"pattern": OWN_KEYS}}}
+_LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
+NodeLabels = Annotated[dict[str, _LabelValue], Field(json_schema_extra={"propertyNames": _KEYS})]
+Annotations = Annotated[dict[str, str], Field(json_schema_extra={"propertyNames": _KEYS})]
+PodLabels = Annotated[dict[str, _LabelValue], Field(json_schema_extra=_OTHER_KEYS)]
+PodAnnotations = Annotated[dict[str, str], Field(json_schema_extra=_OTHER_KEYS)]
+GpuResource = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+]
+"""The name of an extended resource: a domain, a slash, a name; so none of Kubernetes' own, such as cpu."""
 Given = dict[str, Any]
 """An object that is passed to Kubernetes unchanged."""
 
@@ -109,7 +122,7 @@ class Egress(Section):
 class Placement(Section):
     """The nodes of a role's pods, and additions to the pods."""
 
-    nodeSelector: Texts = Field(default={}, description="labels that a node must have")  # noqa: N815
+    nodeSelector: NodeLabels = Field(default={}, description="labels that a node must have")  # noqa: N815
     tolerations: list[Toleration] = Field(default=[], description="taints of nodes that the pods tolerate")
     affinity: Affinity = Field(default=Affinity(), description="nodes and pods to be placed near to, or far from")
     topologySpreadConstraints: list[Spread] = Field(  # noqa: N815
@@ -119,5 +132,5 @@ class Placement(Section):
     env: list[Env] = Field(
         default=[], description="more environment variables; one of the chart's own names replaces the chart's"
     )
-    podAnnotations: Metadata = Field(default={}, description="more annotations of the pods")  # noqa: N815
-    podLabels: Metadata = Field(default={}, description="more labels of the pods")  # noqa: N815
+    podAnnotations: PodAnnotations = Field(default={}, description="more annotations of the pods")  # noqa: N815
+    podLabels: PodLabels = Field(default={}, description="more labels of the pods")  # noqa: N815

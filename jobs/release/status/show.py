@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from jobs.formatting import duration
+from jobs.formatting import duration, printable, printable_lines
 from jobs.release.api.driver_log import Progress
 from jobs.release.diagnosis.finding import Finding
 from jobs.release.status.state import Release
@@ -43,7 +43,7 @@ def show(release: Release, now: float) -> None:
         head.append(f" (exit code {release.exit_code})")
     console.print(head)
     for name, text in rows(release, now):
-        console.print(Text.assemble((f"{name:<12}", "dim"), text))
+        console.print(Text.assemble((f"{name:<12}", "dim"), printable(text)))
     for finding in release.findings:
         text = describe(finding, ended=release.phase in ("done", "failed"))
         console.print(Text(text, style="red" if finding.active else "yellow"))
@@ -162,7 +162,7 @@ def describe(finding: Finding, *, ended: bool = False) -> str:
     others = f" (and {finding.count - 1} more)" if finding.count > 1 else ""
     kind = ("cause" if ended else "stuck") if finding.active else "before"
     text = f"{kind}: {finding.where}{others}: {finding.cause}\n  -> {finding.remedy}"
-    return text + "".join(f"\n  | {line}" for line in finding.log.splitlines())
+    return printable_lines(text) + "".join(f"\n  | {line}" for line in printable_lines(finding.log).splitlines())
 
 
 def as_json(release: Release) -> str:

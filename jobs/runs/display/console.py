@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from jobs.formatting import clock, printable, short
+from jobs.formatting import clock, printable, printable_lines, short
 from jobs.runs.display.log import log
 
 SHORT = {
@@ -88,11 +88,12 @@ class Bar(Display):
             console = Console(stderr=True, highlight=False)
             self._bar = BAR_WIDTH if console.width >= NARROW else BAR_WIDTH // 2
             self._live = Progress(
-                TextColumn("[bold]{task.description}"),
+                # markup=False: a name may have brackets.
+                TextColumn("{task.description}", style="bold", markup=False),
                 BarColumn(bar_width=self._bar),
-                TextColumn("{task.fields[count]}"),
+                TextColumn("{task.fields[count]}", markup=False),
                 # Wrapped where the terminal is narrow: else rich would cut the ETA off.
-                TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=False)),
+                TextColumn("{task.fields[metrics]}", markup=False, table_column=Column(no_wrap=False)),
                 _Left(),
                 console=console,
                 transient=True,
@@ -116,7 +117,7 @@ class Bar(Display):
     def draw_phase(self, what: str) -> None:
         """Draw what is done before the first step, in the place of metrics."""
         assert self._live is not None
-        self._live.update(self._task, metrics=what)
+        self._live.update(self._task, metrics=printable(what))
 
     def draw_end(self, steps: int | None) -> None:
         """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
@@ -159,9 +160,9 @@ def metric_texts(metrics: Mapping[str, Any]) -> list[str]:
     """
     names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
     return [
-        f"{value:.0%} {name.removesuffix(SHARE)}"
-        if name.endswith(SHARE)
-        else f"{names.get(name, name)} {_metric(value)}"
+        f"{value:.0%} {printable(name.removesuffix(SHARE))}"
+        if name.endswith(SHARE) and isinstance(value, int | float) and 0 <= value < 100
+        else f"{printable(names.get(name, name))} {_metric(value)}"
         for name, value in metrics.items()
         if name != DIRECTION
     ]
@@ -174,7 +175,8 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 
 def best_name(direction: Any) -> str:
     """Return the name of the best value of a search: best (largest), best (smallest)."""
-    return f"best ({EXTREMES[direction]})" if direction in EXTREMES else "best"
+    extreme = EXTREMES.get(direction) if isinstance(direction, str) else None
+    return f"best ({extreme})" if extreme else "best"
 
 
 def _metric(value: Any) -> str:
@@ -182,9 +184,9 @@ def _metric(value: Any) -> str:
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
-    """Return a log line's event and message, or its fields if it has none, as a sentence."""
+    """Return a log line's event and message, or its fields if it has none, as a sentence for a terminal."""
     text = str(fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message"))
-    return text if text.startswith(f"{event} ") else f"{event}: {text}"
+    return printable_lines(text if text.startswith(f"{event} ") else f"{event}: {text}")
 
 
 class Log(Display):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs.errors import Stopped, UserCodeError
+from jobs.formatting import printable_line
 from jobs.runs.display.console import metrics_text
 from jobs.runs.folder import RunFolder, readable
 from jobs.runs.owner import Owner
@@ -49,7 +50,7 @@ def _state(folder: RunFolder, dead: Owner | None) -> str:
             f"{folder.job} not running, {attempt}: its driver, process {dead.process}, is gone; "
             "the same command on this run folder resumes it"
         )
-    return f"{folder.job} {folder.state}, {attempt}" + (f": {error}" if error else "")
+    return printable_line(f"{folder.job} {folder.state}, {attempt}" + (f": {error}" if error else ""))
 
 
 def _progress(folder: RunFolder) -> list[str]:

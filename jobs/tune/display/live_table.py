@@ -134,7 +134,7 @@ class LiveTable(Log):
 
     def _frame(self) -> RenderableType:
         if self._status is None:
-            return Text(f"{self._job}  {self._doing}", style="bold")
+            return Text(printable(f"{self._job}  {self._doing}"), style="bold")
         return StatusTable(self._job, self._status)
 
 
@@ -212,7 +212,7 @@ def _table(lines: Sequence[TrialRow], width: int) -> Table:
             )
             for name in dict.fromkeys(name for line in lines for name in line.params)
         ),
-        ("worker", [Text(line.worker.rpartition("//")[2], style="dim") for line in lines], False),
+        ("worker", [Text(printable(line.worker.rpartition("//")[2]), style="dim") for line in lines], False),
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     cells, used = [], 0
@@ -221,7 +221,7 @@ def _table(lines: Sequence[TrialRow], width: int) -> Table:
         if used + widest - 2 > width:
             continue
         used += widest
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
         cells.append(texts)
     for row in zip(*cells, strict=True):
         table.add_row(*row)

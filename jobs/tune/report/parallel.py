@@ -89,7 +89,7 @@ def _plot(search: Search, shown: NDArray[np.intp], names: list[str], axes: list[
         x_range=Range1d(start=-0.35 * step, end=len(names) - 1 + 0.75),
         y_range=Range1d(start=-0.06, end=1.06),
         tools="box_zoom,reset,save,hover",
-        tooltips=[("trial", "@number"), *((name, f"@{{v {name}}}") for name in names)],
+        tooltips=[("trial", "@number"), *((name, f"@v{at}") for at, name in enumerate(names))],
         outline_line_color=None,
         x_axis_location="above",
     )
@@ -109,13 +109,14 @@ def _columns(
     search: Search, shown: NDArray[np.intp], heights: list[NDArray[np.float64]], width: int
 ) -> dict[str, object]:
     """Return the columns of the lines: where each goes, its rank among those shown from 0 to 1, and its tooltip."""
+    parameters = [[str(search.trials[at].params[name]) for at in shown] for name in search.space]
     return {
         "xs": [list(range(width))] * shown.size,
         "ys": np.round(np.array(heights).T, 4).tolist(),
         "rank": np.linspace(0, 1, shown.size) ** 2 if shown.size > 1 else np.ones(1),
         "number": shown,
-        **{f"v {name}": [str(search.trials[at].params[name]) for at in shown] for name in search.space},
-        **{f"v {name}": search.scores[shown, metric] for metric, name in enumerate(search.metrics)},
+        # By number: Bokeh makes HTML of a tooltip's template, and a name may hold anything.
+        **{f"v{axis}": values for axis, values in enumerate([*parameters, *search.scores[shown].T])},
     }
 
 

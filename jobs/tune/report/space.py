@@ -103,10 +103,12 @@ def _slice(
     metric, name = pair
     dimension = search.space[name]
     place = coordinates(dimension, [search.trials[at].params[name] for at in shown])
-    column = f"x {name}"
+    # Columns by number: Bokeh makes HTML of a tooltip's template, and a name may hold anything.
+    number = list(search.space).index(name)
+    column, text = f"x{number}", f"p{number}"
     source.data[column] = place + jitter(shown.size) if isinstance(dimension, Choice) else place
-    source.data[f"p {name}"] = [str(search.trials[at].params[name]) for at in shown]
-    tips = [("trial", "@number"), (name, f"@{{p {name}}}"), (search.metrics[metric], f"@y{metric}{{0.[0000]}}")]
+    source.data[text] = [str(search.trials[at].params[name]) for at in shown]
+    tips = [("trial", "@number"), (name, f"@{text}"), (search.metrics[metric], f"@y{metric}{{0.[0000]}}")]
     log = not isinstance(dimension, Choice) and dimension.log
     options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": name, "x_axis_type": "log" if log else "linear"}
     plot = new_figure(357, 250, y_range, whole=isinstance(dimension, Integer), **options)

@@ -17,7 +17,7 @@ from jobs.tune.trials.checkpoint import Checkpoint
 from jobs.tune.trials.messages import ExecutionEnd
 from jobs.tune.trials.objective import Function, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
-from jobs.usercode import UserCode
+from jobs.usercode import UserCode, no_forked_child
 
 RESUMABLE = ("complete", "fault", "abandoned")
 """Ends after which a trial's checkpoint is kept in the run folder: another execution, or the user, resumes from it."""
@@ -94,8 +94,9 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
 
 def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
-        # Copies: the function may change what it gets.
-        returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
+        with no_forked_child():
+            # Copies: the function may change what it gets.
+            returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
         if trial.ended is None:  # else the function has caught `Stop`: what it returns then does not count
             values, metrics = scores(returned, settings.metrics, settings.constraints)
             trial.save()

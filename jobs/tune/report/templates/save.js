@@ -1,7 +1,9 @@
 (function () {
   const {columns, rows} = JSON.parse(document.getElementById("trials").textContent);
   const quoted = (cell) => /[",\n\r]/.test(cell) ? '"' + cell.replaceAll('"', '""') + '"' : cell;
-  const line = (cells) => cells.map((cell) => cell === null ? "" : quoted(String(cell))).join(",") + "\n";
+  const formula = (cell) => /^[=+\-@\t\r]/.test(cell) && !/^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$/.test(cell);
+  const plain = (cell) => typeof cell === "string" && formula(cell) ? "'" + cell : String(cell);
+  const line = (cells) => cells.map((cell) => cell === null ? "" : quoted(plain(cell))).join(",") + "\n";
   const object = (row) => JSON.stringify(Object.fromEntries(columns.map((name, at) => [name, row[at]])));
   const text = {
     "trials.csv": () => [columns, ...rows].map(line).join(""),
