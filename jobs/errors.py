@@ -27,6 +27,8 @@ from jobs.formatting import printable
 MARK = "\ue000"
 """Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
 MARKED = re.compile(rf"{MARK}(\w+)")
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""Exceptions of using what was read from a damaged file, or one of another version."""
 _command_line = False
 
 

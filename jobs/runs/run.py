@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, Stopped, Superseded, argument
-from jobs.formatting import error_line
+from jobs.npy import read_array
 from jobs.options import PLACEMENT_OPTIONS, JobOptions, from_yaml
 from jobs.runs.encoding import as_json, to_json
 from jobs.runs.owner import last_owner, this_process
@@ -164,15 +164,13 @@ class Run:
     def load_array(self, name: str) -> NDArray[np.float64] | None:
         """Return an array of the run folder, None if there is none."""
         try:
-            # The default, said aloud: the folder may be another person's, and a pickle in it would run code.
-            array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
+            return read_array(self.storage.read(name))
         except FileNotFoundError:
             return None
-        except Exception as error:  # NumPy's parser of headers raises TokenError, TypeError and others
+        except ValueError as error:
             raise InputError(
-                f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another {argument('run')}"
+                f"{self.storage.address(name)} is damaged ({error}); choose another {argument('run')}"
             ) from error
-        return array
 
     def poll(self) -> None:
         """Raise Stopped if a signal came or the deadline has passed; called at least twice per second."""
