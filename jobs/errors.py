@@ -3,7 +3,8 @@
     JobError
     ├── UserCodeError      1  the user's own code failed or broke its contract
     ├── InputError         2  bad options, data, software or run folder; found before work begins
-    │   └── DataError      2  the data: missing, truncated, wrong format, labels out of range
+    │   ├── DataError      2  the data: missing, truncated, wrong format, labels out of range
+    │   └── AccessError    2  the store refuses the credentials; once an attempt has begun a ClusterError
     ├── ClusterError       3  workers, scheduler or storage failed; worth another attempt
     │   └── TooFewWorkers  3  they did not join before a timeout; nothing was lost yet
     └── Stopped            4  a signal or a deadline ended the job; all is saved
@@ -27,6 +28,8 @@ from jobs.formatting import printable_line, printable_lines
 MARK = "\ue000"
 """Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
 MARKED = re.compile(rf"{MARK}(\w+)")
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""Exceptions of using what was read from a damaged file, or one of another version."""
 _command_line = False
 
 
@@ -73,6 +76,10 @@ class InputError(JobError):
 
 class DataError(InputError):
     """Data that are missing, truncated, of the wrong format, or out of range."""
+
+
+class AccessError(InputError):
+    """A store's refusal of the credentials, or of what they may do; they may expire in the midst of a job."""
 
 
 class ClusterError(JobError):

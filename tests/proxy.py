@@ -8,7 +8,7 @@ import socketserver
 import threading
 from typing import Literal
 
-Fault = Literal["silent", "killed", "away"]
+Fault = Literal["silent", "killed", "away", "frozen"]
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -22,8 +22,10 @@ class Proxy(socketserver.ThreadingTCPServer):
     Attributes:
         fault: `away`: each new connection is closed at once, as where the server is away; `silent`: one on which a
             worker registers stays open, but nothing is forwarded any more, as by a frozen process; `killed`: with
-            such a one the proxy ends, as the process in a pod that is killed; None: all is forwarded.
+            such a one the proxy ends, as the process in a pod that is killed; `frozen`: all connections stay open, and
+            nothing is answered; None: all is forwarded.
         closed: connections that were closed since the server is away.
+        unanswered: pieces of requests that a frozen server got.
     """
 
     allow_reuse_address = daemon_threads = True
@@ -31,7 +33,7 @@ class Proxy(socketserver.ThreadingTCPServer):
     def __init__(self, host: str, port: int, target: int, fault: Fault | None = None) -> None:
         super().__init__((host, port), _Connection)
         self.target, self.fault = target, fault
-        self.port, self.closed = self.server_address[1], 0
+        self.port, self.closed, self.unanswered = self.server_address[1], 0, 0
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def end(self) -> None:
@@ -54,6 +56,9 @@ class _Connection(socketserver.BaseRequestHandler):
             threading.Thread(target=self._answers, args=(target,), daemon=True).start()
             sent = b""
             while chunk := self.request.recv(1 << 16):
+                if self.server.fault == "frozen":
+                    self.server.unanswered += 1
+                    continue
                 sent += chunk
                 if self.server.fault in ("silent", "killed") and b"register-worker" in sent:
                     break

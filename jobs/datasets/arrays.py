@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy
 
 from jobs.datasets.column import Column
 from jobs.datasets.dataset import TARGETS, Dataset, check_dataset
 from jobs.datasets.ranged_file import File, open_file
-from jobs.errors import DataError
-from jobs.formatting import one_line
+from jobs.errors import DataError, JobError
+from jobs.formatting import error_line, one_line
+from jobs.npy import read_header
 from jobs.storage import locate, open_storage
 
 if TYPE_CHECKING:
@@ -49,8 +49,11 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
     try:
         with zipfile.ZipFile(io.BufferedReader(_SeekableFile(file))) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-    except (zipfile.BadZipFile, EOFError, struct.error) as error:
-        raise DataError(f"{file.address}: truncated, or no .npz file ({error}); write it with np.savez") from error
+    except JobError:
+        raise
+    except Exception as error:  # zipfile raises BadZipFile, and others for what is damaged within
+        text = error_line(error)
+        raise DataError(f"{file.address}: truncated, or no .npz file ({text}); write it with np.savez") from error
     x, y = (_array(replace(file, part=name), name, classes, *_place(file, members, name)) for name in "xy")
     return check_dataset(spec, x, y, classes, scale=1.0)
 
@@ -67,12 +70,13 @@ def _place(file: File, members: dict[str, zipfile.ZipInfo], name: str) -> tuple[
             f"{file.address}: the array {name!r} is compressed; write it with np.savez instead of np.savez_compressed"
         )
     # The local header before the content: 30 bytes, the last four the lengths of name and extra field (APPNOTE 4.3.7).
-    begin = max(member.header_offset, 0)  # zipfile makes it negative where the file lacks its beginning
+    # zipfile makes it negative where the file lacks its beginning; a damaged one may be any number.
+    begin = min(max(member.header_offset, 0), file.size)
     header = file.read(begin, begin + 30)
     if not header.startswith(b"PK\3\4") or len(header) < 30:
         raise DataError(f"{file.address}: damaged or truncated before the array {name!r}; write it again")
     name_length, extra_length = struct.unpack("<2H", header[26:])
-    start = member.header_offset + 30 + name_length + extra_length
+    start = begin + 30 + name_length + extra_length
     return start, start + member.file_size
 
 
@@ -98,15 +102,9 @@ def _array(file: File, name: str, classes: int | None, start: int = 0, stop: int
 
 
 def _header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Return shape, Fortran order, type and length in bytes of the .npy header at the beginning of `data`.
-
-    Formats 1.0 and 2.0, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>; 3.0 has named fields.
-    """
-    stream = io.BytesIO(data)
+    """Return shape, Fortran order, type and length in bytes of the .npy header at the beginning of `data`."""
     try:
-        version = npy.read_magic(stream)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        return (*read(stream), stream.tell())
+        return read_header(data)
     except ValueError as error:
         text = one_line(error)
         raise DataError(f"{where}: truncated, or no .npy array ({text}); write it with np.save") from error

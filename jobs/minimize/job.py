@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
 from jobs.minimize.problems.base import CheckedProblem, files, load_problem
+from jobs.npy import read_array
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
 from jobs.runs.run import Run
@@ -194,10 +194,9 @@ def _start(options: Options, folder: Run) -> Vector | None:
     if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
         return warm
     try:
-        array: Vector = np.load(io.BytesIO(Path(options.x0).read_bytes()), allow_pickle=False)
-    except Exception as error:
+        return read_array(Path(options.x0).read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"{argument('x0')} {options.x0}: cannot be read as .npy ({error_line(error)})") from error
-    return array
 
 
 def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, str]:

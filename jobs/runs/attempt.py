@@ -171,10 +171,13 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
                 stack.enter_context(_collected_logs())
                 yield Attempt(folder, stack)
         except BaseException as error:
+            ended = folder.explained(error)
             # After the stack, so that no display or client is left when the status is written.
             if folder.attempt:  # without one it may be a live driver's folder
-                folder.fail(error)
-            raise
+                folder.fail(ended)
+            if ended is error:
+                raise
+            raise ended from error
 
 
 def _collected_logs() -> contextlib.AbstractContextManager[object]:

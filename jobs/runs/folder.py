@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.errors import InputError, argument
+from jobs import npy
+from jobs.errors import DAMAGED, InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.options import from_yaml
-from jobs.runs.owner import DAMAGED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,8 +90,8 @@ def read_array(storage: Storage, name: str) -> NDArray[np.float64] | None:
     if (content := _read(storage, name)) is None:
         return None
     try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False), dtype=np.float64)
-    except Exception as error:
+        return np.asarray(npy.read_array(content), dtype=np.float64)
+    except ValueError as error:
         raise InputError(f"{name} of the run folder cannot be read: {error}") from error
 
 

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from jobs.errors import DAMAGED
 from jobs.runs.encoding import as_json
 
 if TYPE_CHECKING:
     from jobs.storage import Storage
-
-DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""Errors of reading a damaged file, or one of another version."""
 
 
 @dataclass(frozen=True)

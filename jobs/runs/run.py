@@ -14,14 +14,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from jobs.errors import InputError, JobError, Stopped, Superseded, argument
-from jobs.formatting import error_line
+from jobs.errors import AccessError, ClusterError, InputError, JobError, Stopped, Superseded, argument
+from jobs.npy import read_array
 from jobs.options import COMMON_OPTIONS, JobOptions, from_yaml
 from jobs.runs.encoding import as_json, to_json
 from jobs.runs.owner import last_owner, this_process
 from jobs.runs.stop import StopRequest
 from jobs.sources import digest
-from jobs.storage import open_storage
+from jobs.storage import AGAIN, open_storage
 
 FIRST = "attempts/0001"
 # In S3 each status is three requests: HEAD of object and bucket for the next attempt, and PUT.
@@ -169,19 +169,26 @@ class Run:
     def load_array(self, name: str) -> NDArray[np.float64] | None:
         """Return an array of the run folder, None if there is none."""
         try:
-            # The default, said aloud: the folder may be another person's, and a pickle in it would run code.
-            array: NDArray[np.float64] = np.load(io.BytesIO(self.storage.read(name)), allow_pickle=False)
+            return read_array(self.storage.read(name))
         except FileNotFoundError:
             return None
-        except Exception as error:  # NumPy's parser of headers raises TokenError, TypeError and others
+        except ValueError as error:
             raise InputError(
-                f"{self.storage.address(name)} is damaged ({error_line(error)}); choose another {argument('run')}"
+                f"{self.storage.address(name)} is damaged ({error}); choose another {argument('run')}"
             ) from error
-        return array
 
     def poll(self) -> None:
         """Raise Stopped if a signal came or the deadline has passed; called at least twice per second."""
         self._stop.poll()
+
+    def explained(self, error: BaseException) -> BaseException:
+        """Return the error that the attempt ends with, in the place of this one; see `StopRequest.explained`.
+
+        Credentials that a store refuses once the attempt has begun have expired: with new ones it goes on.
+        """
+        if self.attempt and isinstance(error, AccessError):
+            error = ClusterError(f"{error.text}; renew them, {AGAIN}", error.details)
+        return self._stop.explained(error)
 
     def heartbeat(self) -> None:
         """Poll, and update status.json when it is old: for work that has no steps to show.

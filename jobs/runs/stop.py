@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from jobs.errors import Stopped, UserCodeError
+from jobs.errors import ClusterError, Stopped, UserCodeError
+from jobs.storage import haste
 from jobs.usercode import describe
 
 
@@ -31,9 +32,22 @@ class StopRequest:
             Stopped: a signal came, or the deadline has passed.
         """
         if self._signal is not None:
-            raise Stopped(f"stopped by {signal.Signals(self._signal).name}; all is saved: the same command goes on")
+            raise self._stopped(self._signal)
         if self._deadline is not None and time.monotonic() - self._began > self._deadline:
             raise Stopped(f"stopped by the deadline of {self._deadline:g} s; all is saved: the same command goes on")
+
+    def explained(self, error: BaseException) -> BaseException:
+        """Return the error that a job ends with: after a signal a storage that fails is no reason to try again."""
+        failed = isinstance(error, ClusterError) or (isinstance(error, Stopped) and haste.given_up())
+        if self._signal is None or not failed:
+            return error
+        reason = "the store does not answer" if haste.given_up() else str(error)
+        name = signal.Signals(self._signal).name
+        return Stopped(f"stopped by {name}; the same command goes on from what was saved before ({reason})")
+
+    @staticmethod
+    def _stopped(number: int) -> Stopped:
+        return Stopped(f"stopped by {signal.Signals(number).name}; all is saved: the same command goes on")
 
     @contextlib.contextmanager
     def signals(self, started: Callable[[], bool]) -> Iterator[None]:
@@ -52,7 +66,10 @@ class StopRequest:
             self._signal = number
             signal.signal(number, old[number])  # so that a second Ctrl-C ends a job that does not poll
             if not started():
-                raise Stopped(f"stopped by {signal.Signals(number).name} before work began; the same command starts it")
+                begun = f"stopped by {signal.Signals(number).name} before work began; the same command starts it"
+                haste.begin(Stopped(begun))
+                raise Stopped(begun)
+            haste.begin(self._stopped(number))  # raises, but nowhere else than in a request to a store
 
         old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         for number in old:
@@ -65,5 +82,6 @@ class StopRequest:
                 raise UserCodeError(describe(error), traceback.format_exc()) from error
             raise
         finally:
+            haste.end()
             for number, handler in old.items():
                 signal.signal(number, handler)

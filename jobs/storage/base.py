@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MIB = 2**20
 TEMPORARY = ".tmp-"
 """Prefix of the last part of names that are not listed: files that are not complete yet."""
+AGAIN = "then give the same command again: it goes on from what is stored"
+"""The remedy after a storage's failure in the midst of a job."""
 _EDGE = 2**16
 Names: TypeAlias = list[str]  # inside a class with a method `list`, `list[str]` means the method
 Stamp: TypeAlias = tuple[int, str]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobs.errors import ClusterError, InputError
-from jobs.storage.base import TEMPORARY
+from jobs.storage.base import AGAIN, TEMPORARY
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
@@ -18,20 +18,19 @@ _NO_LINKS = (errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
 """Errors of a file system without hard links: SMB, exFAT, many of FUSE's. EPERM may be one of permissions, too."""
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Errors of a network's file system that cannot sync a folder; it has no other way to store a name."""
-_AGAIN = "then give the same command again: it goes on from what is stored"
 
 
 def _error(address: str, error: OSError, *, writing: bool) -> Exception:
     """Return the package's error for an OSError at `address`."""
     if error.errno in _FULL:
-        return ClusterError(f"{address}: no space left to write ({error.strerror}); free some or move it, {_AGAIN}")
+        return ClusterError(f"{address}: no space left to write ({error.strerror}); free some or move it, {AGAIN}")
     if error.errno == errno.ENOENT and not writing:
         return FileNotFoundError(errno.ENOENT, "no such file", address)
     # ENOENT of a write: not the file, which is created, but its folder is gone or cannot be made.
     if error.errno in (*_REFUSED, errno.ENOENT):
         use = "written" if writing else "read"
         return InputError(f"{address}: cannot be {use} ({error.strerror}); check the path and its permissions")
-    return ClusterError(f"{address}: {error.strerror or error}; check the disk, {_AGAIN}")
+    return ClusterError(f"{address}: {error.strerror or error}; check the disk, {AGAIN}")
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from jobs.storage.base import (
     changed,
     is_plain,
 )
+from jobs.storage.haste import hasty
 from jobs.storage.s3_client import ATTEMPTS, is_transient, s3_client, status_of, translate_errors
 
 _PATIENCE_SECONDS = 60
@@ -93,7 +94,7 @@ class S3Storage(Storage):
                 try:
                     return bytes(body.read())
                 except (HTTPClientError, IncompleteReadError):
-                    if attempt == 2:
+                    if attempt == 2 or hasty():
                         raise
         raise AssertionError
 
@@ -113,7 +114,7 @@ class S3Storage(Storage):
                 # Also what boto3 has tried again in vain: where many requests fail, it soon retries none of them.
                 except (ClientError, ConnectionError, HTTPClientError, IncompleteReadError) as error:
                     refused = isinstance(error, ClientError) and not is_transient(error)
-                    if refused or time.monotonic() > since + _PATIENCE_SECONDS:
+                    if refused or hasty() or time.monotonic() > since + _PATIENCE_SECONDS:
                         raise
                     time.sleep(min(0.05 * 2**failures, 10.0))
                     failures += 1

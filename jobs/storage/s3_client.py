@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.errors import ClusterError, InputError, argument
+from jobs.errors import AccessError, ClusterError, InputError, argument
 from jobs.formatting import one_line
+from jobs.storage import haste
 from jobs.storage.base import Access
 
 ATTEMPTS = 6  # with boto3's back-off some 15 s: as long as a server needs to restart
@@ -38,16 +39,16 @@ def _session(process: int, settings: Settings) -> Any:  # noqa: ARG001 the cache
 
 
 @functools.lru_cache(maxsize=8)
-def _make_client(process: int, settings: Settings, access: Access, retries: str, *, patient: bool) -> Any:
+def _make_client(process: int, settings: Settings, access: Access, retries: str, *, patient: bool, hasty: bool) -> Any:
     """Return a boto3 client, cached by process and AWS_ variables: threads may share one, forks may not."""
     from botocore import UNSIGNED
     from botocore.config import Config
 
     # Read here: the variable yields to what `Config` says.
-    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", _PATIENT_ATTEMPTS if patient else ATTEMPTS))
+    attempts = 1 if hasty else int(os.environ.get("AWS_MAX_ATTEMPTS", _PATIENT_ATTEMPTS if patient else ATTEMPTS))
     config = Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        connect_timeout=haste.SECONDS if hasty else _CONNECT_SECONDS,
+        read_timeout=haste.SECONDS if hasty else _READ_SECONDS,
         retries={"mode": retries, "total_max_attempts": attempts},
         max_pool_connections=32,  # more threads than that would open and close a connection for each request
         signature_version=UNSIGNED if access.anonymous else None,
@@ -71,8 +72,8 @@ def s3_client(access: Access, *, adaptive: bool = False) -> Any:
     """
     settings = _settings()
     with _client_lock:  # making a boto3 client is not thread-safe, using one is
-        patient = (settings, access) in _answered
-        return _make_client(os.getpid(), settings, access, "adaptive" if adaptive else "standard", patient=patient)
+        how = {"patient": (settings, access) in _answered, "hasty": haste.hasty()}
+        return _make_client(os.getpid(), settings, access, "adaptive" if adaptive else "standard", **how)
 
 
 def status_of(error: Any) -> int:
@@ -104,19 +105,20 @@ def _reply_error(address: str, access: Access, error: Any) -> Exception:
         return FileNotFoundError(errno.ENOENT, "no such object", address)
     if code in _OTHER_REGION or status == 301:
         return _other_region(address, error)
-    if status == 403 or code in _CREDENTIALS:
+    # A reply to HEAD has no body, hence no code: S3's to one with an expired token is 400 alone.
+    if status == 403 or code in _CREDENTIALS or (status == 400 and error.operation_name.startswith("Head")):
         return _denied(address, access, error)
     if is_transient(error):
         return ClusterError(f"{address}: the store failed ({one_line(error)}); give the same command again later")
     return InputError(f"{address}: the store refused ({one_line(error)})")
 
 
-def _denied(address: str, access: Access, error: Any) -> InputError:
+def _denied(address: str, access: Access, error: Any) -> AccessError:
     code = error.response.get("Error", {}).get("Code", "")
-    if code in _CREDENTIALS:
-        return InputError(f"{address}: the credentials are not valid ({code}); check the AWS_ environment variables")
+    if code in _CREDENTIALS or status_of(error) == 400:
+        return AccessError(f"{address}: the credentials are not valid ({code}); check the AWS_ environment variables")
     remedy = "it is not public" if access.anonymous else "check the credentials' permissions"
-    return InputError(f"{address}: access denied ({error.operation_name}); {remedy}")
+    return AccessError(f"{address}: access denied ({error.operation_name}); {remedy}")
 
 
 def _endpoint(access: Access) -> str:
@@ -128,21 +130,28 @@ def translate_errors(address: str, access: Access) -> Iterator[None]:
     """Translate botocore's errors into those of this package."""
     from botocore import exceptions as failed
 
+    credentials = (failed.NoCredentialsError, failed.PartialCredentialsError)
     setting = (
-        failed.NoCredentialsError,
-        failed.PartialCredentialsError,
         failed.ProfileNotFound,
         failed.NoRegionError,
         failed.InvalidRegionError,
         failed.ParamValidationError,
         ValueError,  # botocore's for an endpoint that is not a URL
     )
+    if haste.given_up():
+        raise ClusterError(f"{address}: the store does not answer")
     try:
-        yield
+        with haste.interruptible():
+            yield
         _answered.add((_settings(), access))
+    except haste.GivenUp as stopped:
+        raise stopped.error from None
     except failed.ClientError as error:
         raise _reply_error(address, access, error) from error
+    except credentials as error:
+        raise AccessError(f"{address}: {one_line(error)}; check the AWS_ environment variables") from error
     except setting as error:
         raise InputError(f"{address}: {one_line(error)}; check the URL and the AWS_ environment variables") from error
     except failed.BotoCoreError as error:
+        haste.unanswered()
         raise ClusterError(f"{address}: {one_line(error)}; check {_endpoint(access)} and the network") from error

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import BinaryIO
 
 from jobs.errors import ClusterError, InputError
+from jobs.storage import haste
 from jobs.storage.base import MIB, LogWriter, Storage, as_file
 
 _PART_BYTES = 8 * MIB
 _MAX_BUFFERED_BYTES = 64 * MIB
+_LOOK_SECONDS = 0.5
 
 
 def part_names(storage: Storage, name: str) -> list[str]:
@@ -71,7 +73,7 @@ class S3Log(LogWriter):
         if self._closed:
             raise ValueError(f"{self._storage.address(self._name)}: the log is closed")
         with self._changed:
-            self._changed.wait_for(lambda: self._error or self._unstored <= _MAX_BUFFERED_BYTES)
+            self._wait_for(lambda: self._unstored <= _MAX_BUFFERED_BYTES)
             self._raise_error()
             if data:  # `_run` takes an empty part for the end of the log
                 self._buffered.append(bytes(data))
@@ -84,7 +86,7 @@ class S3Log(LogWriter):
             self._flushing = True
             self._changed.notify_all()
             # Not `not self._buffered`: a part that the thread has taken is not stored yet.
-            self._changed.wait_for(lambda: self._error or not self._unstored)
+            self._wait_for(lambda: not self._unstored)
             self._flushing = False
             self._raise_error()
 
@@ -98,7 +100,17 @@ class S3Log(LogWriter):
             with self._changed:
                 self._closed = True
                 self._changed.notify_all()  # `_run` may wait for data without a limit
-            self._thread.join()
+            if not self._error:  # else it may be in a request that is not answered
+                self._thread.join()
+
+    def _wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait until `done`, or for the thread's error; after a signal that is `haste`'s."""
+        hasty_since = None
+        while not self._changed.wait_for(lambda: self._error or done(), timeout=_LOOK_SECONDS):
+            if haste.hasty():
+                hasty_since = hasty_since or time.monotonic()
+                if time.monotonic() > hasty_since + haste.LOG_SECONDS:
+                    self._error = TimeoutError("the store does not answer")
 
     def _raise_error(self) -> None:
         if self._error:

@@ -175,6 +175,12 @@ def test_late_label_out_of_range(tmp_path):
     assert open_dataset(str(tmp_path)).classes == 8
 
 
+def header(shape: str) -> bytes:
+    """Return a .npy file without data whose header has any text as its shape."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [
@@ -186,6 +192,13 @@ def test_late_label_out_of_range(tmp_path):
         (npy(X).replace(b"'descr'", b"'what!'"), "truncated, or no .npy array"),
         (idx(X), "truncated, or no .npy array"),
         (npz(x=X), "truncated, or no .npy array"),
+        (npy(X).replace(b"'shape': (", b"'shape': ((", 1), "truncated, or no .npy array (TokenError"),
+        (npy(X).replace(b"(300, 7, 5)", b"(300,-7,-5)"), "truncated, or no .npy array"),
+        (header("(3, -1, -2)"), "no shape of an array: 3 dimensions, (3, -1, -2)"),
+        (header(f"({'1,' * 72})"), "no shape of an array: 72 dimensions"),
+        (header("(True, True)"), "no shape of an array: 2 dimensions"),
+        (header("-" * 9000 + "1"), "truncated, or no .npy array"),
+        (header("{[]: 1}"), "truncated, or no .npy array (TypeError"),
     ],
 )
 def test_bad_npy_file(folder, x, message):

@@ -37,7 +37,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", length or str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_PUT(self) -> None:
         self.do_GET()

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from proxy import Proxy
 from storage_tools import USES, Replies, failure
 
-from jobs.errors import ClusterError, InputError, UserCodeError
+from jobs.errors import AccessError, ClusterError, InputError, UserCodeError
 from jobs.storage import Access, open_storage
 from jobs.storage import s3 as storage_s3
 
@@ -134,9 +134,9 @@ def server(replies_server, s3, monkeypatch) -> Replies:
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
-        (failure(403, "AccessDenied"), InputError, "access denied"),
-        (failure(403, "InvalidAccessKeyId"), InputError, r"credentials are not valid \(InvalidAccessKeyId\)"),
-        (failure(400, "ExpiredToken"), InputError, r"credentials are not valid \(ExpiredToken\)"),
+        (failure(403, "AccessDenied"), AccessError, "access denied"),
+        (failure(403, "InvalidAccessKeyId"), AccessError, r"credentials are not valid \(InvalidAccessKeyId\)"),
+        (failure(400, "ExpiredToken"), AccessError, r"credentials are not valid \(ExpiredToken\)"),
         (failure(501, "NotImplemented"), InputError, "NotImplemented"),
         (failure(503, "SlowDown"), ClusterError, "SlowDown"),
         (failure(500, "InternalError"), ClusterError, "InternalError"),

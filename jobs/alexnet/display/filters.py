@@ -11,6 +11,8 @@ import numpy as np
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from jobs.errors import JobError
+from jobs.npy import read_array
 from jobs.report.page import Plot, Section
 from jobs.train.process.export import WEIGHTS
 
@@ -57,8 +59,12 @@ def filters(storage: Storage) -> list[Section]:
     """Return the section of the first filters; none where the weights are missing, or have no such array."""
     try:
         with zipfile.ZipFile(_RangedFile(storage, WEIGHTS)) as archive:
-            kernel = np.load(io.BytesIO(archive.read(KERNEL)), allow_pickle=False)
-    except (FileNotFoundError, KeyError, ValueError, zipfile.BadZipFile):
+            kernel = read_array(archive.read(KERNEL))
+    except JobError:
+        raise
+    except Exception:  # noqa: BLE001  zipfile and zlib raise many for what is damaged
+        return []
+    if kernel.ndim != 4 or kernel.shape[2] != 3 or 0 in kernel.shape or kernel.dtype.kind != "f":
         return []
     side, _, _, count = kernel.shape
     plot = Plot(f"{count} filters of {side} by {side} pixels", _grid(_pixels(kernel)), wide=True)

@@ -6,8 +6,6 @@ import hashlib
 import io
 import itertools
 import json
-import zipfile
-import zlib
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jobs.alexnet.tars.headers import Tar
-from jobs.errors import DataError, InputError
+from jobs.errors import DAMAGED, DataError, InputError
 from jobs.formatting import error_line
+from jobs.npy import read_arrays
 from jobs.sharding.blocks import Run
 from jobs.storage import Storage
 
@@ -214,17 +213,17 @@ def load_index(run: Storage) -> Index | None:
         return None
     try:
         return _decode(content)
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise InputError(
             f"{run.address(NAME)} is damaged ({error_line(error)}); remove it, and the tars are indexed again"
         ) from error
 
 
 def _decode(content: bytes) -> Index:
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        about = json.loads(stored["about"].tobytes())
-        starts, contents, sizes = (np.asarray(stored[name], np.int64) for name in ("starts", "contents", "sizes"))
-        offsets, names = np.cumsum(stored["offsets"], dtype=np.int64), stored["names"].tobytes()
+    stored = read_arrays(content)
+    about = json.loads(stored["about"].tobytes())
+    starts, contents, sizes = (np.asarray(stored[name], np.int64) for name in ("starts", "contents", "sizes"))
+    offsets, names = np.cumsum(stored["offsets"], dtype=np.int64), stored["names"].tobytes()
     tars = tuple(Tar(str(name), (int(size), str(stamp))) for name, size, stamp in about["tars"])
     if not len(starts) - 1 == len(contents) == len(tars) or not names.count(b"\0") == len(offsets) == len(sizes):
         raise ValueError("its arrays have other lengths than they must have")

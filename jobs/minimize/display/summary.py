@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import decimal_bytes, plural, printable
+from jobs.npy import read_header
 from jobs.runs.display.console import print_rows
 from jobs.storage import Storage, open_storage
 
@@ -94,10 +94,8 @@ def _lost(result: Mapping[str, Any], run: str) -> str:
 def _wrong(storage: Storage, count: int) -> str:
     """Return `missing`, `damaged` or nothing, by the header and the size alone, for theta may be long."""
     try:
-        head = io.BytesIO(storage.read_range(FILE, 0, HEAD))
-        np.lib.format.read_magic(head)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
-        whole = storage.size(FILE) == head.tell() + count * dtype.itemsize
+        shape, _, dtype, length = read_header(storage.read_range(FILE, 0, HEAD))
+        whole = storage.size(FILE) == length + count * dtype.itemsize
     except FileNotFoundError:
         return "missing"
     except ValueError:
