@@ -36,7 +36,9 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
         changed = non_defaults(run, job.options)
         sections = [*content.sections, options(run, changed)]
         if run.result:
-            sections += [versions(run), arithmetic(run)]
+            sections.append(versions(run))
+        if "arithmetic" in run.result:  # a job of another package may not say it
+            sections.append(arithmetic(run))
         sections.append(how_to_resume(run, changed))
         top = head(run, content.title, content.summary, job.steps)
         return page(f"{content.title} · {run.state}", top, sections, content.package)
