@@ -136,7 +136,7 @@ def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> N
         if finding.verdict == "wrong":
             raise InputError(f"{finding.text}; `dask-jobs check` tries it by itself, --no-check goes on without")
         if finding.verdict == "doubtful":
-            reporter.log("check", message=f"{finding.text}; without that there are no equal bits")
+            reporter.log("check", message=finding.text)
 
 
 def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:

@@ -40,6 +40,7 @@ NOISE = 1e-12
 """Largest deviation that is taken for the rounding of float64 in another order, and not for something random."""
 
 
+ADDED = "value(a + b) = value(a) + value(b)"
 FindingFields: TypeAlias = tuple[str, str, Verdict]
 """Those of `Finding`, as messages have them."""
 
@@ -51,7 +52,7 @@ class Finding:
     Attributes:
         what: was checked.
         text: the numbers; if something is wrong, what, and what must be.
-        verdict: right; doubtful, as bits are not the same each time; or wrong: the problem breaks its contract.
+        verdict: right; doubtful, where something is probably wrong; or wrong: the problem breaks its contract.
     """
 
     what: str
@@ -137,7 +138,8 @@ class _Checks:
             return Finding(what, "the same bits")
         deviation = _deviation(self._packed, again, [again])
         verdict: Verdict = "doubtful" if deviation <= NOISE else "wrong"
-        return Finding(what, f"{self._kind} {how}, at one point, {_unlike(self._packed, again)}: {rule}", verdict)
+        bits = "; else there are no equal bits" if verdict == "doubtful" else ""
+        return Finding(what, f"{self._kind} {how}, at one point, {_unlike(self._packed, again)}: {rule}{bits}", verdict)
 
     def added(self) -> Iterator[Finding]:
         """The sum over both halves of the rows."""
@@ -147,19 +149,27 @@ class _Checks:
         ends = ((0, half), (half, self._rows))
         halves = [self._at(self._theta, self._load(*one), f"rows {one[0]:,} to {one[1] - 1:,}") for one in ends]
         both = halves[0] + halves[1]
-        loss, slopes = (
-            _deviation(both[part], whole[part], [one[part] for one in halves]) for part in (slice(0, 1), slice(1, None))
-        )
-        if loss <= ALIKE and slopes <= ALIKE:
-            yield Finding("value(a + b) = value(a) + value(b)", f"to {max(loss, slopes):.0e}")
+        deviation = self._apart(both, halves)
+        if deviation <= ALIKE:
+            yield Finding(ADDED, f"to {deviation:.0e}")
             return
-        mean = ", as of means" if abs(both[0] - 2 * whole[0]) <= 0.1 * abs(whole[0]) else ""
-        text = (
-            f"{self._kind} is no sum over rows{mean}: rows 0 to {half - 1:,} have the loss {halves[0][0]:.10g}, rows "
-            f"{half:,} to {self._rows - 1:,} {halves[1][0]:.10g}, which makes {both[0]:.10g}, but all of them have "
-            f"{whole[0]:.10g} (gradients deviate by {slopes:.1e}); load must return just the rows that it is asked for"
+        numbers = (
+            f"rows 0 to {half - 1:,} have the loss {halves[0][0]:.10g}, rows {half:,} to {self._rows - 1:,} "
+            f"{halves[1][0]:.10g}, which makes {both[0]:.10g}, but all of them have {whole[0]:.10g}"
         )
-        yield Finding("value(a + b) = value(a) + value(b)", text, "wrong")
+        mean = (half * halves[0] + (self._rows - half) * halves[1]) / self._rows
+        # Equal halves are a load that does not look at `stop`.
+        if self._apart(mean, halves) <= ALIKE and halves[0].tobytes() != halves[1].tobytes():
+            text = f"{self._kind} is a mean over rows, but must be a sum: {numbers}"
+            yield Finding(ADDED, text, "wrong")
+            return
+        rule = "unless load takes whole blocks alone, loss and gradient are no sums over rows"
+        yield Finding(ADDED, f"{rule}: {numbers}", "doubtful")
+
+    def _apart(self, vector: Vector, halves: Sequence[Vector]) -> float:
+        """Return by how much loss or gradient deviate from those of all rows."""
+        parts = (slice(0, 1), slice(1, None))
+        return max(_deviation(vector[part], self._packed[part], [half[part] for half in halves]) for part in parts)
 
     def gradient(self) -> Iterator[Finding]:
         """The gradient's slope in a random direction, and the loss's difference."""
