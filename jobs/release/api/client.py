@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ from kubernetes.stream import stream
 
 from jobs.errors import ClusterError, InputError, JobError
 from jobs.formatting import one_line
+from jobs.release.api.lines import lines
 from jobs.release.api.objects import Object
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and to wait for each answer."""
 SILENCE_SECONDS = 60.0
 """Maximum silence of a followed log until it is requested anew: the connection may be dead."""
-MAX_LINE_BYTES, CUT = 1 << 24, b"..."
-"""Maximum bytes of a followed line, more than any event of ours has, and the end of one that was cut."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MANAGER = "dask-jobs"
 KUEUE, KUEUE_VERSIONS = "kueue.x-k8s.io", ("v1beta2", "v1beta1")
@@ -131,7 +130,7 @@ class Cluster:
             )  # fmt: skip
             with contextlib.closing(reply):
                 # Decoded line by line: a piece may end in the middle of a character.
-                for line in _lines(reply.stream(decode_content=False)):
+                for line in lines(reply.stream(decode_content=False)):
                     yield line.decode(errors="replace")
 
     def change_job(self, name: str, change: Mapping[str, Any]) -> None:
@@ -221,39 +220,6 @@ class Cluster:
             raise explain(error.status or 0, _message(error), self.host) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(_unreachable(self.host, error)) from error
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines with their ends; the last one may lack it. Longer ones than `MAX_LINE_BYTES` are cut."""
-    line = _Line()
-    for piece in pieces:
-        *ends, rest = piece.split(b"\n")
-        for end in ends:
-            yield line.take(end) + b"\n"
-        line.add(rest)
-    if last := line.take():
-        yield last
-
-
-class _Line:
-    """The beginning of a line of a log."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []  # joined once: a sum for each piece would copy all of a long line again and again
-        self._size = 0
-
-    def add(self, part: bytes) -> None:
-        """Append what comes next."""
-        if self._size < MAX_LINE_BYTES:
-            self._parts.append(part[: MAX_LINE_BYTES - self._size])
-        self._size += len(part)
-
-    def take(self, end: bytes = b"") -> bytes:
-        """Return the line with its last part, and begin the next."""
-        self.add(end)
-        line = b"".join(self._parts) + (CUT if self._size > MAX_LINE_BYTES else b"")
-        self._parts, self._size = [], 0
-        return line
 
 
 def explain(status: int, message: str, host: str) -> JobError:
