@@ -159,6 +159,8 @@ class Options(TrainingOptions):
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
         if self.data is not None and (self.endpoint_url or self.anonymous):
             raise ValueError(f"--data {self.data} is a folder: leave out --endpoint-url and --anonymous")
+        if "@" in (self.endpoint_url or ""):  # not shown: options are logged, and stand in the run folder
+            raise ValueError("--endpoint-url has a user before @: leave it out, credentials are AWS_ variables")
         if self.labels == "folder" and self.label_file != LABELS:
             raise ValueError(f"--labels folder and --label-file {self.label_file}: give one of them")
         if self.labels == "folder" and self.skip_unlabelled:

@@ -64,6 +64,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("volumes", [{"emptyDir": {}}], "name"),
     ("volumeMounts", [{"name": "a", "mountPath": "data"}], "mountPath"),
     ("s3.endpoint", "s3-server:7070", "/s3/endpoint"),
+    ("s3.endpoint", "https://user:password@s3-server:7070", "/s3/endpoint"),
     ("networkPolicy.dashboardFrom", [{"podSelektor": {}}], "podSelektor"),
     ("networkPolicy.egress", [{"too": []}], "too"),
     ("deadlines.start", 0, "/deadlines/start"),

@@ -141,7 +141,7 @@ class Run(Section):
 class S3(Section):
     """How S3 is reached, for the run folder and for data."""
 
-    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/]+/?)?$")] = Field(
+    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/@]+/?)?$")] = Field(
         default="", description="http(s)://host:port of an S3 server; empty: AWS"
     )
     region: str = Field(default="", description="region of the buckets")
