@@ -151,6 +151,13 @@ class Options(TrainingOptions):
             )
         return value
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _without_user(cls, value: str | None) -> str | None:
+        if "@" in (value or ""):  # not shown here, for options are logged, and stand in the run folder
+            raise ValueError("--endpoint-url has a user before @: leave it out, credentials are AWS_ variables")
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""
@@ -159,8 +166,6 @@ class Options(TrainingOptions):
             raise ValueError(f"--data {self.data} and --s3-bucket {self.s3_bucket}: give one of them")
         if self.data is not None and (self.endpoint_url or self.anonymous):
             raise ValueError(f"--data {self.data} is a folder: leave out --endpoint-url and --anonymous")
-        if "@" in (self.endpoint_url or ""):  # not shown: options are logged, and stand in the run folder
-            raise ValueError("--endpoint-url has a user before @: leave it out, credentials are AWS_ variables")
         if self.labels == "folder" and self.label_file != LABELS:
             raise ValueError(f"--labels folder and --label-file {self.label_file}: give one of them")
         if self.labels == "folder" and self.skip_unlabelled:
