@@ -43,7 +43,7 @@ def test_what_is_written_fast_is_written_every_30_s(clock: Clock) -> None:
 
 
 class Store:
-    """A run folder whose store takes a second per MB; it counts them."""
+    """A run folder whose store takes a second per 100 kB; it counts them."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.storage, self.seconds, self.writes = clock, self, 0.0, 0
@@ -51,8 +51,8 @@ class Store:
     def write(self, name: str, data: bytes) -> None:
         assert name == "history.csv"
         self.writes += 1
-        self.seconds += len(data) / 1e6
-        self.clock.now += len(data) / 1e6
+        self.seconds += len(data) / 1e5
+        self.clock.now += len(data) / 1e5
 
     def status(self, *_: Any, **__: Any) -> None:
         """Take no time."""
@@ -68,4 +68,4 @@ def test_minimizes_history(clock: Clock) -> None:
         observer.on_evaluation(np.zeros(1), float(number), np.ones(1), clock.now)
     spent = clock.now - 1000
     assert store.seconds <= 0.011 * spent
-    assert 1000 < store.writes < 3000
+    assert store.writes > 100
