@@ -151,6 +151,13 @@ class Options(TrainingOptions):
             )
         return value
 
+    @field_validator("endpoint_url")
+    @classmethod
+    def _without_user(cls, value: str | None) -> str | None:
+        if "@" in (value or ""):  # not shown here, for options are logged, and stand in the run folder
+            raise ValueError("--endpoint-url has a user before @: leave it out, credentials are AWS_ variables")
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""

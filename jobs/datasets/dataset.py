@@ -13,7 +13,8 @@ from jobs.datasets.column import Column
 from jobs.errors import DataError
 
 _CHECKED_BYTES = 2**20
-_MAX_CLASSES = 2**31
+MAX_CLASSES = 2**24
+"""More than any network or softmax tells apart: a larger label is an identifier, or other number, that is no class."""
 TARGETS = 0
 """In the place of the number of classes: y are targets, any numbers, and no labels of classes."""
 
@@ -113,10 +114,10 @@ def _largest_label(where: str, labels: Column, classes: int | None) -> int:
     largest, step = 0, max(_CHECKED_BYTES // labels.row_bytes, 1)
     for start in range(0, labels.shape[0], step):
         chunk = labels.read(start, min(start + step, labels.shape[0]))
-        bad = (chunk < 0) | (chunk >= (classes or _MAX_CLASSES))
+        bad = (chunk < 0) | (chunk >= (classes or MAX_CLASSES))
         if bad.any():
             row = int(bad.argmax())
-            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{_MAX_CLASSES - 1}"
+            given = f"0..{classes - 1} (classes is {classes})" if classes else f"0..{MAX_CLASSES - 1}"
             raise DataError(f"{where}: label {chunk[row]} of row {start + row} ({labels.address}) must be in {given}")
         largest = max(largest, int(chunk.max()))
     return largest

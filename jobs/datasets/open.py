@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from jobs.datasets.arrays import open_npy, open_npz
-from jobs.datasets.dataset import TARGETS, Dataset
+from jobs.datasets.dataset import MAX_CLASSES, TARGETS, Dataset
 from jobs.datasets.digits import open_digits
 from jobs.datasets.idx import find_idx, open_idx
 from jobs.errors import DataError, InputError, nearest
@@ -32,6 +32,8 @@ def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False
     """
     if classes is not None and classes < 1:
         raise InputError(f"classes is {classes}, but must be at least 1")
+    if classes is not None and classes > MAX_CLASSES:
+        raise InputError(f"classes is {classes}, but must be at most {MAX_CLASSES:,}")
     if targets:
         classes = TARGETS
     if spec == "digits":

@@ -6,16 +6,19 @@ biases of all classes; `Softmax.weights` takes it apart.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from jobs.datasets import open_dataset
 from jobs.datasets.rows import files_of
 from jobs.errors import DataError, InputError
+from jobs.formatting import plural
 from jobs.minimize.problems import softmax_kernel
 from jobs.minimize.problems.softmax_kernel import Block, Vector
 
@@ -113,8 +116,20 @@ class Softmax:
         return softmax_kernel.power_of_two(min(many, max(self.rows // 8, 128)))
 
     def x0(self) -> Vector:
-        """Return zeros, (n,) float64 with n = classes * (features + 1)."""
-        return np.zeros(self.data.classes * (self.features + 1))
+        """Return zeros, (n,) float64 with n = classes * (features + 1).
+
+        Raises:
+            DataError: this machine has no memory for them.
+        """
+        n = self.data.classes * (self.features + 1)
+        # Also asked, since Linux promises more memory than there is.
+        if 8 * n <= psutil.virtual_memory().total:
+            with contextlib.suppress(MemoryError):
+                return np.zeros(n)
+        raise DataError(
+            f"{self.data.classes:,} classes of {plural(self.features, 'feature')} are {n:,} parameters, more than this "
+            "machine has memory for; are the labels 0, 1, ..., and no numbers of another kind?"
+        )
 
     def weights(self, theta: Vector) -> tuple[Vector, Vector]:
         """Return views of theta, (n,): weights (features, classes) and biases (classes,)."""

@@ -34,6 +34,17 @@ class Note:
     stamp: str
     digest: str = ""
 
+    def __post_init__(self) -> None:
+        """Check the types, since notes are read from files.
+
+        Raises:
+            TypeError: one is wrong.
+        """
+        if type(self.size) is not int or not all(
+            isinstance(one, str) for one in (self.address, self.stamp, self.digest)
+        ):
+            raise TypeError("a note of a file must be its address, size, stamp and digest")
+
     def same(self, other: Note) -> bool:
         """Return whether address, size and stamp are the same: then nothing was written since."""
         return (self.address, self.size, self.stamp) == (other.address, other.size, other.stamp)

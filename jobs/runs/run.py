@@ -78,7 +78,9 @@ class Run:
             raise InputError(
                 f"{argument('run')} {self.url}: its options.yaml is no YAML; choose another folder"
             ) from error
-        return options if isinstance(options, dict) else {}
+        if not isinstance(options, dict) or not isinstance(options.get("job"), str):  # such as a network's login page
+            raise InputError(f"{argument('run')} {self.url}: its options.yaml holds no options; choose another folder")
+        return options
 
     def result(self) -> dict[str, Any] | None:
         """Return the result if this job has ended successfully with the same options, else None."""

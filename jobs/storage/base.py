@@ -207,18 +207,24 @@ class Storage(ABC):
         """
 
     def check_writable(self) -> None:
-        """Write a small file into the folder, made if need be, and remove what was made.
+        """Create a small file in the folder, made if need be, once and not twice, and remove what was made.
 
         Raises:
-            InputError: that is not allowed; the message names the argument `run`.
+            InputError: that is not allowed, or `create` replaces a file; the message names the argument `run`.
             ClusterError: there is no space, or no connection.
         """
         probe = TEMPORARY + secrets.token_hex(8)  # a name of its own: another driver may be checking the folder
         try:
-            self.write(probe, b"probe")
+            self.create(probe, b"probe")
+            twice = self.create(probe, b"probe")
             self.delete(probe)
         except InputError as error:
             raise InputError(f"{argument('run')} {self.url}: no write access ({error})") from error
+        if twice:
+            raise InputError(
+                f"{argument('run')} {self.url}: the store writes over a file that must be new (it ignores"
+                " If-None-Match), so two drivers could take one attempt's number; use another store"
+            )
 
 
 class LogWriter(ABC):

@@ -198,6 +198,11 @@ class S3Storage(Storage):
                 except ClientError as error:
                     if status_of(error) == 412:
                         return False
+                    if status_of(error) == 501:
+                        raise InputError(
+                            f"{self.address(name)}: the store refused a write on condition that there is no such file"
+                            " (If-None-Match), which a run folder needs; use another store"
+                        ) from error
                     # 409: a concurrent request creates the same key, and may still fail, so neither True nor False is
                     # known yet. boto3 does not retry it.
                     if status_of(error) != 409:

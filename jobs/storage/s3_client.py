@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +56,14 @@ def _make_client(process: int, settings: Settings, access: Access, retries: str,
         request_checksum_calculation="when_required",  # not every S3-compatible store supports the newer checksums
         response_checksum_validation="when_required",
     )
-    return _session(process, settings).client("s3", config=config, endpoint_url=access.endpoint or None)
+    client = _session(process, settings).client("s3", config=config, endpoint_url=access.endpoint or None)
+    client.meta.events.register("before-call.s3.HeadBucket", _redirect_once)
+    return client
+
+
+def _redirect_once(context: dict[str, Any], **_: object) -> None:
+    """Keep a request for a bucket's region from being redirected: botocore would ask for the region without end."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _settings() -> Settings:
@@ -88,12 +96,21 @@ def is_transient(error: Any) -> bool:
     return (status >= 500 and status != 501) or status == 429 or code == "RequestTimeout"
 
 
-def _other_region(address: str, error: Any) -> InputError:
-    """Return the error for a bucket that the store has in another region; botocore followed what hints there were."""
+def _other_region(address: str, access: Access, error: Any) -> InputError:
+    """Return the error for a redirect: S3's own, whose hints botocore has followed in vain, or that of a proxy."""
+    code, status = error.response.get("Error", {}).get("Code", ""), status_of(error)
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
-    where = f"the region {region}" if region else "another region"
-    return InputError(f"{address}: the bucket is in {where}; set AWS_DEFAULT_REGION to its region")
+    if code in _OTHER_REGION or region:  # HEAD's reply has no code
+        where = f"the region {region}" if region else "another region"
+        return InputError(f"{address}: the bucket is in {where}; set AWS_DEFAULT_REGION to its region")
+    if to := re.match(r"(https?://)([^/@]*@)?([^/]+)", headers.get("location", "")):
+        url = to[1] + to[3]
+        return InputError(f"{address}: the store redirects to {url} ({status}); set {_endpoint(access)} to that")
+    return InputError(
+        f"{address}: the store redirects ({status}); is {_endpoint(access)} https, and the region right"
+        " (AWS_DEFAULT_REGION)?"
+    )
 
 
 def _reply_error(address: str, access: Access, error: Any) -> Exception:
@@ -103,22 +120,31 @@ def _reply_error(address: str, access: Access, error: Any) -> Exception:
         return InputError(f"{address}: there is no such bucket; check its name and {_endpoint(access)}")
     if status == 404:
         return FileNotFoundError(errno.ENOENT, "no such object", address)
-    if code in _OTHER_REGION or status == 301:
-        return _other_region(address, error)
+    if code in _OTHER_REGION or 300 <= status < 400:
+        return _other_region(address, access, error)
     # A reply to HEAD has no body, hence no code: S3's to one with an expired token is 400 alone.
     if status == 403 or code in _CREDENTIALS or (status == 400 and error.operation_name.startswith("Head")):
         return _denied(address, access, error)
     if is_transient(error):
-        return ClusterError(f"{address}: the store failed ({one_line(error)}); give the same command again later")
-    return InputError(f"{address}: the store refused ({one_line(error)})")
+        return ClusterError(f"{address}: the store failed ({_text(error)}); give the same command again later")
+    return InputError(f"{address}: the store refused ({_text(error)})")
 
 
 def _denied(address: str, access: Access, error: Any) -> AccessError:
     code = error.response.get("Error", {}).get("Code", "")
     if code in _CREDENTIALS or status_of(error) == 400:
         return AccessError(f"{address}: the credentials are not valid ({code}); check the AWS_ environment variables")
+    if code == "RequestTimeTooSkewed":
+        return AccessError(f"{address}: access denied ({code}): this machine's clock differs from the store's; set it")
+    if code not in ("AccessDenied", "403", "Forbidden", ""):
+        return AccessError(f"{address}: the store refused ({_text(error)})")
     remedy = "it is not public" if access.anonymous else "check the credentials' permissions"
     return AccessError(f"{address}: access denied ({error.operation_name}); {remedy}")
+
+
+def _text(error: BaseException) -> str:
+    """Return an error's text on one line, without the user and password that a URL in it may have."""
+    return re.sub(r"(?<=//)[^\s\"]*@|[^\s\"/:]+:[^\s\"/]*@", "", one_line(error))
 
 
 def _endpoint(access: Access) -> str:
@@ -149,9 +175,9 @@ def translate_errors(address: str, access: Access) -> Iterator[None]:
     except failed.ClientError as error:
         raise _reply_error(address, access, error) from error
     except credentials as error:
-        raise AccessError(f"{address}: {one_line(error)}; check the AWS_ environment variables") from error
+        raise AccessError(f"{address}: {_text(error)}; check the AWS_ environment variables") from error
     except setting as error:
-        raise InputError(f"{address}: {one_line(error)}; check the URL and the AWS_ environment variables") from error
+        raise InputError(f"{address}: {_text(error)}; check the URL and the AWS_ environment variables") from error
     except failed.BotoCoreError as error:
         haste.unanswered()
-        raise ClusterError(f"{address}: {one_line(error)}; check {_endpoint(access)} and the network") from error
+        raise ClusterError(f"{address}: {_text(error)}; check {_endpoint(access)} and the network") from error

@@ -31,6 +31,7 @@ from jobs.train.outcome import data_share, hint
         (["--demo", "--scheduler", "tcp://127.0.0.1:1"], "--demo is for one machine"),
         (["--demo", "--data", "x"], "--demo has its own images"),
         (["--data", "x", "--minibatch", "0"], "--minibatch"),
+        (["--endpoint-url", "http://user:PASSW0RD@h"], "--endpoint-url has a user before @"),
     ],
 )
 def test_bad_options(given, message, tmp_path):
@@ -38,6 +39,7 @@ def test_bad_options(given, message, tmp_path):
     done = run_here(*given, "--run", str(tmp_path / "run"), job="alexnet")
     assert done.returncode == 2
     assert message in done.stderr
+    assert "PASSW0RD" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -69,6 +69,7 @@ def test_nothing_in_s3(s3):
 def test_classes(tmp_path):
     """The number of classes is at least 1."""
     assert "classes is 0" in refusal("digits", InputError, classes=0)
+    assert "but must be at most 16,777,216" in refusal("digits", InputError, classes=99_999_999_999)
 
 
 def damage(data: bytes, at: int) -> bytes:
@@ -138,8 +139,9 @@ FLAT = X.reshape(300, 35)
             "array 'y': the type is float64, but must be integers 0, 1, ...: save y.astype(np.int64)",
         ),
         (FLAT, Y.astype(str), "array 'y': the type is <U21"),
-        (FLAT, Y - 1, "label -1 of row 0 ({}) must be in 0..2147483647"),
+        (FLAT, Y - 1, "label -1 of row 0 ({}) must be in 0..16777215"),
         (FLAT, np.r_[Y[:299], 2**40], "label 1099511627776 of row 299"),
+        (FLAT, np.r_[Y[:299], 2**31 - 1], "label 2147483647 of row 299"),
         (FLAT, np.r_[Y[:299].astype(np.uint64), np.uint64(2**64 - 1)], "label 18446744073709551615 of row 299"),
     ],
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import psutil
 import pytest
 from scipy.optimize import minimize
 
+from jobs.cli import main
 from jobs.errors import DataError, InputError
 from jobs.minimize import softmax
 from jobs.minimize.problems import softmax_kernel as _kernel
@@ -273,3 +276,21 @@ def test_digits_are_the_default_and_are_learned():
     right = [(block.x @ weights + biases).argmax(axis=1) == block.y for block in blocks]
     assert problem.rows == 1797
     assert np.concatenate(right).mean() > 0.98
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_more_classes_than_there_is_memory_for(limited, tmp_path, monkeypatch, capsys):
+    """It is the data that are wrong, such as identifiers in the place of labels: code 2, before anything is made."""
+    np.save(tmp_path / "x.npy", np.zeros((20, 50_000), np.float32))
+    np.save(tmp_path / "y.npy", np.arange(20) + 2**24 - 20)
+    if limited:  # memory that a container's limit, say, does not give
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(total=2**60))
+        monkeypatch.setattr(softmax, "np", types.SimpleNamespace(zeros=_no_memory))
+    assert main(["minimize", "--workers", "0", "--data", f"npy:{tmp_path}", "--run", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert "16,777,216 classes of 50,000 features are 838,877,577,216 parameters, more than this machine has" in told
+    assert "Traceback" not in told
+
+
+def _no_memory(*_):
+    raise MemoryError

@@ -78,6 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.do_GET()
 
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
     def _forward(self, fault: Fault) -> None:
         dropped = "Range" if fault == "other range" else self.server.dropped
         headers = {name: value for name, value in self.headers.items() if name != dropped}

@@ -31,11 +31,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # boto3 waits 1 s for "100 Continue" from older ones
 
     def do_GET(self) -> None:
-        status, length, body = self.server.next_reply()
+        status, length, body, *headers = self.server.next_reply()
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(status)
         self.send_header("Content-Length", length or str(len(body)))
         self.send_header("Connection", "close")
+        for name, value in headers:
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -59,12 +61,12 @@ class Replies(HTTPServer):
         self._thread = threading.Thread(target=self.serve_forever, args=[0.01])
         self._thread.start()
 
-    def give(self, *replies: tuple[int, str, bytes]) -> None:
-        """Give (status, Content-Length or "" for the right one, body) in turn from now on."""
+    def give(self, *replies: tuple[Any, ...]) -> None:
+        """Give (status, Content-Length or "" for the right one, body, (header, value)...) in turn from now on."""
         self.requests = 0
         self._replies = replies
 
-    def next_reply(self) -> tuple[int, str, bytes]:
+    def next_reply(self) -> tuple[Any, ...]:
         self.requests += 1
         return self._replies[min(self.requests, len(self._replies)) - 1]
 

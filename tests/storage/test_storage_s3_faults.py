@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 
 import botocore.endpoint
 import pytest
+from faulty_s3 import FaultyS3
 from moto.server import ThreadedMotoServer
 from proxy import Proxy
 from storage_tools import USES, Replies, failure
 
 from jobs.errors import AccessError, ClusterError, InputError, UserCodeError
+from jobs.options import JobOptions
+from jobs.runs.run import Run
 from jobs.storage import Access, open_storage
 from jobs.storage import s3 as storage_s3
 
@@ -137,7 +140,9 @@ def server(replies_server, s3, monkeypatch) -> Replies:
         (failure(403, "AccessDenied"), AccessError, "access denied"),
         (failure(403, "InvalidAccessKeyId"), AccessError, r"credentials are not valid \(InvalidAccessKeyId\)"),
         (failure(400, "ExpiredToken"), AccessError, r"credentials are not valid \(ExpiredToken\)"),
-        (failure(501, "NotImplemented"), InputError, "NotImplemented"),
+        (failure(403, "RequestTimeTooSkewed"), AccessError, r"\(RequestTimeTooSkewed\): this machine's clock differs"),
+        (failure(403, "QuotaExceeded"), AccessError, r"the store refused .*QuotaExceeded"),
+        (failure(501, "NotImplemented"), InputError, r"the store refused a write on condition .*\(If-None-Match\)"),
         (failure(503, "SlowDown"), ClusterError, "SlowDown"),
         (failure(500, "InternalError"), ClusterError, "InternalError"),
         (failure(405, "MethodNotAllowed"), InputError, "MethodNotAllowed"),
@@ -217,3 +222,59 @@ def test_a_bucket_that_is_elsewhere_or_not_public(server, reply, message):
     access = Access(endpoint=os.environ["AWS_ENDPOINT_URL"], anonymous=True)
     with pytest.raises(InputError, match=message):
         open_storage("s3://b", access).read("name")
+
+
+@every_use
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_endpoint_that_redirects(server, use, status):
+    """A proxy that redirects to https is told, with the address, by all uses; botocore asks itself without end."""
+    server.give((status, "", b"<html>Moved</html>", ("Location", "https://me:secret@store.example:9000/b/name?a=1")))
+    with pytest.raises(InputError, match=rf"redirects to https://store.example:9000 \({status}\); set AWS_E") as caught:
+        use(open_storage("s3://b"))
+    assert "secret" not in str(caught.value)
+    assert server.requests <= 4
+
+
+def test_an_endpoint_that_redirects_nowhere(server):
+    """Without an address of the proxy's, the two reasons are named."""
+    server.give((301, "", b""))
+    with pytest.raises(
+        InputError, match=r"the store redirects \(301\); is AWS_ENDPOINT_URL https, and the region right"
+    ):
+        open_storage("s3://b").exists("name")
+
+
+@every_use
+@pytest.mark.parametrize("endpoint", ["http://user:PASSW0RD@127.0.0.1:1", "http://user:PASSW0RD@", "u:PASSW0RD@h"])
+def test_a_password_in_the_endpoint_is_not_told(s3, use, endpoint, monkeypatch):
+    """Errors are printed, logged, and kept in the run folder."""
+    monkeypatch.setattr(storage_s3, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for access in (Access(), Access(endpoint=endpoint)):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises((ClusterError, InputError)) as caught:
+            use(open_storage(s3, access))
+        assert "PASSW0RD" not in str(caught.value)
+
+
+def test_a_store_that_knows_no_conditions(s3, monkeypatch):
+    """Where a file that must be new replaces an old one, two drivers would be the same attempt: told before work."""
+    proxy = FaultyS3(os.environ["AWS_ENDPOINT_URL"])
+    proxy.dropped = "If-None-Match"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    storage = open_storage(f"{s3}/run")
+    try:
+        with pytest.raises(InputError, match=r"^run s3://.*\(it ignores If-None-Match\), so two drivers could"):
+            storage.check_writable()
+        assert storage.list() == []
+        proxy.dropped = ""
+        storage.check_writable()
+    finally:
+        proxy.end()
+
+
+def test_a_page_in_the_place_of_options(s3):
+    """What a network's login page answers is no run folder's."""
+    open_storage(s3).write("options.yaml", b"<html><body>Log in: here</body></html>")
+    with pytest.raises(InputError, match=r"its options.yaml (holds no options|is no YAML); choose another folder"):
+        Run(s3, "minimize", JobOptions())

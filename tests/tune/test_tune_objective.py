@@ -141,3 +141,26 @@ def test_what_is_no_score(returned: Any, told: str) -> None:
     """A truth value, a text or a complex number of NumPy is no number, and a float must hold it."""
     with pytest.raises(TypeError, match=re.escape(told)):
         scores(returned, [], [])
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ({str(n): n for n in range(1_001)}, "returned 1,001 metrics, but must return at most 1,000"),
+        ({"0": 1, "x" * 201: 2}, "a metric whose name has 201 characters, 'xxxx"),
+        ({"0": 1, "x" * 5_000_000: 2}, "a metric whose name has 5,000,000 characters, 'xxxx"),
+    ],
+    ids=["number", "name", "long name"],
+)
+def test_metrics_are_limited(returned: dict[str, float], told: str) -> None:
+    """All of each trial's are in the journal and the tables; the error is short."""
+    with pytest.raises(TypeError, match=told) as caught:
+        scores(returned, ["0"], [])
+    assert len(str(caught.value)) < 300
+
+
+def test_as_many_metrics_as_are_allowed() -> None:
+    """1,000, with names of 200 characters; what is no number does not count."""
+    returned = {f"{n:0200}": float(n) for n in range(1_000)}
+    values, kept = scores(returned | {"x" * 10_000: "text"}, ["0" * 200], [])
+    assert (values, kept) == ([0.0], returned)

@@ -15,12 +15,11 @@ from jobs.minimize.optimize.l1 import stationarity
 from jobs.runs.display.console import Reporter
 from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
+from jobs.runs.save_interval import SaveInterval
 
 Vector = NDArray[np.float64]
 COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
 """Columns of history.csv."""
-SAVE_SECONDS = 30.0
-"""Period of saving the history, and past the journal's limit the best point."""
 
 
 class Observer:
@@ -40,7 +39,7 @@ class Observer:
         self.iterations = 0
         self._history: list[tuple[float, float, float]] = []
         self._began = time.monotonic()
-        self._saved = self._began
+        self._history_interval, self._best_interval = SaveInterval(), SaveInterval()
         self._eta = EtaEstimator(self._began)
         self._outgrown = self._damaged = False
 
@@ -84,8 +83,10 @@ class Observer:
             self._reporter.log("journal", message=damage(self._journal.dropped, self._journal.replayed))
         # The first time at once, the best point before the mark: a marked run without one would have no warm start.
         outgrown = self._journal.full and not self._outgrown
-        if outgrown or time.monotonic() - self._saved > SAVE_SECONDS:
-            self.save(best=self._journal.full)
+        if outgrown or self._history_interval.is_over:
+            self.save(best=outgrown)
+        if self._journal.full and self._best_interval.is_over:
+            self._save_best()
         if outgrown:
             self._outgrown = True
             self._run.storage.write(FULL, b"")
@@ -99,12 +100,17 @@ class Observer:
 
     def save(self, *, best: bool) -> None:
         """Save the history, and the best point as x.npy."""
-        self._saved = time.monotonic()
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for number, (seconds, loss, norm) in enumerate(self._history, start=1):
-            table.writerow((number, f"{seconds:.6f}", loss, None if np.isnan(norm) else norm))
-        self._run.storage.write("history.csv", text.getvalue().encode())
-        if best and self.best is not None:
-            self._run.save_array("x.npy", self.best[1])
+        with self._history_interval.writing():
+            text = io.StringIO()
+            table = csv.writer(text, lineterminator="\n")
+            table.writerow(COLUMNS)
+            for number, (seconds, loss, norm) in enumerate(self._history, start=1):
+                table.writerow((number, f"{seconds:.6f}", loss, None if np.isnan(norm) else norm))
+            self._run.storage.write("history.csv", text.getvalue().encode())
+        if best:
+            self._save_best()
+
+    def _save_best(self) -> None:
+        if self.best is not None:
+            with self._best_interval.writing():
+                self._run.save_array("x.npy", self.best[1])

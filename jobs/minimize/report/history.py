@@ -63,11 +63,11 @@ def parse_history(text: str) -> History:
         InputError: the columns are not those of a history, or a value is not a number.
     """
     reader = csv.DictReader(text.splitlines())
-    if text and tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InputError(f"history.csv has the columns {reader.fieldnames!r}, but they must be {list(COLUMNS)!r}")
     try:
+        if text and tuple(reader.fieldnames or ()) != COLUMNS:
+            raise InputError(f"history.csv has the columns {reader.fieldnames!r}, but they must be {list(COLUMNS)!r}")
         rows = [[float(row[name] or "nan") for name in COLUMNS] for row in reader]
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"history.csv, line {reader.line_num}: {error}") from error
     return History(*np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS)).T)
 

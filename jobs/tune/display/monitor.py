@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.runs.display.console import DIRECTION
 from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
+from jobs.runs.save_interval import SaveInterval
 from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import StudyRecorder
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from jobs.tune.search.running import RunningTrial
-
-SAVE_SECONDS = 30.0
-"""Interval at which the table is written while the search runs."""
-SAVE_SHARE = 0.01
-"""Maximum share of the time that writing it takes; it is written less often where it takes more."""
 
 
 class Observer:
@@ -44,10 +40,10 @@ class Observer:
     ) -> None:
         self._run, self._reporter, self._recorder, self._total = run, reporter, recorder, total
         self._seconds = max_seconds
-        self._began = self._saved = time.monotonic()
+        self._began = time.monotonic()
         self._before = recorder.seconds
         self._reported = -math.inf
-        self._pause = SAVE_SECONDS
+        self._save_interval = SaveInterval()
         self._running: Collection[RunningTrial] = ()
         self._eta = EtaEstimator(self._began, recorder.done)
         self._latest: deque[int] = deque(maxlen=ROWS)
@@ -64,7 +60,7 @@ class Observer:
         if now - self._reported > 1 / FRAMES:
             self._reported = now
             self._report(now)
-            if now - self._saved > self._pause:
+            if self._save_interval.is_over:
                 self.save()
 
     def _report(self, now: float) -> None:
@@ -133,10 +129,8 @@ class Observer:
 
     def save(self) -> None:
         """Write trials.csv and trials.json; the same numbers come to status.json when it is written next."""
-        began = time.monotonic()
-        self._report(began)
-        rows = self._recorder.rows()
-        self._run.storage.write("trials.csv", as_csv(rows))
-        self._run.storage.write("trials.json", as_json(rows))
-        self._saved = time.monotonic()
-        self._pause = max(SAVE_SECONDS, (self._saved - began) / SAVE_SHARE)
+        with self._save_interval.writing():
+            self._report(time.monotonic())
+            rows = self._recorder.rows()
+            self._run.storage.write("trials.csv", as_csv(rows))
+            self._run.storage.write("trials.json", as_json(rows))

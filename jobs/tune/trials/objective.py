@@ -14,12 +14,15 @@ from typing import Any, TypeAlias
 
 from jobs import usercode
 from jobs.errors import InputError, argument
+from jobs.formatting import given
 from jobs.tune.trials.score import number, shown
 from jobs.usercode import UserCode
 
 Function: TypeAlias = Callable[..., Any]
 PICKLE_LIMIT = 10_000_000
 RULE = "return a number"
+MAX_METRICS, MAX_NAME = 1_000, 200
+"""Maximum number of metrics of a trial, and characters of one's name."""
 
 
 def objective_code(objective: Any) -> UserCode:
@@ -94,7 +97,7 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
         constraints: other metrics that must be there.
 
     Raises:
-        TypeError: it is neither, or a number is missing.
+        TypeError: it is neither, a number is missing, or there are too many, or one's name is too long.
     """
     if not isinstance(returned, Mapping):
         if metrics[1:] or constraints:
@@ -112,11 +115,18 @@ def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) ->
 
 
 def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
-    """Return the entries of a dict that are finite numbers."""
+    """Return the entries of a dict that are finite numbers: of each trial they are in the journal and the tables."""
     found = {}
     for name, value in returned.items():
         with contextlib.suppress(TypeError):
             found[str(name)] = number(value, "", "")
+    if len(found) > MAX_METRICS:
+        raise TypeError(f"the objective returned {len(found):,} metrics, but must return at most {MAX_METRICS:,}")
+    if long := next((name for name in found if len(name) > MAX_NAME), ""):
+        raise TypeError(
+            f"the objective returned a metric whose name has {len(long):,} characters, {given(long)}, but must have at "
+            f"most {MAX_NAME}"
+        )
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
