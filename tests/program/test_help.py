@@ -62,6 +62,7 @@ EXPECTED = [
             "minimize",
             "train",
             "tune",
+            "check",
             "show",
             "report",
             "predict",

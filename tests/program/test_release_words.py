@@ -102,7 +102,7 @@ def test_what_release_commands_refuse(command: str, words: list[str], message: s
     [
         (
             ["minimise"],
-            "'minimise' is no command; did you mean 'minimize'? (commands: alexnet, minimize, train, tune, show, ",
+            "'minimise' is no command; did you mean 'minimize'? (commands: alexnet, minimize, train, tune, check, ",
         ),
         (["--version", "x"], "'--version' is no command (commands: "),
         (["help"], "'help' is no command (commands: "),
