@@ -73,10 +73,12 @@ def _controls(letter: str) -> bool:
 
 def printable_line(text: str) -> str:
     """Return a text, such as an error's, printable and on one line; of a long one its beginning and its end."""
-    line = " ".join(text.split())
-    if len(line) > LONGEST_LINE:
-        line = f"{line[: LONGEST_LINE - LINE_END]} ... {line[-LINE_END:]}"
-    return printable(line)
+    return printable(cut(" ".join(text.split())))
+
+
+def cut(line: str) -> str:
+    """Return a line; of a long one its beginning and its end."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - LINE_END]} ... {line[-LINE_END:]}"
 
 
 def for_stream(text: str, stream: TextIO) -> str:

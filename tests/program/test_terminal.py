@@ -89,6 +89,14 @@ def test_what_is_wrong_with_a_release() -> None:
     assert "| red\n  | " in text
 
 
+def test_a_line_of_any_length_in_a_finding() -> None:
+    """Of each line of a log, and of its last error, the beginning and the end are shown."""
+    long = "x" * 100_000
+    text = describe(Finding("x", "driver here", long, "do it", log=f"  indented\n{long}\n"))
+    assert "  |   indented\n" in text
+    assert len(text) < 5000
+
+
 def test_a_sentence_above_the_live_line() -> None:
     """File names in the tars of others come in events of the job."""
     _checked(sentence("skipped", {"message": TITLE}))

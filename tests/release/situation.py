@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from jobs.release.api.objects import Objects, Run, present_run
 from jobs.release.status.state import Release, release_state
@@ -14,7 +15,11 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 def objects(name: str) -> Objects:
     """Return the objects of a situation, as they were read from the API."""
-    content = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return of(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def of(content: dict[str, Any]) -> Objects:
+    """Return the objects in the content of such a file."""
     logs = {(log["pod"], log["container"]): log["text"] for log in content.pop("logs")}
     lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
     return Objects(**{**content, **lists}, logs=logs)

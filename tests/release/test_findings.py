@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from situation import NAMES, objects, run, state
+from situation import FOLDER, NAMES, objects, of, run, state
 
+from jobs.release.api.objects import present_run
 from jobs.release.diagnosis.diagnose import diagnose
 
 CAUSES = {
@@ -56,6 +58,16 @@ def test_two_pods_with_one_cause_are_told_once() -> None:
     """The same cause of several pods is one finding with their number."""
     (finding,) = state("no-gpu").findings
     assert finding.count == 2
+
+
+def test_too_little_disk_names_what_is_asked_for() -> None:
+    """The request of disk is 1 GiB whatever scratch is, so less scratch alone would not help."""
+    content = (FOLDER / "no-memory.json").read_text(encoding="utf-8")
+    found = of(json.loads(content.replace("Insufficient memory", "Insufficient ephemeral-storage")))
+    present = present_run(found)
+    assert present is not None
+    (finding,) = (one for one in diagnose(found, present) if "ephemeral-storage" in one.cause)
+    assert finding.remedy == "lower driver.scratchRequest, or add nodes with larger disks"
 
 
 def test_the_cause_of_a_driver_that_failed_too_often_follows() -> None:

@@ -55,7 +55,7 @@ def _place(role: str) -> dict[str, str]:
         "wait for one, or lower workers.gpu",
         "Insufficient memory": f"lower {values}.memory, or add larger nodes",
         "Insufficient cpu": f"lower {values}.cpu, or add nodes",
-        "Insufficient ephemeral-storage": f"lower {values}.scratch, or add nodes with larger disks",
+        "Insufficient ephemeral-storage": f"lower {values}.scratchRequest, or add nodes with larger disks",
         "Insufficient": f"the nodes lack what {values} asks for: lower it, or add nodes",
         "untolerated taint": f"add the taint to {values}.tolerations, or remove it from the nodes",
         "didn't match Pod's node affinity/selector": f"no node has the labels of {values}.nodeSelector or .affinity",

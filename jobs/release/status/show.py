@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from jobs.formatting import duration, printable, printable_lines
+from jobs.formatting import cut, duration, printable, printable_lines
 from jobs.release.api.driver_log import Progress
 from jobs.release.diagnosis.finding import Finding
 from jobs.release.status.state import Release
@@ -162,7 +162,8 @@ def describe(finding: Finding, *, ended: bool = False) -> str:
     others = f" (and {finding.count - 1} more)" if finding.count > 1 else ""
     kind = ("cause" if ended else "stuck") if finding.active else "before"
     text = f"{kind}: {finding.where}{others}: {finding.cause}\n  -> {finding.remedy}"
-    return printable_lines(text) + "".join(f"\n  | {line}" for line in printable_lines(finding.log).splitlines())
+    lines = [*text.split("\n"), *(f"  | {line}" for line in printable_lines(finding.log).splitlines())]
+    return "\n".join(cut(printable_lines(line)) for line in lines)
 
 
 def as_json(release: Release) -> str:
