@@ -156,6 +156,7 @@ def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyReco
         metrics=tuple(options.metric),
         constraints=tuple(options.constraints),
         isolate=options.isolate,
+        prunes=recorder.prunes,
     )
     study = "tune-" + hashlib.blake2b(folder.storage.url.encode(), digest_size=6).hexdigest()
     gpus, timeout = options.gpus_per_trial, options.workers_timeout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import types
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import trials
 
 from jobs.tune import space
+from jobs.tune.trials import trial as trial_module
 from jobs.tune.trials.execution import trial_seed
 from jobs.tune.trials.trial import Signal, Stop, Trial
 
@@ -68,6 +70,67 @@ def test_a_fast_step_does_not_wait() -> None:
     assert len(driver.messages) == 1
     with pytest.raises(Stop):
         trial.report(0.5, 3)
+
+
+class _Counter:
+    """Counts reports, and answers none."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, **message: Any) -> None:
+        self.messages.append(message)
+
+
+def test_fast_reports_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20,000 in 20 s the first 100 and 10 per second are sent, and the last one, when the trial ends."""
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(trial_module, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    driver = _Counter()
+    trial = Trial(
+        1,
+        {},
+        seed=0,
+        workers=("here",),
+        threads=1,
+        link=driver,
+        signal=Signal(),
+        checkpoint=lambda: pytest.fail("none"),
+    )
+    for step in range(20_000):
+        clock.now += 0.001
+        trial.report(0.5 * step, step)
+    assert trial.last_step == 19_999
+    steps = [message["step"] for message in driver.messages]
+    assert steps[:100] == list(range(100))
+    assert len(steps) == pytest.approx(300, abs=3)
+    trial.send_held()
+    assert (driver.messages[-1]["step"], driver.messages[-1]["value"]) == (19_999, 9999.5)
+    sent = len(driver.messages)
+    trial.send_held()
+    assert len(driver.messages) == sent
+
+
+def test_without_a_pruner_no_report_waits() -> None:
+    """There is nothing to wait for: a stop for another reason is noticed by a later report."""
+    driver = _Counter()
+    trial = Trial(
+        1,
+        {},
+        seed=0,
+        workers=("here",),
+        threads=1,
+        link=driver,
+        signal=Signal(),
+        checkpoint=lambda: pytest.fail("none"),
+        prunes=False,
+    )
+    trial._reported -= 10
+    trial.report(0.5, 1)
+    assert [message["waits"] for message in driver.messages] == [False]
+    trial._signal.answer(-1, "timeout")
+    with pytest.raises(Stop):
+        trial.report(0.5, 2)
 
 
 def test_steps_must_grow() -> None:

@@ -198,7 +198,7 @@ class StudyRecorder:
             return False
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
         # Optuna's pruners compare one value: of several objectives none could prune.
-        stop = len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
+        stop = self.prunes and len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
         self._journal.commit()
         return stop
 

@@ -40,6 +40,7 @@ class Settings:
     metrics: tuple[str, ...]
     constraints: tuple[str, ...]
     isolate: bool
+    prunes: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Task:
             threads=settings.threads,
             link=link,
             signal=signal,
+            prunes=settings.prunes,
             checkpoint=lambda: Checkpoint(
                 open_storage(settings.run), self.number, self.execution_id, str(Path(self.scratch) / "trials")
             ),
@@ -83,6 +85,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
     """Call the user's function, and return how that ended."""
     trial = task.trial(link, signal)
     end = _call(function, trial, task.settings)
+    trial.send_held()
     # A fault after the driver has stopped the trial is not retried: no execution would resume from the checkpoint.
     trial.close(keep=end["state"] in RESUMABLE and signal.reason in (None, "abandoned"))
     if "error" in end:

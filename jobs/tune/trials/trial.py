@@ -21,6 +21,9 @@ WAIT_SECONDS = 1.0
 """Maximum wait of a report, however long its step took."""
 MIN_WAIT_SECONDS = 0.002
 """A shorter wait would end before any answer: such a report requests none."""
+REPORTS, REPORTS_PER_SECOND = 100, 10
+"""Reports that a trial sends without waiting: so many at once, and so many more per second. The driver has one thread
+for all trials, and recording a report takes longer the more a trial has."""
 ORDER = "the order is trial.report(value, step)"
 
 
@@ -93,11 +96,15 @@ class Trial:
         link: Link,
         signal: Signal,
         checkpoint: Callable[[], Checkpoint],
+        prunes: bool = True,
     ) -> None:
         self.number, self.params, self.seed, self.workers, self.threads = number, params, seed, workers, threads
         self._link, self._signal, self._open = link, signal, checkpoint
         self._checkpoint: Checkpoint | None = None
+        self._prunes = prunes
         self._reported = time.monotonic()
+        self._allowance, self._allowed_at = float(REPORTS), self._reported
+        self._held: tuple[int, float] | None = None
         self._step: int | None = None
         self.ended: StopReason | Literal["diverged"] | None = None
 
@@ -150,14 +157,32 @@ class Trial:
         if not math.isfinite(value):
             self._end("diverged")
         seconds = min((time.monotonic() - self._reported) * WAIT_SHARE, WAIT_SECONDS)
-        waits = seconds >= MIN_WAIT_SECONDS
-        if self._signal.reason is None:
-            self._link.send(kind="report", step=step, value=value, waits=waits)
-            if waits:
-                self._signal.wait(step, seconds)
+        waits = self._prunes and seconds >= MIN_WAIT_SECONDS
+        self._held = (step, value)
+        if waits or self._may_send():
+            self.send_held(waits=waits)
+        if waits and self._signal.reason is None:
+            self._signal.wait(step, seconds)
         self._reported = time.monotonic()  # after the wait, which is not a part of the next step's time
         if self._signal.reason is not None:
             self._end(self._signal.reason)
+
+    def _may_send(self) -> bool:
+        """Return whether a report that is not waited for is sent, and count it if it is."""
+        now = time.monotonic()
+        more = (now - self._allowed_at) * REPORTS_PER_SECOND
+        self._allowance, self._allowed_at = min(self._allowance + more, REPORTS), now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    def send_held(self, *, waits: bool = False) -> None:
+        """Send the last report if it was not sent; the trial's end calls it."""
+        if self._held and self._signal.reason is None:
+            step, value = self._held
+            self._link.send(kind="report", step=step, value=value, waits=waits)
+        self._held = None
 
     def _end(self, reason: StopReason | Literal["diverged"]) -> None:
         self.ended = reason
