@@ -124,7 +124,7 @@ def test_what_tune_reads(words: list[str], given: dict[str, Any]) -> None:
     ("program", "words", "message"),
     [
         ("minimize", ["--help", "--bad"], "--bad: there is no such option (dask-jobs minimize --help lists them)"),
-        ("minimize", ["--hel"], "--hel: there is no such option (dask-jobs minimize --help lists them)"),
+        ("tune", ["--he"], "--he: there is no such option (dask-jobs tune --help lists them)"),
         ("minimize", ["--"], "--: there is no such option (dask-jobs minimize --help lists them)"),
         (
             "minimize",

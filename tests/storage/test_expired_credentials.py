@@ -54,7 +54,7 @@ def test_credentials_that_expire(s3, server, monkeypatch, status, code):
     server.give(failure(status, code))
     problem = Expiring()
     monkeypatch.setattr(job, "problem_of", lambda _: job.load_problem(problem))
-    options = Options(run=f"{s3}/run", workers=0)
+    options = Options(run=f"{s3}/run", workers=0, check=False)  # which would evaluate it before the run begins
     with pytest.MonkeyPatch.context() as patch:
         Expiring.evaluations = 0
         Expiring.expire = staticmethod(lambda: patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}"))
