@@ -85,6 +85,16 @@ def test_a_damaged_result_is_one_line(change: Any, ended: Path, capsys: pytest.C
         assert [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")][1:] == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("size", []), ("size", "7"), ("size", None), ("stamp", 1), ("digest", {})])
+def test_damaged_notes_of_data_are_one_line(name: str, value: Any, ended: Path) -> None:
+    """Notes of the data's files whose values have other types are refused, not compared."""
+    notes = json.loads((ended / "data.json").read_bytes())
+    notes[0][name] = value
+    (ended / "data.json").write_text(json.dumps(notes))
+    with pytest.raises(InputError, match=r"data.json is damaged \(a note of a file must be its address, size"):
+        run(_options(ended, max_iterations=3))
+
+
 def test_an_empty_result_is_none(ended: Path) -> None:
     """An unfinished run with an empty result goes on."""
     (ended / "result.json").write_bytes(b"{}")
