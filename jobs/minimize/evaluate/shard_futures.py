@@ -103,11 +103,7 @@ class ShardFutures:
         return threads
 
     async def check(self, start: Vector) -> list[FindingFields]:
-        """Check the problem's contract on some rows, on any worker.
-
-        Raises:
-            JobError: a task raised it.
-        """
+        """Check the problem's contract on some rows, on any worker."""
         await self._some_worker()
         future = self._client.submit(tasks.check, self._recipe, start, key=f"check-{self._recipe.key}", pure=False)
         try:
@@ -116,11 +112,7 @@ class ShardFutures:
             future.release()
 
     async def _compare(self, addresses: list[str]) -> None:
-        """Add the arithmetic of workers that have made the problem; a worker that is gone has none.
-
-        Raises:
-            InputError: it is refused.
-        """
+        """Add the arithmetic of workers that have made the problem; a worker that is gone has none."""
         found = await self._client.run(arithmetic, workers=addresses, on_error="return")
         for address, one in sorted(found.items()):
             if isinstance(one, dict):
