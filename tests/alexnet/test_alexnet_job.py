@@ -132,7 +132,9 @@ def test_a_worker_is_killed_while_it_trains(data, whole, tmp_path):
     workers: list[psutil.Process] = []
     while not (run / "checkpoints").exists() or not list((run / "checkpoints").glob("*.json")):
         assert process.poll() is None
-        if not workers:  # before there is a checkpoint: then it is a matter of milliseconds
+        # Before there is a checkpoint: then it is a matter of milliseconds. Both: a process that is about to be another
+        # program, as the one that forks them, has the driver's own sockets for a moment.
+        if len(workers) < 2:
             workers = [one for one in psutil.Process(process.pid).children(recursive=True) if _listens(one)]
         time.sleep(0.01)
     workers[0].kill()
