@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL = 2
 # Without compiled files each program would compile all of the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-alexnet test test-torch lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
+.PHONY: help demo demo-alexnet test fuzz test-torch lint test-charts manifests images e2e bench bench-alexnet bench-kubernetes requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ demo-alexnet: .venv/dev ## train a small AlexNet on generated tars, served by an
 test: .venv/dev ## run all tests that need neither Kubernetes nor helm (installs Debian's chromium, for the report's pages, if there is none)
 	@./tests/install-chromium
 	$(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=25
+
+fuzz: .venv/dev ## run the fuzz tests with new seeds, 20 times as long (FUZZ_SEED, FUZZ_TIMES; a failure names its seed)
+	FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} FUZZ_TIMES=$${FUZZ_TIMES:-20} $(BIN)/pytest tests/fuzz --numprocesses=2 --timeout=7200
 
 test-torch: .venv/torch/ready ## run the tests of PyTorch, in an environment of its own (3 GB to download)
 	.venv/torch/bin/python -m pytest tests/minimize_torch --numprocesses=2 --dist=loadfile --durations=10

@@ -87,10 +87,10 @@ def for_stream(text: str, stream: TextIO) -> str:
 
 
 def given(value: object) -> str:
-    """Return a value for an error's text, as Python writes it; of a long one its beginning and its end."""
+    """Return a value for an error's text, as Python writes it, on one line; of a long one its beginning and its end."""
     try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of more digits than Python converts, or deeply nested
+        text = " ".join(repr(value).splitlines())
+    except Exception:  # noqa: BLE001  an integer of more digits than Python converts, deep nesting, a user's __repr__
         return f"a value of type {type(value).__name__}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]}...{text[-20:]}"
 

@@ -7,10 +7,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
 from mutations import mutated
+from seeds import seeded, times
 
 from jobs.cli import main
 
@@ -20,8 +20,8 @@ SHOW, REPORT = ["show", "RUN"], ["report", "RUN"]
 def mutations(folder: Path, work: Path, seed: int, count: int) -> Iterator[str]:
     """Make `work` a copy of a run folder with one file changed, `count` times; yield what was changed."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    for number in range(count):
-        random = Random(f"{seed}-{number}")
+    for number in range(times(count)):
+        random = seeded(f"{seed}-{number}")
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(folder, work)
         name = random.choice(names)

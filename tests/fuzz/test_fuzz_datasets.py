@@ -10,6 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 from mutations import damaged, flipped
+from seeds import SEED, seeded, times
 
 from jobs.datasets import open_dataset
 from jobs.errors import InputError
@@ -46,9 +47,9 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_damaged_data(form: str, seed: int, tmp_path: Path) -> None:
     """Whatever bytes are lost, doubled, or flipped in one of its files."""
-    random, refused = Random(seed), 0
+    random, refused = Random(seed) if not SEED else seeded(seed), 0
     spec = f"npz:{tmp_path}/data.npz" if form == "npz" else f"{form}:{tmp_path}"
-    for _ in range(100):
+    for _ in range(times(100)):
         chosen = random.choice(list(FORMS[form]))
         for name, content in FORMS[form].items():
             head = flipped(content[:128], random, random.randint(1, 5)) + content[128:]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import InputError, JobError, UserCodeError, argument
+from jobs.formatting import given
 from jobs.usercode import UserCode, call
 
 Vector = NDArray[np.float64]
@@ -129,7 +130,7 @@ def _check(problem: Any) -> Vector:
     for attribute in ("rows", "block_rows"):
         value = attribute_of(problem, attribute, 1)
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < MAX_ROWS:
-            raise InputError(f"problem.{attribute} is {value!r}, but must be a positive integer below 2**62")
+            raise InputError(f"problem.{attribute} is {given(value)}, but must be a positive integer below 2**62")
     return check_theta("problem.x0()", call("problem.x0()", problem.x0), None)
 
 
