@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 from distributed import Client
 
+from jobs import connect
 from jobs.cli import main
-from jobs.errors import InputError
+from jobs.errors import ClusterError, InputError
 from jobs.minimize import Objective, softmax
 from jobs.minimize.evaluate.check import QUICK, findings
 from jobs.minimize.job import run
@@ -72,6 +75,13 @@ class Line:
 
 def problem_named(fault: str) -> Line:
     return Line(fault)
+
+
+class Deadly(Line):
+    """Ends the process that loads its rows."""
+
+    def load(self, start: int, stop: int) -> Any:
+        os._exit(1)
 
 
 FAULTS = {
@@ -236,3 +246,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert main(["check", "--method", "CG"]) == 2
     assert "there is no such option" in capsys.readouterr().err
     assert not json.dumps(sorted(path.name for path in tmp_path.iterdir())).count("runs")
+
+
+@pytest.mark.parametrize("evaluator", ["messages", "futures"])
+def test_rows_that_kill_their_worker_kill_no_more_of_them(tmp_path: Path, evaluator: str) -> None:
+    """The check gives up, or says so; it does not try one worker after the other for ever."""
+    with connect(workers=2) as client, Objective(client, Deadly(), evaluator=evaluator) as objective:
+        with contextlib.suppress(ClusterError):  # of Dask's futures, which it tries on other workers
+            assert objective.check() == []

@@ -77,13 +77,13 @@ class DaskEvaluator(ClusterEvaluator):
         await self._share()
 
     async def _check(self, start: Vector) -> Sequence[FindingFields]:
-        while True:
-            address, *_ = await self._membership.current()
-            try:
-                message = {"start": to_serialize(start)}
-                return await call(self._client.rpc, self._key, address, ShardPlugin.check, **message)
-            except OSError:
-                self._membership.fail(address)
+        address, *_ = await self._membership.current()
+        try:
+            return await call(self._client.rpc, self._key, address, ShardPlugin.check, start=to_serialize(start))
+        except OSError:
+            # Not on another one: rows that kill their worker kill them all, which an evaluation counts and says.
+            self._membership.fail(address)
+            return []
 
     async def _share(self) -> None:
         """Assign the blocks anew if workers came or went; those that stay keep what they hold."""
