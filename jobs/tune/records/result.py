@@ -32,6 +32,10 @@ class _Identity(_Model):
     metric: list[str]
 
 
+class _Arithmetic(_Model):
+    processes: str
+
+
 class _Result(_Model):
     success: bool
     message: str
@@ -49,6 +53,8 @@ class _Result(_Model):
     seconds: float
     attempt: int
     workers: int
+    bits: Literal["equal", "mixed"]
+    arithmetic: Annotated[list[_Arithmetic], Field(min_length=1)]
 
 
 def check_result(result: Mapping[str, Any], address: str) -> None:
