@@ -47,8 +47,9 @@ def _arrays() -> Mapping[str, str]:
 
 
 def _onednn() -> str:
+    has = flags()
     # The variable caps what the processor has.
-    return os.environ.get("ONEDNN_MAX_CPU_ISA") or " ".join(name for name in INSTRUCTIONS if name in flags())
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") or " ".join(name for name in INSTRUCTIONS if name in has)
 
 
 def is_portable(found: Mapping[str, str]) -> bool:

@@ -5,7 +5,6 @@ A problem that does not converges all the same: to another point, or to another 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -98,9 +97,10 @@ class _Checks:
         self._size = max(1.0, float(np.sqrt(np.mean(x0**2))))
         near = x0 + 0.01 * self._size * self._random.standard_normal(x0.size)
         began = time.perf_counter()
-        # A start may be at the border of what the loss is defined for.
-        self._theta = near if np.isfinite(self._beside(near)).all() else x0
+        self._theta, self._packed = near, self._beside(near)
         self.seconds = time.perf_counter() - began
+        if not np.isfinite(self._packed).all():  # a start may be at the border of what the loss is defined for
+            self._theta, self._packed = x0, self._at(x0)
 
     def _load(self, start: int, stop: int) -> Any:
         return call(f"load({start}, {stop})", self._problem.load, start, stop)
@@ -117,10 +117,6 @@ class _Checks:
             return self._at(theta)
         except UserCodeError:
             return np.full(1 + theta.size if self._kind == "value_and_grad" else 1, np.nan)
-
-    @functools.cached_property
-    def _packed(self) -> Vector:
-        return self._at(self._theta)
 
     def evaluated_twice(self) -> Iterator[Finding]:
         """The same rows at the same point."""

@@ -87,7 +87,6 @@ class ClusterEvaluator(ABC):
         """Return what one worker finds of the problem's contract on some rows, near the start (n,).
 
         Raises:
-            UserCodeError, DataError: the problem failed there.
             ClusterError: no workers in time.
         """
         return [Finding(*one) for one in self._run(self._check(start))]

@@ -176,12 +176,7 @@ def theta(request: Request) -> Request:
 
 
 def check(recipe: Recipe, start: Vector) -> list[FindingFields]:
-    """Return what is found of the problem's contract on some rows.
-
-    Raises:
-        DataError: rows could not be loaded.
-        UserCodeError: the problem failed on them.
-    """
+    """Return what is found of the problem's contract on some rows, as of `Shard.check`."""
     return [finding.fields() for finding in _translated(_shard_of(recipe, get_worker()).shard.check, start)]
 
 

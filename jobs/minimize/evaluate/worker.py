@@ -66,11 +66,7 @@ class ShardPlugin(CallPlugin):
         return await self._in_thread(arithmetic)
 
     async def check(self, *, start: Vector) -> list[FindingFields]:
-        """Check the problem's contract on some rows.
-
-        Raises:
-            UserCodeError, DataError: it failed on them.
-        """
+        """Return what is found of the problem's contract on some rows, as of `Shard.check`."""
         return [finding.fields() for finding in await self._in_thread(self._shard.check, start)]
 
     async def evaluate(self, *, request: RequestMessage, task: bytes) -> Answer:
