@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pty
@@ -12,6 +11,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from terminals import read_all
 
 from jobs.runs.display.console import print_rows
 
@@ -32,12 +32,7 @@ def _on_a_terminal(script: str, width: int = 120) -> str:
     environment = os.environ | {"COLUMNS": str(width), "TERM": "xterm"}
     subprocess.run([sys.executable, "-c", script], stderr=theirs, env=environment, check=True, timeout=60)
     os.close(theirs)
-    text = b""
-    with contextlib.suppress(OSError):  # how Linux ends what is read of a terminal
-        while part := os.read(ours, 65536):
-            text += part
-    os.close(ours)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode())
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(ours).decode())
 
 
 def test_the_live_line_says_what_its_numbers_are() -> None:

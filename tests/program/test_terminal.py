@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pty
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from terminals import read_all
 
 from jobs.cli import main
 from jobs.errors import InputError, UserCodeError, print_error
@@ -144,13 +144,9 @@ def _run(*, terminal: bool) -> str:
         [sys.executable, "-c", ON_A_TERMINAL], stdout=theirs, stderr=theirs, env=environment, check=False
     )
     os.close(theirs)
-    text = b""
-    with contextlib.suppress(OSError):  # how Linux ends what is read of a terminal
-        while part := os.read(ours, 65536):
-            text += part
-    os.close(ours)
-    assert done.returncode == 0, text.decode()
-    return text.decode()
+    text = read_all(ours).decode()
+    assert done.returncode == 0, text
+    return text
 
 
 def test_log_lines_on_a_terminal() -> None:

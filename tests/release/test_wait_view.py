@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from terminals import read_all
 
 from jobs.release.actions.wait_view import WaitView
 
@@ -208,7 +208,7 @@ print("all shown")
 def test_lines_of_a_users_own_logger_are_no_events(tmp_path: Path) -> None:
     """JSON lines that look like events but are not of our form, on a terminal, end nothing: they are text."""
     ours, theirs = os.openpty()
-    drain = threading.Thread(target=_read, args=(ours,))
+    drain = threading.Thread(target=read_all, args=(ours,))
     drain.start()
     line = [sys.executable, "-c", SHOWS_ALL]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
@@ -225,16 +225,6 @@ def test_lines_of_a_users_own_logger_are_no_events(tmp_path: Path) -> None:
     os.close(theirs)
     drain.join()
     assert done.stdout.endswith("all shown\n")
-
-
-def _read(terminal: int) -> bytes:
-    """Read a terminal to its end, close it, and return what was shown."""
-    shown = b""
-    with contextlib.suppress(OSError):  # a terminal without a process is read to its end, then fails
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    os.close(terminal)
-    return shown
 
 
 @pytest.mark.parametrize(
@@ -288,7 +278,7 @@ def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(
     with (tmp_path / "summary").open("wb") as summary:
         subprocess.run(line, stdout=summary, stderr=theirs, env=environment, check=True, timeout=240)
     os.close(theirs)
-    shown = _read(ours)
+    shown = read_all(ours)
     assert (tmp_path / "summary").read_text() == "converged\n"
     for text in (reached, "best (smallest) 0.5", "stuck: no node for it"):
         assert text in shown.decode()

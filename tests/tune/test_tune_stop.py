@@ -40,10 +40,13 @@ class _Driver:
 def _trial(stop_at: int = 99) -> tuple[Trial, _Driver]:
     signal = Signal()
     driver = _Driver(signal, stop_at)
-    trial = Trial(
-        1, {}, seed=0, workers=("here",), threads=1, link=driver, signal=signal, checkpoint=lambda: pytest.fail("none")
-    )
-    return trial, driver
+    return _trial_of(driver, signal), driver
+
+
+def _trial_of(link: Any, signal: Signal, **settings: Any) -> Trial:
+    """Return a trial without a checkpoint, whose messages go to `link`."""
+    place = {"seed": 0, "workers": ("here",), "threads": 1, "checkpoint": lambda: pytest.fail("none")}
+    return Trial(1, {}, link=link, signal=signal, **place, **settings)
 
 
 def test_a_slow_step_hears_its_own_decision() -> None:
@@ -87,16 +90,7 @@ def test_fast_reports_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = types.SimpleNamespace(now=0.0)
     monkeypatch.setattr(trial_module, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
     driver = _Counter()
-    trial = Trial(
-        1,
-        {},
-        seed=0,
-        workers=("here",),
-        threads=1,
-        link=driver,
-        signal=Signal(),
-        checkpoint=lambda: pytest.fail("none"),
-    )
+    trial = _trial_of(driver, Signal())
     for step in range(20_000):
         clock.now += 0.001
         trial.report(0.5 * step, step)
@@ -114,17 +108,7 @@ def test_fast_reports_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_pruner_no_report_waits() -> None:
     """There is nothing to wait for: a stop for another reason is noticed by a later report."""
     driver = _Counter()
-    trial = Trial(
-        1,
-        {},
-        seed=0,
-        workers=("here",),
-        threads=1,
-        link=driver,
-        signal=Signal(),
-        checkpoint=lambda: pytest.fail("none"),
-        prunes=False,
-    )
+    trial = _trial_of(driver, Signal(), prunes=False)
     trial._reported -= 10
     trial.report(0.5, 1)
     assert [message["waits"] for message in driver.messages] == [False]
