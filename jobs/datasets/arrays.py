@@ -12,14 +12,14 @@ import numpy as np
 
 from jobs.datasets.column import Column
 from jobs.datasets.dataset import TARGETS, Dataset, check_dataset
-from jobs.datasets.ranged_file import File, open_file
+from jobs.datasets.ranged_file import File, SeekableFile, open_file
 from jobs.errors import DataError, JobError
 from jobs.formatting import error_line, one_line
 from jobs.npy import read_header
 from jobs.storage import locate, open_storage
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    pass
 
 _HEADER_BYTES = 2**14  # NumPy itself refuses headers of more than 10,000
 _LABELS = ("biu", "integers 0, 1, ...: save y.astype(np.int64)")
@@ -47,7 +47,7 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
     """
     file = open_file(*locate(path))
     try:
-        with zipfile.ZipFile(io.BufferedReader(_SeekableFile(file))) as archive:
+        with zipfile.ZipFile(io.BufferedReader(SeekableFile(file))) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
     except JobError:
         raise
@@ -108,29 +108,3 @@ def _header(data: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[An
     except ValueError as error:
         text = one_line(error)
         raise DataError(f"{where}: truncated, or no .npy array ({text}); write it with np.save") from error
-
-
-class _SeekableFile(io.RawIOBase):
-    """A `File` with the seekable interface that zipfile requires."""
-
-    def __init__(self, file: File) -> None:
-        self._file = file
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
-        self._position = max(origin + offset, 0)
-        return self._position
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        target = memoryview(buffer)
-        data = self._file.read(self._position, min(self._position + len(target), self._file.size))
-        target[: len(data)] = data
-        self._position += len(data)
-        return len(data)

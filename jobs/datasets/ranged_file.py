@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobs.datasets.readers import Decompressor, Window, decompressed_size
 from jobs.storage import Storage
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _MAX_CURSORS = 4  # features and labels of a training and a test set
 _cursors: OrderedDict[File, Decompressor | Window] = OrderedDict()
@@ -76,3 +81,33 @@ def open_file(storage: Storage, name: str) -> File:
 
 def _is_gzip(name: str) -> bool:
     return name.endswith(".gz")
+
+
+class SeekableFile(io.RawIOBase):
+    """A `File` with the seekable interface that zipfile requires."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set the position, and return it."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        self._position = max(origin + offset, 0)  # a damaged file has negative offsets
+        return self._position
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill a buffer from the position on, and return how many bytes there were."""
+        target = memoryview(buffer)
+        data = self._file.read(self._position, min(self._position + len(target), self._file.size))
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)

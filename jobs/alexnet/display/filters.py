@@ -11,6 +11,7 @@ import numpy as np
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from jobs.datasets.ranged_file import SeekableFile, open_file
 from jobs.errors import JobError
 from jobs.npy import read_array
 from jobs.report.page import Plot, Section
@@ -29,37 +30,10 @@ NOTE = (
 )
 
 
-class _RangedFile(io.RawIOBase):
-    """A file of a storage, read by ranges: weights.npz has hundreds of megabytes, and one array of it is wanted."""
-
-    def __init__(self, storage: Storage, name: str) -> None:
-        self._storage, self._name, self._size, self._place = storage, name, storage.size(name), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(origin + offset, 0)  # a damaged file has negative offsets
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        stop = self._size if size is None or size < 0 else min(self._size, self._place + size)
-        data = self._storage.read_range(self._name, self._place, stop) if stop > self._place else b""
-        self._place += len(data)
-        return data
-
-
 def filters(storage: Storage) -> list[Section]:
     """Return the section of the first filters; none where the weights are missing, or have no such array."""
     try:
-        with zipfile.ZipFile(_RangedFile(storage, WEIGHTS)) as archive:
+        with zipfile.ZipFile(io.BufferedReader(SeekableFile(open_file(storage, WEIGHTS)))) as archive:
             kernel = read_array(archive.read(KERNEL))
     except JobError:
         raise
