@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from distributed import Client
+from distributed.protocol.pickle import dumps
 
-from jobs.cluster.alive import FrozenError, cancel
+from jobs.cluster.alive import FrozenError
 from jobs.cluster.client_loss import Registration
 from jobs.cluster.plugin import is_set_up
 from jobs.errors import ClusterError
@@ -19,7 +21,9 @@ log = logging.getLogger(__name__)
 PLUGIN_SECONDS = 30.0
 """Timeout of the plugin's setup on a new worker, and of a new worker's first answer."""
 LISTED_SECONDS = 1.0
-"""Period of checking with the scheduler that a worker that has not set its plugin up yet is still listed."""
+"""Period of checking with the scheduler that workers that are waited for are still listed."""
+AT_ONCE = 128
+"""Workers that are asked for the plugin at a time: an evaluation's messages wait behind theirs."""
 Prepare = Callable[[str], Coroutine[Any, Any, object]]
 
 
@@ -46,6 +50,7 @@ class Admissions:
         self._client, self._registration, self._prepare = client, registration, prepare
         self._lost, self._frozen = lost, frozen
         self._tasks: dict[str, asyncio.Task[bool]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._is_closed = False
 
     async def admitted(self, new: Mapping[str, str], *, wait: bool) -> set[str]:
@@ -68,11 +73,22 @@ class Admissions:
         for address in new.keys() - self._tasks.keys():
             if new[address] != "init":  # such a one is still setting its plugins up
                 self._tasks[address] = asyncio.create_task(self._admit(address, self._prepare))
-        if wait and self._tasks:
-            # Not `gather`: that would cancel all admissions where this call is cancelled, and raise the first error at
-            # once.
-            await asyncio.wait(self._tasks.values())
+        if wait:
+            await self._ended()
         return self._ready()
+
+    async def _ended(self) -> None:
+        """Wait for all admissions, but for those of workers that die: for 30 s Dask would try to connect to each."""
+        # Not `gather`: that would cancel all where this call is cancelled, and raise the first error at once.
+        while pending := [task for task in self._tasks.values() if not task.done()]:
+            ended, _ = await asyncio.wait(pending, timeout=LISTED_SECONDS)
+            if len(ended) == len(pending):
+                return
+            with contextlib.suppress(OSError, RuntimeError):  # a scheduler that is gone: all calls end by themselves
+                listed = await self._client.scheduler.ncores()
+                for address in [address for address in self._tasks if address not in listed]:
+                    self._tasks.pop(address).cancel()
+                    self._lost(address)
 
     def _ready(self) -> set[str]:
         """Return who is ready, of those whose admission has ended."""
@@ -103,7 +119,7 @@ class Admissions:
         """Wait until a worker has the plugin, and prepare it; False if it is gone."""
         try:
             # Dask lists a worker a moment before its plugins are set up.
-            await self._while_listed(address, self._wait_for_plugin(address))
+            await self._wait_for_plugin(address)
             await prepare(address)
         # FrozenError is one too: its worker has been excluded, which noting it as lost does not take back.
         except OSError:
@@ -111,49 +127,41 @@ class Admissions:
             return False
         return True
 
-    async def _while_listed(self, address: str, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for what a worker does; one that died would take 30 s, for which Dask tries to connect to it.
-
-        Raises:
-            OSError: the scheduler does not list it any more.
-        """
-        working = asyncio.ensure_future(work)
-        try:
-            while not (await asyncio.wait([working], timeout=LISTED_SECONDS))[0]:
-                if not await self._client.scheduler.ncores(workers=[address]):
-                    raise OSError(f"worker {address} is gone")
-            await working
-        finally:
-            cancel(working)
-
     async def _wait_for_plugin(self, address: str) -> None:
         """Wait until a worker has set the plugin up.
 
         Raises:
             ClusterError: it does not.
             FrozenError: it does not answer.
+            OSError: it is gone.
         """
         deadline = time.monotonic() + PLUGIN_SECONDS
-        # `is not True`: with on_error="return" the value may be an exception, which is truthy.
-        while (await self._is_set_up(address)).get(address) is not True:
+        while not await self._is_set_up(address):
             if time.monotonic() > deadline:
                 raise ClusterError(f"worker {address} did not set up its plugin in {PLUGIN_SECONDS:g} s")
             await asyncio.sleep(0.05)
 
-    async def _is_set_up(self, address: str) -> dict[str, Any]:
-        """Query one worker for the plugin; the result is address -> whether it has it, or why it did not answer.
+    async def _is_set_up(self, address: str) -> bool:
+        """Return whether a worker has the plugin.
 
         Raises:
             FrozenError: no answer in time.
+            OSError: it is gone.
         """
-        # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins.
-        asking = self._client.run(is_set_up, self._registration.name, workers=[address], on_error="return")
-        try:
-            async with asyncio.timeout(PLUGIN_SECONDS):
-                answer: dict[str, Any] = await asking
-        except TimeoutError as error:
-            frozen = FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s")
-            log.warning("worker %s %s; the others go on without it", address, frozen)
-            self._frozen(address)
-            raise frozen from error
-        return answer
+        # Not by a call of the plugin's: without its handler Dask would log a traceback on each worker that joins. Nor
+        # by `Client.run`: the scheduler would make a connection to each worker for it.
+        message = {"function": dumps(is_set_up), "args": dumps((self._registration.name,)), "kwargs": dumps({})}
+        async with self._room:
+            try:
+                async with asyncio.timeout(PLUGIN_SECONDS):
+                    reply = await self._client.rpc(address).run(**message)
+            except TimeoutError as error:
+                frozen = FrozenError(f"did not answer for {PLUGIN_SECONDS:g} s")
+                log.warning("worker %s %s; the others go on without it", address, frozen)
+                self._frozen(address)
+                raise frozen from error
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001  whatever it cannot import, say: it has no plugin
+                return False
+        return bool(reply["status"] == "OK" and reply["result"])

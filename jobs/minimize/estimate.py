@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jobs.errors import JobError
 from jobs.formatting import decimal_bytes
-from jobs.minimize.evaluate.tree import by_tree
+from jobs.minimize.evaluate.tree import shape
 from jobs.minimize.job import problem_of
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import CheckedProblem, block_rows
@@ -29,6 +29,7 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
 def _evaluation(made: CheckedProblem, workers: int) -> str:
     """Return the bytes that one evaluation moves: per worker 8 for each parameter, and 8 for the loss, each way."""
     one = 8 * (made.x0.size + 1)
-    way = "through a tree of the workers" if by_tree(workers, one) else "straight to the driver"
+    width = shape(workers, one, one, 0.0).branches
+    way = "straight" if width >= workers else f"by a tree of the workers, each with up to {width} below it"
     total, each = decimal_bytes(workers * one), decimal_bytes(one)
-    return f"{total} each way ({each} for each of {workers} workers); sums come back {way}"
+    return f"{total} each way ({each} for each of {workers} workers), {way}"

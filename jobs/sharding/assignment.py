@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from jobs.sharding.blocks import Run, length, subtract
+from jobs.sharding.blocks import Run, joined, length, subtract
 
 
 def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[Run]]) -> dict[str, list[Run]]:
@@ -30,7 +30,7 @@ def assign(count: int, threads: Mapping[str, int], held: Mapping[str, Sequence[R
     free = subtract([(0, count)], [run for runs in plan.values() for run in runs])
     for address in sorted(threads, key=lambda a: plan[a] or [(count, count)]):
         take = _first(free, quotas[address] - length(plan[address]))
-        plan[address] = _joined([*plan[address], *take])
+        plan[address] = joined([*plan[address], *take])
         free = subtract(free, take)
     return {address: runs for address, runs in plan.items() if runs}
 
@@ -100,14 +100,3 @@ def _first(runs: Sequence[Run], quota: int) -> list[Run]:
         if size > 0:
             taken.append((start, start + size))
     return taken
-
-
-def _joined(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs sorted, adjacent ones joined."""
-    joined: list[Run] = []
-    for start, stop in sorted(runs):
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    return joined

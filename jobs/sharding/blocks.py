@@ -106,6 +106,17 @@ def intersect(runs: Iterable[Run], others: Iterable[Run]) -> list[Run]:
     return sorted((start, stop) for start, stop in pairs if start < stop)
 
 
+def joined(runs: Iterable[Run]) -> list[Run]:
+    """Return disjoint runs sorted, adjacent ones joined."""
+    result: list[Run] = []
+    for start, stop in sorted(runs):
+        if result and result[-1][1] == start:
+            result[-1] = (result[-1][0], stop)
+        else:
+            result.append((start, stop))
+    return result
+
+
 def length(runs: Iterable[Run]) -> int:
     """Return how many blocks are in the runs."""
     return sum(stop - start for start, stop in runs)

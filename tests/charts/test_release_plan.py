@@ -60,7 +60,7 @@ def test_bytes_of_an_evaluation() -> None:
     rows = dict(job_rows(rendered, plan_of(rendered)))
     assert rows["problem"].startswith("650 parameters, 1,797 rows")
     assert rows["evaluation"].startswith("10.4 kB each way (5.2 kB for each of 2 workers)")
-    assert "straight to the driver" in rows["evaluation"]
+    assert "), straight" in rows["evaluation"]
 
 
 def test_a_users_problem_that_needs_a_tree() -> None:

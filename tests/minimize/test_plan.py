@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.minimize.evaluate import tree
 from jobs.sharding.assignment import assign, assign_evenly, cut
 from jobs.sharding.blocks import length, numbers
 
@@ -57,28 +56,6 @@ def test_shares_of_steps_stay_equal() -> None:
         shares = assign_evenly(8, workers, before)
         assert _covered(shares) == list(range(8))
         assert max(map(length, shares.values())) == -(-8 // len(workers))
-
-
-def test_small_sums_come_straight_and_large_ones_by_a_tree() -> None:
-    """Below the limit each worker answers the driver; above it one root answers for all, each child in one place."""
-    shares = assign(160, {f"w{i:02d}": 1 for i in range(16)}, {})
-    assert len(tree.worker_tasks(shares, [(0, 160)], 8 * 1000)) == 16
-    (root,) = tree.worker_tasks(shares, [(0, 160)], 8 * 10_000_000)
-    assert len(tree.addresses(root)) == 16
-    assert sorted(numbers(tree.computed(root))) == list(range(160))
-    assert _depth(root) <= 5
-
-
-def _depth(part: tree.WorkerTask) -> int:
-    return 1 + max((_depth(child) for child in part.children), default=0)
-
-
-def test_only_what_is_missing_is_asked_for() -> None:
-    """After a loss only the missing blocks are summed, while all that a worker holds is kept."""
-    shares = assign(100, dict.fromkeys("ab", 1), {})
-    parts = tree.worker_tasks(shares, [(10, 20)], 8)
-    assert [(part.address, part.compute) for part in parts] == [("a", ((10, 20),))]
-    assert parts[0].keep == tuple(shares["a"])
 
 
 @pytest.mark.parametrize("runs", [[(0, 1)], [(0, 3), (9, 10)], [(0, 1000)], [(17, 420), (500, 501), (640, 999)]])

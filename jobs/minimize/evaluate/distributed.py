@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -48,6 +49,8 @@ class DaskEvaluator(ClusterEvaluator):
         )
         self._generation = 0
         self._plan: dict[str, list[Run]] = {}
+        self._roots: dict[tree.Shape, list[tree.Root]] = {}  # of all blocks, by the present assignment
+        self._seconds = math.inf  # of computing, in the last evaluation; of the first, which loads, all may differ
 
     @property
     def workers(self) -> int:
@@ -92,21 +95,25 @@ class DaskEvaluator(ClusterEvaluator):
         if self._membership.generation != self._generation:
             threads = {address: member.threads for address, member in members.items()}
             self._plan = assign(len(self._blocks), threads, self._plan)
+            self._roots.clear()
             self._generation = self._membership.generation
 
     async def _sum(self, request: Request) -> Vector:
         state = _Evaluation(TreeSum(len(self._blocks)))
         try:
-            while missing := state.total.missing():
-                if unasked := subtract(missing, state.asked()):
+            while (unasked := state.unasked()) or state.running:
+                if unasked:
                     await self._share()  # in the first round too: workers may have come since the last evaluation
                     self._ask(request, unasked, state)
-                await self._collect(state)
+                lost = self.timings.lost_workers
+                while state.running and self.timings.lost_workers == lost:
+                    await self._collect(state)
         finally:
             # Only an error leaves any. Their workers complete their sums, and Dask drops what they answer: a cancelled
             # call's connection is closed. They need no memory of it: the next message is complete.
             for task in state.running:
                 task.cancel()
+        self._seconds = state.compute
         self.timings.compute += state.compute
         self.timings.load += state.load
         return state.total.total()
@@ -114,9 +121,18 @@ class DaskEvaluator(ClusterEvaluator):
     def _ask(self, request: Request, blocks: list[Run], state: _Evaluation) -> None:
         """Send a request to the roots of the tasks that cover the blocks."""
         message = request_message(request.kind, request.thetas, request.direction)
-        for part in tree.worker_tasks(self._plan, blocks, 8 * request.size):
-            state.running[asyncio.ensure_future(evaluate(self._client.rpc, self._key, message, part))] = part
+        for root in self._roots_of(request, blocks):
+            state.running[asyncio.ensure_future(evaluate(self._client.rpc, self._key, message, root.branch))] = root
             self.timings.bytes_sent += request.nbytes
+
+    def _roots_of(self, request: Request, blocks: list[Run]) -> list[tree.Root]:
+        """Return the roots of the tasks that cover the blocks; nearly always the same ones, of all blocks."""
+        shape = tree.shape(len(self._plan), request.nbytes, 8 * request.size, self._seconds)
+        if blocks != [(0, len(self._blocks))]:
+            return tree.roots(self._plan, blocks, shape)
+        if shape not in self._roots:
+            self._roots[shape] = tree.roots(self._plan, blocks, shape)
+        return self._roots[shape]
 
     async def _collect(self, state: _Evaluation) -> None:
         """Wait for the next replies and add them.
@@ -127,22 +143,22 @@ class DaskEvaluator(ClusterEvaluator):
         # The first replies, not all: a worker that is done does not wait for the slowest before it gets the blocks of a
         # lost one.
         for task in done:
-            part = state.running.pop(task)
-            answer = _answer(task, part)
+            root = state.running.pop(task)
+            answer = _answer(task, root)
             self.timings.bytes_received += await merge(state.total, answer)
             state.compute, state.load = max(state.compute, answer["compute"]), max(state.load, answer["load"])
-            self._drop(answer["lost"], part, state)
+            self._drop(answer["lost"], root, state)
         if not done:
             known = await self._membership.listed()
             # A copy, since lost workers' tasks are deleted from it.
-            for task, part in list(state.running.items()):
-                if gone := tree.addresses(part) - known.keys():
+            for task, root in list(state.running.items()):
+                if gone := root.addresses - known.keys():
                     # The whole tree of tasks: its root waits for the lost worker's answer, and its own sum with it.
                     task.cancel()
                     del state.running[task]
-                    self._drop(sorted(gone), part, state)
+                    self._drop(sorted(gone), root, state)
 
-    def _drop(self, lost: list[str], part: tree.WorkerTask, state: _Evaluation) -> None:
+    def _drop(self, lost: list[str], root: tree.Root, state: _Evaluation) -> None:
         """Drop lost workers from membership and assignment, so that what they held is requested from others.
 
         Raises:
@@ -150,13 +166,13 @@ class DaskEvaluator(ClusterEvaluator):
         """
         if not lost:
             return
+        self._roots.clear()
         for address in lost:
-            self._plan.pop(address, None)
+            # Its own blocks: who was below it in the tree did not answer, but is not lost.
+            state.lost_workers.update(numbers(intersect(self._plan.pop(address, ()), root.blocks)))
             # Each failure grows the generation, so that the blocks are assigned anew before the next call.
             self._membership.fail(address)
         self.timings.lost_workers += len(lost)
-        # Only blocks still missing: of a tree with lost workers the others' sums have come.
-        state.lost_workers.update(numbers(intersect(state.total.missing(), tree.computed(part))))
         # Counted per block, not in all: a large cluster may lose many workers in one long evaluation to mere evictions.
         block, times = max(state.lost_workers.items(), key=lambda item: item[1], default=(0, 0))
         if times > MAX_WORKERS_LOST_PER_BLOCK:
@@ -171,17 +187,18 @@ class _Evaluation:
 
     def __init__(self, total: TreeSum) -> None:
         self.total = total
-        self.running: dict[asyncio.Task[Answer], tree.WorkerTask] = {}
+        self.running: dict[asyncio.Task[Answer], tree.Root] = {}
         self.lost_workers: Counter[int] = Counter()
         self.compute = self.load = 0.0
 
-    def asked(self) -> list[Run]:
-        """Return the blocks that pending calls sum."""
-        return [run for part in self.running.values() for run in tree.computed(part)]
+    def unasked(self) -> list[Run]:
+        """Return the blocks that neither the sum has nor a pending call sums."""
+        asked = (run for root in self.running.values() for run in root.blocks)
+        return subtract(self.total.missing(), asked)
 
 
-def _answer(task: asyncio.Task[Answer], part: tree.WorkerTask) -> Answer:
-    """Return a finished call's answer; a broken connection means that the part's root is lost.
+def _answer(task: asyncio.Task[Answer], root: tree.Root) -> Answer:
+    """Return a finished call's answer; a broken connection means that the root is lost.
 
     Raises:
         JobError: what a block raised.
@@ -189,5 +206,5 @@ def _answer(task: asyncio.Task[Answer], part: tree.WorkerTask) -> Answer:
     try:
         return task.result()
     except OSError:
-        # The root alone: its children's blocks are requested again too, and a child that is gone is noticed then.
-        return lost_answer([part.address])
+        # It alone: the blocks of those below it are requested again too, and one that is gone is noticed then.
+        return lost_answer([root.branch.address])

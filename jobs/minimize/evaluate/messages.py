@@ -50,11 +50,6 @@ def request_of(message: RequestMessage) -> Request:
     return Request(message["kind"], message["thetas"], message["direction"])
 
 
-def pack(task: WorkerTask) -> bytes:
-    """Return a task as it is sent."""
-    return pickle.dumps(task)
-
-
 def unpack(task: bytes) -> WorkerTask:
     """Return the task of a message."""
     # From the driver, over a Dask connection: any peer on those can run code anyway.

@@ -21,14 +21,13 @@ from jobs.minimize.evaluate.messages import (
     RequestMessage,
     answer_of,
     lost_answer,
-    pack,
     request_message,
     request_of,
     unpack,
 )
 from jobs.minimize.evaluate.request import OnNan
 from jobs.minimize.evaluate.shard import Shard
-from jobs.minimize.evaluate.tree import WorkerTask, addresses
+from jobs.minimize.evaluate.tree import Branch
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import TreeSum, Vector
 from jobs.usercode import UserCode
@@ -79,7 +78,8 @@ class ShardPlugin(CallPlugin):
         """
         mine = unpack(task)
         # Before this worker's own sum: the children compute theirs at the same time.
-        children = [asyncio.ensure_future(self._forward(request, child)) for child in mine.children]
+        children = [asyncio.ensure_future(self._forward(request, branch)) for branch in mine.branches]
+        await asyncio.sleep(0)  # they are sent by then: this sum's thread may keep the interpreter's lock for long
         try:
             began, loaded = time.perf_counter(), self._shard.load_seconds
             total = await self._in_thread(self._shard.sum, request_of(request), mine.keep, mine.compute)
@@ -90,14 +90,14 @@ class ShardPlugin(CallPlugin):
                 child.cancel()  # where one raises, the others' sums are of no use; nothing for those that are done
             await asyncio.gather(*children, return_exceptions=True)  # or asyncio would log "exception never retrieved"
 
-    async def _forward(self, request: RequestMessage, child: WorkerTask) -> Answer:
+    async def _forward(self, request: RequestMessage, branch: Branch) -> Answer:
         # Wrapped anew: Dask has unwrapped what it received.
         message = request_message(request["kind"], request["thetas"], request["direction"])
         try:
-            return await evaluate(self.worker.rpc, self.key, message, child)
+            return await evaluate(self.worker.rpc, self.key, message, branch)
         except OSError:
-            # The child's children too: their sums were to come through it, and where they are is not known here.
-            return lost_answer(sorted(addresses(child)))
+            # It alone: those below it are asked again by the driver, and one that is gone too is noticed then.
+            return lost_answer([branch.address])
 
 
 async def _merged(total: TreeSum, compute: float, load: float, children: Sequence[asyncio.Future[Answer]]) -> Answer:
@@ -127,17 +127,17 @@ def _add(total: TreeSum, nodes: Sequence[tuple[int, int]], vectors: Sequence[Vec
         total.add(level, index, vector)
 
 
-async def evaluate(pool: Any, key: str, request: RequestMessage, task: WorkerTask) -> Answer:
-    """Call the worker at `task.address` for its task of a sum.
+async def evaluate(pool: Any, key: str, request: RequestMessage, branch: Branch) -> Answer:
+    """Call the worker of a branch for its task of a sum.
 
     Args:
         pool: Dask's connections, a client's or a worker's `rpc`.
         key: the plugin's.
         request: what is summed.
-        task: over which blocks.
+        branch: over which blocks, and by whom.
 
     Raises:
         JobError: what a block raised.
         OSError: the worker is gone, or going.
     """
-    return await call(pool, key, task.address, ShardPlugin.evaluate, request=request, task=pack(task))
+    return await call(pool, key, branch.address, ShardPlugin.evaluate, request=request, task=branch.task)

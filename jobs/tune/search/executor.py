@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -90,7 +91,7 @@ class Pool:
             address: Worker(
                 member.threads,
                 member.gpus,
-                ready=address in self._ready or member.age >= READY_SECONDS,
+                ready=address in self._ready or time.monotonic() - member.since >= READY_SECONDS,
                 paused=member.status == "paused",
             )
             for address, member in members.items()
