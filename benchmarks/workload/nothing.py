@@ -42,3 +42,8 @@ class Actor:
 def task(theta: np.ndarray) -> tuple[float, np.ndarray]:
     """Return zeros at once."""
     return 0.0, np.zeros_like(theta)
+
+
+def objective(params: dict[str, float]) -> float:
+    """Return a hyperparameter at once."""
+    return params["x"]

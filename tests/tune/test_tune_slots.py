@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from jobs.tune.search.placement import Slots, Worker
 
 
@@ -82,3 +86,30 @@ def test_why_no_worker_is_large_enough() -> None:
     """Threads or GPUs that no worker has are told."""
     assert "the largest worker has 2 threads" in _slots({"a": Worker(2)}, threads=3).too_small()
     assert "no worker declares more than 0 GPUs" in _slots({"a": Worker(2)}, gpus=1).too_small()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_freest_worker_whatever_happened_before(seed: int) -> None:
+    """After any sequence of events it is the first of those with the most free slots, and the total is their sum."""
+    draw = random.Random(seed)
+    slots = Slots(1, 0.0)
+    names, running = [f"w{number}" for number in range(9)], []
+    for number in range(600):
+        name = draw.choice(names)
+        worker = Worker(draw.randint(1, 3), ready=draw.random() < 0.9, paused=draw.random() < 0.1)
+        match draw.choice(["add", "lose", "take", "take", "take", "end", "end", "quarantine"]):
+            case "add":
+                slots.add(name, worker)
+            case "lose":
+                slots.update({other: one for other, one in slots.workers.items() if other != name})
+                slots.lose(name)
+                running = [one for one in running if one[0] != name]
+            case "end" if running:
+                slots.end(*running.pop(draw.randrange(len(running))))
+            case event if free := slots.free() if event == "take" else slots.quarantine(number):
+                slots.take(free, number)
+                running.append((free, number))
+        rooms = {address: slots._room(address) for address in sorted(slots.workers)}
+        best = max(rooms, key=lambda address: rooms[address], default=None)
+        assert slots.free() == (best if best and rooms[best] > 0 else None)
+        assert slots.total == sum(slots.capacity(one) for one in slots.workers.values())

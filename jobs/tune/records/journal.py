@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError, argument
 from jobs.storage import Storage
@@ -167,3 +169,19 @@ class Journal(BaseJournalBackend):
                 self.commit()
         finally:
             self._log.close()
+
+
+class RecordStorage(JournalStorage):
+    """Optuna's storage on a `Journal`, for studies of which no trial is enqueued."""
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,  # noqa: FBT001, FBT002  Optuna's signature
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return a study's trials in some states."""
+        # Asked at each new trial, by a look at all that there are: after some thousand of them most of its time.
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)

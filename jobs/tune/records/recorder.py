@@ -11,12 +11,11 @@ from typing import Any, Literal
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError
 from jobs.runs.identity import code_of, is_same
-from jobs.tune.records.journal import ATTEMPT, Journal, Recorded
+from jobs.tune.records.journal import ATTEMPT, Journal, Recorded, RecordStorage
 from jobs.tune.records.outcome import STATES, Outcome
 from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, lost_executions, pareto_front, rank, rows, state_of
 from jobs.tune.space.dimensions import Value
@@ -105,7 +104,7 @@ class StudyRecorder:
 
     def _open(self, attempt: int, identity: Mapping[str, Any]) -> None:
         try:
-            self._storage = JournalStorage(self._journal)
+            self._storage = RecordStorage(self._journal)
             new = not self._storage.get_all_studies()
             self.study = optuna.create_study(
                 storage=self._storage,
@@ -167,7 +166,8 @@ class StudyRecorder:
         trial = self.study.ask({name: dimension.distribution() for name, dimension in self._space.items()})
         self._journal.commit()
         self.asked += 1
-        return PendingTrial(trial.number, {name: trial.params[name] for name in self._space})
+        params = trial.params  # a copy at each use
+        return PendingTrial(trial.number, {name: params[name] for name in self._space})
 
     def unfinished(self) -> list[PendingTrial]:
         """Return the unfinished trials of an earlier attempt; a torn record is completed from the seed."""

@@ -5,6 +5,7 @@ Pure bookkeeping; a trial is a number, a worker an address.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +42,14 @@ class Slots:
     def __init__(self, threads: int, gpus: float) -> None:
         self._threads, self._gpus = threads, gpus
         self.workers: dict[str, Worker] = {}
+        self._total = 0
         self._running: dict[str, set[int]] = {}
         # Worker -> the trial in quarantine that it is reserved for, also while it drains.
         self._quarantine: dict[str, int] = {}
+        self._rooms: dict[str, int] = {}
+        # Free slots -> a heap of the workers that had so many when they were put there: `free` looks at the first ones
+        # alone, where a search of 1,000 workers would look at all of them for each trial.
+        self._open: dict[int, list[str]] = {}
 
     def capacity(self, worker: Worker) -> int:
         """Return the slots of a worker: the number of trials that it runs at once, when it is ready."""
@@ -54,7 +60,7 @@ class Slots:
     @property
     def total(self) -> int:
         """Number of slots of all workers."""
-        return sum(map(self.capacity, self.workers.values()))
+        return self._total
 
     @property
     def gathered(self) -> bool:
@@ -79,38 +85,66 @@ class Slots:
         """Take over the membership, and return the addresses of the lost workers."""
         # Lost workers stay until `lose`, which returns what ran there.
         gone = [address for address in self.workers if address not in workers]
-        self.workers = {**{address: self.workers[address] for address in gone}, **workers}
+        for address, worker in workers.items():
+            if self.workers.get(address) != worker:
+                self.add(address, worker)
         return gone
 
     def add(self, address: str, worker: Worker) -> None:
         """Add a worker, or replace one that is ready now."""
+        before = self.workers.get(address)
+        self._total += self.capacity(worker) - (self.capacity(before) if before else 0)
         self.workers[address] = worker
+        self._update(address)
 
     def lose(self, address: str) -> set[int]:
         """Remove a lost worker, and return the trials that ran there."""
-        self.workers.pop(address, None)
+        if worker := self.workers.pop(address, None):
+            self._total -= self.capacity(worker)
         self._quarantine.pop(address, None)
-        return self._running.pop(address, set())
+        running = self._running.pop(address, set())
+        self._update(address)
+        return running
 
     def end(self, address: str, number: int) -> None:
         """Note that a trial no longer runs."""
         self._running.get(address, set()).discard(number)
         if self._quarantine.get(address) == number:
             del self._quarantine[address]
+        self._update(address)
 
     def free(self) -> str | None:
         """Return the worker with the most free slots, the first of equals; None if there is none."""
-        best = max(sorted(self.workers), key=self._room, default=None)
-        return best if best is not None and self._room(best) > 0 else None
+        for room in sorted(self._open, reverse=True):
+            heap = self._open[room]
+            while heap and self._rooms.get(heap[0]) != room:
+                heapq.heappop(heap)
+            if heap:
+                return heap[0]
+            del self._open[room]
+        return None
+
+    def _update(self, address: str) -> None:
+        """Note a worker's free slots where they have changed."""
+        room = self._room(address)
+        if self._rooms.get(address, 0) == room:
+            return
+        self._rooms[address] = room
+        if room:
+            heapq.heappush(self._open.setdefault(room, []), address)
+        else:
+            del self._rooms[address]
 
     def _room(self, address: str) -> int:
-        if address in self._quarantine or not self.workers[address].open:
+        if address in self._quarantine or address not in self.workers or not self.workers[address].open:
             return 0
-        return self.capacity(self.workers[address]) - len(self._running.get(address, ()))
+        # At least 0: what came back at an address may have fewer threads.
+        return max(self.capacity(self.workers[address]) - len(self._running.get(address, ())), 0)
 
     def take(self, address: str, number: int) -> None:
         """Note that a trial runs on a worker."""
         self._running.setdefault(address, set()).add(number)
+        self._update(address)
 
     def quarantine(self, number: int) -> str | None:
         """Return an idle worker for a trial in quarantine; if there is none, reserve one, which then drains."""
@@ -124,4 +158,5 @@ class Slots:
                 return None
             # Reserved while others still run there: else each slot that they free would be taken at once.
             self._quarantine[kept] = number
+            self._update(kept)
         return None if self._running.get(kept) else kept
