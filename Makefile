@@ -69,8 +69,9 @@ images: ## build the image with docker, podman or buildah; TARGETS=base for the 
 e2e: .venv/dev ## run the tests on a real cluster: KUBECONFIG and DASK_JOBS_IMAGE, the image's name on its nodes
 	$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadscope --no-loadscope-reorder --durations=25
 
-bench: .venv/torch/ready ## measure everything beside its peers and write benchmarks/RESULTS.md, TUNE.md, TRAIN.md and TORCH.md
+bench: .venv/torch/ready ## measure everything beside its peers and write benchmarks/RESULTS.md, SCALE.md, TUNE.md, TRAIN.md and TORCH.md
 	$(BIN)/python -m benchmarks.minimize
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.tune
 	$(BIN)/python -m benchmarks.train
 	.venv/torch/bin/python -m benchmarks.torch

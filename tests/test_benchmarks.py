@@ -1,4 +1,4 @@
-"""`python -m benchmarks.minimize`: that it runs, that its peers compute the same thing, and what it writes."""
+"""`python -m benchmarks.minimize` and `benchmarks.scale`: that they run, that peers compute the same thing, and what they write."""
 
 from __future__ import annotations
 
@@ -46,6 +46,18 @@ def test_quick_run_writes_all_tables(tmp_path: Path):
         assert set(rule) <= set("|-: ")
         assert rows
         assert all(re.search(r"\d", row.split("|")[-2] + row.split("|")[-3]) for row in rows)
+
+
+def test_quick_run_of_many_workers(tmp_path: Path):
+    """The tables of drivers and schedulers, by the number of workers, each with its peer's or what it is made of."""
+    output = tmp_path / "SCALE.md"
+    command = [sys.executable, "-m", "benchmarks.scale", "--quick", "--output", str(output)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
+    sections = dict(section.split("\n", 1) for section in output.read_text().split("\n## ")[1:])
+    assert list(sections) == ["Targets", "An evaluation", "A trial", "Workers that join"]
+    assert sections["Targets"].count(" met |") + sections["Targets"].count(" missed |") == 2
+    nine = next(row for row in sections["An evaluation"].splitlines() if row.startswith("| 9 "))
+    assert float(nine.split("|")[2]) < 9  # messages
 
 
 def test_generated_rows_do_not_depend_on_pieces():

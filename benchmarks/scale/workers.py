@@ -1,7 +1,7 @@
 """Many Dask workers in one process: `python -m benchmarks.scale.workers ADDRESS N` prints a line when all have joined.
 
-Real workers of Dask's, on connections of their own, one thread each: scheduler and driver, in processes of theirs,
-see no difference to as many pods. What is left out is what each does for itself alone: its monitor, profiler and HTTP.
+Real workers of Dask's, of one thread each, on connections of their own: to the scheduler and the driver they are as
+many pods. What is left out is what each does for itself alone: its monitor, its profiler, and most of its heartbeats.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ AT_ONCE = 50
 
 
 async def main() -> None:
-    """Serve until the input ends."""
+    """Serve until the process is killed."""
     address, count = sys.argv[1], int(sys.argv[2])
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def join(name: int) -> Worker:
+    async def join(number: int) -> Worker:
         async with room:
-            return await Worker(address, nthreads=1, name=f"{os.getpid()}-{name}", memory_limit=0, heartbeat_interval="10s")
+            return await Worker(
+                address, nthreads=1, name=f"{os.getpid()}-{number}", memory_limit=0, heartbeat_interval="10s"
+            )
 
     workers = await asyncio.gather(*map(join, range(count)))
     print(len(workers), flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    await asyncio.gather(*(worker.close(nanny=False) for worker in workers), return_exceptions=True)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -64,13 +64,13 @@ def test_bytes_of_an_evaluation() -> None:
 
 
 def test_a_users_problem_that_needs_a_tree() -> None:
-    """A module given by `code` is made; many workers with many parameters bring their sums back by a tree."""
+    """A module given by `code` is made; many parameters go by a tree."""
     code = "import numpy as np\nclass Wide:\n    rows = 10**6\n    x0 = lambda s: np.zeros(10**6)\n"
     code += "    load = value_and_grad = lambda *_: None\n"
     rendered = planned({"workers": {"count": 4}, "code": {"wide_plan.py": code}, "job": {"problem": "wide_plan:Wide"}})
     rows = dict(job_rows(rendered, plan_of(rendered)))
     assert rows["evaluation"].startswith("32.0 MB each way (8.0 MB for each of 4 workers)")
-    assert "through a tree" in rows["evaluation"]
+    assert "by a tree of the workers, each with up to 2 below it" in rows["evaluation"]
 
 
 def test_a_problem_that_cannot_be_made_here() -> None:

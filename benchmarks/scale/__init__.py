@@ -1,0 +1,1 @@
+"""What a driver and a scheduler compute for many workers, which are simulated on this machine."""
