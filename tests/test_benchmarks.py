@@ -1,4 +1,4 @@
-"""`python -m benchmarks.minimize` and `benchmarks.scale`: that they run, that peers compute the same thing, and what they write."""
+"""The quick runs of `benchmarks.minimize` and `benchmarks.scale`, that peers compute the same, and what they write."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _tables(extent: Extent, ray: str | None) -> Iterator[Table]:
     yield overhead.run(extent.workers, extent.evaluations, extent.patience)
     yield from memory.run(extent.data, extent.dtypes, extent.drivers, 64, extent.footprints)
     yield _kernel(1 if extent is QUICK else 10)
-    yield _portable(2 if extent is QUICK else 30)
+    yield portable.run(("float64", "float32", "keras"), 2 if extent is QUICK else 30)
     yield journal.run(extent.journals, extent.replays)
 
 
@@ -102,21 +102,6 @@ def _kernel(repeats: int) -> Table:
     )
     header = ("", "plain NumPy ms", "our kernel ms", "plain / ours", "largest deviation of the gradient")
     return Table("Softmax kernel", text, header, rows, targets)
-
-
-def _portable(repeats: int) -> Table:
-    """Return the table of `benchmarks.minimize.portable`."""
-    rows = [
-        (
-            one["dtype"],
-            f"{one['native_ms']:.1f}",
-            f"{one['portable_ms']:.1f}",
-            f"{one['ratio']:.2f} ({one['ratio_min']:.2f} .. {one['ratio_max']:.2f})",
-        )
-        for one in portable.run(repeats)
-    ]
-    text = f"The same kernel on {portable.ROWS:,} rows, on one core, by `--cpu native` and `portable`, in turns."
-    return Table("Portable instructions", text, ("", "native ms", "portable ms", "portable / native"), rows, [])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from benchmarks.arguments import parsed
+from benchmarks.minimize import portable
 from benchmarks.report import Table, document
 from benchmarks.torch import batch, newton, packing, products, sharded
 
@@ -15,7 +16,9 @@ SUBJECTS = {"newton": newton, "products": products, "packing": packing, "batch":
 
 def main() -> None:
     """Measure, print and write."""
-    arguments = parsed("benchmarks.torch", __doc__, "TORCH.md", quick="small data, one round", subjects=[*SUBJECTS])
+    arguments = parsed(
+        "benchmarks.torch", __doc__, "TORCH.md", quick="small data, one round", subjects=[*SUBJECTS, "portable"]
+    )
     torch.set_num_threads(1)
     tables = []
     for name, measure in _subjects(quick=arguments.quick).items():
@@ -29,7 +32,8 @@ def main() -> None:
 
 
 def _subjects(*, quick: bool) -> Mapping[str, Callable[[], Table]]:
-    return {name: _measure(module, quick=quick) for name, module in SUBJECTS.items()}
+    measured = {name: _measure(module, quick=quick) for name, module in SUBJECTS.items()}
+    return measured | {"portable": lambda: portable.run(("torch",), 2 if quick else 30)}
 
 
 def _measure(module: object, *, quick: bool) -> Callable[[], Table]:
