@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import logging
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -19,12 +18,13 @@ from distributed import Client, LocalCluster
 from distributed.core import rpc
 from distributed.security import Security
 
+from jobs.cluster.alive import cancel
+from jobs.cluster.arrival import Arrival
+from jobs.cluster.polling import POLL_SECONDS
 from jobs.cluster.resources import GpuCluster, share, visible
 from jobs.cpu import Cpu, use
-from jobs.errors import ClusterError, InputError, TooFewWorkers, argument
+from jobs.errors import ClusterError, InputError, argument
 
-CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
-"""Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
 RESTART_TIMEOUT = "1h"
 """How long a worker process on this machine may take to be started again; 15 s, Dask's own, are short on a busy one."""
 
@@ -42,6 +42,7 @@ def connect(
     workers_timeout: float = 300.0,
     degraded_start_after: float | None = None,
     cpu: Cpu = "native",
+    poll: Callable[[], None] = lambda: None,
 ) -> Iterator[Client]:
     """Yield a client whose workers are there and have the driver's software versions; close all that was started.
 
@@ -61,12 +62,15 @@ def connect(
             smaller now.
         cpu: vector instructions of this process and of the workers on this machine, see `jobs.cpu`; others must have
             been started with its environment variables.
+        poll: called at least twice per second while the scheduler and the workers are waited for; what it raises ends
+            the wait.
 
     Raises:
         InputError: `cpu` cannot be had any more, or not here.
         InputError: the address is not one, this machine has fewer GPUs, or a worker has other software versions.
         ClusterError: the scheduler does not answer.
-        TooFewWorkers: too few workers came in time.
+        TooFewWorkers: too few workers came in time; one that is there but does not answer for 30 seconds, or
+            `workers_timeout` if that is less, is removed from the scheduler, and not counted.
     """
     use(cpu)
     address = named_scheduler(scheduler)
@@ -78,9 +82,8 @@ def connect(
             address = stack.enter_context(_local(count, threads, shares, preload))
         else:
             count = workers or 1
-        client = stack.enter_context(_client(address, connect_timeout))
-        _wait(client, count, workers_timeout, degraded_start_after)
-        _check_versions(client)
+        client = stack.enter_context(_client(address, connect_timeout, poll))
+        Arrival(client, workers_timeout, poll).wait(count, degraded_start_after)
         yield client
 
 
@@ -170,10 +173,22 @@ async def answers(address: str, seconds: float) -> None:
             await scheduler.close_rpc()
 
 
-def _client(address: str | LocalCluster, timeout: float) -> Client:
+async def _answers_polling(address: str, seconds: float, poll: Callable[[], None]) -> None:
+    """Do as `answers`, calling `poll` meanwhile."""
+    asking = asyncio.ensure_future(answers(address, seconds))
+    try:
+        while not asking.done():
+            poll()
+            await asyncio.wait([asking], timeout=POLL_SECONDS)
+        await asking
+    finally:
+        cancel(asking)
+
+
+def _client(address: str | LocalCluster, timeout: float, poll: Callable[[], None]) -> Client:
     try:
         if isinstance(address, str):
-            asyncio.run(answers(address, timeout))  # a loop of its own: there is no client yet
+            asyncio.run(_answers_polling(address, timeout, poll))  # a loop of its own: there is no client yet
         return Client(address, timeout=timeout)
     except ValueError as error:
         raise InputError(
@@ -184,52 +199,3 @@ def _client(address: str | LocalCluster, timeout: float) -> Client:
             f"{argument('scheduler')} {address}: no answer in {timeout:g} s ({argument('connect_timeout')}); "
             "is it running, and reachable from here?"
         ) from error
-
-
-def _wait(client: Client, count: int, timeout: float, degraded_start_after: float | None) -> None:
-    there = client.scheduler_info(n_workers=-1)["workers"]
-    # Unused, but not useless: an adaptive cluster starts no worker before a task is queued, and Dask cancels this one
-    # when the last reference to its future is dropped, which is when this function returns.
-    waiting = None if there else client.submit(bool, pure=False)  # noqa: F841
-    if degraded_start_after is not None and degraded_start_after < timeout:
-        with contextlib.suppress(TimeoutError):
-            client.wait_for_workers(count, timeout=degraded_start_after)
-            return
-        count, timeout = 1, timeout - degraded_start_after
-    try:
-        client.wait_for_workers(count, timeout=timeout)
-    except TimeoutError as error:
-        known = client.scheduler_info(n_workers=-1)["workers"].values()
-        # As `wait_for_workers` counts: neither "init" nor "paused".
-        there = sum(worker["status"] == "running" for worker in known)
-        raise TooFewWorkers(
-            f"only {there} of {count} workers came in {timeout:g} s ({argument('workers_timeout')}); "
-            f"start more, or ask for fewer ({argument('workers')})"
-        ) from error
-
-
-def _check_versions(client: Client) -> None:
-    """Compare each worker's versions with this process's.
-
-    Raises:
-        InputError: a package differs, or is missing on a worker.
-    """
-    mine = versions()
-    for address, worker in client.get_versions(packages=list(CHECKED))["workers"].items():
-        # Dask's text goes on: 3.11.7.final.0.
-        theirs = worker["packages"] | {"python": ".".join(worker["host"]["python"].split(".")[:3])}
-        for package, version in mine.items():
-            if theirs.get(package) != version:
-                other = theirs.get(package) or "not installed"
-                raise InputError(
-                    f"worker {address} has {package} {other}, but the driver has {version}: "
-                    "use the same image or environment for both"
-                )
-
-
-def versions() -> dict[str, str]:
-    """Return package -> version of this process, for results and checks."""
-    return {
-        "python": "{}.{}.{}".format(*sys.version_info),
-        **{name: importlib.metadata.version(name) for name in CHECKED},
-    }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from jobs.cluster.connect import versions
+from jobs.cluster.arrival import versions
 from jobs.errors import UserCodeError
 from jobs.minimize import softmax
 from jobs.minimize.display.diagnostics import diagnose

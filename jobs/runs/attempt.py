@@ -111,6 +111,7 @@ class Attempt:
                 # The cluster may be smaller than when the run began, and one worker is enough to resume.
                 degraded_start_after=DEGRADED_START_SECONDS if self.folder.storage.list("attempts/") else None,
                 cpu=options.cpu,
+                poll=self.folder.poll,
             )
         )
 

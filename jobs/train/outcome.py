@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.cluster.connect import versions
+from jobs.cluster.arrival import versions
 from jobs.formatting import plural
 from jobs.runs.run import Run
 from jobs.train.loop.fit import Fit

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from jobs.arithmetic import arithmetic
-from jobs.cluster.connect import versions
+from jobs.cluster.arrival import versions
 from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.identity import code_of, is_same

@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 from distributed import Future, wait
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from jobs.cluster.connect import versions
+from jobs.cluster.arrival import versions
 from jobs.command_line.option_help import COMPUTE, END, OptionHelp
 from jobs.errors import argument
 from jobs.options import JobOptions
