@@ -31,6 +31,19 @@ def storage_faults() -> Iterator[None]:
         raise ClusterError(str(error)) from error
 
 
+def delete_state(storage: Storage, top: str) -> None:
+    """Delete a state that no writer uses, and all its bytes.
+
+    Raises:
+        ClusterError: the run folder cannot be written.
+    """
+    # First: bytes without a state are garbage, a state without bytes is damage.
+    storage.delete(f"{top}.json")
+    # Also bytes of a writer that was killed before it wrote the state.
+    for name in storage.list(f"{top}-"):
+        storage.delete(name)
+
+
 class StoredState:
     """One state of some files, read and replaced by one writer.
 
@@ -94,11 +107,7 @@ class StoredState:
             ClusterError: another writer has stored a state since, or the run folder cannot be written.
         """
         self._check_alone()
-        # First: bytes without a state are garbage, a state without bytes is damage.
-        self._storage.delete(f"{self._top}.json")
-        # Also bytes of a writer that was killed before it wrote the state.
-        for name in self._storage.list(f"{self._top}-"):
-            self._storage.delete(name)
+        delete_state(self._storage, self._top)
 
     def damaged(self, why: str) -> InputError:
         """Return the error for a state that cannot be used."""

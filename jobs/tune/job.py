@@ -14,6 +14,7 @@ import dask
 from jobs.arithmetic import arithmetic
 from jobs.cluster.arrival import versions
 from jobs.errors import InputError, JobError, UserCodeError, argument
+from jobs.formatting import plural
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.identity import code_of, is_same
 from jobs.runs.run import Run
@@ -26,6 +27,7 @@ from jobs.tune.records.identity import codes_text
 from jobs.tune.records.journal import Journal, Recorded
 from jobs.tune.records.recorder import StudyRecorder, check_recorded
 from jobs.tune.records.result import check_result
+from jobs.tune.records.retry import reopened, retried
 from jobs.tune.records.table import RUN, row
 from jobs.tune.search.executor import Pool
 from jobs.tune.search.loop import Search
@@ -33,11 +35,15 @@ from jobs.tune.search.placement import Slots
 from jobs.tune.search.stopping import Limits, Rules
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import make_sampler
+from jobs.tune.trials.checkpoint import delete_checkpoint
 from jobs.tune.trials.execution import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
     from optuna.trial import FrozenTrial
+
+SHOWN = 10
+"""Numbers of trials that a line has at most."""
 
 
 def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
@@ -59,11 +65,15 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
             _check_threads(options)
         attempt.reads(checked.files)
         ended = attempt.ended(lambda result: _is_its(result, checked, attempt.folder))
+        if ended and options.retry:
+            ended["message"] += "; no trial has failed, so none runs again"
         return ended or _attempt(checked, attempt, client)
 
 
 def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     """Return whether a result is the requested study's; False if it is except for code that is accepted.
+
+    Also False if it has failed trials that are to be tried again.
 
     Raises:
         InputError: it is another study's, or damaged.
@@ -72,7 +82,8 @@ def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     check_result(result, address)
     accept_new_code = checked.options.accept_new_code
     before = result["identity"]
-    return is_same(f"result {address}", "study", before, checked.identity, accept_new_code=accept_new_code)
+    same = is_same(f"result {address}", "study", before, checked.identity, accept_new_code=accept_new_code)
+    return same and not (checked.options.retry and result["trials"].get("failed"))
 
 
 def _check_threads(options: Options) -> None:
@@ -97,6 +108,23 @@ def read(checked: Plan, folder: Run) -> Recorded:
         if checked.trials < checked.options.trials:
             what, hint = f"the grid has {checked.trials} points", f"take another {argument('sampler')}, or more points"
         raise InputError(f"{what}, but {done:,} trials are already done in {argument('run')} {folder.url}; {hint}")
+    if checked.options.retry and not recorded.lines:
+        raise InputError(
+            f"{argument('retry')} {checked.options.retry} runs trials of an earlier search again, but "
+            f"{argument('run')} {folder.url} has none; give that search's run folder, or leave the option out"
+        )
+    return recorded
+
+
+def _reopened(recorded: Recorded, folder: Run, reporter: LiveTable) -> Recorded:
+    """Return the records of a study whose failed trials are pending once more."""
+    recorded, failed = reopened(recorded)
+    # Before the journal has them as pending: an attempt that is killed between the two would resume from these.
+    for number in failed:
+        delete_checkpoint(folder.storage, number)
+    numbers = ", ".join(map(str, failed[:SHOWN])) + (", ..." if failed[SHOWN:] else "")
+    what = f"{plural(len(failed), 'failed trial')} again: {numbers}" if failed else "no trial has failed"
+    reporter.log("retry", message=what)
     return recorded
 
 
@@ -111,8 +139,10 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
     attempt.bits.add("the driver", arithmetic())
     client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))
     attempt.start()
-    # Read again, now that no other driver appends to it.
-    recorder = attempt.stack.enter_context(open_recorder(checked, folder, read(checked, folder)))
+    recorded = read(checked, folder)  # again, now that no other driver appends to it
+    if options.retry:
+        recorded = _reopened(recorded, folder, reporter)
+    recorder = attempt.stack.enter_context(open_recorder(checked, folder, recorded))
     observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
     search = _search(checked, attempt, client, recorder, observer)
     with attempt.saving(observer.save):
@@ -178,7 +208,10 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         UserCodeError: all trials have failed.
     """
     if recorder.done and recorder.counts["failed"] == recorder.done:
-        text = f"all {recorder.done:,} trials have failed; see failures/ in {argument('run')} {checked.options.run}"
+        text = (
+            f"all {recorder.done:,} trials have failed; see failures/ in {argument('run')} {checked.options.run}; "
+            f"{argument('retry')} failed runs them again when that is mended"
+        )
         raise UserCodeError(text, _first_traceback(folder, recorder))
     front = [_result_of(checked, recorder, trial) for trial in recorder.front()]
     best = None if recorder.best is None else _result_of(checked, recorder, recorder.best)
@@ -192,6 +225,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         **({"front": front} if recorder.directions[1:] else {}),
         "trials": recorder.counts,
         "unfinished": recorder.asked - recorder.done,
+        **({"retried": again} if (again := retried(recorder.study.get_trials(deepcopy=False))) else {}),
         "lost_executions": recorder.lost_executions,
         "objective": checked.options.objective,
         "sampler": checked.options.sampler,
@@ -215,7 +249,8 @@ def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
     if not recorder.codes or code_of(checked.identity) in recorder.codes or recorder.done < checked.trials:
         return ""
     grid = checked.trials < checked.options.trials
-    return f", none of them by the new code: {'another --run' if grid else 'a larger --trials'} runs more"
+    failed = ", --retry failed those that failed again" if recorder.counts["failed"] else ""
+    return f", none of them by the new code: {'another --run' if grid else 'a larger --trials'} runs more{failed}"
 
 
 def _result_of(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Options(JobOptions):
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("accept_new_code",)
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("accept_new_code", "retry")
 
     objective: Annotated[str, OptionHelp(COMPUTE, "module:function")] = Field(
         default="jobs.tune.cnn:train",
@@ -119,6 +119,12 @@ class Options(JobOptions):
     accept_new_code: Annotated[bool, OptionHelp(RUNS)] = Field(
         default=False,
         description="resume though the objective's source has changed; the table then shows the code of each trial",
+    )
+
+    retry: Annotated[Literal["failed"] | None, OptionHelp(RUNS)] = Field(
+        default=None,
+        description="failed: run the trials of this run folder that have failed again, with the same numbers and "
+        "hyperparameters, after their cause was mended (of changed code with --accept-new-code)",
     )
 
     @field_validator("metric", "direction", "constraints", mode="before")

@@ -25,8 +25,8 @@ from jobs.tune.trials.objective import objective_code
 if TYPE_CHECKING:
     from distributed import Client
 
-OURS = ("config", "scheduler", "workers", "threads", "connect_timeout")
-"""Options without a use here: a study has its client, and no options file."""
+OURS = ("config", "scheduler", "workers", "threads", "connect_timeout", "retry")
+"""Options without a use here: a study has its client, and no options file; `retry` is for one call of `run`."""
 
 
 class Study:
@@ -68,14 +68,15 @@ class Study:
 
         Args:
             trials: of the study, all runs of it together.
-            limits: max_seconds, target, patience, deadline, as options.
+            limits: max_seconds, target, patience, deadline, as options; and retry="failed", which runs the trials that
+                have failed again.
 
         Raises:
             JobError: it failed or was stopped; the same call resumes it.
         """
         changes = {**limits, **({} if trials is None else {"trials": trials})}
         for name in changes:
-            if name not in ("trials", "max_seconds", "target", "patience", "deadline"):
+            if name not in ("trials", "max_seconds", "target", "patience", "deadline", "retry"):
                 raise InputError(f"Study.run: there is no limit {name!r}; give it to Study")
         options = validated(Options, {**self._options.model_dump(), **changes})
         self.result = run(options, self._client, self._objective)

@@ -65,10 +65,17 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
+        *_retried(result),
         *_lost(result),
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _retried(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how the trials ended that were tried again after they had failed."""
+    counts = result.get("retried", {})
+    return [("retried", ", ".join(f"{count:,} {state}" for state, count in counts.items()))] if counts else []
 
 
 def _lost(result: Mapping[str, Any]) -> list[tuple[str, str]]:

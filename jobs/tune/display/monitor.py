@@ -16,7 +16,7 @@ from jobs.runs.save_interval import SaveInterval
 from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import StudyRecorder
-from jobs.tune.records.table import RUN, as_csv, as_json, state_of
+from jobs.tune.records.table import EARLIER, RUN, as_csv, as_json, state_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -115,13 +115,15 @@ class Observer:
         return TrialRow(trial.number, state_of(trial), values, step, seconds, worker, trial.params)
 
     def on_end(self, number: int, outcome: Outcome) -> None:
-        """Write a failed trial's traceback, and log failures."""
+        """Write a failed trial's traceback, and log failures; one that was tried again with success loses its own."""
         self._eta.note(self._recorder.done, time.monotonic())
         self._latest.append(number)
         if outcome.state == "failed":
             text = f"{outcome.error}\n\n{outcome.details}".rstrip() + "\n"
             self._run.storage.write(f"failures/{number:04d}.txt", text.encode())
             self.log("failed", f"trial {number}: {outcome.error}")
+        elif EARLIER in self._recorder.trial(number).user_attrs:
+            self._run.storage.delete(f"failures/{number:04d}.txt")
 
     def log(self, event: str, message: str) -> None:
         """Log an event."""

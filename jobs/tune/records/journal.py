@@ -25,6 +25,8 @@ from jobs.storage import Storage
 LOG = re.compile(r"journal/(\d{4,})\.log(/\d{8})?")
 ATTEMPT = "attempt"
 """The study's user attribute that marks a log as complete: the attempt that wrote it."""
+OPERATION = {"study attribute": 2, "end": 6, "report": 7}
+"""What some records do -> its number, of `optuna.storages.journal`."""
 SAVED_SHARE = 0.01
 SAVED_SECONDS = 10.0
 

@@ -15,16 +15,24 @@ from optuna.trial import FrozenTrial, TrialState
 
 from jobs.errors import InputError
 from jobs.runs.identity import code_of, is_same
-from jobs.tune.records.journal import ATTEMPT, Journal, Recorded, RecordStorage
+from jobs.tune.records.journal import ATTEMPT, OPERATION, Journal, Recorded, RecordStorage
 from jobs.tune.records.outcome import STATES, Outcome
-from jobs.tune.records.table import IDENTITY, RUN, codes, feasible, lost_executions, pareto_front, rank, rows, state_of
+from jobs.tune.records.table import (
+    IDENTITY,
+    LOSSES,
+    RUN,
+    codes,
+    feasible,
+    lost_executions,
+    pareto_front,
+    rank,
+    rows,
+    state_of,
+)
 from jobs.tune.space.dimensions import Value
 from jobs.tune.space.space import Space, draw
 
-LOSSES = "losses"
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-_ATTRIBUTE = 2  # optuna.storages.journal's operation SET_STUDY_USER_ATTR
-_END = 6  # optuna.storages.journal's operation SET_TRIAL_STATE_VALUES
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,9 @@ def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_ne
     before: dict[str, Any] = {}
     done: set[int] = set()
     for record in recorded.records():
-        if record["op_code"] == _ATTRIBUTE:
+        if record["op_code"] == OPERATION["study attribute"]:
             before = record.get("user_attr", {}).get(IDENTITY, before)
-        if record["op_code"] == _END and record.get("state") in _FINISHED:
+        if record["op_code"] == OPERATION["end"] and record.get("state") in _FINISHED:
             done.add(int(record["trial_id"]))
     if recorded.lines:
         is_same(f"journal {recorded.address}", "study", before, identity, accept_new_code=accept_new_code)

@@ -44,6 +44,7 @@ class _Result(_Model):
     front: list[_OfFront] = []
     trials: dict[str, int]
     unfinished: int
+    retried: dict[str, int] = {}
     lost_executions: int
     sampler: str
     pruner: str

@@ -25,6 +25,10 @@ FORMULA, NUMBER, QUOTED = tuple("=+-@\t\r"), re.compile(r"[-+]?[0-9.]+([eE][-+]?
 """Beginnings of a formula in a spreadsheet, a text that is a number, and what a cell must be quoted for."""
 RUN = "run"
 """A trial's user attribute for which Optuna has no field: how, where and how long it ran."""
+LOSSES = "losses"
+"""That of how often it was lost while it ran alone on a worker."""
+EARLIER = "earlier"
+"""That of one that was tried again after it had failed: `RUN` of each time that it failed before."""
 
 
 class _Recorded(BaseJournalBackend):
@@ -71,11 +75,18 @@ def find_study(storage: Storage) -> optuna.Study | None:
 def rows(study: optuna.Study) -> list[dict[str, Any]]:
     """Return the table of a study's trials, a dict each, by their numbers; see `row`.
 
-    Where a study has had more than one code, `code` is the one by which a trial ended.
+    Where a study has had more than one code, `code` is the one by which a trial ended; where failed trials were tried
+    again, `failures` is how often a trial had failed before.
     """
     identity, trials = study.user_attrs[IDENTITY], study.get_trials(deepcopy=False)
     names, metrics, mixed = list(identity["space"]), identity["metric"], is_mixed(trials, identity)
-    return [row(trial, names, metrics) | ({"code": _run(trial).get("code")} if mixed else {}) for trial in trials]
+    again = any(EARLIER in trial.user_attrs for trial in trials)
+    return [
+        row(trial, names, metrics)
+        | ({"failures": len(trial.user_attrs.get(EARLIER, ()))} if again else {})
+        | ({"code": _run(trial).get("code")} if mixed else {})
+        for trial in trials
+    ]
 
 
 def _run(trial: FrozenTrial) -> dict[str, Any]:

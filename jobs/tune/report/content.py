@@ -135,7 +135,7 @@ def _facts(search: Search, trial: FrozenTrial) -> list[tuple[str, Any]]:
     facts |= {
         name: value for name, value in trial.user_attrs.get("run", {}).get("metrics", {}).items() if name not in facts
     }
-    facts |= {name: row.get(name) for name in ("steps", "seconds", "worker", "code")}
+    facts |= {name: row.get(name) for name in ("steps", "seconds", "worker", "failures", "code")}
     return [(name, value) for name, value in facts.items() if value is not None]
 
 

@@ -56,14 +56,18 @@ def _params(row: dict[str, Any], names: list[str]) -> str:
 
 
 def _head(search: Search) -> list[str]:
-    """Return the names of the columns of the best trials; each has the code it ended by where there are several."""
-    code = ["Code"] if "code" in search.rows[0] else []
-    return ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker", *code]
+    """Return the names of the columns of the best trials."""
+    return ["Trial", *search.metrics, "State", *search.space, "Steps", "Seconds", "Worker", *_further(search)]
+
+
+def _further(search: Search) -> list[str]:
+    """Return the columns that there are where failed trials have run again, or trials have ended by several codes."""
+    return [name.capitalize() for name in ("failures", "code") if name in search.rows[0]]
 
 
 def _best(search: Search, shown: list[int]) -> list[list[str]]:
     """Return the shown trials as rows of a table."""
-    single, mixed = len(search.metrics) == 1, "code" in search.rows[0]
+    single, further = len(search.metrics) == 1, _further(search)
     rows = []
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
@@ -73,5 +77,5 @@ def _best(search: Search, shown: list[int]) -> list[list[str]]:
         worker = (row["worker"] or "").rpartition("//")[2]
         state = row["state"] if search.feasible[at] else "breaks a constraint"
         rows.append([str(at), *texts, state, *params, str(row["steps"] or ""), seconds, worker])
-        rows[-1] += [row["code"] or ""] if mixed else []
+        rows[-1] += [str(row[name.lower()] or "") for name in further]
     return rows

@@ -8,11 +8,20 @@ import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from jobs.runs.checkpoint import StoredState
+from jobs.runs.checkpoint import StoredState, delete_state
 from jobs.storage import Storage
 
 _NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)
 """Errors of a file name in a state that is not possible on this machine, or beside the others."""
+
+
+def delete_checkpoint(storage: Storage, number: int) -> None:
+    """Delete what an ended trial has stored, so that it begins anew."""
+    delete_state(storage, _top(number))
+
+
+def _top(number: int) -> str:
+    return f"checkpoints/{number:04d}"
 
 
 class Checkpoint:
@@ -30,7 +39,7 @@ class Checkpoint:
     """
 
     def __init__(self, storage: Storage, number: int, execution_id: str, scratch: str) -> None:
-        self._stored = StoredState(storage, f"checkpoints/{number:04d}", execution_id, "trial")
+        self._stored = StoredState(storage, _top(number), execution_id, "trial")
         Path(scratch).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
         try:
