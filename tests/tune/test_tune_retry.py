@@ -122,7 +122,7 @@ def test_a_search_that_failed_here_and_there_ends_as_if_it_had_not(studies: Any,
         t.intermediate_values for t in find_study(open_storage(whole.url)).trials
     ]
     assert study.result["best"] == whole.result["best"]
-    write_report(study.url)
+    write_report(open_storage(study.url))
     assert ">Failures<" in (tmp_path / "run/report.html").read_text()
 
 
