@@ -31,6 +31,9 @@ from jobs.formatting import given, one_line
 
 MAX_BITS = 63
 """Maximum bits of an integer, its sign apart."""
+MAX_VALUES = 100_000
+"""Maximum values that a YAML text may have by its anchors, beyond its bytes: a line of nine aliases, nine deep, are
+billions, which take no memory until they are shown or compared."""
 MAX_DEPTH = 32
 """Maximum depth of lists and mappings in each other: what writes and compares them calls itself at each level."""
 
@@ -203,12 +206,34 @@ def from_yaml(content: bytes) -> Any:
     """Return the value of a YAML file.
 
     Raises:
-        ValueError: it is not YAML; says why.
+        ValueError: it is not YAML, or its anchors stand for too many values; says why.
     """
     try:
-        return yaml.safe_load(content.decode())
+        value = yaml.safe_load(content.decode())
+        count = _count(value, {})
     except NOT_YAML as error:
         raise ValueError(f"no YAML ({one_line(error)})") from error
+    if count > len(content) + MAX_VALUES:
+        raise ValueError(f"its anchors and aliases stand for more than {MAX_VALUES:,} values; write them out")
+    return value
+
+
+def _count(value: Any, counts: dict[int, int]) -> int:
+    """Return how many values one has, each as often as it is referred to; those that hold themselves count once.
+
+    Args:
+        value: of a YAML text.
+        counts: id -> number, of those that are counted, or begun to be.
+
+    Raises:
+        RecursionError: it is nested too deeply, as by aliases of aliases.
+    """
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) not in counts:
+        counts[id(value)] = 1
+        counts[id(value)] += sum(_count(one, counts) for one in (value.values() if isinstance(value, dict) else value))
+    return counts[id(value)]
 
 
 def read_scalar(text: str) -> Any:

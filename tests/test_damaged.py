@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,19 @@ from jobs.commands import show
 from jobs.errors import InputError
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
+from jobs.release.actions.archive import pack
+from jobs.release.actions.destination import is_run_folder
 from jobs.runs.run import Run
+from jobs.storage import open_storage
 
 MAIN = "import sys; from jobs.cli import main; sys.exit(main())"
 DEEP = b"[" * 100_000
+LAUGHS = b"a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (level, level, b", ".join([b"*a%d" % (level - 1)] * 9)) for level in range(1, 12)
+)
+"""Less than a kilobyte, in which `*a11` is 9 ** 12 values."""
+CHAIN = b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (level, level, level - 1) for level in range(1, 3000))
+"""One value in 3,000 lists in each other, none of which is written in another."""
 NO_YAML = [
     b"job: 2020-13-45",
     b"job: [",
@@ -106,6 +117,39 @@ def test_another_programs_result_is_not_run(ended: Path) -> None:
     (ended / "result.json").write_text('{"job": "../evil"}')
     with pytest.raises(InputError, match=r"is no run of alexnet or minimize or train or tune: it says '../evil'"):
         show(str(ended))
+
+
+@pytest.mark.parametrize("content", [LAUGHS + b"job: *a11\n", LAUGHS + b"job: minimize\nl2: *a11\n", CHAIN])
+def test_anchors_that_stand_for_billions_are_one_line(
+    content: bytes, ended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Aliases of aliases take no memory until they are shown: all that reads a run folder, or options, refuses them."""
+    (ended / "options.yaml").write_bytes(content)
+    again = ["minimize", "--workers", "0", "--run", str(ended)]
+    for command in (
+        ["show", str(ended)],
+        ["report", str(ended)],
+        again,
+        [*again, "--config", str(ended / "options.yaml")],
+    ):
+        capsys.readouterr()
+        assert main(command) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
+        assert len(line) < 300
+    assert not is_run_folder(ended / "attempts")
+    (ended / "result.json").unlink()
+    (ended / "status.json").unlink()
+    assert not is_run_folder(ended)
+    pack(open_storage(ended), io.BytesIO(), journal=False)
+
+
+@pytest.mark.parametrize("content", NO_YAML)
+def test_a_folder_with_damaged_options_is_packed(content: bytes, ended: Path) -> None:
+    """What the pod sends of it is all of it: it is looked at here."""
+    (ended / "options.yaml").write_bytes(content)
+    pack(open_storage(ended), out := io.BytesIO(), journal=False)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        assert "options.yaml" in tar.getnames()
 
 
 @pytest.mark.parametrize("content", NO_YAML)

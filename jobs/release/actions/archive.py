@@ -16,10 +16,9 @@ import time
 from collections.abc import Generator, Sequence
 from typing import BinaryIO
 
-import yaml
-
 from jobs import registry
 from jobs.errors import InputError, JobError
+from jobs.options import from_yaml
 from jobs.storage import MIB, Storage, as_file, open_storage
 
 JOURNAL = "journal/"
@@ -84,8 +83,8 @@ def pack(storage: Storage, out: io.RawIOBase, *, journal: bool) -> None:
 def _resume_only(storage: Storage) -> tuple[str, ...]:
     """Return the files that are needed only to resume; none if no file names the job (yet)."""
     try:
-        options = yaml.safe_load(storage.read("options.yaml"))
-    except (FileNotFoundError, yaml.YAMLError):
+        options = from_yaml(storage.read("options.yaml"))
+    except (FileNotFoundError, ValueError):
         return ()
     job = registry.known(options.get("job")) if isinstance(options, dict) else None
     return job.resume_only if job else ()

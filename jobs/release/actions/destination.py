@@ -12,10 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import yaml
-
 from jobs import registry
 from jobs.errors import InputError, print_note
+from jobs.options import from_yaml
 from jobs.runs import run
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -110,9 +109,9 @@ def is_run_folder(folder: Path) -> bool:
 def mapping(path: Path) -> dict[str, object]:
     """Return the mapping in a JSON or YAML file; empty if it is missing or holds anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        data = path.read_bytes()
+        content = json.loads(data) if path.suffix == ".json" else from_yaml(data)
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
