@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from release import Claim
+from release import Claim, CommandError
 from watched import Watched, slow_values
 
 from jobs.minimize.job import run
@@ -63,6 +63,41 @@ def test_graceful_deletion(watched: Watched, claim: Claim, result_of: Callable, 
     watched.kubectl("delete", "pod", watched.pods("fit", "worker")[0], "--wait=false")
     time.sleep(3)
     watched.kubectl("delete", "pod", watched.pods("fit", "driver")[0])
+    assert watched.exit_code("fit") == 0
+    watched.no_pods_in(60)
+    assert np.array_equal(result_of("fit", claim).x, optimum)
+
+
+@pytest.fixture
+def drain(watched: Watched) -> Iterator[Callable[[], str]]:
+    """Yield a function that drains the only node of a release's pods, of no others; it is uncordoned at the end."""
+    name = watched.kubectl("get", "nodes", "--output=jsonpath={.items[0].metadata.name}")
+    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--pod-selector=app.kubernetes.io/instance=fit")
+    yield lambda: watched.kubectl("drain", name, *options, "--timeout=30s", timeout=120)
+    watched.kubectl("uncordon", name)
+
+
+@pytest.mark.whole_node  # while it is cordoned no other test's pods start
+def test_a_drained_node(
+    watched: Watched, claim: Claim, result_of: Callable, optimum: np.ndarray, drain: Callable[[], str]
+) -> None:
+    """A drain evicts the workers, but waits for the driver, as its budget says; without that it evicts the driver too.
+
+    `status` says that the node is cordoned; when it is not any more, the run ends as if nothing had happened.
+    """
+    none = ("driver.backoffLimit=0", "workers.backoffLimit=0")
+    watched.install("fit", f"run.claim.name={claim}", *none, values=slow_values())
+    watched.until_event("fit", "progress")
+    with pytest.raises(CommandError, match="disruption budget"):
+        drain()
+    assert len(watched.pods("fit", "driver")) == 1
+    assert not watched.pods("fit", "worker")
+    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 60)
+    watched.kubectl("delete", "poddisruptionbudgets", "--all")
+    drain()
+    assert not watched.pods("fit", "driver")
+    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 60)
+    watched.kubectl("uncordon", watched.kubectl("get", "nodes", "--output=jsonpath={.items[0].metadata.name}"))
     assert watched.exit_code("fit") == 0
     watched.no_pods_in(60)
     assert np.array_equal(result_of("fit", claim).x, optimum)

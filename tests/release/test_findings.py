@@ -70,6 +70,38 @@ def test_too_little_disk_names_what_is_asked_for() -> None:
     assert finding.remedy == "lower driver.scratchRequest, or add nodes with larger disks"
 
 
+def _unscheduled(message: str) -> tuple[str, str]:
+    """Return cause and remedy of a driver's pod for which Kubernetes' scheduler has this message."""
+    content = json.loads((FOLDER / "no-memory.json").read_text(encoding="utf-8"))
+    for pod in content["pods"]:
+        for item in pod["status"].get("conditions", ()):
+            if item.get("reason") == "Unschedulable":
+                item["message"] = message
+    present = present_run(found := of(content))
+    assert present is not None
+    (finding,) = (one for one in diagnose(found, present) if one.kind == "unschedulable")
+    return finding.cause, finding.remedy
+
+
+def test_a_node_that_is_drained_is_said_in_words() -> None:
+    """A cordoned node takes no new pods: that ends with its uncordoning, and no value of the chart is to be changed."""
+    cause, remedy = _unscheduled(
+        "0/2 nodes are available: 2 node(s) were unschedulable. no new claims to deallocate, preemption: 0/2 nodes are "
+        "available: 2 Preemption is not helpful for scheduling."
+    )
+    assert cause == "no node for it: 0/2 nodes are available: 2 node(s) were unschedulable"
+    assert remedy == (
+        "a node that is cordoned, as while it is drained, takes no new pods: kubectl uncordon NODE, or wait until it "
+        "is back; the run then goes on"
+    )
+
+
+def test_a_node_that_is_drained_beside_one_that_is_full() -> None:
+    """Where another node lacks room, more of that helps too."""
+    message = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: none"
+    assert _unscheduled(message)[1] == "lower driver.cpu, or add nodes"
+
+
 def test_the_cause_of_a_driver_that_failed_too_often_follows() -> None:
     """Behind the Job's own verdict stands what made its pod fail."""
     assert [finding.kind for finding in state("driver-oom").findings] == ["backoff", "oom"]

@@ -60,6 +60,8 @@ def _place(role: str) -> dict[str, str]:
         "untolerated taint": f"add the taint to {values}.tolerations, or remove it from the nodes",
         "didn't match Pod's node affinity/selector": f"no node has the labels of {values}.nodeSelector or .affinity",
         "Too many pods": "the nodes are full: add nodes",
+        "were unschedulable": "a node that is cordoned, as while it is drained, takes no new pods: kubectl uncordon "
+        "NODE, or wait until it is back; the run then goes on",
     }
 
 
