@@ -102,6 +102,14 @@ class Superseded(Stopped):
     """A later attempt has taken over the run folder; this one must no longer write."""
 
 
+def as_ours(error: JobError) -> JobError:
+    """Return the error as one of this module's classes: a user's may have another exit code, that of a success too."""
+    kind: type[JobError] = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    if kind is type(error):
+        return error
+    return kind(str(error.args[0]) if error.args else "", str(getattr(error, "details", "")))
+
+
 def print_error(error: JobError) -> int:
     """Write an error to standard error, one line, the user's traceback before it, and return its exit code."""
     if error.details and error.exit_code == 1:

@@ -11,11 +11,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import cloudpickle
 
-from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument, nearest
+from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument, as_ours, nearest
 from jobs.formatting import error_first_line, error_line
 
 MISSING = object()
@@ -138,7 +138,7 @@ def refused(what: str, rest: str) -> Iterator[None]:
             yield
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
-            raise
+            raise_ours(error)
         raise InputError(f"{what} ({error_line(error)}){rest}", traceback.format_exc()) from error
 
 
@@ -153,7 +153,7 @@ def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except BaseException as error:
         if isinstance(error, Exception) or is_interrupt(error):
-            raise
+            raise_ours(error)
         raise UserCodeError(describe(error), traceback.format_exc()) from error
 
 
@@ -168,8 +168,15 @@ def call(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except BaseException as error:
         if isinstance(error, JobError) or is_interrupt(error):
-            raise
+            raise_ours(error)
         raise UserCodeError(f"{what}: {describe(error)}", traceback.format_exc()) from error
+
+
+def raise_ours(error: BaseException) -> NoReturn:
+    """Raise an error as it is, but a JobError as one of our own classes: its exit code is the driver's."""
+    if isinstance(error, JobError) and (ours := as_ours(error)) is not error:
+        raise ours from error
+    raise error
 
 
 @contextlib.contextmanager

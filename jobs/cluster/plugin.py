@@ -17,8 +17,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, TypedDict, TypeVar, ca
 from distributed import Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from jobs import errors
-from jobs.errors import JobError
+from jobs.errors import JobError, as_ours
 from jobs.usercode import only_exceptions
 
 P = ParamSpec("P")
@@ -132,8 +131,7 @@ def _packed(error: JobError) -> bytes:
     A subclass of the user's would be imported where it is unpickled: on an event loop, and in a process that may not
     have the user's modules.
     """
-    kind = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-    return pickle.dumps(kind(str(error.args[0]) if error.args else "", getattr(error, "details", "")))
+    return pickle.dumps(as_ours(error))
 
 
 async def call(

@@ -41,6 +41,17 @@ class LocalStorage(Storage):
     def _path(self, name: str) -> Path:
         return Path(self.url) / self.checked(name)
 
+    def _own_path(self, name: str) -> Path:
+        """Return the path of a file to write or to delete.
+
+        Raises:
+            InputError: a folder on the way to it is a link, which would lead out of this one.
+        """
+        path = self._path(name)  # first, since it says more of a name that is none
+        if folder := name.rpartition("/")[0]:
+            self.check_inside(folder)
+        return path
+
     def check_inside(self, name: str) -> None:
         """See `Storage.check_inside`."""
         path = Path(self.url)
@@ -95,22 +106,22 @@ class LocalStorage(Storage):
     def write(self, name: str, data: bytes) -> None:
         """See `Storage.write`."""
         with translate_errors(self.address(name), writing=True):
-            replace_file(self._path(name), [data])
+            replace_file(self._own_path(name), [data])
 
     def write_file(self, name: str, path: Path) -> None:
         """See `Storage.write_file`."""
         with path.open("rb") as file, translate_errors(self.address(name), writing=True):
-            replace_file(self._path(name), iter(lambda: file.read(8 * MIB), b""))
+            replace_file(self._own_path(name), iter(lambda: file.read(8 * MIB), b""))
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""
         with translate_errors(self.address(name), writing=True):
-            return create_file(self._path(name), data)
+            return create_file(self._own_path(name), data)
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
         with translate_errors(self.address(name), writing=True), contextlib.suppress(FileNotFoundError):
-            self._path(name).unlink()
+            self._own_path(name).unlink()
 
     def check_writable(self) -> None:
         """See `Storage.check_writable`."""
@@ -126,7 +137,7 @@ class LocalStorage(Storage):
 
     def append_log(self, name: str) -> LogWriter:
         """See `Storage.append_log`."""
-        return LocalLog(self.address(name), self._path(name))
+        return LocalLog(self.address(name), self._own_path(name))
 
     def read_log(self, name: str) -> BinaryIO:
         """See `Storage.read_log`."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import InputError
-from jobs.usercode import UserCode
+from jobs.errors import ClusterError, InputError, JobError, UserCodeError
+from jobs.usercode import UserCode, call, only_exceptions, refused
 
 _loaded: list[str] = []
 
@@ -54,6 +54,45 @@ def test_a_forked_child_does_not_leave_the_users_code(how: str) -> None:
     """It would go on as a second driver or worker: it ends with code 0 where the user's code ends, whatever its end."""
     done = subprocess.run([sys.executable, "-c", FORKS, how], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("0\n0\n0\n", "")
+
+
+class Zero(ClusterError):
+    """A user's error of our kind, whose exit code would be that of a success."""
+
+    exit_code = 0
+
+
+class Leaves(UserCodeError):
+    """One that ends the program when its exit code is asked for."""
+
+    @property
+    def exit_code(self) -> int:
+        """End the program."""
+        sys.exit(0)
+
+
+@pytest.mark.parametrize("kind", [Zero, Leaves])
+@pytest.mark.parametrize("how", ["call", "refused", "only_exceptions"])
+def test_errors_of_ours_that_users_derive_from_have_our_exit_codes(kind: Any, how: str) -> None:
+    """The driver's exit code is the truth, whatever class the user's code raises."""
+
+    def fails() -> None:
+        raise kind("no rows", "the details")
+
+    def is_refused() -> None:
+        with refused("it", ""):
+            fails()
+
+    calls = {
+        "call": lambda: call("it", fails),
+        "refused": is_refused,
+        "only_exceptions": lambda: only_exceptions(fails),
+    }
+    with pytest.raises(JobError) as caught:
+        calls[how]()
+    assert type(caught.value) in (ClusterError, UserCodeError, InputError)
+    assert caught.value.exit_code in (1, 2, 3)
+    assert "no rows" in str(caught.value)
 
 
 def test_an_object_is_unpickled_where_it_is_loaded() -> None:

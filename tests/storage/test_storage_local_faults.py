@@ -144,6 +144,37 @@ def test_path_below_a_file(tmp_path):
     assert storage.list() == []
 
 
+USES_OF_A_NAME = {
+    "write": lambda storage: storage.write("folder/file", b"new"),
+    "write_file": lambda storage: storage.write_file("folder/file", Path(__file__)),
+    "create": lambda storage: storage.create("folder/new", b"new"),
+    "delete": lambda storage: storage.delete("folder/file"),
+    "append_log": lambda storage: storage.append_log("folder/file"),
+    "delete_log": lambda storage: storage.delete_log("folder/file"),
+}
+
+
+@pytest.mark.parametrize("use", USES_OF_A_NAME)
+def test_a_folder_that_is_a_link(use: str, tmp_path: Path) -> None:
+    """What is written or deleted lies in the folder itself: one in it that leads elsewhere is refused, not followed."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/folder").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="run/folder is a symbolic link, but what a run folder has must lie in it"):
+        USES_OF_A_NAME[use](open_storage(tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+    assert (tmp_path / "mine/file").read_text() == "mine"
+
+
+def test_a_folder_that_is_reached_by_a_link(tmp_path: Path) -> None:
+    """The run folder itself may be one, as to a larger disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    open_storage(tmp_path / "run").write("folder/file", b"new")
+    assert (tmp_path / "disk/folder/file").read_bytes() == b"new"
+
+
 def test_a_log_that_is_a_link(tmp_path: Path) -> None:
     """A symbolic link in the place of a log is refused in one line, and the file that it leads to is as it was."""
     (tmp_path / "victim").write_text("mine")

@@ -18,7 +18,7 @@ from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import first_line
 from jobs.train.replica.names import check_arrays, names
 from jobs.train.replica.pieces import Shape
-from jobs.usercode import UserCode, is_interrupt
+from jobs.usercode import UserCode, is_interrupt, raise_ours
 
 Array = NDArray[Any]
 
@@ -106,7 +106,7 @@ class ReplicaModel:
             self.statistics = self._updated(x)
         except BaseException as error:
             if isinstance(error, JobError) or is_interrupt(error):
-                raise
+                raise_ours(error)
             shapes = self._tf.nest.map_structure(lambda part: (tuple(part.shape[1:]), part.dtype.name), (x, y))
             raise InputError(
                 f"model, loss and data do not fit: {first_line(error)} (one row of x and of y: {shapes})",
