@@ -74,6 +74,15 @@ def test_new_and_empty_folders_are_filled(tmp_path: Path) -> None:
         assert (target / "new").read_text() == "new"
 
 
+def test_a_file_of_mine_among_a_runs(tmp_path: Path) -> None:
+    """Beside the files of attempts, which have numbers, one of another name is named and kept."""
+    target = _folder(tmp_path / "run", result__json='{"job": "tune"}')
+    _folder(target / "attempts", **{"0001": "", "thesis__tex": "mine"})
+    with pytest.raises(InputError, match="holds 'attempts/thesis.tex', which no run has made"):
+        _put(target)
+    assert (target / "attempts/thesis.tex").read_text() == "mine"
+
+
 def test_links_are_not_followed(tmp_path: Path) -> None:
     """A target that is a link is refused: what it leads to is not touched."""
     _folder(tmp_path / "run", result__json='{"job": "tune"}')

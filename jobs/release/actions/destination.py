@@ -22,7 +22,7 @@ FILES = ("options.yaml", "result.json", "status.json")
 """Files of a run folder that name its job."""
 NO_RUN = f"no {', '.join(FILES[:-1])} or {FILES[-1]} of a job"
 REPORT = "report.html"
-MADE = re.compile(r"attempts/|\.tmp-|(options\.yaml|(result|status|data|arithmetic)\.json|report\.html)$")
+MADE = re.compile(r"attempts/\d{4,}$|\.tmp-|(options\.yaml|(result|status|data|arithmetic)\.json|report\.html)$")
 """Files that runs of all jobs and their reports write."""
 
 
