@@ -99,25 +99,25 @@ class Arrival:
                 f"{silent}start more, or ask for fewer ({argument('workers')})"
             )
 
-    async def _listed(self) -> Mapping[str, Any]:
+    async def _listed(self, *, running: bool = False) -> list[str]:
+        """Return the addresses of the workers; `running` leaves out those that Dask calls 'init' or 'paused'."""
+        scheduler = self._client.scheduler
         try:
-            workers: Mapping[str, Any] = (await self._client.scheduler.identity(n_workers=-1))["workers"]
+            return list(await (scheduler.ncores_running() if running else scheduler.ncores()))
         except (OSError, RuntimeError) as error:
             raise scheduler_gone(error) from error
-        return workers
 
     async def _running(self, count: int, seconds: float) -> int:
         """Return how many workers run: when they are enough, or so many seconds after the beginning."""
         while True:
-            # As `Client.wait_for_workers` counts: neither "init" nor "paused".
-            there = [worker for worker in (await self._listed()).values() if worker["status"] == "running"]
+            there = await self._listed(running=True)  # as `Client.wait_for_workers` counts
             if len(there) >= count or time.monotonic() - self._began >= seconds:
                 return len(there)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _versions(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the software of each worker that answers, as Dask has it."""
-        workers = list(await self._listed())
+        workers = await self._listed()
         # Each by itself: the scheduler answers `Client.get_versions` only when all of them have answered.
         answers = await asyncio.gather(*map(self._versions_of, workers))
         return {address: answer for address, answer in zip(workers, answers, strict=True) if answer}
