@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs import registry
-from jobs.errors import InputError, UserCodeError
+from jobs.errors import AccessError, InputError, UserCodeError, argument
 
 if TYPE_CHECKING:
+    from jobs.job import Job
+    from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
 STREAMS_SECONDS = 0.1
@@ -117,20 +119,56 @@ def check(arguments: Sequence[str]) -> None:
     can[name].load_check()(arguments[arguments[:1] == [name] :])
 
 
-def predict(url: str, files: Sequence[str]) -> None:
-    """Print what the model of the run at `url` says of files.
+def predict(url: str, files: Sequence[str] = (), *, data: str | None = None, output: str | None = None) -> None:
+    """Print or write what the model of the run at `url` predicts, for the rows of a data set or for files.
+
+    Args:
+        url: the run folder.
+        files: images, for a job that takes them.
+        data: a data set, as of `open_dataset`.
+        output: the CSV file; standard output if None.
 
     Raises:
-        InputError: it is not a run folder, its job has no model that predicts, or a file cannot be used.
+        InputError: it is not a run folder, has no model, or data or a file cannot be used.
+        UserCodeError: the user's code raised.
         ClusterError: the storage failed.
     """
     from jobs.runs.folder import read_run
     from jobs.storage import open_storage
 
+    if data is None and output is not None:
+        raise InputError(f"{argument('output')} {output} is for the rows of {argument('data')}, which is missing")
+    if data is not None and files:
+        raise InputError(f"{argument('data')} {data} and the file {files[0]}: give one of them")
     storage = open_storage(url)
     run = read_run(storage)
-    function = registry.find(run.job).load_predict() if run.job in registry.names() else None
-    if function is None:
+    job = registry.find(run.job) if run.job in registry.names() else None
+    if job is None or not job.predict:
         can = ", ".join(job.name for job in registry.jobs() if job.predict)
         raise InputError(f"{url}: its job is {run.job!r}, which predicts nothing; runs of {can} do")
-    function(run, storage, files)
+    if data is None:
+        if not job.predict_files:
+            raise InputError(f"{url}: runs of {job.name!r} take no files: give {argument('data')}")
+        job.load_predict_files()(run, storage, files)
+        return
+    if not run.result:
+        why = f": {error}" if (error := run.status.get("error")) else ""
+        raise InputError(f"{url} has no model yet, since its run has not ended; it is {run.state}{why}")
+    _predict_rows(job, run, storage, data, output)
+
+
+def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output: str | None) -> None:
+    from jobs.datasets.prediction import check_output, open_rows, write_predictions
+
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    if output is not None:
+        check_output(output)
+    try:
+        rows = open_rows(data)
+    except InputError as error:
+        if not job.predict_files or isinstance(error, AccessError):
+            raise
+        raise InputError(
+            f"{error.text}; or give images: dask-jobs predict {run.url} FILE..., which takes any size"
+        ) from error
+    write_predictions(job.load_predict()(run, storage), rows, output)

@@ -15,6 +15,7 @@ from jobs.errors import InputError, Stopped
 from jobs.formatting import error_line
 
 if TYPE_CHECKING:  # importing them would slow every command down
+    from jobs.datasets.prediction import Predictor
     from jobs.options import JobOptions
     from jobs.report.content import JobReport
     from jobs.runs.folder import RunFolder
@@ -68,8 +69,10 @@ class Job:
         show: part: `show(result, run)` prints a result.
         content: part: `content(run, storage)` returns its own part of the report, a `Content`.
         estimate: part: its lines of `dask-jobs plan`, an `Estimate` (empty: none).
-        predict: part: `predict(run, storage, files)` prints what the run's model says of files of the user's (empty: it
-            has no such model).
+        predict: part: `predict(run, storage)` returns what predicts rows by the model of a run that has ended, a
+            `jobs.datasets.prediction.Predictor` (empty: it has no such model).
+        predict_files: part: `predict_files(run, storage, files)` prints what the run's model says of a user's files
+            (empty: it takes none).
         check: part: `check(arguments)` tries what its options name before a run, or raises InputError (empty: none).
         logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
             if it is not a result of this job (empty: none).
@@ -91,6 +94,7 @@ class Job:
     content: str
     estimate: str = ""
     predict: str = ""
+    predict_files: str = ""
     check: str = ""
     logged: str = ""
     files: tuple[str, ...] = ()
@@ -160,13 +164,21 @@ class Job:
         """
         return self._function("estimate") if self.estimate else _no_estimate
 
-    def load_predict(self) -> Callable[[RunFolder, Storage, Sequence[str]], None] | None:
-        """Return the function that prints what a run's model says of files, None if the job has none.
+    def load_predict(self) -> Callable[[RunFolder, Storage], Predictor]:
+        """Return the function that returns what predicts rows by a run's model.
 
         Raises:
             InputError: it cannot be loaded, or is none.
         """
-        return self._function("predict") if self.predict else None
+        return self._function("predict")
+
+    def load_predict_files(self) -> Callable[[RunFolder, Storage, Sequence[str]], None]:
+        """Return the function that prints what a run's model says of files.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("predict_files")
 
     def load_check(self) -> Callable[[Sequence[str]], None]:
         """Return the function that tries what its options name.

@@ -27,7 +27,7 @@ COMMANDS = {
     "a run's folder": {
         "show": "print a run's state: its result, or its status",
         "report": "write a run's report: one HTML file with plots",
-        "predict": "print what a run's network sees in images",
+        "predict": "predict the rows of a data set, or images, by a run's model",
     },
     RELEASES: {
         "plan": "show before installing what a values file requests of a cluster",
@@ -150,10 +150,12 @@ def _show(arguments: Sequence[str]) -> int:
 def _predict(arguments: Sequence[str]) -> int:
     from jobs.command_line.command import predict_command
 
-    if len(arguments) < 2 or arguments[0].startswith("-"):
-        sys.stdout.write(predict_command().help_page())
-        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
-    commands.predict(arguments[0], arguments[1:])
+    command = predict_command()
+    if len(arguments) < 2 and not {"-h", "--help"} & set(arguments):
+        sys.stdout.write(command.help_page())
+        return 2
+    given = command.context(arguments).params
+    commands.predict(given["run"], given["files"], data=given["data"], output=given["output"])
     return 0
 
 

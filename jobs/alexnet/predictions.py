@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.alexnet.images import BadImageError, Resize, decode
-from jobs.errors import InputError
+from jobs.datasets.prediction import Predictor
+from jobs.errors import DataError, InputError
 from jobs.formatting import error_line, plural, printable
-from jobs.keras.runtime import import_tensorflow
+from jobs.keras.model_file import MODEL, load_model, rows_function
 from jobs.runs.folder import RunFolder, readable
 from jobs.storage import Storage
-from jobs.train.process.export import MODEL
 
 TOP, ROWS = 5, 32
 
@@ -32,11 +30,36 @@ def show(run: RunFolder, storage: Storage, files: Sequence[str]) -> None:
     if not run.result:
         why = f"; it {run.state}: {error}" if (error := run.status.get("error")) else ""
         raise InputError(f"{run.url} has no network: it is written when the run has trained all epochs{why}")
-    with readable(run.url, "result.json"):
-        names = list(map(str, run.result["images"]["class_names"]))
+    names = _class_names(run)
     for found in predict(storage, files, names, run.options.get("resize", "squash")):
         sys.stdout.write(f"{printable(found.image)}\n")
         sys.stdout.writelines(f"  {chance:7.2%}  {printable(name)}\n" for name, chance in found.classes)
+
+
+def predictor(run: RunFolder, storage: Storage) -> Predictor:
+    """Return what predicts images in arrays, of the size that the network takes.
+
+    Raises:
+        InputError: there is no model, or it cannot be read.
+    """
+    names = _class_names(run)
+    model = _load(storage, names)
+    outputs = rows_function(model)
+
+    def classes(x: NDArray[np.generic], _: float) -> NDArray[np.generic]:
+        if x.shape[1:] != model.input_shape[1:]:
+            raise DataError(
+                f"the network takes images of shape {model.input_shape[1:]}, but those of the data have {x.shape[1:]}: "
+                f"give image files, which are resized: dask-jobs predict {run.url} FILE..."
+            )
+        return outputs(x, 1.0)  # bytes, whatever a data set's scale is
+
+    return Predictor(classes, "the network", names, classes=True)
+
+
+def _class_names(run: RunFolder) -> list[str]:
+    with readable(run.url, "result.json"):
+        return list(map(str, run.result["images"]["class_names"]))
 
 
 class Prediction(NamedTuple):
@@ -64,10 +87,8 @@ def predict(run: Storage, images: Sequence[str], classes: Sequence[str], resize:
         InputError: there is no such model, it has another number of classes, or an image is missing or cannot be read.
     """
     contents = [_content(path) for path in images]  # before TensorFlow is imported
-    model = _load(run)
-    (_, size, _, _), (_, outputs) = model.input_shape, model.output_shape
-    if outputs != len(classes):
-        raise InputError(f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {len(classes)} classes have names")
+    model = _load(run, classes)
+    size = model.input_shape[1]
     pixels = np.stack([_pixels(*each, size, resize) for each in zip(images, contents, strict=True)])
     found = np.concatenate([model(pixels[at : at + ROWS], training=False) for at in range(0, len(pixels), ROWS)])
     return [
@@ -94,18 +115,14 @@ def _content(path: str) -> bytes:
         raise InputError(f"the image {path} cannot be read: {error.strerror or error_line(error)}") from error
 
 
-def _load(run: Storage) -> Any:
-    _, keras = import_tensorflow()
-    with TemporaryDirectory(prefix="dask-jobs-") as folder:
-        path = Path(folder, MODEL)
-        try:
-            with path.open("wb") as file:
-                for piece in run.stream(MODEL):
-                    file.write(piece)
-            if not zipfile.is_zipfile(path):  # Keras says of such a file that it is missing
-                raise InputError(f"{run.address(MODEL)} is damaged: it is no zip file; train again in another folder")
-            return keras.models.load_model(path, compile=False)
-        except FileNotFoundError as error:
-            raise InputError(f"there is no {run.address(MODEL)}: it is written when a run ends") from error
-        except (ValueError, OSError) as error:
-            raise InputError(f"{run.address(MODEL)} cannot be read: {error_line(error)}") from error
+def _load(run: Storage, classes: Sequence[str]) -> Any:
+    """Return the network of a run.
+
+    Raises:
+        InputError: there is none, or it has another number of classes.
+    """
+    model = load_model(run)
+    outputs = model.output_shape[-1]
+    if outputs != len(classes):
+        raise InputError(f"{run.address(MODEL)} has {plural(outputs, 'output')}, but {len(classes)} classes have names")
+    return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,17 @@ from jobs.command_line import help_text
 from jobs.command_line.overview import WIDTH
 from jobs.command_line.scan import scan, title
 from jobs.errors import InputError, nearest
+
+PREDICT = """Predicts the rows of a data set by the model of a run that has ended, and writes a CSV: the row, what is
+predicted, a number for each class, and the label where there is one. With labels of classes the accuracy is said at
+the end.
+
+Of alexnet, images are read and resized as the training did; the likeliest classes of each one are printed."""
+PREDICT_EXAMPLES = """dask-jobs predict runs/digits --data digits --output digits.csv
+dask-jobs predict runs/mnist --data idx:/data/mnist/t10k | head
+dask-jobs predict runs/my-problem --data npz:s3://bucket/new.npz --output s3://bucket/new.csv
+dask-jobs predict runs/cnn --data npy:/data/new
+dask-jobs predict runs/a1 cat.jpg dog.jpg"""
 
 
 class Option(click.Option):
@@ -119,7 +131,8 @@ class Command(click.Command):
         """Parse the arguments; shell completion, whose arguments are not complete, is click's alone."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
-        line = scan(args, self.names(), sum(isinstance(param, click.Argument) for param in self.params))
+        taken = [param.nargs for param in self.params if isinstance(param, click.Argument)]
+        line = scan(args, self.names(), sys.maxsize if -1 in taken else sum(taken))
         super().parse_args(ctx, [*line.options, "--", *line.positionals])
         if line.extra:
             raise self.unexpected(line.extra)
@@ -156,6 +169,15 @@ def _usage_error_text(error: click.UsageError) -> str:
     return error.message
 
 
+class PredictCommand(Command):
+    """The command `predict`, whose usage begins with the run, as that of the other commands of a run folder does."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the parts of its usage."""
+        run, files = (param.metavar or "" for param in self.get_params(ctx) if isinstance(param, click.Argument))
+        return [run, "--data DATA [--output FILE] |", run, files.strip("[]")]
+
+
 def run_command(name: str, about: str) -> Command:
     """Return a command that takes a run folder and nothing else, for its help and for completion.
 
@@ -169,16 +191,35 @@ def run_command(name: str, about: str) -> Command:
 
 
 def predict_command() -> Command:
-    """Return the command that takes a run folder and files, for its help and for completion."""
-    complete = completer((), path=True)
+    """Return the command that predicts by a run's model."""
+    path = completer((), path=True)
     files = Argument(
-        ["files"], metavar="FILE...", nargs=-1, help="images, paths of this machine", shell_complete=complete
+        ["files"],
+        metavar="[FILE...]",
+        nargs=-1,
+        help="images, paths of this machine, for a run of alexnet",
+        shell_complete=path,
     )
-    about = (
-        "Prints the likeliest classes of each image, and their probabilities, by the network of a run that has ended."
+    data = Option(
+        ["--data"],
+        metavar="DATA",
+        help="rows to predict: digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; labels may be missing",
+        shell_complete=path,
     )
-    example = "dask-jobs predict runs/a1 cat.jpg dog.jpg"
-    return Command("predict", params=[_run_argument(), files], help=about, examples=example, options_metavar="")
+    output = Option(
+        ["--output"],
+        metavar="FILE",
+        help="CSV file, a path or s3://bucket/key, which is written completely or not at all (default: standard "
+        "output)",
+        shell_complete=path,
+    )
+    return PredictCommand(
+        "predict",
+        params=[_run_argument(), files, data, output],
+        help=PREDICT,
+        examples=PREDICT_EXAMPLES,
+        options_metavar="",
+    )
 
 
 def _run_argument() -> Argument:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.datasets.column import Column
-from jobs.datasets.dataset import TARGETS, Dataset, check_dataset
+from jobs.datasets.dataset import TARGETS, UNLABELLED, Dataset, check_dataset, no_labels
 from jobs.datasets.ranged_file import File, SeekableFile, open_file
 from jobs.errors import DataError, JobError
 from jobs.formatting import error_line, one_line
@@ -34,7 +34,9 @@ def open_npy(path: str, spec: str, classes: int | None) -> Dataset:
         DataError: it is truncated, or the data do not fit, see `check_dataset`.
     """
     storage = open_storage(path)
-    x, y = (_array(open_file(storage, f"{name}.npy"), name, classes) for name in "xy")
+    x = _array(open_file(storage, "x.npy"), "x", classes)
+    missing = classes == UNLABELLED and not storage.exists("y.npy")
+    y = no_labels(x) if missing else _array(open_file(storage, "y.npy"), "y", classes)
     return check_dataset(spec, x, y, classes, scale=1.0)
 
 
@@ -54,7 +56,9 @@ def open_npz(path: str, spec: str, classes: int | None) -> Dataset:
     except Exception as error:  # zipfile raises BadZipFile, and others for what is damaged within
         text = error_line(error)
         raise DataError(f"{file.address}: truncated, or no .npz file ({text}); write it with np.savez") from error
-    x, y = (_array(replace(file, part=name), name, classes, *_place(file, members, name)) for name in "xy")
+    names = "x" if classes == UNLABELLED and "y" not in members else "xy"
+    columns = [_array(replace(file, part=name), name, classes, *_place(file, members, name)) for name in names]
+    x, y = columns if len(columns) == 2 else (columns[0], no_labels(columns[0]))
     return check_dataset(spec, x, y, classes, scale=1.0)
 
 
@@ -85,7 +89,7 @@ def _array(file: File, name: str, classes: int | None, start: int = 0, stop: int
     stop = file.size if stop is None else stop
     where = f"{file.address}, array {name!r}"
     shape, fortran_order, dtype, header_bytes = _header(file.read(start, min(start + _HEADER_BYTES, stop)), where)
-    kinds, wanted = _NUMBERS if name == "x" or classes == TARGETS else _LABELS
+    kinds, wanted = _NUMBERS if name == "x" or classes in (TARGETS, UNLABELLED) else _LABELS
     if dtype.kind not in kinds:
         raise DataError(f"{where}: the type is {dtype}, but must be {wanted.format(name)}")
     if fortran_order:

@@ -17,6 +17,8 @@ MAX_CLASSES = 2**24
 """More than any network or softmax tells apart: a larger label is an identifier, or other number, that is no class."""
 TARGETS = 0
 """In the place of the number of classes: y are targets, any numbers, and no labels of classes."""
+UNLABELLED = -1
+"""The same, and y may be missing: then it is (rows, 0)."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,16 @@ def check_dataset(spec: str, features: Column, labels: Column, classes: int | No
         spec: the argument of `open_dataset`.
         features: x.
         labels: y.
-        classes: labels must be 0..classes-1; None: the largest label + 1; `TARGETS`: y are no labels, nor checked.
+        classes: labels must be 0..classes-1; None: the largest label + 1; `TARGETS` or `UNLABELLED`: y are no labels,
+            nor checked.
         scale: features times this are about 0..1.
 
     Raises:
         DataError: there are no rows or features, numbers of rows differ, or a label is not in 0..classes-1.
     """
     where = f"data set {spec!r}"
-    targets = classes == TARGETS
-    if targets and 0 in (len(labels.shape), *labels.shape[1:]):
+    targets = classes in (TARGETS, UNLABELLED)
+    if targets and (not labels.shape or (classes == TARGETS and 0 in labels.shape[1:])):
         raise DataError(f"{where}: y has shape {labels.shape}, but must be (rows, ...): at least one number a row")
     if not targets and len(labels.shape) != 1:
         raise DataError(f"{where}: y has shape {labels.shape}, but must be (rows,): one label a row")
@@ -106,7 +109,12 @@ def check_dataset(spec: str, features: Column, labels: Column, classes: int | No
     if 0 in features.shape:
         raise DataError(f"{where}: x has shape {features.shape}; there must be at least one row and one feature")
     found = TARGETS if targets else _largest_label(where, labels, classes) + 1
-    return Dataset(spec, classes or found, scale, features, labels)
+    return Dataset(spec, TARGETS if targets else classes or found, scale, features, labels)
+
+
+def no_labels(features: Column) -> Column:
+    """Return labels (rows, 0) of a data set that has none."""
+    return Column(features.file, 0, np.dtype(np.int64), (*features.shape[:1], 0))
 
 
 def _largest_label(where: str, labels: Column, classes: int | None) -> int:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from jobs.datasets.column import Column
-from jobs.datasets.dataset import Dataset, check_dataset
+from jobs.datasets.dataset import UNLABELLED, Dataset, check_dataset, no_labels
 from jobs.datasets.ranged_file import File, open_file
 from jobs.errors import DataError
 from jobs.storage import Storage, open_storage
@@ -37,16 +37,19 @@ def open_idx(path: str, spec: str, classes: int | None) -> Dataset:
         )
     storage, prefix, name = images
     labels = _find(storage, prefix, "labels")
-    if labels is None:
+    if labels is None and classes != UNLABELLED:
         wanted = storage.address(f"{prefix}labels-idx1-ubyte")
         raise DataError(f"data set {spec!r}: the images {storage.address(name)} have no labels; {wanted} is missing")
     return from_files(storage, name, labels, spec, classes, scale=1 / 255)
 
 
-def from_files(storage: Storage, images: str, labels: str, spec: str, classes: int | None, *, scale: float) -> Dataset:
-    """Return the checked data set of two IDX files; raises as `open_idx` does."""
+def from_files(
+    storage: Storage, images: str, labels: str | None, spec: str, classes: int | None, *, scale: float
+) -> Dataset:
+    """Return the checked data set of IDX files, the labels' if there are any; raises as `open_idx` does."""
     features = _column(open_file(storage, images), "images")
-    return check_dataset(spec, features, _column(open_file(storage, labels), "labels"), classes, scale)
+    y = no_labels(features) if labels is None else _column(open_file(storage, labels), "labels")
+    return check_dataset(spec, features, y, classes, scale)
 
 
 def find_idx(path: str, part: Part) -> tuple[Storage, str, str] | None:

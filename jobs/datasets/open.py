@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from jobs.datasets.arrays import open_npy, open_npz
-from jobs.datasets.dataset import MAX_CLASSES, TARGETS, Dataset
+from jobs.datasets.dataset import MAX_CLASSES, TARGETS, UNLABELLED, Dataset
 from jobs.datasets.digits import open_digits
 from jobs.datasets.idx import find_idx, open_idx
 from jobs.errors import DataError, InputError, nearest
@@ -15,7 +15,7 @@ _READERS = {"idx": open_idx, "npz": open_npz, "npy": open_npy}
 _FORMS = "'digits', 'idx:FOLDER', 'npz:FILE.npz', 'npy:FOLDER', or a path or s3://bucket/prefix of one of these"
 
 
-def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False) -> Dataset:
+def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False, unlabelled: bool = False) -> Dataset:
     """Find the data set `spec` and check it, in bounded memory; on the driver, before any work begins.
 
     Args:
@@ -24,6 +24,7 @@ def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False
             `s3://bucket/prefix`.
         classes: the labels must be 0..classes-1; None takes the largest label + 1.
         targets: y may be any numbers, (rows, ...), such as those of a regression, or one-hot; `classes` is not read.
+        unlabelled: as `targets`, and y may be missing: then it is (rows, 0).
 
     Raises:
         InputError: `spec` has no known form, or no data set of that form is there.
@@ -34,8 +35,8 @@ def open_dataset(spec: str, classes: int | None = None, *, targets: bool = False
         raise InputError(f"classes is {classes}, but must be at least 1")
     if classes is not None and classes > MAX_CLASSES:
         raise InputError(f"classes is {classes}, but must be at most {MAX_CLASSES:,}")
-    if targets:
-        classes = TARGETS
+    if targets or unlabelled:
+        classes = UNLABELLED if unlabelled else TARGETS
     if spec == "digits":
         return open_digits(classes)
     kind, colon, path = spec.partition(":")

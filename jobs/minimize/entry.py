@@ -11,6 +11,7 @@ JOB = Job(
     show="jobs.minimize.display.summary:show",
     content="jobs.minimize.report.content:content",
     estimate="jobs.minimize.estimate:rows",
+    predict="jobs.minimize.predictions:predictor",
     check="jobs.minimize.checking:check",
     logged="jobs.minimize.logged:logged",
     files=("history.csv", "x.npy", "warm.npy", "journal/", "journal-full"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from jobs.datasets.rows import row_source
 from jobs.keras import flat
 from jobs.keras.build import build, isolated
+from jobs.keras.model_file import MODEL, row_shape
 from jobs.keras.runtime import import_tensorflow
 from jobs.keras.serialization import CreateModel, packed, unpacked
 from jobs.minimize.problems.keras_replica import Replica, replica_of
@@ -93,6 +95,22 @@ class KerasProblem(ModelProblem[Replica]):
         tf, _ = import_tensorflow()
         vectors = [tf.convert_to_tensor(vector, tf.float64) for vector in (theta, v)]
         return np.asarray(memoryview(self._replica().hessp(*vectors, *data)))
+
+    def predict(self, theta: Vector, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the model's outputs for rows x (rows, ...), which are scaled.
+
+        Raises:
+            DataError: a row has another number of values than the model takes.
+        """
+        tf, _ = import_tensorflow()
+        replica = self._replica()
+        rows = x.astype(self.spec.dtype, copy=False).reshape(len(x), *row_shape(x.shape[1:], replica.x_row))
+        found = replica.outputs(tf.convert_to_tensor(theta, tf.float64), tf.convert_to_tensor(rows))
+        return np.asarray(memoryview(found))
+
+    def save(self, theta: Vector, folder: str) -> None:
+        """Write the model as model.keras."""
+        self.to_model(theta).save(Path(folder, MODEL))
 
     def to_model(self, theta: Vector) -> Any:
         """Return a new keras.Model with the weights set, compiled if `create_model` compiles.

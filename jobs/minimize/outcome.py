@@ -14,7 +14,9 @@ from jobs.minimize import softmax
 from jobs.minimize.display.diagnostics import diagnose
 from jobs.minimize.display.monitor import Observer
 from jobs.minimize.objective import Objective, Vector
+from jobs.minimize.predictions import predicts
 from jobs.minimize.problems.base import MAX_LISTED, names
+from jobs.minimize.saving import saved
 from jobs.runs.run import Run
 
 
@@ -46,6 +48,8 @@ def finish(
         **_accuracy(objective, theta),
         "parameters": objective.n,
         **_theta(objective.problem, theta),
+        **saved(objective.problem, theta, folder.storage),
+        **({"predicts": True} if predicts(objective.problem) else {}),
         "diagnostics": diagnose(objective, observer),
         **origin,
         **_pictures(objective.problem),

@@ -1,7 +1,7 @@
 """Softmax (multinomial logistic) regression as a problem: `--problem jobs.minimize.softmax:problem`.
 
 theta is flat, float64, class by class: the weights of class 0 (one for each feature), of class 1, and so on, then the
-biases of all classes; `Softmax.weights` takes it apart.
+biases of all classes; `Softmax.weights` takes it apart, and `Softmax.save` writes W and b.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -186,3 +187,46 @@ class Softmax:
     def correct(self, theta: Vector, data: Block) -> int:
         """Return the number of rows of a block whose own class's score is the largest."""
         return softmax_kernel.correct(theta, data)
+
+    def predict(self, theta: Vector, x: NDArray[Any]) -> Vector:
+        """Return the probability of each class, (rows, classes) float64, for rows x (rows, ...), scaled.
+
+        Raises:
+            DataError: a row has another number of features.
+        """
+        return probabilities(theta, x, self.data.classes)
+
+    def save(self, theta: Vector, folder: str) -> None:
+        """Write softmax.npz: W (features, classes), b (classes,), scale () and x_shape.
+
+        The probabilities of rows x are softmax(scale * x.reshape(len(x), -1) @ W + b).
+        """
+        weights, biases = self.weights(theta)
+        np.savez(
+            Path(folder, "softmax.npz"),
+            W=weights,
+            b=biases,
+            scale=np.float64(self.data.scale),
+            x_shape=np.array(self.data.shape),
+        )
+
+
+def probabilities(theta: Vector, x: NDArray[Any], classes: int) -> Vector:
+    """Return the probability of each class, (rows, classes) float64.
+
+    Args:
+        theta: (n,), of which the number of features follows.
+        x: rows (rows, ...), scaled.
+        classes: their number.
+
+    Raises:
+        DataError: a row has another number of features.
+    """
+    features = theta.size // classes - 1
+    if math.prod(x.shape[1:]) != features:
+        raise DataError(
+            f"the model takes rows of {plural(features, 'number')}, but those of the data have shape {x.shape[1:]}"
+        )
+    rows = softmax_kernel.aligned((len(x), features), "float64")
+    rows[...] = x.reshape(rows.shape)
+    return softmax_kernel.probabilities(theta, rows)

@@ -76,6 +76,21 @@ class StoredState:
         with storage_faults():
             return self._storage.read(self.places[name])
 
+    def copy(self, name: str, target: str) -> None:
+        """Copy one of its files within the run folder, a piece at a time.
+
+        Raises:
+            InputError: it is missing, or the run folder refuses it.
+            ClusterError: the run folder cannot be read or written.
+        """
+        place = self.places[name]
+        self._storage.check_inside(place)
+        self._storage.check_inside(target)
+        try:
+            self._storage.write_chunks(target, self._storage.stream(place))
+        except FileNotFoundError as error:
+            raise self.damaged(f"{place} is missing") from error
+
     @storage_faults()
     def save(self, unchanged: Collection[str], changed: Collection[str], content: Callable[[str], bytes]) -> None:
         """Replace the state.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jobs.errors import InputError, argument
+from jobs.errors import InputError, argument, print_note
+from jobs.runs.folder import RunFolder
 from jobs.sources import SOURCE, digest
 
 DIGITS = 8
@@ -85,3 +87,17 @@ def code_of(identity: Mapping[str, Any]) -> str:
 def is_code(name: str) -> bool:
     """Return whether an entry is a source digest of the user's code."""
     return name.startswith(SOURCE)
+
+
+def warn_of_new_code(run: RunFolder, now: Callable[[], Mapping[str, Any]]) -> None:
+    """Say in a line if what a run's result was made by is not what is here now; a result without an identity is passed.
+
+    Args:
+        run: the run folder.
+        now: returns some of the identity as it is here; what raises InputError is not here.
+    """
+    before = run.result.get("identity")
+    with contextlib.suppress(InputError):
+        here = now() if isinstance(before, dict) else {}
+        if changes := differences({name: (before or {}).get(name) for name in here}, here):
+            print_note(f"warning: not as it was when {run.url} ended: {'; '.join(changes.values())}")

@@ -14,14 +14,15 @@ import hashlib
 import io
 import os
 import secrets
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self, TypeAlias
 
-from jobs.errors import DataError, InputError, JobError, argument
+from jobs.errors import ClusterError, DataError, InputError, JobError, argument
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -143,6 +144,21 @@ class Storage(ABC):
     @abstractmethod
     def write_file(self, name: str, path: Path) -> None:
         """Store a file of this machine as `name`, atomically, without holding its content in memory."""
+
+    def write_chunks(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Store chunks as `name`, atomically, one of them in memory at a time; what they raise leaves `name` as it was.
+
+        Raises:
+            ClusterError: there is no space for them.
+        """
+        with tempfile.NamedTemporaryFile(prefix="dask-jobs-") as file:
+            for chunk in chunks:
+                try:
+                    file.write(chunk)
+                    file.flush()
+                except OSError as error:
+                    raise ClusterError(f"{self.address(name)}: {file.name}: {error.strerror}; make space") from error
+            self.write_file(name, Path(file.name))
 
     @abstractmethod
     def create(self, name: str, data: bytes) -> bool:

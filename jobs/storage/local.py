@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
@@ -112,6 +112,11 @@ class LocalStorage(Storage):
         """See `Storage.write_file`."""
         with path.open("rb") as file, translate_errors(self.address(name), writing=True):
             replace_file(self._own_path(name), iter(lambda: file.read(8 * MIB), b""))
+
+    def write_chunks(self, name: str, chunks: Iterable[bytes]) -> None:
+        """See `Storage.write_chunks`."""
+        with translate_errors(self.address(name), writing=True):
+            replace_file(self._path(name), chunks)
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""

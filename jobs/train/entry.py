@@ -11,6 +11,7 @@ JOB = Job(
     show="jobs.train.summary:show",
     content="jobs.train.report.content:content",
     estimate="jobs.train.estimate:rows",
+    predict="jobs.train.predictions:predictor",
     files=("history.csv", "model.keras", "weights.npz", "tensorboard/", "checkpoints/"),
     resume_only=("checkpoints/",),
     beside_result="model, weights, history",

@@ -139,8 +139,9 @@ class Replicas:
         import tempfile
         from pathlib import Path
 
+        from jobs.keras.model_file import MODEL
         from jobs.keras.runtime import import_tensorflow
-        from jobs.train.process.export import MODEL, as_keras_file
+        from jobs.train.process.export import as_keras_file
 
         self._start()
         _, keras = import_tensorflow()

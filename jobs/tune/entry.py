@@ -10,7 +10,8 @@ JOB = Job(
     run="jobs.tune.job:run",
     show="jobs.tune.summary:show",
     content="jobs.tune.report.content:content",
+    predict="jobs.tune.network:predictor",
     estimate="jobs.tune.estimate:rows",
-    files=("trials.json", "trials.csv", "journal/", "failures/", "checkpoints/"),
+    files=("trials.json", "trials.csv", "model.keras", "journal/", "failures/", "checkpoints/"),
     beside_result="table of trials, journal, checkpoints",
 )

@@ -20,6 +20,7 @@ from jobs.runs.identity import code_of, is_same
 from jobs.runs.run import Run
 from jobs.tune.display.live_table import LiveTable
 from jobs.tune.display.monitor import Observer
+from jobs.tune.network import keep_network
 from jobs.tune.options import Options
 from jobs.tune.plan import Plan, plan
 from jobs.tune.records import journal as journals
@@ -149,6 +150,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
         message = search.run()
     observer.save()
     outcome = _outcome(checked, folder, recorder, message)
+    outcome |= keep_network(folder.storage, outcome["best"] and outcome["best"]["number"])
     outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
     outcome = folder.finish(outcome | attempt.bits.as_result() | attempt.data.as_result())
     reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))

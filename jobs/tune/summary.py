@@ -30,7 +30,14 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    print_rows(console, [*_lines(result), *_files(run), *_code(result)])
+    print_rows(console, [*_lines(result), *_files(run), *_network(result, run), *_code(result)])
+
+
+def _network(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    """Return what the best trial's network is good for, if it kept one, or why it is missing."""
+    if error := result.get("network_error"):
+        return [("network", f"not kept: {error}")]
+    return [] if "network" not in result else [("predictions", f"dask-jobs predict {shlex.quote(run)} --data DATA")]
 
 
 def _files(run: str) -> list[tuple[str, str]]:

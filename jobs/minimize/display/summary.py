@@ -34,6 +34,10 @@ def show(result: Mapping[str, Any], run: str) -> None:
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(printable(f"hint: {hint}"), style="yellow"))
     console.print(Text(printable(f"plots: dask-jobs report {run}"), style="dim"))
+    if result.get("predicts"):
+        console.print(Text(printable(f"predictions: dask-jobs predict {run} --data DATA"), style="dim"))
+    if error := result.get("save_error"):
+        console.print(Text(printable(f"warning: nothing was saved: {error}"), style="yellow"), soft_wrap=True)
     if dropped := result["diagnostics"].get("dropped"):
         damaged = damage(dropped, result["diagnostics"]["replayed"])
         console.print(Text(f"warning: the journal was {damaged}", style="yellow"), soft_wrap=True)
@@ -54,6 +58,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
         *_accuracy(result),
         *_theta(result, run),
+        *_saved(result),
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("iterations", _evaluations(result)),
         ("time", _time(result)),
@@ -77,6 +82,10 @@ def _theta(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     if called := result.get("names"):
         return [(f"  {name}", text) for name, text in zip(called, numbers, strict=True)]
     return [("x", ", ".join(numbers))]
+
+
+def _saved(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [("saved", ", ".join(result["saved"]))] if result.get("saved") else []
 
 
 def _lost(result: Mapping[str, Any], run: str) -> str:

@@ -41,6 +41,10 @@ class Problem(Protocol):
         files() -> paths or s3:// URLs of the files that `load` reads: a run is refused when one has changed.
         names() -> n texts: the names of theta's entries, where the result is shown.
         correct(theta, data) -> int: how many rows of `data` are predicted right; the result has their fraction.
+        predict(theta, x) -> array: what theta predicts of rows x (rows, ...) float64, which are times their data set's
+            scale: (rows, k) numbers of k classes, (rows,) values, or (rows,) integers, which are classes.
+        save(theta, folder) -> None: writes the problem's own files of the result into a local folder; they come to the
+            run folder under their names.
         block_rows: rows of a block, a number that depends on the data alone; 1,024 if absent.
     """
 

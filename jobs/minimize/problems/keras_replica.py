@@ -89,6 +89,11 @@ class Replica:
                     self._hessp = isolated(self._spec.dtype, self._compiled_hessp)
         return self._hessp
 
+    def outputs(self, theta: Any, x: Any) -> Any:
+        """Return the model's output for rows x (rows, *x_row), with the weights theta (n,)."""
+        with self._keras.StatelessScope(self.flat.pairs(theta, self._spec.dtype)):
+            return self.model(x, training=False)
+
     def _losses(self, theta: Any, x: Any, y: Any) -> tuple[Any, list[Any], Any]:
         """Return (losses per row, the model's own losses, its output)."""
         weights = self.flat.pairs(theta, self._spec.dtype)

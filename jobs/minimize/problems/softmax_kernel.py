@@ -170,6 +170,16 @@ def correct(theta: Vector, block: Block) -> int:
     return found
 
 
+@_quiet
+def probabilities(theta: Vector, x: Array) -> Array:
+    """Return softmax(W x + b) of rows x (rows, features), (rows, classes) in the dtype of `x`."""
+    weights, biases = _parameters("weights", theta, x)
+    found = np.empty((len(weights), len(x)), x.dtype)
+    for part, tile in _parts(x, len(weights)):
+        _probabilities(weights, biases, x[part], tile, found[:, part])
+    return found.T
+
+
 def _parts(x: Array, classes: int) -> Iterator[tuple[slice, int]]:
     """Yield (rows of a part, rows of a tile in it) for a block `x`; the last part may be shorter.
 

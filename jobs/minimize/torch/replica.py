@@ -143,6 +143,12 @@ class Replica:
                 "nn.Dropout is off then, functional.dropout only with training=self.training"
             )
 
+    def outputs(self, theta: Vector, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the model's output for rows x (rows, *shape of a row)."""
+        with torch.no_grad():
+            output = self._output(self._pieces(theta), torch.as_tensor(x.astype(self._spec.dtype), device=self._device))
+        return output.cpu().numpy()  # type: ignore[no-any-return]
+
     def to_model(self, theta: Vector) -> torch.nn.Module:
         """Return a copy of the module, on the CPU, with the weights set."""
         model = copy.deepcopy(self._model)

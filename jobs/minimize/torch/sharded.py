@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.datasets.rows import RowSource, row_source
+from jobs.errors import DataError
 from jobs.minimize.problems.model import ModelProblem, check_dtype, rows_of_block, spec_of
 from jobs.minimize.torch.runtime import import_torch
 
@@ -21,6 +23,7 @@ else:
     Replica = Any
 
 Vector = NDArray[np.float64]
+STATE = "model.pt"
 REPEATED_ROWS = 32
 """Rows of the data on which it is checked that a model's loss is not random."""
 BlockData = tuple["torch.Tensor", "torch.Tensor"]
@@ -117,6 +120,23 @@ class TorchProblem(ModelProblem[Replica]):
             InputError: the model holds an operation without a second derivative.
         """
         return self._replica().graph(theta, *data).matrix()
+
+    def predict(self, theta: Vector, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the model's outputs for rows x (rows, *shape), which are scaled.
+
+        Raises:
+            DataError: rows have another shape than those of the problem.
+        """
+        if x.shape[1:] != self.spec.x_row:
+            raise DataError(
+                f"the model takes rows of shape {self.spec.x_row}, but those of the data have {x.shape[1:]}"
+            )
+        return self._replica().outputs(theta, x)
+
+    def save(self, theta: Vector, folder: str) -> None:
+        """Write the parameters and buffers of the module as model.pt, for `load_state_dict`."""
+        torch = import_torch()
+        torch.save(self.to_model(theta).state_dict(), Path(folder, STATE))
 
     def to_model(self, theta: Vector) -> torch.nn.Module:
         """Return a new module with the parameters set, on the CPU and in evaluation mode.

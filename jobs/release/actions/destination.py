@@ -16,14 +16,14 @@ from jobs import registry
 from jobs.errors import InputError, print_note
 from jobs.options import from_yaml
 from jobs.runs import run
+from jobs.runs.folder import OWN_FILES
+from jobs.storage import TEMPORARY
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FILES = ("options.yaml", "result.json", "status.json")
 """Files of a run folder that name its job."""
 NO_RUN = f"no {', '.join(FILES[:-1])} or {FILES[-1]} of a job"
-REPORT = "report.html"
-MADE = re.compile(r"attempts/\d{4,}$|\.tmp-|(options\.yaml|(result|status|data|arithmetic)\.json|report\.html)$")
-"""Files that runs of all jobs and their reports write."""
+REPORT, ATTEMPTS = "report.html", "attempts/"
 
 
 def default_name(url: str) -> str:
@@ -76,14 +76,22 @@ def check(place: Path, *, target: Path, new: Path | None, force: bool) -> None:
         raise InputError(
             f"{target} holds files, but no run ({NO_RUN}): --force replaces run folders alone; name another folder"
         )
-    if new is not None and (own := min((name for name in _files(place) - _files(new) if not _made(name)), default="")):
+    left = () if new is None else _files(place) - _files(new)
+    if own := min((name for name in left if not _made(name, place)), default=""):
         raise InputError(f"{target} holds {own!r}, which no run has made: move it, or name another folder")
 
 
-def _made(name: str) -> bool:
+def _made(name: str, place: Path) -> bool:
     """Return whether a file is one that runs or reports write: it may be replaced by another state of a run."""
-    own = {file for job in registry.jobs() for file in job.files}
-    return bool(MADE.match(name)) or name in own or any(file.endswith("/") and name.startswith(file) for file in own)
+    if name.startswith(ATTEMPTS):  # by its name too: a file of one's own may lie there
+        return name[len(ATTEMPTS) :].isdecimal()
+    own = {*OWN_FILES, *(file for job in registry.jobs() for file in job.files)}
+    saved = mapping(place / "result.json").get("saved")
+    return (
+        name in own
+        or name.startswith((TEMPORARY, *(file for file in own if file.endswith("/"))))
+        or (isinstance(saved, list) and name in saved)
+    )
 
 
 def check_run(folder: Path) -> None:

@@ -15,12 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobs.errors import ClusterError
+from jobs.keras.model_file import MODEL
 from jobs.storage import Storage
 from jobs.train.group.coordinator import Coordinator
 from jobs.train.group.worker import TrainPlugin
 from jobs.train.loop import checkpoint
 from jobs.train.loop.checkpoint import Manifest
-from jobs.train.process.export import MODEL, PREFIX, WEIGHTS
+from jobs.train.process.export import PREFIX, WEIGHTS
 from jobs.train.process.messages import Exported
 from jobs.train.replica.pieces import Shape, pieces
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from jobs.errors import ClusterError
 from jobs.formatting import error_line
+from jobs.keras.model_file import MODEL
 from jobs.train.process.messages import Exported
 from jobs.train.replica.model import ReplicaModel
 
-MODEL, WEIGHTS = "model.keras", "weights.npz"
+WEIGHTS = "weights.npz"
 PREFIX = "dask-jobs-"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from jobs.errors import InputError, argument, nearest
+from jobs.keras.model_file import MODEL
 from jobs.tune import space
 from jobs.tune.cnn.images import files_of, images_of
 from jobs.tune.cnn.training import State, step_of
@@ -98,7 +99,8 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
     """Train the network, report the validation accuracy after each epoch, and return that of the best epoch.
 
     Everything random depends on `trial.seed` alone: the same trial has the same bits in every worker of the same kind,
-    whatever else runs there, and also if it is resumed from a checkpoint.
+    whatever else runs there, and also if it is resumed from a checkpoint. The network after the best epoch is left in
+    the checkpoint as model.keras.
 
     Raises:
         trial.Stop: it is stopped early; at once when a loss is NaN or infinite.
@@ -123,20 +125,23 @@ def train(parameters: Mapping[str, Any], trial: Trial) -> float:
             _save(checkpoint, state)
             saved = time.monotonic()
         trial.report(state.accuracy if math.isfinite(state.loss) else math.nan, state.epoch)
+    step.save(trial.checkpoint / MODEL, state.best_weights or state.weights, images.x.shape[1:])
     return state.best
 
 
 def _save(path: Path, state: State) -> None:
     """Write the state; a file that is torn when the worker dies is lost with it, the stored one is complete."""
-    weights = {f"weight{number}": np.asarray(value) for number, value in enumerate(state.weights)}
-    momenta = {f"momentum{number}": np.asarray(value) for number, value in enumerate(state.momenta)}
-    scalars = {"epoch": state.epoch, "loss": state.loss, "accuracy": state.accuracy, "best": state.best}
-    np.savez(path, **weights, **momenta, **scalars)  # type: ignore[arg-type]  # one of its arguments is not an array
+    best = [] if state.best_weights is None or state.best_weights is state.weights else state.best_weights
+    kinds = {"weight": state.weights, "momentum": state.momenta, "best": best}
+    arrays = {f"{kind}{number}": np.asarray(value) for kind, of in kinds.items() for number, value in enumerate(of)}
+    scalars = {"epoch": state.epoch, "loss": state.loss, "accuracy": state.accuracy, "highest": state.best}
+    np.savez(path, **arrays, **scalars)  # type: ignore[arg-type]  # one of its arguments is not an array
 
 
 def _load(path: Path) -> State:
     with np.load(path) as saved:
         layers = range(sum(name.startswith("weight") for name in saved))
         weights, momenta = ([saved[f"{kind}{n}"] for n in layers] for kind in ("weight", "momentum"))
-        loss, accuracy, best = (float(saved[name]) for name in ("loss", "accuracy", "best"))
-        return State(weights, momenta, int(saved["epoch"]), loss, accuracy, best)
+        best = [saved[f"best{n}"] for n in layers] if "best0" in saved else weights
+        loss, accuracy, highest = (float(saved[name]) for name in ("loss", "accuracy", "highest"))
+        return State(weights, momenta, int(saved["epoch"]), loss, accuracy, highest, best)

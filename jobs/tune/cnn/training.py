@@ -10,6 +10,7 @@ import functools
 import math
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,6 +46,7 @@ class State:
         loss: the last epoch's training loss and the validation loss after it, added up; NaN or infinite if either is.
         accuracy: of the validation images, after it.
         best: the highest accuracy after any epoch.
+        best_weights: those after the first epoch that had it; None before any.
     """
 
     weights: list[Any]
@@ -53,6 +55,7 @@ class State:
     loss: float = math.nan
     accuracy: float = math.nan
     best: float = 0.0
+    best_weights: list[Any] | None = None
 
 
 @functools.lru_cache(maxsize=1)
@@ -72,8 +75,10 @@ def step_of(images: Images, threads: int) -> Step:
         return _steps[key]
 
 
-def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
+def create_model(keras: Any, shape: tuple[int, ...], classes: int, *, masked: bool = True) -> Any:
     """Return the network as a Keras model of two inputs: (images, mask of the dense layer's units) -> logits.
+
+    Without the mask, for use after training, it is a model of images alone -> probabilities.
 
     Convolutions of 3 x 3 with stride 2 make the image smaller until it is at most MIN_SIZE high and wide, then come a
     dense layer of UNITS and the output layer. Dropout is the mask, an input, so that its rate is one too. Units are
@@ -83,6 +88,7 @@ def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
         keras: the module.
         shape: (height, width, channels) of an image.
         classes: their number.
+        masked: whether it has the mask.
     """
     layer = functools.partial(keras.layers.Dense, dtype="float32")
     images, mask = keras.Input(shape, dtype="float32"), keras.Input((UNITS,), dtype="float32")
@@ -95,6 +101,8 @@ def create_model(keras: Any, shape: tuple[int, int, int], classes: int) -> Any:
         )
         hidden, depth = convolution(hidden), depth + 1
     hidden = layer(UNITS, activation="leaky_relu")(keras.layers.Flatten()(hidden))
+    if not masked:
+        return keras.Model(images, layer(classes, activation="softmax")(hidden))
     hidden = keras.layers.Multiply(dtype="float32")([hidden, mask])
     return keras.Model([images, mask], layer(classes)(hidden))
 
@@ -148,7 +156,25 @@ class Step:
             (state.weights, state.momenta), *_tensors(self._tf, images), given
         )
         right = float(accuracy)
-        return State(weights, momenta, state.epoch + 1, float(loss), right, max(state.best, right))
+        best, best_weights = state.best, state.best_weights
+        if best_weights is None or right > best:
+            best, best_weights = right, weights
+        return State(weights, momenta, state.epoch + 1, float(loss), right, best, best_weights)
+
+    def save(self, path: Path, weights: list[Any], shape: tuple[int, ...]) -> None:
+        """Write the network with some weights as a .keras file: images, scaled, to the probabilities of the classes.
+
+        Args:
+            path: the file.
+            weights: as of a `State`.
+            shape: of one image.
+        """
+        with _building:  # one at a time: Keras counts layers in one place for all threads
+            _, keras = import_tensorflow()
+            model = create_model(keras, shape, self.shapes[-1][0], masked=False)
+            for variable, value in zip(model.trainable_variables, weights, strict=True):
+                variable.assign(value)
+            model.save(path)
 
     def _epoch(
         self, state: tuple[list[Any], list[Any]], train: tuple[Any, Any], validation: tuple[Any, Any], given: Given

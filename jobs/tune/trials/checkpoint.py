@@ -11,16 +11,19 @@ from pathlib import Path, PurePosixPath
 from jobs.runs.checkpoint import StoredState, delete_state
 from jobs.storage import Storage
 
+TRIAL = "trial"
+"""The owner of a checkpoint, for messages."""
 _NO_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)
 """Errors of a file name in a state that is not possible on this machine, or beside the others."""
 
 
 def delete_checkpoint(storage: Storage, number: int) -> None:
     """Delete what an ended trial has stored, so that it begins anew."""
-    delete_state(storage, _top(number))
+    delete_state(storage, state_name(number))
 
 
-def _top(number: int) -> str:
+def state_name(number: int) -> str:
+    """Return the name of a trial's checkpoint in the run folder."""
     return f"checkpoints/{number:04d}"
 
 
@@ -39,7 +42,7 @@ class Checkpoint:
     """
 
     def __init__(self, storage: Storage, number: int, execution_id: str, scratch: str) -> None:
-        self._stored = StoredState(storage, _top(number), execution_id, "trial")
+        self._stored = StoredState(storage, state_name(number), execution_id, TRIAL)
         Path(scratch).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"trial-{number:04d}-", dir=scratch))
         try:

@@ -1,0 +1,25 @@
+"""What predicts rows by the network of a training."""
+
+from __future__ import annotations
+
+from jobs.datasets.prediction import Predictor
+from jobs.keras.model_file import predictor as of_file
+from jobs.runs.folder import RunFolder
+from jobs.runs.identity import warn_of_new_code
+from jobs.sources import sources
+from jobs.storage import Storage
+from jobs.usercode import UserCode
+
+
+def predictor(run: RunFolder, storage: Storage) -> Predictor:
+    """Return what predicts rows by model.keras.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    named = run.options.get("model")
+    code = UserCode("model", named, "my_model:create_model") if isinstance(named, str) else None
+    found = of_file(storage, code)
+    if code is not None:
+        warn_of_new_code(run, lambda: sources(*code.roots()))
+    return found
