@@ -71,7 +71,8 @@ def rows_function(model: Any) -> Callable[[Array, float], Array]:
             raise UserCodeError(text, traceback.format_exc()) from error
         if isinstance(found, list | tuple | dict):
             raise InputError("the model has several outputs, but a table of predictions is of one")
-        return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(found, _plain(str(found.dtype)))))
+        array = np.asarray(keras.ops.convert_to_numpy(found))
+        return array if array.dtype.kind in "biuf" else array.astype(np.float32)  # bfloat16
 
     return outputs
 

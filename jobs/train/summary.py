@@ -29,16 +29,17 @@ SHOWN = 0.005
 
 def show(result: Mapping[str, Any], run: str) -> None:
     """Print a result: how it ended, the metrics, where the time went, and the next command."""
-    show_with(result, run, ())
+    show_with(result, run, (), predicts="--data DATA")
 
 
-def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str]]) -> None:
+def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str]], *, predicts: str) -> None:
     """Print a result, and what else there is to say.
 
     Args:
         result: of the run.
         run: its folder.
         more: other lines, as (name, text), before that of the folder.
+        predicts: arguments of the command that predicts by its network.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
@@ -54,6 +55,7 @@ def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str
     if advice := result.get("hint"):
         console.print(Text(printable(f"hint: {advice}"), style="yellow"))
     console.print(Text(printable(f"plots: dask-jobs report {run}"), style="dim"))
+    console.print(Text(printable(f"predictions: dask-jobs predict {run} {predicts}"), style="dim"))
 
 
 def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:

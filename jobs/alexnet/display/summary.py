@@ -23,7 +23,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     steps = f"of {batch} images; learning rate {short(result['learning_rate'], 3)} at the start"
     classes = classes_text(images["class_names"])
     rows = [("images", text), ("classes", classes), ("steps", steps), ("before training", took)]
-    summary.show_with(result, run, rows)
+    summary.show_with(result, run, rows, predicts="IMAGE...")
 
 
 def classes_text(names: Sequence[str]) -> str:
