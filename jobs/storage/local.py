@@ -35,6 +35,21 @@ def _read_range(file: io.FileIO, start: int, stop: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+class _ChunksError(Exception):
+    """Carries an OSError of the chunks that are written, which is none of their writing."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _marked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except OSError as error:
+        raise _ChunksError(error) from error
+
+
 class LocalStorage(Storage):
     """The files below one folder of this machine (or of a mounted volume); `url` is its absolute path."""
 
@@ -115,8 +130,11 @@ class LocalStorage(Storage):
 
     def write_chunks(self, name: str, chunks: Iterable[bytes]) -> None:
         """See `Storage.write_chunks`."""
-        with translate_errors(self.address(name), writing=True):
-            replace_file(self._path(name), chunks)
+        try:
+            with translate_errors(self.address(name), writing=True):
+                replace_file(self._path(name), _marked(chunks))
+        except _ChunksError as error:
+            raise error.error from error.error.__cause__
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Storage.create`."""

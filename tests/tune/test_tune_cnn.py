@@ -24,6 +24,7 @@ from jobs.tune.cnn.training import Step, step_of
 from jobs.tune.trials.trial import Signal
 
 GOOD = {"learning_rate": 0.02, "batch_size": 40, "dropout": 0.2, "stddev": 0.1, "epochs": 4}
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras saves a model
 OTHER = {"learning_rate": 0.05, "batch_size": 93, "dropout": 0.6, "stddev": 0.2, "epochs": 3}
 
 
@@ -272,6 +273,14 @@ def test_the_default_search(tmp_path):
     assert set(result["best"]["params"]) == set(cnn.SPACE)
     assert sum(result["trials"].values()) == 4
     assert result["trials"]["failed"] == 0
+    assert result["network"] == result["best"]["number"]
+    predict = [sys.executable, "-c", code, "predict", str(tmp_path / "run"), "--data", "digits"]
+    done = subprocess.run(predict, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = np.array([line.split(",") for line in done.stdout.splitlines()[1:]], np.float64)
+    held = held_out(table[:, -1].astype(np.int32))
+    right = (table[:, 1] == table[:, -1])[held].mean(dtype=np.float32)
+    assert right == pytest.approx(result["best"]["value"], abs=1e-6)
 
 
 def test_all_files_of_the_data_are_named(tmp_path):
