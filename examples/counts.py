@@ -45,6 +45,10 @@ class Counts:
         change = np.exp(x @ theta[:-1] + theta[-1]) * (x @ v[:-1] + v[-1])
         return np.append(x.T @ change, change.sum())
 
+    def predict(self, theta, x):
+        """Return the expected counts of rows x: `dask-jobs predict RUN --data DATA`."""
+        return np.exp(x @ theta[:-1] + theta[-1])
+
     def penalized(self):
         """Return which entries of theta --l1 and --l2 act on: w, not b."""
         return np.arange(self.features + 1) < self.features

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import warnings
 import zipfile
 from dataclasses import replace
@@ -13,8 +15,10 @@ import small
 
 from jobs.alexnet.demo.images import ODD, demo_images
 from jobs.alexnet.images import decode
-from jobs.alexnet.predictions import predict, show
-from jobs.errors import InputError
+from jobs.alexnet.predictions import predict, predictor, show
+from jobs.cli import main
+from jobs.datasets.prediction import open_rows, write_predictions
+from jobs.errors import DataError, InputError
 from jobs.keras.runtime import import_tensorflow
 from jobs.runs.folder import RunFolder
 from jobs.storage import Storage, open_storage
@@ -119,3 +123,35 @@ def test_generated_images_depend_on_their_number_alone():
     turned = first[20 * ODD.index("TURNED")]
     assert b"Exif" in turned.data[:40]
     assert decode(turned.data).shape == (256, 256, 3)
+
+
+def test_rows_of_arrays(run, tmp_path, capsys):
+    """Images in arrays of the network's size are predicted as CSV, by the names of the classes; others are refused."""
+    ended = RunFolder(run.url, {}, {}, {"images": {"class_names": small.NAMES}})
+    x, y = small.images(20)
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    write_predictions(predictor(ended, run), open_rows(f"npz:{tmp_path}/rows.npz"), None)
+    out = capsys.readouterr()
+    header, *rows = csv.reader(io.StringIO(out.out))
+    assert header == ["row", "predicted", *small.NAMES, "label"]
+    assert [row[-1] for row in rows] == [small.NAMES[label] for label in y]
+    right = sum(row[1] == row[-1] for row in rows)
+    assert right >= 16
+    assert out.err == f"dask-jobs: accuracy {right / 20:.2%}: {right} of 20 rows are predicted right\n"
+    np.savez(tmp_path / "floats.npz", x=x / np.float32(255), y=y)
+    for data, text in {
+        "digits": "the network takes images of shape .*, but those of the data have .*: give image files",
+        f"npz:{tmp_path}/floats.npz": "the model takes uint8, but the data are float32 that it does not hold",
+    }.items():
+        with pytest.raises(DataError, match=text):
+            write_predictions(predictor(ended, run), open_rows(data), None)
+
+
+def test_what_is_no_data_set(tmp_path, capsys):
+    """A folder of tars, as the training takes, is none: the line says to give images."""
+    (tmp_path / "options.yaml").write_text("job: alexnet")
+    (tmp_path / "result.json").write_text('{"job": "alexnet"}')
+    assert main(["predict", str(tmp_path), "--data", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert f"or give images: dask-jobs predict {tmp_path} FILE..." in said
