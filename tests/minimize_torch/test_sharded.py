@@ -199,3 +199,18 @@ def test_a_process_builds_one_replica():
     with ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(evaluate, range(4)))) == 1
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_theta_predicts_and_saves(case, tmp_path):
+    """The outputs of the module with these parameters; model.pt has its state; rows of another shape are refused."""
+    made, _, theta = case
+    x, _ = made.arrays(0, 20)
+    model = made.to_model(theta)
+    with torch.no_grad():
+        expected = model(torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(made.predict(theta, x), expected, rtol=1e-12, atol=1e-12)
+    made.save(theta, str(tmp_path))
+    saved = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(DataError, match=r"the model takes rows of shape .*, but those of the data have \(7, 7, 7\)"):
+        made.predict(theta, np.zeros((2, 7, 7, 7)))
