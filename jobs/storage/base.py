@@ -146,11 +146,7 @@ class Storage(ABC):
         """Store a file of this machine as `name`, atomically, without holding its content in memory."""
 
     def write_chunks(self, name: str, chunks: Iterable[bytes]) -> None:
-        """Store chunks as `name`, atomically, one of them in memory at a time; what they raise leaves `name` as it was.
-
-        Raises:
-            ClusterError: there is no space for them.
-        """
+        """Store chunks as `name`, atomically, with one in memory at a time; what they raise leaves `name` as it was."""
         with tempfile.NamedTemporaryFile(prefix="dask-jobs-") as file:
             for chunk in chunks:
                 try:
