@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from jobs.cpu import INSTRUCTIONS, PORTABLE, flags
 
 NETWORKS = ("tensorflow", "keras", "torch")
 """Libraries that compute by oneDNN, or by one that does."""
+_BUNDLED = re.compile(r"[/\\](?!numpy\.libs|scipy\.libs)[^/\\]+\.libs[/\\][^/\\]+$")
+"""The path of a BLAS that another package's wheel has for itself, such as OpenCV's, which Keras imports if it can."""
 
 
 def arithmetic(*, later: bool = False) -> dict[str, str]:
@@ -35,7 +38,7 @@ def _arrays() -> Mapping[str, str]:
     import scipy.linalg  # which loads SciPy's own BLAS, in all processes alike
     from threadpoolctl import threadpool_info
 
-    blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    blas = [one for one in threadpool_info() if one["user_api"] == "blas" and not _BUNDLED.search(one["filepath"])]
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "NumPy": np.__version__,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jobs.arithmetic import arithmetic, is_portable
@@ -23,6 +28,18 @@ def test_this_process():
     assert {"NumPy", "SciPy", "BLAS", "BLAS kernels", "SIMD"} <= found.keys()
     assert all(found.values())
     assert arithmetic() == found
+
+
+def test_the_blas_of_another_package_does_not_count(tmp_path):
+    """A process that has imported OpenCV, which brings one of its own, computes NumPy's bits all the same."""
+    (source,) = (Path(np.__file__).parents[1] / "numpy.libs").glob("libscipy_openblas*")
+    copy = tmp_path / "other.libs" / Path(source).name.replace("scipy_openblas", "openblas")
+    copy.parent.mkdir()
+    shutil.copy(source, copy)
+    code = "import ctypes, os, scipy.linalg, jobs.arithmetic; os.environ['OPENBLAS_CORETYPE'] = 'Prescott'; "
+    code += f"ctypes.CDLL({str(copy)!r}); print(jobs.arithmetic.arithmetic()['BLAS kernels'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == arithmetic()["BLAS kernels"] != "Prescott"
 
 
 def test_processes_that_are_alike(caplog):
