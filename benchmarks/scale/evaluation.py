@@ -35,10 +35,11 @@ def run(counts: Sequence[int], evaluations: int, tasks: int) -> Table:
             simulated(workers) as (cluster, client),
             Objective(client, Nothing(workers, PARAMETERS)) as objective,
         ):
-            objective(theta(0, PARAMETERS))  # the first one, which loads, has the flattest tree
-            before = objective.sum.timings.bytes_sent
+            objective(objective.x0())  # the first one, which loads, has the flattest tree
+            timings = objective.sum.timings
+            evaluated, bytes_sent = timings.evaluations, timings.bytes_sent
             ours = _measured(cluster, objective, evaluations)
-            sent = (objective.sum.timings.bytes_sent - before) / (evaluations + WARM) / (8 * PARAMETERS)
+            sent = (timings.bytes_sent - bytes_sent) / (timings.evaluations - evaluated) / (8 * PARAMETERS)
             theirs = _measured(cluster, _by_tasks(client), tasks)
         ratios = [other / statistics.median(ours[0]) for other in theirs[0]]
         rows.append(
