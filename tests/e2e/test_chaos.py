@@ -92,11 +92,11 @@ def test_a_drained_node(
         drain()
     assert len(watched.pods("fit", "driver")) == 1
     assert not watched.pods("fit", "worker")
-    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 60)
+    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 300)
     watched.kubectl("delete", "poddisruptionbudgets", "--all")
     drain()
     assert not watched.pods("fit", "driver")
-    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 60)
+    watched.until_status("fit", "a node that is cordoned, as while it is drained, takes no new pods", 300)
     watched.kubectl("uncordon", watched.kubectl("get", "nodes", "--output=jsonpath={.items[0].metadata.name}"))
     assert watched.exit_code("fit") == 0
     watched.no_pods_in(60)
