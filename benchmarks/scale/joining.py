@@ -12,7 +12,7 @@ from benchmarks.scale.cluster import simulated
 from benchmarks.workload.nothing import Nothing
 from jobs.cluster.plugin import call
 from jobs.minimize import Objective
-from jobs.minimize.evaluate.worker import ShardPlugin
+from jobs.minimize.evaluate.by_messages.worker import ShardPlugin
 
 BASE = 2
 TEXT = """\

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jobs.errors import JobError
 from jobs.formatting import decimal_bytes
-from jobs.minimize.evaluate.tree import shape
+from jobs.minimize.evaluate.by_messages.tree import shape
 from jobs.minimize.job import problem_of
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import CheckedProblem, block_rows

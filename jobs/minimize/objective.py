@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from jobs.errors import InputError, argument
 from jobs.formatting import plural
+from jobs.minimize.evaluate.by_futures.futures import FuturesEvaluator
+from jobs.minimize.evaluate.by_messages.distributed import DaskEvaluator
 from jobs.minimize.evaluate.check import Finding
-from jobs.minimize.evaluate.distributed import DaskEvaluator
 from jobs.minimize.evaluate.evaluator import Evaluator, SerialEvaluator
-from jobs.minimize.evaluate.futures import FuturesEvaluator
 from jobs.minimize.evaluate.penalty import penalty
 from jobs.minimize.evaluate.request import Kind, OnNan, Request
 from jobs.minimize.journal import Journal

@@ -22,7 +22,7 @@ from waiting import until
 from jobs import connect
 from jobs.errors import InputError
 from jobs.minimize import Objective
-from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.by_futures import tasks
 from jobs.minimize.job import run
 from jobs.minimize.options import Options
 from jobs.sharding.blocks import Blocks

@@ -21,7 +21,7 @@ from jobs.cluster import membership, plugin
 from jobs.cluster.connect import _local
 from jobs.errors import ClusterError, Stopped
 from jobs.minimize import Objective
-from jobs.minimize.evaluate import distributed
+from jobs.minimize.evaluate.by_messages import distributed
 from jobs.minimize.problems.base import block_rows
 from jobs.sharding.blocks import Blocks
 

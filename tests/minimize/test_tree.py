@@ -20,8 +20,8 @@ from waiting import until
 from jobs.cluster.connect import _local
 from jobs.errors import UserCodeError
 from jobs.minimize import Objective
-from jobs.minimize.evaluate import tree
-from jobs.minimize.evaluate.tree import Branch, Root, Shape, WorkerTask
+from jobs.minimize.evaluate.by_messages import tree
+from jobs.minimize.evaluate.by_messages.tree import Branch, Root, Shape, WorkerTask
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import TreeSum, numbers
 

@@ -8,8 +8,8 @@ from typing import TypedDict
 
 from distributed.protocol import to_serialize
 
+from jobs.minimize.evaluate.by_messages.tree import WorkerTask
 from jobs.minimize.evaluate.request import Kind, Request
-from jobs.minimize.evaluate.tree import WorkerTask
 from jobs.sharding.blocks import TreeSum, Vector
 
 

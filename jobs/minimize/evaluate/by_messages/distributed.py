@@ -15,12 +15,12 @@ from distributed.protocol import to_serialize
 from jobs.cluster.membership import Membership
 from jobs.cluster.plugin import call
 from jobs.errors import ClusterError, JobError
-from jobs.minimize.evaluate import tree
+from jobs.minimize.evaluate.by_messages import tree
+from jobs.minimize.evaluate.by_messages.messages import Answer, lost_answer, request_message
+from jobs.minimize.evaluate.by_messages.worker import ShardPlugin, evaluate, merge
 from jobs.minimize.evaluate.check import FindingFields
-from jobs.minimize.evaluate.messages import Answer, lost_answer, request_message
 from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
-from jobs.minimize.evaluate.worker import ShardPlugin, evaluate, merge
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, TreeSum, Vector, intersect, numbers, subtract

@@ -15,8 +15,7 @@ from distributed import Worker
 
 from jobs.arithmetic import arithmetic
 from jobs.cluster.plugin import CallPlugin, call
-from jobs.minimize.evaluate.check import FindingFields
-from jobs.minimize.evaluate.messages import (
+from jobs.minimize.evaluate.by_messages.messages import (
     Answer,
     RequestMessage,
     answer_of,
@@ -25,9 +24,10 @@ from jobs.minimize.evaluate.messages import (
     request_of,
     unpack,
 )
+from jobs.minimize.evaluate.by_messages.tree import Branch
+from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.request import OnNan
 from jobs.minimize.evaluate.shard import Shard
-from jobs.minimize.evaluate.tree import Branch
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import TreeSum, Vector
 from jobs.usercode import UserCode

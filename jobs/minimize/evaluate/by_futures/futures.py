@@ -15,11 +15,11 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from jobs.cluster.membership import scheduler_gone
 from jobs.errors import ClusterError
 from jobs.formatting import error_line
-from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.by_futures import tasks
+from jobs.minimize.evaluate.by_futures.shard_futures import STRANDED, Part, ShardFutures, Stranded
 from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.on_cluster import ClusterEvaluator
 from jobs.minimize.evaluate.request import OnNan, Request
-from jobs.minimize.evaluate.shard_futures import STRANDED, Part, ShardFutures, Stranded
 from jobs.minimize.problems.identity import Expected
 from jobs.sharding.blocks import Vector
 from jobs.usercode import UserCode

@@ -17,7 +17,7 @@ from jobs.cluster.bits import Bits
 from jobs.cluster.membership import check_absence, scheduler_gone
 from jobs.errors import ClusterError, JobError
 from jobs.formatting import error_line
-from jobs.minimize.evaluate import tasks
+from jobs.minimize.evaluate.by_futures import tasks
 from jobs.minimize.evaluate.check import FindingFields
 from jobs.sharding.assignment import assign, cut
 from jobs.sharding.blocks import Run, Vector
