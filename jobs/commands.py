@@ -147,6 +147,9 @@ def predict(url: str, files: Sequence[str] = (), *, data: str | None = None, out
         can = ", ".join(job.name for job in registry.jobs() if job.predict)
         raise InputError(f"{url}: its job is {run.job!r}, which predicts nothing; runs of {can} do")
     if data is None:
+        if not files:
+            images = ", or images: FILE..." if job.predict_files else ""
+            raise InputError(f"{url}: there is nothing to predict: give {argument('data')} DATA{images}")
         if not job.predict_files:
             raise InputError(f"{url}: runs of {job.name!r} take no files: give {argument('data')}")
         job.load_predict_files()(run, storage, files)

@@ -151,7 +151,7 @@ def _predict(arguments: Sequence[str]) -> int:
     from jobs.command_line.command import predict_command
 
     command = predict_command()
-    if len(arguments) < 2 and not {"-h", "--help"} & set(arguments):
+    if not arguments:
         sys.stdout.write(command.help_page())
         return 2
     given = command.context(arguments).params

@@ -91,7 +91,7 @@ class Options(TrainingOptions):
     number of workers, after lost workers, and after a resume. A run that was killed is resumed by the same command.
 
     Examples:
-      dask-jobs train --run runs/digits
+      dask-jobs train --run runs/train
       dask-jobs train --example linear --run runs/linear
       dask-jobs train --model my_model:create_model --data idx:/data/mnist --workers 4 --epochs 10 --run runs/mnist
       dask-jobs train --model my_model:create_model --data my_model:data --averaging parameters --every 50

@@ -30,7 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    print_rows(console, [*_lines(result), *_files(run), *_network(result, run), *_code(result)])
+    print_rows(console, [*_lines(result), *_files(run), *_again(result), *_network(result, run), *_code(result)])
 
 
 def _network(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
@@ -77,6 +77,13 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
     ]
+
+
+def _again(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how failed trials are run again."""
+    failed = result["trials"].get("failed", 0)
+    again = f"the same command with --retry failed, once their cause is mended: {plural(failed, 'trial')}"
+    return [("again", again)] if failed else []
 
 
 def _retried(result: Mapping[str, Any]) -> list[tuple[str, str]]:

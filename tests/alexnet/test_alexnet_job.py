@@ -237,6 +237,9 @@ def test_predict(whole, tmp_path):
     lines = done.stdout.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == images
     assert {line.split()[1] for line in lines if line.startswith(" ")} == {"disc", "square", "triangle"}
+    nothing = run_here(str(whole), job="predict")
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr.endswith(": there is nothing to predict: give --data DATA, or images: FILE...\n")
     missing = run_here(str(whole), "none.jpg", job="predict")
     assert missing.returncode == 2
     assert missing.stderr == "dask-jobs: error: the image none.jpg cannot be read: No such file or directory\n"

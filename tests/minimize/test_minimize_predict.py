@@ -190,6 +190,7 @@ def test_what_cannot_be_predicted(digits, tmp_path, capsys, names, expected):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        (["{run}"], "{run}: there is nothing to predict: give --data DATA\n"),
         (["{run}", "cat.jpg"], "runs of 'minimize' take no files: give --data"),
         (["{run}", "cat.jpg", "--data", "digits"], "--data digits and the file cat.jpg: give one of them"),
         (["{run}", "--output", "a.csv"], "--output a.csv is for the rows of --data, which is missing"),
@@ -205,7 +206,7 @@ def test_wrong_lines(digits, capsys, arguments, text):
     assert main(["predict", *(word.format(run=digits) for word in arguments)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert text in said.err
+    assert text.format(run=digits) in said.err
     assert len(said.err.splitlines()) == 1
 
 

@@ -115,7 +115,7 @@ def test_wrong_commands_name_the_right_ones(words: list[str], message: str, caps
     assert capsys.readouterr().err.startswith(f"dask-jobs: error: {message}")
 
 
-@pytest.mark.parametrize("words", [["show"], ["report"], ["show", "a", "b"], ["show", "--x"], ["predict", "a"]])
+@pytest.mark.parametrize("words", [["show"], ["report"], ["show", "a", "b"], ["show", "--x"], ["predict"]])
 def test_a_run_is_to_be_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Without one run folder, a command of a run folder prints its help, with exit code 2."""
     assert main(words) == 2

@@ -34,6 +34,7 @@ def test_a_search_that_is_done(studies: Any, tmp_path: Path, capsys: pytest.Capt
     assert f"best (largest)  {result['best']['value']:.10g} (trial {result['best']['number']})" in out
     assert f"{result['trials']['failed']} failed" in out
     assert re.search(rf"tracebacks +{run}/failures/", out)
+    assert re.search(r"again +the same command with --retry failed, .*: \d+ trial", out)
     assert f"dask-jobs report {run}" in out
     assert "report.html" not in out
     write_report(open_storage(run))
