@@ -130,6 +130,6 @@ def warning(result: Mapping[str, Any]) -> str:
     if result.get("bits") != "mixed":
         return ""
     kinds: Sequence[Mapping[str, str]] = result["arithmetic"]
-    names = [name for name in kinds[0] if name != "processes" and len({kind.get(name) for kind in kinds}) > 1]
+    names = [name for name in kinds[0] if name != "processes" and len({k[name] for k in kinds if name in k}) > 1]
     each = "; ".join(f"{kind['processes']}: {', '.join(kind.get(name, 'none') for name in names)}" for kind in kinds)
     return f"mixed bits: {', '.join(names)} differed ({each}); another run may end with other last bits"

@@ -42,6 +42,14 @@ def test_the_blas_of_another_package_does_not_count(tmp_path):
     assert done.stdout.strip() == arithmetic()["BLAS kernels"] != "Prescott"
 
 
+def test_the_warning_has_what_differs_and_nothing_else():
+    """What one process has not loaded is no difference."""
+    bits = Bits()
+    bits.add("the driver", {**WIDE, "keras": "3.15"})
+    bits.add("worker 1", NARROW)
+    assert warning(bits.as_result()).startswith("mixed bits: BLAS kernels, SIMD differed (the driver: SkylakeX, ")
+
+
 def test_processes_that_are_alike(caplog):
     """Equal bits, and one kind with all its processes; who has loaded more than others is not different."""
     bits = Bits()
