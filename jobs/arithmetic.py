@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
 
 from jobs.cpu import INSTRUCTIONS, PORTABLE, flags
 
