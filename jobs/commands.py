@@ -162,10 +162,9 @@ def predict(url: str, files: Sequence[str] = (), *, data: str | None = None, out
 
 def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output: str | None) -> None:
     from jobs.datasets.prediction import check_output, open_rows, write_predictions
+    from jobs.runs.folder import OWN_FILES
 
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
-    if output is not None:
-        check_output(output)
     try:
         rows = open_rows(data)
     except InputError as error:
@@ -174,4 +173,8 @@ def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output:
         raise InputError(
             f"{error.text}; or give images: dask-jobs predict {run.url} FILE..., which takes any size"
         ) from error
+    if output is not None:
+        saved = given if isinstance(given := run.result.get("saved"), list) else []
+        own = (storage.address(str(name)) for name in (*OWN_FILES, *job.files, *saved))
+        check_output(output, [*rows.files(), *own])
     write_predictions(job.load_predict()(run, storage), rows, output)

@@ -64,6 +64,9 @@ def collect() -> None:
 @command_line()
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; a JobError is printed as one line on standard error."""
+    if sys.stdout is None:  # closed by `>&-`
+        # Writing there fails as to any closed file; and no other file gets its number, and what libraries write to it.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may have bytes that are not characters
     code = 0

@@ -7,7 +7,7 @@ import io
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -58,14 +58,32 @@ def open_rows(spec: str) -> Dataset:
     return open_dataset(spec, unlabelled=True)
 
 
-def check_output(output: str) -> None:
+def check_output(output: str, kept: Iterable[str] = ()) -> None:
     """Check that a file may be written, before any work.
 
+    Args:
+        output: a path or s3:// URL.
+        kept: addresses that it must not replace: of the data, and of the run's own files; with `/` at the end a folder.
+
     Raises:
-        InputError: it is a folder.
+        InputError: it is a folder, one of those that are kept, or a device or pipe, in whose place a file would come.
     """
+    what = f"{argument('output')} {output}"
     if output.endswith("/") or os.path.isdir(output):  # noqa: PTH112  Path.is_dir raises for a name that is too long
-        raise InputError(f"{argument('output')} {output} is a folder, but must be a file, such as predictions.csv")
+        raise InputError(f"{what} is a folder, but must be a file, such as predictions.csv")
+    storage, name = locate(output)
+    address = storage.address(name)
+    if os.path.exists(address) and not os.path.isfile(address):  # noqa: PTH110, PTH113  as above
+        raise InputError(f"{what} is a device or a pipe, but must be a file, such as predictions.csv")
+    if any(_is_of(address, one) for one in kept):
+        raise InputError(f"{what} is a file of the data or of the run, which would be lost: name another one")
+
+
+def _is_of(address: str, kept: str) -> bool:
+    """Return whether an address is another one, by any path to it, or in the folder that it names."""
+    if not address.startswith("s3://") and not kept.startswith("s3://"):
+        address, kept = os.path.realpath(address), os.path.realpath(kept) + "/" * kept.endswith("/")
+    return address == kept or (kept.endswith("/") and address.startswith(kept))
 
 
 def write_predictions(predictor: Predictor, data: Dataset, output: str | None) -> None:
@@ -172,7 +190,7 @@ class _Table:
     def _classes(self, outputs: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Return class numbers, and which of them are known: those of rows without NaN."""
         if outputs.ndim == 1:
-            return outputs.astype(np.int64), np.ones(len(outputs), np.bool_)
+            return outputs, np.ones(len(outputs), np.bool_)
         known: NDArray[np.bool_] = np.asarray(~np.isnan(outputs).any(axis=1))
         if self._kind == "binary":
             return (outputs[:, 0] >= self._predictor.threshold).astype(np.int64), known
@@ -207,7 +225,8 @@ def _texts(numbers: Array) -> list[str]:
     """Return the shortest text of each number that has its bits; of booleans and whole numbers as integers."""
     if numbers.dtype.kind == "f":
         return numbers.astype(str).tolist()  # type: ignore[no-any-return]
-    return numbers.astype(np.int64).astype(str).tolist()  # type: ignore[no-any-return]
+    whole = numbers.astype(np.int64) if numbers.dtype.kind == "b" else numbers  # uint64 holds more than int64
+    return whole.astype(str).tolist()  # type: ignore[no-any-return]
 
 
 def _described(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,37 @@ def test_bad_outputs(tmp_path):
             Predictor(lambda *_: called.append(1), "the model"), open_rows("digits"), f"{tmp_path}/file/table.csv"
         )
     assert called == []
+
+
+def test_an_output_that_would_replace_what_is_kept(storage, tmp_path, monkeypatch):
+    """By any path to it: a file that is kept, or one of a folder that is; others may be replaced."""
+    storage.write("x.npy", b"")
+    kept = [storage.address("x.npy"), storage.address("journal/")]
+    for name in ("x.npy", "journal/1.log"):
+        with pytest.raises(InputError, match="is a file of the data or of the run, which would be lost"):
+            check_output(storage.address(name), kept)
+    check_output(storage.address("x.npy.csv"), kept)
+    check_output(storage.address("journal.csv"), kept)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.npy").touch()
+    (tmp_path / "link").symlink_to("data")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="which would be lost"):
+        check_output("link/x.npy", [str(tmp_path / "data/x.npy")])
+
+
+def test_an_output_that_is_no_file(tmp_path):
+    """A device or a pipe would be replaced by a file: /dev/null of the whole machine, where root does it."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (str(tmp_path / "pipe"), "/dev/null"):
+        with pytest.raises(InputError, match="is a device or a pipe, but must be a file"):
+            check_output(path)
+
+
+def test_large_class_numbers(tmp_path, capsys):
+    """Whole numbers of 64 bits without a sign keep their value."""
+    rows, _ = _table(tmp_path, Predictor(lambda x, _: np.full(len(x), 2**64 - 1, np.uint64), "the model"), capsys)
+    assert [row[1] for row in rows[1:]] == [str(2**64 - 1)] * 3
 
 
 def test_forms_without_labels(tmp_path):

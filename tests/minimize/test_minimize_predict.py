@@ -198,6 +198,8 @@ def test_what_cannot_be_predicted(digits, tmp_path, capsys, names, expected):
         (["{run}", "--date", "digits"], "--date: there is no such option; did you mean '--data'?"),
         (["--data", "digits"], "the following arguments are required: RUN"),
         (["{run}", "--data", "digits", "--output", "{run}"], "is a folder, but must be a file"),
+        (["{run}", "--data", "digits", "--output", "{run}/x.npy"], "is a file of the data or of the run, which would"),
+        (["{run}", "--data", "digits", "--output", "{run}/softmax.npz"], "name another one"),
         (["{run}/none", "--data", "digits"], "is no run folder: it has no options.yaml"),
     ],
 )

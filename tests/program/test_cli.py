@@ -40,11 +40,23 @@ def test_help(arguments: list[str], code: int, text: str, capsys: pytest.Capture
     "command", [["--help"], ["--version"], ["tune", "--help"], ["show", "--help"], ["status", "-h"]]
 )
 def test_output_that_cannot_be_written_exits_with_3(command: list[str]) -> None:
-    """A full disk behind standard output is one line; so is standard output that is closed."""
+    """A full disk behind standard output is one line."""
     code = "import sys; from jobs.cli import main; sys.exit(main())"
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([sys.executable, "-c", code, *command], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.stderr.decode() == ("dask-jobs: error: standard output cannot be written: No space left on device\n")
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("command", ["--help", "show {run}", "predict {run} --data digits"])
+def test_output_that_is_closed_exits_with_3(command: str, tmp_path: Path) -> None:
+    """So is standard output that is closed, as by `>&-`, where Python has none."""
+    assert main(["minimize", "--workers", "0", "--max-iterations", "1", "--run", str(tmp_path)]) == 0
+    code = "import sys; from jobs.cli import main; sys.exit(main())"
+    line = [sys.executable, "-c", code, *command.format(run=tmp_path).split()]
+    shell = ["bash", "-c", 'exec "$@" >&-', "bash", *line]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.stderr == "dask-jobs: error: standard output cannot be written: Bad file descriptor\n"
     assert done.returncode == 3
 
 
