@@ -18,6 +18,8 @@ from jobs.errors import ClusterError, argument
 
 REFRESH_SECONDS = 1.0
 """How old the list of workers may be before the scheduler is asked again."""
+LIST_SECONDS = 10.0
+"""How old the list of all that the scheduler knows of each worker may be, while nobody comes or goes."""
 COOLDOWN_SECONDS = 2.0
 """How long a worker that failed a call is excluded although the scheduler still lists it."""
 KEEPALIVE_SECONDS = 10.0
@@ -84,6 +86,7 @@ class Membership:
         self._excluded: set[str] = set()
         self._listed: dict[str, Member] = {}
         self._running: dict[str, int] = {}  # address -> threads, at the last full listing
+        self._full_since = float("-inf")
         self._refreshed = float("-inf")
         self._absent_since = time.monotonic()
         self.generation = 0
@@ -169,12 +172,14 @@ class Membership:
             running = await self._client.scheduler.ncores_running()
             # A list of all that it knows of each takes 40 times as long, for both: only where one is new, gone or not
             # running.
-            if running == self._running and count == len(running) == len(self._listed):
+            same = running == self._running and count == len(running) == len(self._listed)
+            # Now and then for resources, which a worker may declare at any time.
+            if same and time.monotonic() - self._full_since < LIST_SECONDS:
                 return self._listed
             identity = await self._client.scheduler.identity(n_workers=-1)
         except (OSError, RuntimeError) as error:
             raise scheduler_gone(error) from error
-        now = time.monotonic()
+        now = self._full_since = time.monotonic()
         # Of this list, which may be newer: a worker that has been paused since is to be seen when it resumes.
         known = identity["workers"]
         self._running = {

@@ -106,6 +106,21 @@ def test_a_paused_worker_stays_a_member(cluster: LocalCluster, client: Client) -
     cluster.loop.add_callback(setattr, worker, "status", type(worker.status).running)
 
 
+async def _declare(dask_worker: Any) -> None:
+    await dask_worker.set_resources(GPU=2)
+
+
+def test_gpus_that_are_declared_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are seen when the full list is asked for again, though nobody came or left; it is a change."""
+    monkeypatch.setattr(membership, "LIST_SECONDS", 0.1)
+    driver = Driver(client)
+    address, *_ = driver.current()
+    generation = driver.membership.generation
+    client.run(_declare, workers=[address])
+    until(lambda: driver.current()[address].gpus == 2)
+    assert driver.membership.generation > generation
+
+
 def test_no_worker_for_too_long(cluster: LocalCluster, client: Client) -> None:
     """Without any worker the wait ends in time; an absence that nobody waited through does not count."""
     driver = Driver(client, timeout=0.5)
