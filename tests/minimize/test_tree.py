@@ -60,6 +60,14 @@ def _blocks(root: Root) -> list[int]:
     return sorted(block for _, _, task in _tasks(root.branch) for block in numbers(task.compute))
 
 
+def test_a_worker_that_is_asked_straight() -> None:
+    """It is a root of its own, with nobody below it; all blocks are asked for once."""
+    shares = _shares(9, 40)
+    roots = tree.roots(shares, [(0, 40)], Shape(1, 2), {"w0003", "w0000"})
+    assert [len(root.addresses) for root in roots] == [1, 1, 7]
+    assert sorted(block for root in roots for block in numbers(root.blocks)) == list(range(40))
+
+
 @pytest.mark.parametrize("width", [2, 4, 12])
 def test_its_levels_are_few_and_its_answers_short(width: int) -> None:
     """1,000 workers are as few levels deep as the width allows, and one more; a branch makes few nodes of the sum."""
@@ -174,6 +182,44 @@ def test_a_worker_in_it_hangs(client: Client, tmp_path: Path) -> None:
                 os.kill(victim, signal.SIGKILL)
         assert (loss, grad.tobytes()) == expected
         assert objective.sum.timings.lost_workers == 1
+
+
+def _cut() -> None:
+    """Have this worker reach no other one."""
+    from jobs.minimize.evaluate import worker
+
+    async def unreachable(*_: object) -> None:
+        raise OSError("no route to host")
+
+    vars(worker)["reaching"], vars(worker)["evaluate"] = worker.evaluate, unreachable
+
+
+def _mend() -> None:
+    from jobs.minimize.evaluate import worker
+
+    vars(worker)["evaluate"] = vars(worker).pop("reaching")
+
+
+@pytest.mark.usefixtures("_shape")
+def test_workers_that_do_not_reach_each_other(client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The driver asks them itself: none is lost, nothing is loaded anew; each is found once."""
+    problem = Watched(folder=str(tmp_path))
+    thetas = [np.full(3, 1.0 + number) for number in range(WORKERS)]  # of one that it had, an objective asks nobody
+    expected = [_serial(problem, theta) for theta in thetas]
+    with Objective(client, problem) as objective:
+        objective(objective.x0())
+        loads = len(list(tmp_path.glob("load-*")))
+        client.run(_cut)
+        try:
+            for theta, (loss, grad) in zip(thetas, expected, strict=True):
+                found = objective(theta)
+                assert (found[0], found[1].tobytes()) == (loss, grad)
+        finally:
+            client.run(_mend)
+        assert (objective.sum.timings.lost_workers, objective.sum.workers) == (0, WORKERS)
+        assert len(list(tmp_path.glob("load-*"))) == loads
+    said = [record.args for record in caplog.records if "another worker did not reach it" in record.msg]
+    assert len(said) == len({*said}) == WORKERS - tree.shape(0, 0, 0, 0).roots
 
 
 @pytest.mark.usefixtures("_shape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import uuid
 from collections import Counter
@@ -26,6 +27,7 @@ from jobs.sharding.assignment import assign
 from jobs.sharding.blocks import Run, TreeSum, Vector, intersect, numbers, subtract
 from jobs.usercode import UserCode
 
+log = logging.getLogger(__name__)
 MAX_WORKERS_LOST_PER_BLOCK = 3
 """Workers that may be lost over a block within one evaluation; then data or code that kill workers end the job."""
 WATCH_SECONDS = 5.0
@@ -50,6 +52,7 @@ class DaskEvaluator(ClusterEvaluator):
         self._generation = 0
         self._plan: dict[str, list[Run]] = {}
         self._roots: dict[tree.Shape, list[tree.Root]] = {}  # of all blocks, by the present assignment
+        self._straight: set[str] = set()  # workers that answer the driver, but not another worker
         self._seconds = math.inf  # of computing, in the last evaluation; of the first, which loads, all may differ
 
     @property
@@ -105,8 +108,8 @@ class DaskEvaluator(ClusterEvaluator):
                 if unasked:
                     await self._share()  # in the first round too: workers may have come since the last evaluation
                     self._ask(request, unasked, state)
-                lost = self.timings.lost_workers
-                while state.running and self.timings.lost_workers == lost:
+                state.incomplete = False
+                while state.running and not state.incomplete:
                     await self._collect(state)
         finally:
             # Only an error leaves any. Their workers complete their sums, and Dask drops what they answer: a cancelled
@@ -121,17 +124,18 @@ class DaskEvaluator(ClusterEvaluator):
     def _ask(self, request: Request, blocks: list[Run], state: _Evaluation) -> None:
         """Send a request to the roots of the tasks that cover the blocks."""
         message = request_message(request.kind, request.thetas, request.direction)
-        for root in self._roots_of(request, blocks):
+        for root in self._roots_of(request, blocks, state.unreached):
             state.running[asyncio.ensure_future(evaluate(self._client.rpc, self._key, message, root.branch))] = root
             self.timings.bytes_sent += request.nbytes
 
-    def _roots_of(self, request: Request, blocks: list[Run]) -> list[tree.Root]:
+    def _roots_of(self, request: Request, blocks: list[Run], unreached: set[str]) -> list[tree.Root]:
         """Return the roots of the tasks that cover the blocks; nearly always the same ones, of all blocks."""
         shape = tree.shape(len(self._plan), request.nbytes, 8 * request.size, self._seconds)
-        if blocks != [(0, len(self._blocks))]:
-            return tree.roots(self._plan, blocks, shape)
+        straight = self._straight | unreached
+        if unreached or blocks != [(0, len(self._blocks))]:
+            return tree.roots(self._plan, blocks, shape, straight)
         if shape not in self._roots:
-            self._roots[shape] = tree.roots(self._plan, blocks, shape)
+            self._roots[shape] = tree.roots(self._plan, blocks, shape, straight)
         return self._roots[shape]
 
     async def _collect(self, state: _Evaluation) -> None:
@@ -147,7 +151,12 @@ class DaskEvaluator(ClusterEvaluator):
             answer = _answer(task, root)
             self.timings.bytes_received += await merge(state.total, answer)
             state.compute, state.load = max(state.compute, answer["compute"]), max(state.load, answer["load"])
-            self._drop(answer["lost"], root, state)
+            if answer["lost"] == [root.branch.address]:
+                self._drop(answer["lost"], root, state)
+                continue
+            self._reached(root.branch.address, state)
+            if answer["lost"]:
+                await self._not_reached(answer["lost"], root, state)
         if not done:
             known = await self._membership.listed()
             # A copy, since lost workers' tasks are deleted from it.
@@ -158,6 +167,20 @@ class DaskEvaluator(ClusterEvaluator):
                     del state.running[task]
                     self._drop(sorted(gone), root, state)
 
+    async def _not_reached(self, lost: list[str], root: tree.Root, state: _Evaluation) -> None:
+        """Drop those that are gone of the workers that another one did not reach; the driver asks the others itself."""
+        known = await self._membership.listed()
+        self._drop([address for address in lost if address not in known], root, state)
+        state.unreached.update(address for address in lost if address in known)
+        state.incomplete = True
+
+    def _reached(self, address: str, state: _Evaluation) -> None:
+        """Leave a worker that has answered the driver, but not another worker, out of the tree from now on."""
+        if address in state.unreached - self._straight:
+            log.warning("worker %s answers the driver, but another worker did not reach it", address)
+            self._straight.add(address)
+            self._roots.clear()
+
     def _drop(self, lost: list[str], root: tree.Root, state: _Evaluation) -> None:
         """Drop lost workers from membership and assignment, so that what they held is requested from others.
 
@@ -166,6 +189,7 @@ class DaskEvaluator(ClusterEvaluator):
         """
         if not lost:
             return
+        state.incomplete = True
         self._roots.clear()
         for address in lost:
             # Its own blocks: who was below it in the tree did not answer, but is not lost.
@@ -189,6 +213,8 @@ class _Evaluation:
         self.total = total
         self.running: dict[asyncio.Task[Answer], tree.Root] = {}
         self.lost_workers: Counter[int] = Counter()
+        self.unreached: set[str] = set()  # workers that another one did not reach
+        self.incomplete = False  # whether blocks are left that nobody sums
         self.compute = self.load = 0.0
 
     def unasked(self) -> list[Run]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,18 +60,23 @@ class Shape(NamedTuple):
     branches: int
 
 
-def roots(plan: Mapping[str, Sequence[Run]], missing: Sequence[Run], shape: Shape) -> list[Root]:
+def roots(
+    plan: Mapping[str, Sequence[Run]], missing: Sequence[Run], shape: Shape, straight: Collection[str] = ()
+) -> list[Root]:
     """Return the branches that sum all `missing` blocks.
 
     Args:
         plan: worker address -> runs it keeps, from `assign`.
         missing: the blocks that no answer covers yet.
         shape: the tree's.
+        straight: addresses of workers that are in no tree: the driver asks them, and they nobody.
     """
     wanted = ((tuple(intersect(runs, missing)), address, tuple(runs)) for address, runs in plan.items())
     # In block order: neighbours in the tree then complete large nodes together, and answers stay small.
     flat = sorted(task for task in wanted if task[0])
-    return [_root(part, shape.branches) for part in _parts(flat, shape.roots)]
+    alone = [[task] for task in flat if task[1] in straight]
+    parts = _parts([task for task in flat if task[1] not in straight], shape.roots)
+    return [_root(part, shape.branches) for part in [*alone, *parts]]
 
 
 def shape(workers: int, request_bytes: int, sum_bytes: int, seconds: float) -> Shape:
