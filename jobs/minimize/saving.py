@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ def saved(problem: Any, theta: Vector, run: Storage) -> dict[str, Any]:
         if not has(problem, "save"):
             return {}
         with TemporaryDirectory(prefix="dask-jobs-") as folder:
-            call(SAVE, problem.save, theta.copy(), folder)
+            with contextlib.chdir(os.curdir):  # it may have gone into the folder, which is deleted
+                call(SAVE, problem.save, theta.copy(), folder)
             files = dict(_files(Path(folder)))
             for name in files:
                 run.check_inside(name)

@@ -38,7 +38,9 @@ class Odd(LeastSquares):
         if kind == "exits":
             raise SystemExit(0)
         (top / "good.txt").write_text("good")
-        if kind == "link":
+        if kind == "goes there":
+            os.chdir(top)
+        elif kind == "link":
             (top / "link").symlink_to("/etc/hostname")
         elif kind == "folder link":
             (top / "link").symlink_to("/etc")

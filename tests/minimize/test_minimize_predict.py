@@ -147,6 +147,14 @@ def test_a_save_that_fails(tmp_path, monkeypatch, capsys, kind, text):
     assert capsys.readouterr().out.splitlines()[-1].startswith("warning: nothing was saved: problem.save")
 
 
+def test_a_save_that_changes_the_current_folder(tmp_path, monkeypatch):
+    """Its folder is deleted: the process is where it was, and the run ends as any other."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ODD", "goes there")
+    assert _run("run", "saving_problems:Odd")["saved"] == ["good.txt"]
+    assert Path.cwd() == tmp_path
+
+
 def test_a_link_in_the_run_folder(tmp_path):
     """What is saved does not leave the run folder by a link in it."""
     _run(tmp_path / "run", "saving_problems:Fit", max_iterations=1)
