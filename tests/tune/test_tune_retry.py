@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from jobs.tune.options import Options
 from jobs.tune.records import journal
 from jobs.tune.records.journal import Journal, Recorded
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.records.recorder import StudyRecorder, check_recorded
 from jobs.tune.records.retry import reopened
 from jobs.tune.records.table import find_study
 from jobs.tune.space.pruners import make_pruner
@@ -228,3 +229,22 @@ def test_a_driver_that_is_killed_before_they_are_pending(storage: Storage) -> No
     study = find_study(storage)
     assert study is not None
     assert study.trials[0].user_attrs["run"]["state"] == "failed"
+
+
+DAMAGE = [[], {}, "x", None, -1, float("inf"), [1], {"run": []}, {"run": {"earlier": 1}}]
+
+
+@pytest.mark.parametrize("value", DAMAGE)
+@pytest.mark.parametrize("name", ["trial_id", "user_attr", "state"])
+def test_damaged_records(name: str, value: Any, storage: Storage) -> None:
+    """Records that are JSON, but none of a study, are refused in words or as good as any; so is a missing field."""
+    recorder, log = _recorder(storage, 1, Recorded(), ["maximize"])
+    recorder.tell(recorder.ask().number, Outcome("failed", error="E"), at=1.0)
+    log.close()
+    records = [json.loads(line) for line in journal.read(storage).lines]
+    for index, record in enumerate(records):
+        for damaged in [record | {name: value}, {field: content for field, content in record.items() if field != name}]:
+            changed = [json.dumps(one).encode() for one in [*records[:index], damaged, *records[index + 1 :]]]
+            for use in (reopened, lambda one: check_recorded(one, _identity(["maximize"]), accept_new_code=False)):
+                with contextlib.suppress(InputError):
+                    use(Recorded(tuple(changed), "journal"))

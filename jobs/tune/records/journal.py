@@ -19,7 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from jobs.errors import InputError, argument
+from jobs.errors import InputError, JobError, argument
 from jobs.storage import Storage
 
 LOG = re.compile(r"journal/(\d{4,})\.log(/\d{8})?")
@@ -81,6 +81,21 @@ def _read(storage: Storage, attempt: int) -> Recorded | None:
         marked = marked or record.get("user_attr") == {ATTEMPT: attempt}
         lines.append(line)
     return Recorded(tuple(lines), address) if marked else None
+
+
+@contextlib.contextmanager
+def replayed() -> Iterator[None]:
+    """Translate what damaged records raise, which are read unchecked, by Optuna too: it depends on which one it is.
+
+    Raises:
+        InputError: they make no study.
+    """
+    try:
+        yield
+    except JobError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError) as error:
+        raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -13,9 +13,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from jobs.errors import InputError
 from jobs.runs.identity import code_of, is_same
-from jobs.tune.records.journal import ATTEMPT, OPERATION, Journal, Recorded, RecordStorage
+from jobs.tune.records.journal import ATTEMPT, OPERATION, Journal, Recorded, RecordStorage, replayed
 from jobs.tune.records.outcome import STATES, Outcome
 from jobs.tune.records.table import (
     IDENTITY,
@@ -48,15 +47,16 @@ def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_ne
     """Return the number of trials that earlier attempts have finished.
 
     Raises:
-        InputError: its journal is another study's, see `is_same`.
+        InputError: its journal is another study's, see `is_same`, or damaged.
     """
     before: dict[str, Any] = {}
     done: set[int] = set()
-    for record in recorded.records():
-        if record["op_code"] == OPERATION["study attribute"]:
-            before = record.get("user_attr", {}).get(IDENTITY, before)
-        if record["op_code"] == OPERATION["end"] and record.get("state") in _FINISHED:
-            done.add(int(record["trial_id"]))
+    with replayed():
+        for record in recorded.records():
+            if record["op_code"] == OPERATION["study attribute"]:
+                before = record.get("user_attr", {}).get(IDENTITY, before)
+            if record["op_code"] == OPERATION["end"] and record.get("state") in _FINISHED:
+                done.add(int(record["trial_id"]))
     if recorded.lines:
         is_same(f"journal {recorded.address}", "study", before, identity, accept_new_code=accept_new_code)
     return len(done)
@@ -111,7 +111,7 @@ class StudyRecorder:
         self._open(attempt, identity)
 
     def _open(self, attempt: int, identity: Mapping[str, Any]) -> None:
-        try:
+        with replayed():
             self._storage = RecordStorage(self._journal)
             new = not self._storage.get_all_studies()
             self.study = optuna.create_study(
@@ -122,9 +122,6 @@ class StudyRecorder:
             )
             # Not copies, which Optuna makes with all intermediate values.
             trials = self.study.get_trials(deepcopy=False)
-        # Optuna replays records unchecked: what a damaged one raises depends on which it is.
-        except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
-            raise InputError(f"the journal's records make no study ({type(error).__name__}: {error})") from error
         if self.study.user_attrs.get(IDENTITY) != identity:  # new, or with changed code that was accepted
             self.study.set_user_attr(IDENTITY, dict(identity))
         if new:

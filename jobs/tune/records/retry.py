@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from jobs.tune.records.journal import OPERATION, Recorded
+from jobs.tune.records.journal import OPERATION, Recorded, replayed
 from jobs.tune.records.table import EARLIER, LOSSES, RUN, state_of
 
 
@@ -21,9 +21,13 @@ def reopened(recorded: Recorded) -> tuple[Recorded, list[int]]:
 
     Args:
         recorded: the records of earlier attempts.
+
+    Raises:
+        InputError: they are damaged.
     """
-    failed = _failed(recorded)
-    lines = tuple(_reopened(recorded, failed)) if failed else recorded.lines
+    with replayed():
+        failed = _failed(recorded)
+        lines = tuple(_reopened(recorded, failed)) if failed else recorded.lines
     return Recorded(lines, recorded.address), sorted(failed)
 
 
