@@ -6,6 +6,7 @@ from jobs.datasets.prediction import Predictor
 from jobs.keras.model_file import predictor as of_file
 from jobs.runs.folder import RunFolder
 from jobs.runs.identity import warn_of_new_code
+from jobs.runs.named_code import check_named
 from jobs.sources import sources
 from jobs.storage import Storage
 from jobs.usercode import UserCode
@@ -18,7 +19,10 @@ def predictor(run: RunFolder, storage: Storage) -> Predictor:
         InputError: there is no such file, or it cannot be read.
     """
     named = run.options.get("model")
-    code = UserCode("model", named, "my_model:create_model") if isinstance(named, str) else None
+    code = None
+    if isinstance(named, str):
+        check_named(run, named)
+        code = UserCode("model", named, "my_model:create_model")
     found = of_file(storage, code)
     if code is not None:
         warn_of_new_code(run, lambda: sources(*code.roots()))
