@@ -105,7 +105,7 @@ def load(given_as: str, spec: str, example: str) -> Any:
     module, _, name = spec.partition(":")
     if not (module and name):
         raise InputError(f"{given_as} is {spec!r}, but must be 'module:function', such as {example!r}")
-    rest = "; the module must be in the current folder or on the Python path, on every worker too"
+    rest = "; the module must be on the Python path of the driver and of every worker, or in their current folder"
     with refused(f"{given_as} {spec}: cannot import it", rest):
         found = importlib.import_module(module)
     with refused(f"{given_as} {spec}: cannot be read from its module", ""):

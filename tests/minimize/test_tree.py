@@ -186,7 +186,7 @@ def test_a_worker_in_it_hangs(client: Client, tmp_path: Path) -> None:
 
 def _cut() -> None:
     """Have this worker reach no other one."""
-    from jobs.minimize.evaluate import worker
+    from jobs.minimize.evaluate.by_messages import worker
 
     async def unreachable(*_: object) -> None:
         raise OSError("no route to host")
@@ -195,7 +195,7 @@ def _cut() -> None:
 
 
 def _mend() -> None:
-    from jobs.minimize.evaluate import worker
+    from jobs.minimize.evaluate.by_messages import worker
 
     vars(worker)["evaluate"] = vars(worker).pop("reaching")
 
