@@ -30,7 +30,7 @@ def show(result: Mapping[str, Any], run: str) -> None:
     style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
     console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    print_rows(console, [*_lines(result), *_files(run), *_again(result), *_network(result, run), *_code(result)])
+    print_rows(console, [*_lines(result), *_again(result), *_files(run), *_network(result, run), *_code(result)])
 
 
 def _network(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
