@@ -79,7 +79,8 @@ class ShardPlugin(CallPlugin):
         mine = unpack(task)
         # Before this worker's own sum: the children compute theirs at the same time.
         children = [asyncio.ensure_future(self._forward(request, branch)) for branch in mine.branches]
-        await asyncio.sleep(0)  # they are sent by then: this sum's thread may keep the interpreter's lock for long
+        if children:
+            await asyncio.sleep(0)  # they are sent by then: this sum's thread may keep the interpreter's lock for long
         try:
             began, loaded = time.perf_counter(), self._shard.load_seconds
             total = await self._in_thread(self._shard.sum, request_of(request), mine.keep, mine.compute)
