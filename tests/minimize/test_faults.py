@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ import pytest
 from distributed import Client, LocalCluster
 from faulty import Watched
 from waiting import until
+from watching import frozen, serial
 
 from jobs import connect
 from jobs.cluster import membership, plugin
@@ -47,14 +47,6 @@ def evaluator(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _serial(problem: Watched, theta: np.ndarray) -> tuple[float, bytes]:
-    with Objective(None, problem) as objective:
-        loss, grad = objective(theta)
-    for trace in Path(problem.folder).glob("*-*"):
-        trace.unlink()
-    return loss, grad.tobytes()
-
-
 def _processes(folder: Path, kind: str) -> set[int]:
     return {int(path.name.split("-")[-1]) for path in folder.glob(f"{kind}-*")}
 
@@ -64,7 +56,7 @@ def test_workers_killed_in_mid_evaluation(victims: int, client: Client, tmp_path
     """kill -9 of one worker, or of all, while they compute: the evaluation ends with the serial bits."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         for trace in tmp_path.glob("pass-*"):
@@ -104,7 +96,7 @@ def test_a_worker_that_joins_gets_a_share(
     """Blocks are spread again over workers that come later, and the bits stay."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         cluster.scale(4)
@@ -119,7 +111,7 @@ def test_a_worker_that_leaves_in_order(cluster: LocalCluster, client: Client, tm
     """Retired workers' blocks move to the others between evaluations."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         cluster.scale(1)
@@ -133,18 +125,14 @@ def test_a_worker_that_hangs(client: Client, tmp_path: Path, evaluator: str) -> 
     """A stopped process keeps its connection but loses its place: the scheduler's worker-ttl ends the wait for it."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem, evaluator=evaluator) as objective:
         objective(objective.x0())
         for trace in tmp_path.glob("pass-*"):
             trace.unlink()
         victim = min(_processes(tmp_path, "load"))
-        os.kill(victim, signal.SIGSTOP)
-        try:
+        with frozen(victim):
             loss, grad = objective(theta)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # its nanny may have ended it
-                os.kill(victim, signal.SIGKILL)
         assert (loss, grad.tobytes()) == expected
         assert objective.sum.timings.lost_workers >= 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
@@ -16,6 +15,7 @@ import pytest
 from distributed import Client
 from faulty import Bad, Watched
 from waiting import until
+from watching import frozen, serial
 
 from jobs.cluster.connect import _local
 from jobs.errors import UserCodeError
@@ -119,14 +119,6 @@ def _shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, clie
     client.wait_for_workers(WORKERS)
 
 
-def _serial(problem: Watched, theta: np.ndarray) -> tuple[float, bytes]:
-    with Objective(None, problem) as objective:
-        loss, grad = objective(theta)
-    for trace in Path(problem.folder).glob("*-*"):
-        trace.unlink()
-    return loss, grad.tobytes()
-
-
 def _in_order(folder: Path) -> list[int]:
     """Return the workers' processes in the order of the blocks that they have loaded, which is the tree's."""
     loads = sorted(
@@ -141,7 +133,7 @@ def test_a_worker_in_it_is_killed(place: int, client: Client, tmp_path: Path) ->
     """kill -9 in mid-evaluation: the serial bits, one lost worker, and those below it load nothing anew."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem) as objective:
         objective(objective.x0())
         victim = _in_order(tmp_path)[place]
@@ -170,16 +162,12 @@ def test_a_worker_in_it_hangs(client: Client, tmp_path: Path) -> None:
     """All that is above it waits for its answer; the driver asks the others anew once the scheduler has removed it."""
     problem = Watched(folder=str(tmp_path))
     theta = np.ones(3)
-    expected = _serial(problem, theta)
+    expected = serial(problem, theta)
     with Objective(client, problem) as objective:
         objective(objective.x0())
         victim = _in_order(tmp_path)[2]
-        os.kill(victim, signal.SIGSTOP)
-        try:
+        with frozen(victim):
             loss, grad = objective(theta)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # its nanny may have ended it
-                os.kill(victim, signal.SIGKILL)
         assert (loss, grad.tobytes()) == expected
         assert objective.sum.timings.lost_workers == 1
 
@@ -205,7 +193,7 @@ def test_workers_that_do_not_reach_each_other(client: Client, tmp_path: Path, ca
     """The driver asks them itself: none is lost, nothing is loaded anew; each is found once."""
     problem = Watched(folder=str(tmp_path))
     thetas = [np.full(3, 1.0 + number) for number in range(WORKERS)]  # of one that it had, an objective asks nobody
-    expected = [_serial(problem, theta) for theta in thetas]
+    expected = [serial(problem, theta) for theta in thetas]
     with Objective(client, problem) as objective:
         objective(objective.x0())
         loads = len(list(tmp_path.glob("load-*")))

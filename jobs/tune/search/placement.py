@@ -129,8 +129,8 @@ class Slots:
         room = self._room(address)
         if self._rooms.get(address, 0) == room:
             return
-        self._rooms[address] = room
         if room:
+            self._rooms[address] = room
             heapq.heappush(self._open.setdefault(room, []), address)
         else:
             del self._rooms[address]
