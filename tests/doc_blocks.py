@@ -42,8 +42,7 @@ def marked(page: Path, infos: Sequence[str] = ("python run", "bash run")) -> lis
 def run(some: Sequence[Block], folder: Path) -> None:
     """Run blocks one after the other in a copy of examples/; each must succeed, and print what the page says."""
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("__pycache__", "runs", "*.npy"))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(folder)}
+    environment = {**commands_environment(), "PYTHONPATH": str(folder)}
     for block in some:
         shell = ["bash", "-euo", "pipefail", "-c"] if block.info.startswith("bash") else [sys.executable, "-c"]
         ended = subprocess.run(
@@ -52,3 +51,9 @@ def run(some: Sequence[Block], folder: Path) -> None:
         assert ended.returncode == 0, ended.stderr
         if block.output is not None:
             assert ended.stdout == block.output
+
+
+def commands_environment() -> dict[str, str]:
+    """Return the environment with the programs of this Python on the path: `make test` activates no environment."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path}

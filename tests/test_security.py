@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 from certificates import write_certificates
-from doc_blocks import ROOT, blocks
+from doc_blocks import ROOT, blocks, commands_environment
 from pods import free_port
 
 from jobs import connect
@@ -37,7 +37,7 @@ def test_the_commands_for_tls(tmp_path: Path) -> None:
     (block,) = (block for block in blocks(ROOT / "SECURITY.md") if "REQUIRE_ENCRYPTION" in block.text)
     write_certificates(tmp_path)
     script = block.text.replace("8786", str(free_port())).replace("8787", str(free_port()))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**commands_environment(), "OMP_NUM_THREADS": "1"}
     with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
         # A session of its own, by which scheduler and workers are ended: those of a lost scheduler take their time.
         shell = subprocess.Popen(
