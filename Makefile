@@ -87,7 +87,7 @@ requirements: .venv/dev ## pin and hash the requirements anew (needs uv)
 	uv pip compile pyproject.toml --extra tensorflow --extra images --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/tensorflow.txt
 	uv pip compile pyproject.toml --extra gpu --extra images --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/gpu.txt
 	echo 'setuptools>=77' | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/build.txt
-	uv pip compile pyproject.toml --extra tensorflow --extra images --extra demo --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra tensorflow --extra images --extra demo --extra tables --extra sklearn --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra torch --constraint requirements/dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/torch.txt
 
 clean: ## remove what the targets made
