@@ -13,8 +13,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from jobs import program
 
-        if arguments is None and not sys.stderr.isatty():
-            program.collect()
         return program.run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
         sys.stderr.write("dask-jobs: error: interrupted; the same command starts it, or goes on\n")

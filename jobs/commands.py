@@ -35,11 +35,12 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     from jobs import cpu
     from jobs.options import parse
 
+    began = time.monotonic()
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
     job = registry.find(name)
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
     cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
-    from jobs.runs.display.show import show_result
+    from jobs.runs.display.show import COMMAND_SECONDS, show_result
 
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
@@ -54,7 +55,9 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
             time.sleep(STREAMS_SECONDS)
         show = job.load_show()
         show = functools.partial(show_result, show) if result.get("already") else show
-        show(result, str(options.run))
+        # Not in a pod: `wait` compares this text with the one that it makes of the result's line.
+        whole = {} if log_result else {COMMAND_SECONDS: time.monotonic() - began}
+        show(result | whole, str(options.run))
     except SystemExit as end:
         raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
     return 0

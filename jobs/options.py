@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -75,6 +75,12 @@ class JobOptions(BaseModel):
     )
     deadline: Annotated[PositiveFloat | None, OptionHelp(RUNS, "SECONDS")] = Field(
         default=None, description="seconds after which the job saves its state and ends with exit code 4"
+    )
+
+    progress: Annotated[Literal["auto", "plain", "json", "none"], OptionHelp(RUNS)] = Field(
+        default="auto",
+        description="how progress is shown on standard error: live on a terminal or in a notebook, else as text "
+        "(auto); as text; as JSON lines, those of Dask and other libraries among them; or not at all",
     )
 
     cpu: Annotated[Cpu, OptionHelp(RUNS)] = Field(

@@ -54,13 +54,6 @@ NOTES = """The same command on the same run folder resumes the run, also after k
 RELEASE_COMMANDS = tuple(COMMANDS[RELEASES])
 
 
-def collect() -> None:
-    """Have a job collect the records of all libraries as JSON lines: this process is its own, and shows them nobody."""
-    from jobs.runs.display.log import ROLE
-
-    os.environ.setdefault(ROLE, "driver")
-
-
 @command_line()
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; a JobError is printed as one line on standard error."""

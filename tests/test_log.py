@@ -161,11 +161,11 @@ class Loud:
 """
 
 
-def test_a_job_without_a_terminal(tmp_path: Path) -> None:
+def test_a_job_with_json_lines(tmp_path: Path) -> None:
     """All of standard error is JSON lines, those of other libraries and of workers on this machine too."""
     (tmp_path / "loud.py").write_text(PROBLEM)
     command = [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "minimize"]
-    command += ["--problem", "loud:Loud", "--workers", "2", "--run", "run"]
+    command += ["--problem", "loud:Loud", "--workers", "2", "--run", "run", "--progress", "json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     said = {(line["job"], line.get("logger"), line["message"].split(": ")[-1]) for line in lines if "logger" in line}

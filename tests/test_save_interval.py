@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.minimize.display.monitor import Observer
+from jobs.minimize.display.monitor import Observer, Optimizer
 from jobs.runs import save_interval
 from jobs.runs.display.console import Reporter
 from jobs.runs.save_interval import SaveInterval
@@ -62,7 +62,7 @@ def test_minimizes_history(clock: Clock) -> None:
     """10,000 evaluations of 10 s each: not written anew all the time, which would take the square of their number."""
     store: Any = Store(clock)
     journal: Any = types.SimpleNamespace(full=False, dropped=0)
-    observer = Observer(store, Reporter("minimize", 10**6), journal, 0.0, 10**6)
+    observer = Observer(store, Reporter("minimize", 10**6), journal, 0.0, Optimizer(10**6, True, 1e-5, lambda: 0))
     for number in range(10_000):
         clock.now += 10.0
         observer.on_evaluation(np.zeros(1), float(number), np.ones(1), clock.now)

@@ -17,7 +17,7 @@ from benchmarks.train.peers import networks
 from benchmarks.train.restart import MIRRORED, RAY, by_hand, ray_train
 
 NETWORKS = "benchmarks.train.peers.networks"
-EPOCH = '"event": "epoch"'
+EPOCH = "train: epoch 1: "
 OURS = "ours: dask-jobs train"
 START_TEXT = """\
 Seconds from the start of a command to the end of the first step of a network of 10,666 parameters on {workers} workers,

@@ -23,6 +23,8 @@ CHECKED = ("numpy", "scipy", "dask", "distributed", "dask-jobs")
 """Packages that must have the driver's version on each worker: they decide bits, or the protocol."""
 LOOK_SECONDS = 0.1
 """Between two looks at the scheduler's workers."""
+TELL_SECONDS = 15.0
+"""Between two messages on how many have come."""
 REMEDY = "end its process, or start it anew"
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class Arrival:
         self._client, self._timeout, self._stop = client, timeout, poll
         self._began = time.monotonic()
         self._limit = min(QUIET_SECONDS, timeout)
+        self._told = 0.0
         self._silent: set[str] = set()
         self._removed: list[str] = []
 
@@ -111,8 +114,16 @@ class Arrival:
         """Return how many workers run: when they are enough, or so many seconds after the beginning."""
         while True:
             there = await self._listed(running=True)  # as `Client.wait_for_workers` counts
-            if len(there) >= count or time.monotonic() - self._began >= seconds:
+            waited = time.monotonic() - self._began
+            if len(there) >= count or waited >= seconds:
                 return len(there)
+            if waited >= self._told + TELL_SECONDS:
+                self._told = waited
+                where = self._client.scheduler.address
+                log.warning(
+                    "%d of %d workers have come to %s in %.0f s; one more is started by: dask worker %s",
+                    len(there), count, where, waited, where,
+                )  # fmt: skip
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _versions(self) -> Mapping[str, Mapping[str, Any]]:

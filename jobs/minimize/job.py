@@ -18,7 +18,7 @@ from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
 from jobs.minimize import softmax
-from jobs.minimize.display.monitor import Observer
+from jobs.minimize.display.monitor import Observer, Optimizer
 from jobs.minimize.journal import Journal
 from jobs.minimize.objective import Objective, is_of_evaluation
 from jobs.minimize.optimize import methods
@@ -98,7 +98,7 @@ def problem_of(options: Options) -> CheckedProblem:
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dict[str, Any]:
     """Run one attempt: check everything, claim the folder, replay, continue, and write the result."""
     folder = attempt.folder
-    reporter = attempt.show(Reporter("minimize", options.max_iterations))
+    reporter = attempt.show(Reporter("minimize", options.max_iterations, "iterations", at_most=True))
     attempt.check_data()
     if options.workers == 0:
         reporter.doing("working in this process")
@@ -116,7 +116,10 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
     journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
     objective.journal = attempt.stack.enter_context(contextlib.closing(journal))
-    observer = Observer(folder, reporter, journal, minimization.l1, options.max_iterations)
+    method = methods.find(options.method)
+    tolerance = method.gradient_tolerance(options.options, options.tol)
+    shown = Optimizer(options.max_iterations, method.gradient != "unused", tolerance, lambda: objective.sum.workers)
+    observer = Observer(folder, reporter, journal, minimization.l1, shown)
     objective.on_evaluation = observer.on_evaluation
     reporter.doing("loading the data, first evaluation")
     with attempt.saving(functools.partial(observer.save, best=True)):

@@ -14,7 +14,9 @@ from jobs.report.page import Section
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from jobs.runs.folder import RunFolder
+    from jobs.runs.display.progress import counted
+from jobs.runs.display.progress import counted
+from jobs.runs.folder import RunFolder
 
 STATES = {"done": "good", "failed": "bad", "running": "busy"}
 HOW_TO_RESUME = {
@@ -59,11 +61,12 @@ def _progress(run: RunFolder, steps: str) -> dict[str, Any] | None:
     progress = run.status.get("progress")
     if not progress or run.state == "done":
         return None
-    text = f"{progress['done']:,} of at most {progress['total']:,} {steps}"
+    at_most = bool(progress.get("at_most"))
+    text = counted(progress["done"], progress["total"], steps, at_most=at_most)
     left = float(progress.get("eta") or math.nan)
     if run.state == "running" and math.isfinite(left):
         text += f", at most about {duration(left)} to go"
-    return {"fraction": float(progress["fraction"]), "text": text}
+    return {"fraction": None if at_most else progress["done"] / max(progress["total"], 1), "text": text}
 
 
 def non_defaults(run: RunFolder, model: type[BaseModel]) -> dict[str, Any]:

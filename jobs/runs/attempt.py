@@ -14,7 +14,8 @@ from jobs.cluster.connect import connect, named_scheduler
 from jobs.runs.arithmetic_file import ArithmeticFile
 from jobs.runs.data_files import DataFiles
 from jobs.runs.display.console import Log
-from jobs.runs.display.log import ROLE, collect_logs
+from jobs.runs.display.log import ROLE, collected_logs
+from jobs.runs.display.mode import mode, using
 from jobs.runs.run import Run
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
         JobError: what the attempt raised; if it had a number, the error is in the run folder too.
     """
     folder = Run(str(options.run), job, options)
-    with folder.signals():  # around all: a signal must not cut off the last status either
+    with using(options.progress), folder.signals():  # around all: a signal must not cut off the last status either
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(_collected_logs())
@@ -181,12 +182,17 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
             raise ended from error
 
 
-def _collected_logs() -> contextlib.AbstractContextManager[object]:
-    """Bring the records of all libraries into the same JSON lines, here and in workers on this machine.
+@contextlib.contextmanager
+def _collected_logs() -> Iterator[None]:
+    """Bring the records of all libraries into the JSON lines, if there are any, here and in workers on this machine.
 
-    In a pod, and where the program's standard error is no terminal; else they are text, for a person.
+    Not before: Dask, which is imported by now, adds a handler of its own.
     """
-    if (role := os.environ.get(ROLE)) is None:
-        return contextlib.nullcontext()
-    collect_logs(role)  # not before: Dask, which is imported by now, adds a handler of its own
-    return dask.config.set({"distributed.worker.preload": ["jobs.runs.display.worker_log"]})  # type: ignore[no-any-return]
+    if mode() != "json":
+        yield
+        return
+    with (
+        collected_logs(os.environ.get(ROLE, "driver")),
+        dask.config.set({"distributed.worker.preload": ["jobs.runs.display.worker_log"]}),
+    ):
+        yield

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from jobs.formatting import short
-from jobs.runs.display.console import SHARE, Reporter
+from jobs.runs.display.console import Reporter
 from jobs.runs.display.eta import EtaEstimator
+from jobs.runs.display.progress import SHARE
 from jobs.runs.run import Run
 from jobs.train.event_files import EventFiles
 from jobs.train.loop.fit import Fit
@@ -63,7 +64,7 @@ class Monitor(Reporter, Watcher):
     """
 
     def __init__(self, run: Run, *, batches: bool = False) -> None:
-        super().__init__(run.job, 0)
+        super().__init__(run.job, 0, "steps")
         self._run, self._samples, self._batches = run, 0, batches
         self._shares = Shares()
 

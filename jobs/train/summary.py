@@ -11,6 +11,7 @@ from rich.text import Text
 
 from jobs.formatting import plural, printable, short
 from jobs.runs.display.console import print_rows
+from jobs.runs.display.show import command_time
 from jobs.train.loop.timeline import slow_text
 from jobs.train.outcome import model_numbers, weights_text
 
@@ -68,6 +69,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         ("weights", weights_text(result)),
         ("epochs", f"{result['epochs']:,}, {result['steps']:,} steps{samples}"),
         ("time", _time(result)),
+        *command_time(result),
         ("run folder", f"{run} (model.keras, weights.npz)"),
     ]
     return lines

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from jobs.errors import JobError
 from jobs.formatting import plural, printable, short
-from jobs.runs.display.console import best_name, print_rows
+from jobs.runs.display.console import print_rows
+from jobs.runs.display.progress import best_name
+from jobs.runs.display.show import command_time
 from jobs.storage import open_storage
 from jobs.tune.records.identity import codes_text
 from jobs.tune.records.result import check_result
@@ -76,6 +78,7 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_lost(result),
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
+        *command_time(result),
     ]
 
 

@@ -44,7 +44,7 @@ def test_only_minimize_works_without_workers(capsys: pytest.CaptureFixture[str])
 def test_a_summary_has_no_blanks_at_the_ends_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Into a pipe go the texts alone; the log says once which the run folder is."""
     run = str(tmp_path / "run")
-    assert main(["minimize", "--max-iterations", "2", "--workers", "0", "--run", run]) == 0
+    assert main(["minimize", "--max-iterations", "2", "--workers", "0", "--run", run, "--progress", "json"]) == 0
     printed = capsys.readouterr()
     assert f"run folder  {run}" in re.sub("  +", "  ", printed.out)
     assert [line for line in printed.out.splitlines() if line != line.rstrip()] == []

@@ -76,3 +76,14 @@ def test_a_summary_before_its_event(event: str, fitted: Driver, capsys: pytest.C
     assert told.out.count("converged") == 1
     assert [line for line in told.err.splitlines() if not line.startswith(("{", "dask-jobs: "))] == []
     assert (Path("fit-result") / "x.npy").read_bytes() == (fitted.folder / "x.npy").read_bytes()
+
+
+def test_what_was_stuck_is_cured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A problem that is over is said to be, once, after what it was; one that comes again is said again."""
+    monkeypatch.setattr(wait, "POLL_SECONDS", 0.1)
+    stages = [objects(name) for name in ("no-cpu", "no-cpu", "running", "no-cpu", "done")]
+    with WaitView("fit") as view:
+        Wait(Going(*stages, claim=False), "fit", view, fetch=False).run(None)  # type: ignore[arg-type]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("stuck: ", "cured after "))]
+    assert [line.split()[0] for line in told] == ["stuck:", "cured", "stuck:", "cured"]
+    assert "1 Insufficient cpu" in told[1]

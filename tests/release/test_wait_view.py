@@ -259,10 +259,10 @@ with WaitView("fit") as view:
 @pytest.mark.parametrize(
     ("last", "reached"),
     [
-        ({"event": "done"}, "20/1000"),
-        ({"event": "result", "run": "/runs/a"}, "20/1000"),
-        ({"event": "done", "iterations": 31}, "31/31"),
-        ({"job": "tune", "event": "done", "trials": 32}, "32/32"),
+        ({"event": "done"}, "20 of 1,000 iterations"),
+        ({"event": "result", "run": "/runs/a"}, "20 of 1,000 iterations"),
+        ({"event": "done", "iterations": 31}, "31 of 31 iterations"),
+        ({"job": "tune", "event": "done", "trials": 32}, "32 of 32 iterations"),
     ],
 )
 def test_on_a_terminal_a_bar_is_shown_and_the_summary_is_not_lost_in_it(

@@ -134,7 +134,7 @@ def running():
     _, rows = optimization()
     half = rows[: len(rows) // 2]
     metrics = {"loss": half[-1][2], "gradient_norm": half[-1][3]}
-    progress = {"done": len(half), "total": 200, "fraction": len(half) / 200, "eta": 47.5}
+    progress = {"done": len(half), "total": 200, "at_most": True}
     status = {"state": "running", "attempt": 1, "progress": progress, "metrics": metrics, "workers": 4}
     return {
         "options.yaml": OPTIONS,

@@ -23,7 +23,7 @@ from jobs.train.options import Options
 
 def test_the_linear_example(tmp_path):
     """y = 0.1 x + 0.3 within 1e-3, and its weights every 20 steps."""
-    done = run_job("--example", "linear", "--workers", "0", "--run", str(tmp_path / "run"))
+    done = run_job("--example", "linear", "--workers", "0", "--progress", "json", "--run", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     shown = [line for line in lines if line["event"] == "weights"]
@@ -117,7 +117,7 @@ def test_a_signal_saves(workers, number, whole, tmp_path):
     process = start_job(*arguments, *place, stderr=subprocess.PIPE, start_new_session=True)
     assert process.stderr
     for line in process.stderr:
-        if '"progress"' in line:
+        if " ETA " in line:
             break
     # As Ctrl-C does: to the workers too.
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)

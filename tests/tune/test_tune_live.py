@@ -184,12 +184,12 @@ def test_a_terminal_that_can_do_nothing(tmp_path: Path) -> None:
     code, output = _on_a_terminal(_command(tmp_path, "--objective", "trials:quick", "--trials", "2"), term="dumb")
     assert code == 0, output
     assert "\x1b[" not in output
-    assert '"event": "progress"' in output
+    assert re.search(r"^\d\d:\d\d:\d\d tune: 0 of 2 trials  ETA -:--:--  elapsed 0:00:0", output, flags=re.MULTILINE)
 
 
 def test_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
-    """Elsewhere there are JSON lines, whose counts are integers."""
-    command = _command(tmp_path, "--objective", "trials:quick", "--trials", "2")
+    """With --progress json there are JSON lines, whose counts are integers."""
+    command = _command(tmp_path, "--objective", "trials:quick", "--trials", "2", "--progress", "json")
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     # Dask's own warnings of a busy machine come as text, from processes of its own.
     lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]

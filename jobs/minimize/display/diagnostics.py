@@ -10,6 +10,11 @@ from jobs.minimize.objective import Objective
 OVERHEAD = 0.3
 """Fraction of communication in an evaluation above which a hint is given."""
 
+LOADING = 0.5
+"""Fraction of loading in an attempt above which a hint is given."""
+HINT_SECONDS = 10.0
+"""A shorter attempt gets no hint: nobody waits for it."""
+
 
 def diagnose(objective: Objective, observer: Observer) -> dict[str, Any]:
     """Return the diagnostics of an attempt; seconds and bytes are of this attempt, not of those before it.
@@ -37,7 +42,14 @@ def diagnose(objective: Objective, observer: Observer) -> dict[str, Any]:
         "workers_lost": timings.lost_workers,
         "overhead": overhead,
     }
-    if overhead > OVERHEAD and objective.sum.workers > 1:
+    if observer.attempt_seconds < HINT_SECONDS:
+        return diagnostics
+    if timings.load > LOADING * observer.attempt_seconds:
+        diagnostics["hint"] = (
+            f"{timings.load / observer.attempt_seconds:.0%} of the time is loading: load(start, stop) should read its "
+            "own rows alone, without those before them, from a format with an index, such as npy or Parquet"
+        )
+    elif overhead > OVERHEAD and objective.sum.workers > 1:
         diagnostics["hint"] = (
             f"{overhead:.0%} of an evaluation is communication: use fewer workers, or more rows for each "
             f"({objective.rows // objective.sum.workers:,} now)"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +16,29 @@ from jobs.minimize.display.summary import damage
 from jobs.minimize.journal import FULL, Journal
 from jobs.minimize.optimize.l1 import stationarity
 from jobs.runs.display.console import Reporter
-from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.run import Run
 from jobs.runs.save_interval import SaveInterval
 
 Vector = NDArray[np.float64]
 COLUMNS = ("evaluation", "seconds", "loss", "gradient_norm")
 """Columns of history.csv."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What is shown of the optimizer beside its points.
+
+    Attributes:
+        limit: maximum iterations.
+        uses_gradient: whether it does.
+        tolerance: the largest gradient entry at which it ends; None if it has no such rule.
+        workers: returns the present number of workers.
+    """
+
+    limit: int
+    uses_gradient: bool
+    tolerance: float | None
+    workers: Callable[[], int]
 
 
 class Observer:
@@ -30,17 +49,24 @@ class Observer:
         reporter: the display.
         journal: once it is full, the best point is saved for a warm start.
         l1: (n,) penalties, or 0.
-        total: maximum iterations.
+        optimizer: its limits, and its workers.
     """
 
-    def __init__(self, run: Run, reporter: Reporter, journal: Journal, l1: Vector | float, total: int) -> None:
-        self._run, self._reporter, self._journal, self._l1, self._total = run, reporter, journal, l1, total
+    def __init__(
+        self,
+        run: Run,
+        reporter: Reporter,
+        journal: Journal,
+        l1: Vector | float,
+        optimizer: Optimizer,
+    ) -> None:
+        self._run, self._reporter, self._journal, self._l1, self._optimizer = run, reporter, journal, l1, optimizer
+        self._level, self._change = math.inf, math.nan
         self.best: tuple[float, Vector] | None = None
         self.iterations = 0
         self._history: list[tuple[float, float, float]] = []
         self._began = time.monotonic()
         self._history_interval, self._best_interval = SaveInterval(), SaveInterval()
-        self._eta = EtaEstimator(self._began)
         self._outgrown = self._damaged = False
 
     @property
@@ -56,7 +82,8 @@ class Observer:
     def on_iteration(self, *_: object) -> None:
         """Count an iteration; SciPy's callback."""
         self.iterations += 1
-        self._eta.note(self.iterations, time.monotonic())
+        if self.best is not None:
+            self._change, self._level = self.best[0] - self._level, self.best[0]
 
     def on_evaluation(self, theta: Vector, loss: float, grad: Vector | None, seconds: float) -> None:
         """Record an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""
@@ -70,11 +97,19 @@ class Observer:
     def _report(self, loss: float, norm: float) -> None:
         now = time.monotonic()
         rate = len(self._history) / max(now - self._began, 1e-9)
-        metrics = {"loss": loss, "gradient_norm": norm, "evaluations_per_second": rate}
-        eta = self._eta.remaining(self._total - self.iterations, now)
-        self._reporter.update(self.iterations, metrics, eta)
-        progress = {"done": self.iterations, "total": self._total, "fraction": self.iterations / self._total}
-        self._run.status("running", progress=progress if eta is None else {**progress, "eta": eta}, metrics=metrics)
+        metrics: dict[str, float] = {"loss": loss}
+        if math.isfinite(self._change):
+            metrics["loss_change"] = self._change
+        if self._optimizer.uses_gradient:
+            metrics["gradient_norm"] = norm
+            if self._optimizer.tolerance is not None:
+                metrics["gradient_tolerance"] = self._optimizer.tolerance
+        metrics["evaluations_per_second"] = rate
+        if workers := self._optimizer.workers():
+            metrics["workers"] = workers
+        self._reporter.update(self.iterations, metrics, None)
+        progress = {"done": self.iterations, "total": self._optimizer.limit, "at_most": True}
+        self._run.status("running", progress=progress, metrics=metrics)
         self._save_at_times()
 
     def _save_at_times(self) -> None:
@@ -94,7 +129,7 @@ class Observer:
 
     def finished(self, iterations: int, success: bool) -> None:  # noqa: FBT001  SciPy's own name
         """Report that the optimizer has ended, with its number of iterations."""
-        progress = {"done": iterations, "total": iterations, "fraction": 1.0, "eta": 0.0}
+        progress = {"done": iterations, "total": iterations}
         self._run.status("running", progress=progress)
         self._reporter.record("done", iterations=iterations, success=success, seconds=round(self.seconds, 3))
 

@@ -15,6 +15,7 @@ from jobs.errors import JobError
 from jobs.formatting import decimal_bytes, plural, printable
 from jobs.npy import read_header
 from jobs.runs.display.console import print_rows
+from jobs.runs.display.show import command_time
 from jobs.storage import Storage, open_storage
 
 FILE = "x.npy"
@@ -62,6 +63,7 @@ def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
         ("iterations", _evaluations(result)),
         ("time", _time(result)),
+        *command_time(result),
         *([("lost workers", f"{lost:,}; their blocks were loaded again elsewhere")] if lost else []),
         *([("throughput", _throughput(spent))] if spent["evaluations"] else []),
     ]

@@ -29,6 +29,7 @@ class Method:
         bounds, constraints: whether it takes them.
         iterations: the option that limits its iterations.
         counts_evaluations: whether that option limits evaluations instead, since the method has no other limit.
+        gtol: SciPy's default of the option `gtol`, where that is a bound of the largest entry of the gradient.
     """
 
     name: str
@@ -39,6 +40,19 @@ class Method:
     constraints: bool = False
     iterations: str = "maxiter"
     counts_evaluations: bool = False
+    gtol: float | None = None
+
+    def gradient_tolerance(self, options: Mapping[str, Any], tol: float | None) -> float | None:
+        """Return the largest gradient entry at which it ends, None if it has no such rule.
+
+        Args:
+            options: its own.
+            tol: as of `scipy.optimize.minimize`.
+        """
+        if self.gtol is None or "norm" in options:
+            return None
+        tolerance = options.get("gtol", self.gtol if tol is None else tol)
+        return float(tolerance) if isinstance(tolerance, int | float) else None
 
 
 METHODS = {
@@ -56,13 +70,18 @@ METHODS = {
             gradient="unused",
             bounds=True,
         ),
-        Method("CG", ("gtol", "norm", "eps", "maxiter", "disp", "return_all", "finite_diff_rel_step", "c1", "c2")),
+        Method(
+            "CG",
+            ("gtol", "norm", "eps", "maxiter", "disp", "return_all", "finite_diff_rel_step", "c1", "c2"),
+            gtol=1e-5,
+        ),
         Method(
             "BFGS",
             (
                 *("gtol", "norm", "eps", "maxiter", "disp", "return_all", "finite_diff_rel_step"),
                 *("xrtol", "c1", "c2", "hess_inv0"),
             ),
+            gtol=1e-5,
         ),
         Method(
             "Newton-CG",
@@ -74,6 +93,7 @@ METHODS = {
             "L-BFGS-B",
             ("maxcor", "ftol", "gtol", "eps", "maxfun", "maxiter", "maxls", "finite_diff_rel_step"),
             bounds=True,
+            gtol=1e-5,
         ),
         Method(
             "TNC",

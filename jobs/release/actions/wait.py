@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from jobs.errors import ClusterError, InputError, Stopped
 from jobs.formatting import duration
@@ -40,6 +41,7 @@ class Wait:
         self._cluster, self._release, self._view, self._fetch = cluster, release, view, fetch
         self._tails = Tails(cluster)
         self._notified: set[tuple[str, str, str]] = set()
+        self._stuck: dict[tuple[str, str], float] = {}
         self._driver = ""
         self._seen = False
         self._begun = self._driver_seen = 0.0
@@ -108,6 +110,19 @@ class Wait:
         for finding in release.findings:
             text = describe(finding, ended=release.phase == "failed")
             self._notify_once((finding.kind, finding.role, finding.cause), text)
+        # Without the cause, whose words may change while it lasts, as by the number of nodes.
+        self._report_cured({(one.kind, one.role) for one in release.findings if one.active})
+
+    def _report_cured(self, active: Collection[tuple[str, str]]) -> None:
+        """Report what was stuck and is no more, and forget it: it may come again."""
+        now = time.monotonic()
+        for key in [key for key in self._stuck if key not in active]:
+            seconds = now - self._stuck.pop(key)
+            for told in [told for told in self._notified if told[:2] == key]:
+                self._notified.discard(told)
+                self._view.notify(f"cured after {duration(seconds)}: {told[1]}: {told[2]}", "dim")
+        for key in active:
+            self._stuck.setdefault(key, now)
 
     def _notify_once(self, key: tuple[str, str, str], text: str) -> None:
         if key not in self._notified:

@@ -1,4 +1,4 @@
-"""The view of a driver's log in `dask-jobs wait`: a bar with an ETA on a terminal, the plain lines elsewhere."""
+"""The view of a driver's log in `dask-jobs wait`: live lines on a terminal, the log's own elsewhere."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from rich.text import Text
 
 from jobs.formatting import for_stream, printable_lines
 from jobs.release.api import driver_log
-from jobs.release.api.driver_log import is_record, message_of, progress_of, record_text, steps_of
-from jobs.runs.display.console import DIRECTION, Bar, metric_texts, sentence
+from jobs.release.api.driver_log import is_record, message_of, progress_of, record_text, steps_of, time_of
+from jobs.runs.display.console import ProgressLines, sentence
 from jobs.runs.display.eta import EtaEstimator
+from jobs.runs.display.progress import DIRECTION, Progress
 
 OWN = ("driver",)
 """Jobs of JSON lines that may follow the summary."""
 QUIET = ("started", "run", "done", "over")
-"""Events that the bar and the summary show as well."""
+"""Events that the live lines and the summary show as well."""
 LAST = ("done", "result")
 """A job's last events, after which its summary is text."""
 
 
-class WaitView(Bar):
+class WaitView(ProgressLines):
     """Shows log lines; the text after a job's end, its summary, is buffered for standard output.
 
     Text is held back for a moment in mid-run too: the container runtime reads stdout and stderr separately, and may
@@ -32,7 +33,7 @@ class WaitView(Bar):
     `result` is the last line of the event `result`: it is for programs, and not shown.
 
     Args:
-        release: its name, shown before the bar.
+        release: its name, shown before the live lines.
     """
 
     def __init__(self, release: str) -> None:
@@ -42,12 +43,13 @@ class WaitView(Bar):
         self._passed = 0
         self.result: dict[str, Any] | None = None
         self._eta: EtaEstimator | None = None
-        super().__init__(release, None, redirect_stdout=False)
+        self._since: float | None = None
+        super().__init__(release, redirect_stdout=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Remove the bar, and show the text that was held."""
+        """Remove the live lines, and show the text that was held."""
         super().__exit__(kind, error, traceback)
         self._release_held()
 
@@ -79,24 +81,28 @@ class WaitView(Bar):
     def _show(self, fields: dict[str, Any]) -> None:
         assert self._live is not None
         if fields["event"] == "progress" and (progress := progress_of(fields)):
-            shown = {k: v for k, v in progress.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
-            if self._eta is None:
-                self._eta = EtaEstimator(progress.time, progress.done)
-            self._eta.note(progress.done, progress.time)
-            eta = self._eta.remaining(progress.total - progress.done, progress.time)
-            self.draw(progress.done, progress.total, metric_texts(shown), eta)
+            self.draw(self._progress_at(progress))
         elif fields["event"] == "done":
             self._show_end(fields.get(steps_of(fields)))
         elif fields["event"] == "doing":
             self.draw_phase(message_of(fields))
         elif fields["event"] == "attempt":
-            self._eta = None
+            self._eta, self._since = None, time_of(fields)
             where = f" on {fields['workers']} workers" if "workers" in fields else ""
             run = str(fields.get("run"))
             self.notify(f"attempt {fields.get('attempt')}{where}" + (f", run folder {run}" if "://" in run else ""))
         elif fields["event"] not in QUIET:
             rest = {key: value for key, value in fields.items() if key not in ("time", "job", "event")}
             self.notify(sentence(fields["event"], rest))
+
+    def _progress_at(self, logged: driver_log.Progress) -> Progress:
+        """Return logged progress with its ETA, and the time since the attempt began, by the clock of the log."""
+        metrics = {k: v for k, v in logged.metrics.items() if isinstance(v, int | float) or k == DIRECTION}
+        self._eta = self._eta or EtaEstimator(logged.time, logged.done)
+        self._eta.note(logged.done, logged.time)
+        eta = self._eta.remaining(logged.total - logged.done, logged.time)
+        seconds = 0.0 if self._since is None else max(logged.time - self._since, 0.0)
+        return Progress(logged.done, logged.total, logged.steps or "steps", logged.at_most, metrics, seconds, eta)
 
     def _show_end(self, steps: Any) -> None:
         """Show the final steps, if known, and no metrics: those of the last progress are not the result's."""
@@ -110,7 +116,7 @@ class WaitView(Bar):
         self._passed = len(self._held)
 
     def notify(self, text: str, style: str = "") -> None:
-        """Show a line on standard error, above the bar."""
+        """Show a line on standard error, above the live lines."""
         if self._live is None:
             sys.stderr.write(text + "\n")
         else:
@@ -130,7 +136,7 @@ class WaitView(Bar):
             self.notify(text)
 
     def stop(self) -> None:
-        """Remove the bar; lines are shown as before."""
+        """Remove the live lines; lines are shown as before."""
         if self._live:
             self._live.stop()
 

@@ -13,12 +13,12 @@ from jobs.runs.display.eta import EtaEstimator
 ERROR = "dask-jobs: error: "
 MAX_NUMBER = 10**15
 """More than all steps, and seconds since 1970, of real lines."""
-FIXED = ("time", "job", "event", "done", "total")
+FIXED = ("time", "job", "event", "done", "total", "at_most")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a job: steps done of at most `total`, its metrics, and its ETA if a rate is known."""
+    """The progress of a job: steps done of `total`, its metrics, and its ETA if a rate is known."""
 
     done: int
     total: int
@@ -27,6 +27,8 @@ class Progress:
     metrics: Mapping[str, Any]
     time: float
     seconds_left: float | None = None
+    at_most: bool = False
+    """Whether `total` is a limit that a run seldom comes to."""
 
     @property
     def fraction(self) -> float:
@@ -114,11 +116,17 @@ def _whole(value: object) -> int | None:
 
 def progress_of(fields: Mapping[str, Any]) -> Progress | None:
     """Return the progress in a JSON line; None if it lacks its numbers."""
-    done, total, time = _whole(fields.get("done")), _whole(fields.get("total")), fields.get("time")
-    if done is None or total is None or not isinstance(time, int | float) or not 0 <= time < MAX_NUMBER:
+    done, total, time = _whole(fields.get("done")), _whole(fields.get("total")), time_of(fields)
+    if done is None or total is None or time is None:
         return None
     metrics = {key: value for key, value in fields.items() if key not in FIXED}
-    return Progress(done, total, steps_of(fields), metrics, time)
+    return Progress(done, total, steps_of(fields), metrics, time, at_most=fields.get("at_most") is True)
+
+
+def time_of(fields: Mapping[str, Any]) -> float | None:
+    """Return the seconds since 1970 in a JSON line; None if it has none."""
+    time = fields.get("time")
+    return time if isinstance(time, int | float) and 0 <= time < MAX_NUMBER else None
 
 
 def steps_of(fields: Mapping[str, Any]) -> str:
@@ -135,4 +143,5 @@ def _with_rate(seen: list[Progress]) -> Progress | None:
     for progress in seen[1:]:
         estimator.note(progress.done, progress.time)
     last = seen[-1]
-    return replace(last, seconds_left=estimator.remaining(last.total - last.done, last.time))
+    left = None if last.at_most else estimator.remaining(last.total - last.done, last.time)
+    return replace(last, seconds_left=left)

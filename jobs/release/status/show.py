@@ -15,7 +15,7 @@ from jobs.formatting import cut, duration, printable, printable_lines
 from jobs.release.api.driver_log import Progress
 from jobs.release.diagnosis.finding import Finding
 from jobs.release.status.state import Release
-from jobs.runs.display.console import metrics_text
+from jobs.runs.display.progress import counted, metrics_text
 
 STYLES = {
     "done": "green",
@@ -152,8 +152,11 @@ def progress_text(progress: Progress, *, running: bool = True) -> str:
     left = ""
     if running and progress.seconds_left is not None:
         left = f"about {duration(progress.seconds_left)} left at most"
-    counted = f"{progress.done:,} of {progress.total:,} {progress.steps}".rstrip()
-    parts = [f"{counted} ({progress.fraction:.0%})", metrics_text(progress.metrics), left]
+    parts = [
+        counted(progress.done, progress.total, progress.steps, at_most=progress.at_most),
+        metrics_text(progress.metrics),
+        left,
+    ]
     return "  ".join(part for part in parts if part)
 
 
@@ -168,7 +171,7 @@ def describe(finding: Finding, *, ended: bool = False) -> str:
 
 def as_json(release: Release) -> str:
     """Return a release's state as JSON, for programs."""
-    fraction = {"fraction": release.progress.fraction} if release.progress else {}
+    fraction = {"fraction": release.progress.fraction} if release.progress and not release.progress.at_most else {}
     content = asdict(release)
     content["progress"] = {**content["progress"], **fraction} if release.progress else None
     content["troubles"] = [_finding_json(finding) for finding in content.pop("findings")]

@@ -1,4 +1,4 @@
-"""The display of a running job: live on a terminal, such as one line; JSON log lines elsewhere."""
+"""The display of a running job: live on a terminal or in a notebook; text or JSON log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,48 +6,41 @@ import math
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Column
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from jobs.formatting import clock, printable, printable_lines, short
+from jobs.formatting import printable, printable_lines
 from jobs.runs.display.log import log
+from jobs.runs.display.mode import Mode, mode
+from jobs.runs.display.notebook import NotebookLine
+from jobs.runs.display.progress import Progress
 
-SHORT = {
-    "gradient_norm": "max |g|",
-    "evaluations_per_second": "evaluations/s",
-    "steps_per_second": "steps/s",
-    "samples_per_second": "samples/s",
-}
-"""Short names of metrics for the terminal's one line."""
-SHARE = "_share"
-"""End of the name of a metric that is a share of the time, 0 .. 1."""
-DIRECTION = "direction"
-"""The metric that is the direction of a search; not a number."""
-EXTREMES = {"maximize": "largest", "minimize": "smallest"}
-"""Which extreme value is the best one, by direction."""
-UNKNOWN_ETA = "-:--:--"
-"""Shown instead of an ETA before the first step."""
 BAR_WIDTH, NARROW = 24, 100
 """Columns of the bar on a terminal of at least so many; half as many on a narrower one."""
+FRAMES = 4
+"""Frames per second of the live display."""
 MIN_COLUMN = 20
 """Columns that a text beside its name has at least."""
 COMMAND = "dask-jobs "
 """A text that begins so is a command, and is not broken over lines: it is there to be copied."""
 LOG_SECONDS = 5.0
-"""Period of JSON lines where there is no terminal."""
+"""Period of log lines where there is no live display."""
+LOG_SHARE = 0.02
+"""The same as a share of the time so far, for lines of text: a day's log is one that can be read."""
 
 
 class Display:
     """The live display on standard error where that is a terminal, None elsewhere; a context manager."""
 
-    _live: Progress | Live | None = None
+    _live: Live | None = None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -61,80 +54,85 @@ class Display:
             self._live.stop()
 
 
-class _Left(ProgressColumn):
-    """The ETA; before the first step is due, for how long the job has been going on."""
+class ProgressLines(Display):
+    """Two live lines on standard error where that is a terminal, and nothing elsewhere; a context manager.
 
-    max_refresh = 0.5
-
-    def render(self, task: Task) -> Text:
-        """Return the column's text."""
-        if (eta := task.fields["eta"]) is None:
-            return Text(clock(task.elapsed or 0.0), style="progress.elapsed")
-        return Text(f"ETA {eta}" if eta else "", style="progress.remaining")
-
-
-class Bar(Display):
-    """One live line on standard error where that is a terminal, and nothing elsewhere; a context manager.
+    The first has the course: a bar, unless the total is a limit; steps, ETA, elapsed time, rates. The second has the
+    metrics. The clocks run on between two updates.
 
     Args:
         name: shown first.
-        total: maximum steps; the ETA is for them (None: not known yet).
-        redirect_stdout: whether printed output is shown above the line.
+        redirect_stdout: whether printed output is shown above the lines.
     """
 
-    def __init__(self, name: str, total: int | None, *, redirect_stdout: bool = True) -> None:
-        self._live: Progress | None = None
-        if sys.stderr.isatty():
-            console = Console(stderr=True, highlight=False)
-            self._bar = BAR_WIDTH if console.width >= NARROW else BAR_WIDTH // 2
-            self._live = Progress(
-                # markup=False: a name may have brackets.
-                TextColumn("{task.description}", style="bold", markup=False),
-                BarColumn(bar_width=self._bar),
-                TextColumn("{task.fields[count]}", markup=False),
-                # Wrapped where the terminal is narrow: else rich would cut the ETA off.
-                TextColumn("{task.fields[metrics]}", markup=False, table_column=Column(no_wrap=False)),
-                _Left(),
-                console=console,
+    def __init__(self, name: str, *, redirect_stdout: bool = True) -> None:
+        self._name = name
+        self._phase, self._progress = "", Progress()
+        self._at = time.monotonic()
+        if self._is_live():
+            self._live = Live(
+                console=Console(stderr=True, highlight=False),
+                get_renderable=lambda: self,
+                refresh_per_second=FRAMES,
                 transient=True,
                 redirect_stdout=redirect_stdout,
             )
-            count = f"0/{total}" if total else ""
-            left = UNKNOWN_ETA if total else None
-            # Without a total the bar moves to and fro.
-            self._task = self._live.add_task(name, total=total or None, count=count, metrics="", eta=left)
 
-    def draw(self, done: int, total: int, metrics: Sequence[str], eta: float | None) -> None:
-        """Draw `done` of `total` steps, and the ETA in seconds if known; only on a terminal.
+    @staticmethod
+    def _is_live() -> bool:
+        return mode() == "terminal"
 
-        The last metrics are left out where the line is too short for all.
-        """
-        assert self._live is not None
-        count, left = f"{done}/{total}", UNKNOWN_ETA if eta is None else clock(eta)
-        shown = self._fitting(metrics, len(count) + len(left))
-        self._live.update(self._task, completed=done, total=total, count=count, metrics=shown, eta=left)
+    def draw(self, progress: Progress) -> None:
+        """Draw progress, from the next frame on."""
+        self._at, self._phase = time.monotonic(), ""
+        self._progress = progress  # replaced, never changed: rich draws it in a thread of its own
 
     def draw_phase(self, what: str) -> None:
-        """Draw what is done before the first step, in the place of metrics."""
-        assert self._live is not None
-        self._live.update(self._task, metrics=printable(what))
+        """Draw what is done before the first step."""
+        self._phase = what
 
     def draw_end(self, steps: int | None) -> None:
-        """Draw the bar as it is at the end: with the final steps, if they are known, and without metrics and ETA."""
-        assert self._live is not None
-        made: dict[str, Any] = (
-            {} if steps is None else {"completed": steps, "total": steps, "count": f"{steps}/{steps}"}
-        )
-        self._live.update(self._task, metrics="", eta="", refresh=True, **made)
+        """Draw the final steps, if they are known, without metrics and ETA."""
+        done = self._progress.done if steps is None else steps
+        total = self._progress.total if steps is None else steps
+        self.draw(replace(self._progress, done=done, total=total, metrics={}, eta=math.nan))
 
-    def _fitting(self, metrics: Sequence[str], others: int) -> str:
-        """Return as many metrics as the line has room for, one at least, beside its name, bar and `others`."""
-        assert isinstance(self._live, Progress)
-        room = self._live.console.width - len(self._live.tasks[0].description) - self._bar - others - len(" ETA     ")
-        kept = list(metrics)
-        while len(kept) > 1 and len("  ".join(kept)) > room:
-            kept.pop()
-        return "  ".join(kept)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if self._phase or not self._progress.total:
+            yield Text.assemble((printable(self._name), "bold"), "  ", printable(self._phase))
+            return
+        late, progress = time.monotonic() - self._at, self._progress
+        # In this order: NaN, at the end, stays.
+        eta = None if progress.eta is None else max(progress.eta - late, 0.0)
+        progress = replace(progress, seconds=progress.seconds + late, eta=eta)
+        room = options.max_width - len(self._name) - 2
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        grid.add_row(Text(printable(self._name), style="bold"), _course(progress, room))
+        if values := progress.values():
+            grid.add_row("", Text(fitting(values, room)))
+        yield grid
+
+
+def _course(progress: Progress, room: int) -> RenderableType:
+    if progress.at_most:
+        return Text(fitting(progress.course(), room))
+    width = BAR_WIDTH if room >= NARROW else BAR_WIDTH // 2
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    bar = ProgressBar(total=progress.total, completed=progress.done, width=width)
+    grid.add_row(bar, Text(fitting(progress.course(), room - width - 2)))
+    return grid
+
+
+def fitting(texts: Sequence[str], room: int) -> str:
+    """Return as many texts as `room` columns take, one at least."""
+    kept = list(texts)
+    while len(kept) > 1 and len("  ".join(kept)) > room:
+        kept.pop()
+    return "  ".join(kept)
 
 
 def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
@@ -153,36 +151,6 @@ def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
         console.print(Text.assemble((f"{name:<{width}}  ", "dim"), shown), soft_wrap=True)
 
 
-def metric_texts(metrics: Mapping[str, Any]) -> list[str]:
-    """Return each metric in short for the live line; NaN and infinity may be texts, as in JSON.
-
-    A search's `direction` is part of the name of its `best`.
-    """
-    names = SHORT | {"best": best_name(metrics.get(DIRECTION))}
-    return [
-        f"{value:.0%} {printable(name.removesuffix(SHARE))}"
-        if name.endswith(SHARE) and isinstance(value, int | float) and 0 <= value < 100
-        else f"{printable(names.get(name, name))} {_metric(value)}"
-        for name, value in metrics.items()
-        if name != DIRECTION
-    ]
-
-
-def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Return all metrics in short, see `metric_texts`."""
-    return "  ".join(metric_texts(metrics))
-
-
-def best_name(direction: Any) -> str:
-    """Return the name of the best value of a search: best (largest), best (smallest)."""
-    extreme = EXTREMES.get(direction) if isinstance(direction, str) else None
-    return f"best ({extreme})" if extreme else "best"
-
-
-def _metric(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else short(value, 4)
-
-
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
     """Return a log line's event and message, or its fields if it has none, as a sentence for a terminal."""
     text = str(fields.get("message") or " ".join(f"{name}={fields[name]}" for name in fields if name != "message"))
@@ -190,7 +158,7 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
 
 
 class Log(Display):
-    """The log of a job: a sentence above the live display on a terminal, a JSON line elsewhere.
+    """The log of a job: sentences above the live display on a terminal, lines of text or JSON elsewhere.
 
     Args:
         job: the job's name.
@@ -198,51 +166,87 @@ class Log(Display):
 
     def __init__(self, job: str) -> None:
         self._job = job
-        self._logged = -math.inf
+        self._logged, self._began = -math.inf, time.monotonic()
+        self.mode: Mode = mode()
+        self._cell = NotebookLine(job) if self.mode == "notebook" else None
 
-    def progress(self, done: int, total: int, metrics: Mapping[str, Any]) -> None:
-        """Write a JSON line every few seconds: `done` of `total` steps, with metrics: name -> number."""
-        if time.monotonic() - self._logged > LOG_SECONDS:
-            self._logged = time.monotonic()
-            rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in metrics.items()}
-            self.log("progress", done=done, total=total, **rounded)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._cell:
+            self._cell.flush()
+        super().__exit__(kind, error, traceback)
+
+    def progress(self, progress: Progress) -> None:
+        """Show progress: below a notebook's cell, or as a line every few seconds."""
+        if self._cell:
+            self._cell.update(progress)
+            return
+        now = time.monotonic()
+        period = LOG_SECONDS if self.mode == "json" else max(LOG_SECONDS, LOG_SHARE * (now - self._began))
+        if self.mode == "none" or now - self._logged <= period:
+            return
+        self._logged = now
+        if self.mode == "json":
+            limit = {"at_most": True} if progress.at_most else {}
+            rounded = {k: float(f"{v:.10g}") if isinstance(v, float) else v for k, v in progress.metrics.items()}
+            log(self._job, "progress", done=progress.done, total=progress.total, **limit, **rounded)
+        else:
+            self._write(progress.line())
 
     def record(self, event: str, **fields: Any) -> None:
-        """Log an event as a JSON line; on a terminal it is left out."""
-        if not self._live:
-            self.log(event, **fields)
+        """Log an event for programs: as a JSON line, and only where all lines are."""
+        if self.mode == "json":
+            log(self._job, event, **fields)
 
     def log(self, event: str, **fields: Any) -> None:
-        """Log an event: a sentence above the live display, or a JSON line."""
+        """Log an event: a sentence above the live display, or a line."""
         if self._live:
             self._live.console.print(Text(sentence(event, fields)))
-            return
-        log(self._job, event, **fields)
+        elif self.mode == "json":
+            log(self._job, event, **fields)
+        else:
+            self._write(sentence(event, fields))
 
     def doing(self, what: str) -> None:
-        """Log a phase before the first step."""
-        self.log("doing", message=what)
+        """Show a phase before the first step."""
+        if self._cell:
+            self._cell.phase(what)
+        elif self.mode == "json":
+            log(self._job, "doing", message=what)
+        elif self.mode != "none":
+            self._write(printable(what))
+
+    def _write(self, text: str) -> None:
+        """Write a line of text, with the time of day; in a notebook to the cell's output, which is not red."""
+        stream = sys.stdout if self._cell else sys.stderr
+        stream.write(f"{time.strftime('%H:%M:%S')} {self._job}: {text}\n")
+        stream.flush()
 
 
-class Reporter(Bar, Log):
-    """Shows a job's progress on standard error: a bar with an ETA on a terminal, else a JSON line every few seconds.
+class Reporter(ProgressLines, Log):
+    """Shows a job's progress: live where that can be seen, else as a line every few seconds.
 
     Args:
         job: the job's name, shown first.
-        total: maximum steps; the ETA is for them.
+        total: steps in all.
+        steps: the noun of a step, in the plural.
+        at_most: whether `total` is a limit that a run seldom comes to.
     """
 
-    def __init__(self, job: str, total: int) -> None:
-        Bar.__init__(self, job, total)
+    def __init__(self, job: str, total: int, steps: str = "steps", *, at_most: bool = False) -> None:
         Log.__init__(self, job)
-        self._total = total
+        ProgressLines.__init__(self, job)
+        self._total, self._noun, self._at_most = total, steps, at_most
 
     def update(self, done: int, metrics: Mapping[str, float], eta: float | None) -> None:
         """Show `done` steps, with metrics: name -> number, and the ETA in seconds if known."""
+        seconds = time.monotonic() - self._began
+        progress = Progress(done, self._total, self._noun, self._at_most, metrics, seconds, eta)
         if self._live:
-            self.draw(done, self._total, metric_texts(metrics), eta)
+            self.draw(progress)
         else:
-            self.progress(done, self._total, metrics)
+            self.progress(progress)
 
     def doing(self, what: str) -> None:
         """Show a phase before the first step."""

@@ -1,18 +1,19 @@
 """Log lines for programs, one JSON object per line on standard error; and how a process replaces itself.
 
-`log` writes the events of this package. In a pod, and where the program's standard error is no terminal, `collect_logs`
-brings the records of all libraries, and Python's warnings, into the same lines.
+`log` writes the events of this package. In a pod, and with `--progress json`, `collect_logs` brings the records of all
+libraries, and Python's warnings, into the same lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import psutil
@@ -115,6 +116,23 @@ def collect_logs(role: str) -> None:
     # TensorFlow adds a handler of its own when it is imported, unless the root logger has one.
     root.addHandler(LineHandler(JsonFormatter(role)))
     logging.captureWarnings(capture=True)
+
+
+@contextlib.contextmanager
+def collected_logs(role: str) -> Iterator[None]:
+    """Do as `collect_logs` until the end of the context."""
+    root, before = logging.getLogger(), os.environ.get(ROLE)
+    loggers = [item for item in root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    kept = [(logger, list(logger.handlers), logger.propagate) for logger in (root, *loggers)]
+    collect_logs(role)
+    try:
+        yield
+    finally:
+        for logger, handlers, propagate in kept:
+            logger.handlers, logger.propagate = handlers, propagate
+        if before is None:
+            os.environ.pop(ROLE, None)
+            logging.captureWarnings(capture=False)
 
 
 def log_start(job: str) -> None:

@@ -9,9 +9,19 @@ from typing import Any
 
 from jobs.errors import Stopped, UserCodeError
 from jobs.formatting import printable_line
-from jobs.runs.display.console import metrics_text
+from jobs.runs.display.progress import counted, metrics_text
 from jobs.runs.folder import RunFolder, readable
 from jobs.runs.owner import Owner
+
+COMMAND_SECONDS = "command_seconds"
+"""Key of the seconds of the whole command, in the result that it prints at its end; not in result.json."""
+
+
+def command_time(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the row of a summary for what the whole command took, if it is the one that prints it."""
+    if (seconds := result.get(COMMAND_SECONDS)) is None or result.get("already"):
+        return []
+    return [("in all", f"{seconds:.1f} s, with imports, data and workers")]
 
 
 def show_status(folder: RunFolder, url: str, dead: Owner | None) -> int:
@@ -57,7 +67,8 @@ def _progress(folder: RunFolder) -> list[str]:
     progress, updated = folder.status.get("progress"), folder.status.get("updated")
     lines = []
     if progress:
-        lines.append(f"progress    {progress['done']:,} of {progress['total']:,} ({progress['fraction']:.0%})")
+        text = counted(progress["done"], progress["total"], "", at_most=bool(progress.get("at_most")))
+        lines.append(f"progress    {text}")
     if updated:
         lines.append(f"written     {time.time() - updated:,.0f} s ago")
     if metrics := folder.status.get("metrics"):

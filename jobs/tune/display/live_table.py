@@ -1,8 +1,7 @@
-"""The display of a running search: a live table on a terminal, JSON log lines elsewhere."""
+"""The display of a running search: a live table on a terminal, a line elsewhere."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.formatting import clock, printable, short
-from jobs.runs.display.console import Log, best_name
+from jobs.runs.display.console import Log
+from jobs.runs.display.progress import best_name
 from jobs.tune.display.output_capture import OutputCapture
 
 FRAMES = 4
@@ -69,7 +69,7 @@ class SearchStatus:
 
 
 class LiveTable(Log):
-    """Shows a search on standard error: a table that is redrawn in place on a terminal, else JSON lines.
+    """Shows a search on standard error: a table that is redrawn in place on a terminal, else one line.
 
     The table is removed at the end, for the summary has more; where the search ends by an error, a line shows its
     progress.
@@ -83,7 +83,7 @@ class LiveTable(Log):
         self._status: SearchStatus | None = None
         self._doing = ""
         self._capture: OutputCapture | None = None
-        if sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal:
+        if self.mode == "terminal":
             self._capture = OutputCapture(self._print)
             self._live = Live(
                 console=Console(file=self._capture.terminal, highlight=False),

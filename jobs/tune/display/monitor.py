@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from jobs.runs.display.console import DIRECTION
 from jobs.runs.display.eta import EtaEstimator
+from jobs.runs.display.progress import DIRECTION, Progress
 from jobs.runs.run import Run
 from jobs.runs.save_interval import SaveInterval
 from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
@@ -77,7 +77,8 @@ class Observer:
         if self._reporter.live:
             self._reporter.update(self._status(running, left, now))
         else:
-            self._reporter.progress(recorder.done, self._total, metrics)
+            seconds = self._before + now - self._began
+            self._reporter.progress(Progress(recorder.done, self._total, "trials", False, metrics, seconds, left))
 
     def _remaining(self, running: int, now: float) -> float | None:
         """Return the ETA, if known: of its trials, or the rest of --max-seconds."""

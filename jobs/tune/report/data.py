@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from jobs.runs.display.console import EXTREMES
+from jobs.runs.display.progress import EXTREMES
 from jobs.tune import space as spaces
 from jobs.tune.records.table import IDENTITY, codes, feasible, find_study, pareto_front, rows, state_of
 

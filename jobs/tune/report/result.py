@@ -8,7 +8,7 @@ import yaml
 
 from jobs.formatting import number, plural
 from jobs.report.page import Section
-from jobs.runs.display.console import EXTREMES
+from jobs.runs.display.progress import EXTREMES
 
 
 def best_trial(title: str, params: dict[str, Any], facts: list[tuple[str, Any]]) -> Section:
