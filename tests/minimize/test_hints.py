@@ -14,7 +14,7 @@ from jobs.minimize.display.diagnostics import diagnose
     [
         (9.0, 8.0, 0.5, None),
         (100.0, 60.0, 30.0, "60% of the time is loading"),
-        (100.0, 10.0, 20.0, "75% of an evaluation is communication"),
+        (100.0, 10.0, 20.0, "78% of an evaluation is communication"),
         (100.0, 10.0, 80.0, None),
     ],
 )
