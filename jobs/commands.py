@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobs import registry
 from jobs.errors import AccessError, InputError, UserCodeError, argument
+from jobs.formatting import printable
 
 if TYPE_CHECKING:
     from jobs.job import Job
@@ -41,6 +42,7 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
     cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
     from jobs.runs.display.show import COMMAND_SECONDS, show_result
+    from jobs.runs.run import NOT_OBSERVED
 
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
@@ -58,6 +60,8 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
         # Not in a pod: `wait` compares this text with the one that it makes of the result's line.
         whole = {} if log_result else {COMMAND_SECONDS: time.monotonic() - began}
         show(result | whole, str(options.run))
+        if wrong := result.get(NOT_OBSERVED):
+            sys.stderr.write(f"dask-jobs: warning: {printable(wrong)}\n")
     except SystemExit as end:
         raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
     return 0

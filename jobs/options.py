@@ -38,12 +38,17 @@ MAX_DEPTH = 32
 """Maximum depth of lists and mappings in each other: what writes and compares them calls itself at each level."""
 
 
+Tracker = Literal["mlflow", "wandb", "tensorboard"]
+
+
 class JobOptions(BaseModel):
     """Options of every job: where it runs, on how much, and where its results go."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
     """A job's own options that may change between attempts, since they decide where it runs, not what it computes."""
+    OWN_TRACKERS: ClassVar[tuple[str, ...]] = ()
+    """Trackers of the option `log` that the job writes itself."""
 
     run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
@@ -83,6 +88,26 @@ class JobOptions(BaseModel):
         "(auto); as text; as JSON lines, those of Dask and other libraries among them; or not at all",
     )
 
+    log: Annotated[list[Tracker], OptionHelp(RESULTS, "TRACKER")] = Field(
+        default_factory=list,
+        description="trackers that get the run's curves, trials and end: mlflow, wandb, tensorboard (files in the run "
+        "folder), several with commas; each by its own environment variables",
+    )
+    observer: Annotated[str | None, OptionHelp(RESULTS, "module:function")] = Field(
+        default=None,
+        description="a function of yours, called with each event of the run in a thread of its own",
+    )
+    on_end: Annotated[str | None, OptionHelp(RESULTS, "COMMAND|URL")] = Field(
+        default=None,
+        description="at the end of each attempt, run this command, with the event as JSON on its standard input, or "
+        "post that to this http(s):// address",
+    )
+    metrics_port: Annotated[int | None, OptionHelp(RUNS, "PORT")] = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="serve Prometheus metrics of the run at this port of the driver, at /metrics",
+    )
     cpu: Annotated[Cpu, OptionHelp(RUNS)] = Field(
         default="native",
         description="vector instructions of numerical libraries: all that each machine has, or those of x86-64-v3, so "
@@ -120,7 +145,7 @@ class SerialJobOptions(JobOptions):
 
 COMMON_OPTIONS = frozenset(JobOptions.model_fields)
 """Options of every job: where and how long it runs, not what it computes, so that they may change between attempts."""
-PLACEMENT_OPTIONS = COMMON_OPTIONS - {"cpu"}
+PLACEMENT_OPTIONS = COMMON_OPTIONS - {"cpu", "log", "observer", "on_end"}
 """Those that a chart sets from its other values."""
 
 AnyOptions = TypeVar("AnyOptions", bound=BaseModel)

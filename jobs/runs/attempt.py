@@ -167,7 +167,8 @@ def attempt_on(job: str, options: JobOptions) -> Iterator[Attempt]:
         JobError: what the attempt raised; if it had a number, the error is in the run folder too.
     """
     folder = Run(str(options.run), job, options)
-    with using(options.progress), folder.signals():  # around all: a signal must not cut off the last status either
+    # Around all: a signal must not cut off the last status either.
+    with using(options.progress), folder.signals(), folder.observed():
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(_collected_logs())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -18,12 +19,17 @@ from jobs.errors import AccessError, ClusterError, InputError, JobError, Stopped
 from jobs.npy import read_array
 from jobs.options import COMMON_OPTIONS, JobOptions, from_yaml
 from jobs.runs.encoding import as_json, to_json
+from jobs.runs.observe.events import Kind
+from jobs.runs.observe.observation import Observation
 from jobs.runs.owner import last_owner, this_process
 from jobs.runs.stop import StopRequest
 from jobs.sources import digest
 from jobs.storage import AGAIN, open_storage
 
 FIRST = "attempts/0001"
+NOT_OBSERVED = "not_observed"
+"""Key of what is wrong with a run's observers, in the result that a job returns; not in result.json."""
+log = logging.getLogger(__name__)
 # In S3 each status is three requests: HEAD of object and bucket for the next attempt, and PUT.
 STATUS_SECONDS = {"local": 1.0, "s3": 10.0}
 
@@ -50,6 +56,7 @@ class Run:
         self.attempt = 0
         self.superseded = False
         self.on_status: Callable[[], None] = lambda: None
+        self._observation = Observation()
         self._stop = StopRequest(options.deadline)
         self._written = -np.inf
         self._interval = STATUS_SECONDS["s3" if self.storage.url.startswith("s3://") else "local"]
@@ -115,6 +122,7 @@ class Run:
         self.storage.write("options.yaml", yaml.safe_dump(as_yaml(self.job, self.options), sort_keys=False).encode())
         # The result alone marks a run as ended, so it is deleted before the first status of an attempt that runs.
         self.storage.delete("result.json")
+        self._observation.start(self.attempt, self.options.model_dump(mode="json"))
         self.status("running", now=True)
 
     def _check_alone(self) -> None:
@@ -133,6 +141,7 @@ class Run:
             Superseded: a later attempt has started; this one must not write any more.
         """
         self._status |= fields
+        self._observation.status(fields)
         if now or time.monotonic() - self._written > self._interval:
             # Not a lock: until here both drivers may have written. Both compute the same bits, so no answer is lost.
             if self.storage.exists(_attempt(self.attempt + 1)):
@@ -150,7 +159,9 @@ class Run:
         content: dict[str, Any] = to_json({"job": self.job, "run_id": run_id(self.storage.read(FIRST)), **result})
         self.status("done", now=True)
         self.storage.write("result.json", as_json(content))
-        return content
+        # In what is returned alone: the file is there, and what is wrong with its observers is no part of the result.
+        wrong = self._observation.end("done", 0, result=content)
+        return content | ({NOT_OBSERVED: wrong} if wrong else {})
 
     def fail(self, error: BaseException) -> None:
         """Write this attempt's error to status.json; the storage itself may be what failed."""
@@ -160,7 +171,22 @@ class Run:
         details = getattr(error, "details", "")
         with contextlib.suppress(JobError):
             code = getattr(error, "exit_code", 1)
-            self.status(state, now=True, error=str(error) or type(error).__name__, details=details, exit_code=code)
+            text = str(error) or type(error).__name__
+            self.status(state, now=True, error=text, details=details, exit_code=code)
+            if wrong := self._observation.end(state, code, error=text):
+                log.warning("not observed: %s", wrong)
+
+    def observed(self) -> AbstractContextManager[None]:
+        """Send events to the observers that the options name, within the context.
+
+        Raises:
+            InputError: one is not installed, or cannot be imported; or the port of the metrics is taken.
+        """
+        return self._observation.of(self.job, self.storage, self.options)
+
+    def observe(self, kind: Kind, **fields: Any) -> None:
+        """Send an event of the attempt to its observers, see `jobs.runs.observe.events.Event`."""
+        self._observation.send(kind, **fields)
 
     def save_array(self, name: str, array: NDArray[np.float64]) -> None:
         """Write an array as NumPy's .npy."""

@@ -93,7 +93,7 @@ def train(
     monitor.doing("building the model, opening the data")
     facts = trainer.load(plan)
     identity |= _identity(options, plan, trainer, facts)
-    files = EventFiles(folder.storage)
+    files = EventFiles(folder.storage, written="tensorboard" in options.log)
     fit = Fit(
         trainer,
         plan,

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from jobs.errors import InputError
+from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file
 from jobs.storage import Storage
 from jobs.train.loop.callbacks import Logs, rate_of
 from jobs.train.loop.trainer import Trainer
 from jobs.train.process.messages import Facts
 
-FOLDER = "tensorboard/"
 TRAIN, VALIDATION = "train", "validation"
 LEARNING_RATE, SAMPLES_PER_SECOND = "learning_rate", "samples_per_second"
 POINTS = 100
 """Maximum points per epoch of the loss within epochs."""
 AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
 """Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
-
-
-class Scalar(NamedTuple):
-    """A value of a curve: its run (TensorBoard's), name, step, and when it was, in seconds since 1970."""
-
-    run: str
-    tag: str
-    step: int
-    value: float
-    moment: float
 
 
 def rates_of(progress: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -46,6 +34,7 @@ class EventFiles:
 
     Args:
         storage: the run folder.
+        written: whether there are files; else there are the rates alone.
 
     Attributes:
         rates: learning rate and samples per second, name -> value of each epoch; 0: not known.
@@ -54,14 +43,10 @@ class EventFiles:
         InputError: TensorBoard is not installed.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        try:
-            # Not its EventFileWriter, which imports TensorFlow where that is installed.
-            from tensorboard.compat.proto import event_pb2
-            from tensorboard.summary.writer.record_writer import RecordWriter
-        except ImportError as error:
-            raise InputError(f"TensorBoard is needed here ({error}): pip install '.[tensorflow]'") from error
-        self._storage, self._protocol, self._record_writer = storage, event_pb2, RecordWriter
+    def __init__(self, storage: Storage, *, written: bool = True) -> None:
+        if written:
+            check_installed()
+        self._storage, self._is_written = storage, written
         self.rates: dict[str, list[float]] = {LEARNING_RATE: [], SAMPLES_PER_SECOND: []}
         self._waiting: list[Scalar] = []
         self._written = self._step = 0
@@ -110,7 +95,8 @@ class EventFiles:
         return (step - before) / (ended - began) * self._facts["samples"] / self._facts["steps"]
 
     def _add(self, run: str, tag: str, value: float) -> None:
-        self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
+        if self._is_written:
+            self._waiting.append(Scalar(run, tag, self._step, float(value), time.time()))
 
     def begin_epoch(self, epoch: int) -> None:
         """Nothing."""
@@ -154,25 +140,7 @@ class EventFiles:
             if scalars := [one for one in self._waiting if one.run == run]:
                 number = self._counts[run] + 1
                 name = f"{FOLDER}{run}/events.out.tfevents.{self._attempt:04}.{number:04}"
-                self._storage.write(name, self._content(scalars, anew=run in self._anew))
+                self._storage.write(name, event_file(scalars, self._resumed + 1 if run in self._anew else None))
                 self._anew.discard(run)
                 self._counts[run] = number
         self._waiting, self._written, self._written_at = [], self._step, time.monotonic()
-
-    def _content(self, scalars: list[Scalar], *, anew: bool) -> bytes:
-        event, log = self._protocol.Event, self._protocol.SessionLog
-        began = scalars[0].moment
-        events = [event(wall_time=began, file_version="brain.Event:2")]
-        if anew:
-            # A reader forgets what was written before from this step on: the steps are taken again.
-            start = log(status=log.START)
-            events.append(event(wall_time=began, step=self._resumed + 1, session_log=start))
-        for one in scalars:
-            made = event(wall_time=one.moment, step=one.step)
-            made.summary.value.add(tag=one.tag, simple_value=one.value)
-            events.append(made)
-        data = io.BytesIO()
-        writer = self._record_writer(data)
-        for one in events:
-            writer.write(one.SerializeToString())
-        return data.getvalue()

@@ -109,6 +109,7 @@ class Monitor(Reporter, Watcher):
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Show the end of an epoch."""
+        self._run.observe("values", step=self._done, values={"epoch": float(epoch + 1), **logs})
         text = ", ".join(f"{name} {short(value, 5)}" for name, value in logs.items())
         self.log("epoch", message=f"epoch {epoch + 1}: {text}", epoch=epoch + 1, **logs)
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
-from jobs.options import SerialJobOptions
+from jobs.options import SerialJobOptions, Tracker
 from jobs.train.loop.saving import Saving
 
 HOW = "how to train"
@@ -18,6 +18,7 @@ EXAMPLES = ("digits", "linear")
 class TrainingOptions(SerialJobOptions):
     """Options of every job that trains a network."""
 
+    OWN_TRACKERS: ClassVar[tuple[str, ...]] = ("tensorboard",)
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs", "save_every", "step_timeout", "mixed", "restore_best")
 
     workers: Annotated[int | None, OptionHelp(RUNS)] = Field(
@@ -25,6 +26,11 @@ class TrainingOptions(SerialJobOptions):
         ge=0,
         description="on this machine: worker processes (default: one per core, at most --parts; 0: no cluster, all in "
         "this process); with a scheduler: how many to wait for (default 1)",
+    )
+    log: Annotated[list[Tracker], OptionHelp(RESULTS, "TRACKER")] = Field(
+        default=["tensorboard"],
+        description="trackers that get the run's curves and its end: mlflow, wandb, tensorboard (files in the run "
+        "folder), several with commas; each by its own environment variables",
     )
     epochs: Annotated[PositiveInt, OptionHelp(HOW)] = Field(
         default=10, description="passes over the data; a run may be given more"

@@ -62,6 +62,7 @@ class Observer:
     ) -> None:
         self._run, self._reporter, self._journal, self._l1, self._optimizer = run, reporter, journal, l1, optimizer
         self._level, self._change = math.inf, math.nan
+        self._replayed = 0
         self.best: tuple[float, Vector] | None = None
         self.iterations = 0
         self._history: list[tuple[float, float, float]] = []
@@ -84,6 +85,12 @@ class Observer:
         self.iterations += 1
         if self.best is not None:
             self._change, self._level = self.best[0] - self._level, self.best[0]
+        if self._journal.replayed == self._replayed and self._history:  # observers have those of earlier attempts
+            loss, norm = self._history[-1][1:]
+            gradient = {"gradient_norm": norm} if math.isfinite(norm) else {}
+            shown = {"loss": loss, **gradient, "evaluations": float(len(self._history))}
+            self._run.observe("values", step=self.iterations, values=shown)
+        self._replayed = self._journal.replayed
 
     def on_evaluation(self, theta: Vector, loss: float, grad: Vector | None, seconds: float) -> None:
         """Record an evaluation: theta (n,), the smooth loss, its gradient (n,) if known, and the run's seconds."""

@@ -119,12 +119,25 @@ class Observer:
         """Write a failed trial's traceback, and log failures; one that was tried again with success loses its own."""
         self._eta.note(self._recorder.done, time.monotonic())
         self._latest.append(number)
+        self._observe(self._recorder.trial(number))
         if outcome.state == "failed":
             text = f"{outcome.error}\n\n{outcome.details}".rstrip() + "\n"
             self._run.storage.write(f"failures/{number:04d}.txt", text.encode())
             self.log("failed", f"trial {number}: {outcome.error}")
         elif EARLIER in self._recorder.trial(number).user_attrs:
             self._run.storage.delete(f"failures/{number:04d}.txt")
+
+    def _observe(self, trial: FrozenTrial) -> None:
+        names = self._recorder.metrics or ("value",)
+        self._run.observe(
+            "trial",
+            number=trial.number,
+            state=state_of(trial),
+            values=dict(zip(names, map(float, trial.values or ()), strict=False)),
+            params=dict(trial.params),
+            reports=dict(trial.intermediate_values),
+            seconds=float(trial.user_attrs.get(RUN, {}).get("seconds", 0.0)),
+        )
 
     def log(self, event: str, message: str) -> None:
         """Log an event."""

@@ -1,0 +1,51 @@
+"""Curves for TensorBoard, as files of the run folder."""
+
+from __future__ import annotations
+
+import time
+
+from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file
+from jobs.runs.observe.events import Event
+from jobs.storage import Storage
+
+AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
+"""Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
+
+
+class TensorBoardObserver:
+    """Writes each value over its step; of a search, the values of trials over their numbers.
+
+    Args:
+        storage: the run folder.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        check_installed()
+        self._storage = storage
+        self._waiting: list[Scalar] = []
+        self._began = self._written = time.monotonic()
+        self._files = 0
+
+    def deliver(self, events: list[Event]) -> None:
+        """Collect values, and write them when that is due, or at the end."""
+        for event in events:
+            step = event.get("step", event.get("number"))
+            if step is not None:
+                self._waiting += [
+                    Scalar(event["job"], name, step, float(value), event["time"])
+                    for name, value in event["values"].items()
+                ]
+        now = time.monotonic()
+        age = min(max(AGE_SHARE * (now - self._began), MIN_SECONDS), MAX_SECONDS)
+        if now - self._written >= age or events[-1]["event"] == "end":
+            self._write(events[-1]["attempt"])
+
+    def _write(self, attempt: int) -> None:
+        if self._waiting:
+            self._files += 1
+            name = f"{FOLDER}{self._waiting[0].run}/events.out.tfevents.{attempt:04}.{self._files:04}"
+            self._storage.write(name, event_file(self._waiting, None))
+        self._waiting, self._written = [], time.monotonic()
