@@ -136,8 +136,9 @@ def test_what_a_running_job_takes_over_keeps_its_names(values: Object) -> None:
 
 
 def test_run_folder_stays_with_more_memory_and_not_with_other_options() -> None:
-    """Its name has a hash of options and code alone."""
-    assert render({"workers": {"memory": "3Gi"}}).url == render().url
+    """Its name has a hash of options and code alone, without those that only watch."""
+    for values in ({"workers": {"memory": "3Gi"}}, {"job": {"log": ["mlflow"], "on_end": "true"}}):
+        assert render(values).url == render().url
     for values in ({"job": {"l2": 1}}, {"code": {"a.py": "x = 1\n"}}):
         assert render(values).url != render().url
         assert render(values).url.startswith("/runs/fit-")

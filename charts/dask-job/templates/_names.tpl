@@ -25,9 +25,9 @@
 {{- end }}
 
 {{/* What decides the run folder: the same, but of the options only those that the chart's annotation dask-jobs/study
-names, if there is one. More memory, or more trials, go on in the same run folder. */}}
+names, if there is one. More memory, more trials, or another tracker go on in the same run folder. */}}
 {{- define "dask-job.folder-hash" -}}
-{{- $options := include "dask-job.options" . -}}
+{{- $options := toJson (omit (fromJson (include "dask-job.options" .)) "log" "observer" "on_end") -}}
 {{- with index .Chart.Annotations "dask-jobs/study" -}}
 {{- $study := dict -}}
 {{- range $name, $value := fromJson $options -}}
