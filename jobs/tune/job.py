@@ -197,7 +197,7 @@ def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyReco
         Pool(client, study, folder.attempt, settings, gpus, timeout=timeout, poll=folder.poll, bits=attempt.bits),
         Slots(options.threads_per_trial, options.gpus_per_trial),
         rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
-        limits=Limits(options.trial_timeout, options.max_failures, options.max_losses),
+        limits=Limits(options.trial_timeout, options.failures, options.max_losses, alike=options.max_failures is None),
         watcher=observer,
         attempt=folder.attempt,
     )

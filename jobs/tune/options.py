@@ -22,6 +22,8 @@ from jobs.formatting import given
 from jobs.options import JobOptions, read_scalar
 
 SEARCH = "how to search"
+FAILURES = 20
+"""Maximum failed trials where the options have no other."""
 Direction = Literal["maximize", "minimize"]
 
 
@@ -99,8 +101,10 @@ class Options(JobOptions):
     trial_timeout: Annotated[PositiveFloat | None, OptionHelp(RUNS, "SECONDS")] = Field(
         default=None, description="seconds after which a trial is stopped and counts as failed"
     )
-    max_failures: Annotated[NonNegativeInt, OptionHelp(END)] = Field(
-        default=20, description="maximum failed trials per attempt; one more ends the job with exit code 1"
+    max_failures: Annotated[NonNegativeInt | None, OptionHelp(END)] = Field(
+        default=None,
+        description="maximum failed trials per attempt; one more ends the job with exit code 1 (default: 20; and the "
+        "first 3, or as many as workers, end it too if all of them fail with one type of exception)",
     )
     max_losses: Annotated[PositiveInt, OptionHelp(END)] = Field(
         default=3, description="maximum workers lost by a trial in quarantine, alone on each; then the trial is failed"
@@ -181,6 +185,11 @@ class Options(JobOptions):
             raise ValueError(
                 f"{argument('sampler')} cmaes takes one {argument('metric')}; take nsgaii, tpe or random for several"
             )
+
+    @property
+    def failures(self) -> int:
+        """The maximum of failed trials, the default one too."""
+        return FAILURES if self.max_failures is None else self.max_failures
 
     @property
     def prunes(self) -> str:

@@ -75,7 +75,7 @@ class Search:
         self.fake: Any = Fake()
         self.slots = Slots(1, 0)
         self.slots.add("a", Worker(1))
-        self.trials = TrialQueue(self.fake, Limits(5.0, 10, losses), self.fake, lambda: 0.0)
+        self.trials = TrialQueue(self.fake, Limits(5.0, 10, losses), self.fake, lambda: 0.0, lambda: 1)
         self.executions = Executions(self.fake, self.fake, self.slots, self.trials, limit=5.0, attempt=1)
 
     def execution(self, state: str) -> RunningTrial:

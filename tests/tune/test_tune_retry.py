@@ -100,7 +100,7 @@ def test_a_search_that_failed_here_and_there_ends_as_if_it_had_not(studies: Any,
     """
     (traces / "broken").touch()
     fixed = {"folder": str(traces)}
-    study = studies(mended.train, mended.SPACE, fixed=fixed, pruner="none")
+    study = studies(mended.train, mended.SPACE, fixed=fixed, pruner="none", max_failures=3)
     study.run(trials=6)
     assert study.result["trials"] == {"complete": 3, "pruned": 0, "failed": 3, "diverged": 0}
     assert len(list((tmp_path / "run/failures").iterdir())) == 3
@@ -197,6 +197,7 @@ def test_a_driver_that_is_killed_in_the_middle_of_retried_trials(traces: Path, t
     """The same command without the option goes on with them, and with no other."""
     run = tmp_path / "run"
     given = ["tune", "--objective", "mended:train", "--fixed", f"folder={traces}", "--trials", "5", "--pruner", "none"]
+    given += ["--max-failures", "3"]
     command = [sys.executable, "-c", COMMAND, *given, "--workers", "1", "--run", str(run)]
     (traces / "broken").touch()
     assert subprocess.run(command, check=False, timeout=240).returncode == 0

@@ -16,6 +16,9 @@ DIMENSIONS = {
     "integer": space.integer(-2, 3),
     "scaled": space.integer(1, 1000, log=True),
     "choice": space.choice(["a", 2, None, True]),
+    "stepped": space.uniform(0.1, 0.7, step=0.2),
+    "multiples": space.integer(32, 256, step=32),
+    "layers": space.choice([[64], [64, 32]]),
 }
 TEXT = """\
 learning_rate: {log: [1e-6, 10]}
@@ -25,6 +28,10 @@ units:
   log: true
 dropout: {uniform: [0, 1]}
 layers: {choice: [1, 2, three, null]}
+decay: {loguniform: [1e-5, 1]}
+momentum: {uniform: [0, 1], step: 5e-2}
+width: {integer: [32, 256], step: 32}
+hidden: {choice: [[64], [64, 32]]}
 """
 
 
@@ -71,6 +78,15 @@ def test_a_grid_has_its_ends_and_all_choices() -> None:
     assert space.choice([1, 2, 3]).grid(2) == [1, 2, 3]
 
 
+def test_steps() -> None:
+    """A dimension with a step has all its steps, both ends among them, and its grid is of them."""
+    random = np.random.default_rng(0)
+    assert {DIMENSIONS["stepped"].draw(random) for _ in range(200)} == {0.1, 0.3, 0.5, 0.7}
+    assert {DIMENSIONS["multiples"].draw(random) for _ in range(200)} == set(range(32, 257, 32))
+    assert DIMENSIONS["stepped"].grid(9) == [0.1, 0.3, 0.5, 0.7]
+    assert DIMENSIONS["multiples"].grid(3) == [32, 160, 256]
+
+
 def test_yaml_means_what_python_says(tmp_path: Path) -> None:
     """A file gives the dimensions of the same names, in its order; 1e-6 is a number though YAML has it for a text."""
     (tmp_path / "space.yaml").write_text(TEXT)
@@ -81,6 +97,10 @@ def test_yaml_means_what_python_says(tmp_path: Path) -> None:
         ("units", space.integer(1, 512, log=True)),
         ("dropout", space.uniform(0, 1)),
         ("layers", space.choice([1, 2, "three", None])),
+        ("decay", space.log(1e-5, 1)),
+        ("momentum", space.uniform(0, 1, step=0.05)),
+        ("width", space.integer(32, 256, step=32)),
+        ("hidden", space.choice([(64,), (64, 32)])),
     ]
     assert space.parse(space.plain(loaded)) == loaded
 
@@ -119,7 +139,18 @@ def test_yaml_means_what_python_says(tmp_path: Path) -> None:
         ("x: {choice: [a, 1, true]}", "line 1: 'x': choice: 1 and True are equal, so nothing tells them apart"),
         ("x: {choice: [0, 0.0]}", "line 1: 'x': choice: 0 and 0.0 are equal"),
         ("x: {choice: [1, .nan]}", "line 1: 'x': choice: nan must be finite, since the journal is JSON"),
-        ("x: {choice: [[1], [2]]}", "line 1: 'x': choice: [1] must be a number, a text, a boolean or None"),
+        ("x: {choice: [[1], [{a: 2}]]}", "line 1: 'x': choice: {'a': 2} must be a number, a text, a boolean, None or"),
+        ("x: {choice: [[1], [1]]}", "line 1: 'x': choice: [1] is given twice"),
+        ("x: {loguniform: [0, 1]}", "line 1: 'x': log(0, 1): low must be > 0"),
+        ("x: {log: [1, 2], step: 1}", "line 1: 'x': a step goes with uniform or integer only; remove it"),
+        (
+            "x: {uniform: [0, 1], step: 0.3}",
+            "'x': uniform(0, 1, step=0.3): high must be low and a multiple of the step; write 0.9",
+        ),
+        ("x: {uniform: [0, 1], step: 2}", "'x': uniform(0, 1, step=2): the step is larger than high - low"),
+        ("x: {uniform: [0, 1], step: 0}", "'x': uniform(0, 1, step=0): the step must be a finite number > 0"),
+        ("x: {integer: [0, 8], step: 0.5}", "'x': integer(0, 8, step=0.5): the step must be an integer > 0"),
+        ("x: {integer: [1, 9], log: true, step: 2}", "'x': integer(1, 9, log): a step does not go with a logarithm"),
         ("x:", "line 1: 'x' is None, but must be {kind: [...]}"),
         ("x: 3", "line 1: 'x' is 3, but must be {kind: [...]}"),
         ("- x", "holds no entries"),

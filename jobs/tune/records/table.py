@@ -18,6 +18,7 @@ from jobs.errors import InputError
 from jobs.runs.identity import code_of
 from jobs.storage import Storage
 from jobs.tune.records import journal as journals
+from jobs.tune.space.dimensions import listed_choices
 
 IDENTITY = "identity"
 """The study's user attribute with its identity, by name: objective, space, seed, ..."""
@@ -66,7 +67,8 @@ def find_study(storage: Storage) -> optuna.Study | None:
         return None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
+        with listed_choices():
+            return optuna.load_study(study_name=None, storage=JournalStorage(_Recorded(recorded)))
     # As in `StudyRecorder`: Optuna replays records unchecked.
     except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"journal {recorded.address} makes no study ({type(error).__name__}: {error})") from error

@@ -41,8 +41,9 @@ def key(states: Iterable[str], *, line: str = "") -> dict[str, Any]:
 def coordinates(dimension: Dimension, values: Sequence[Any]) -> NDArray[np.float64]:
     """Return the coordinates of values on a dimension's axis (n,): numbers, or indices of choices; nan for others."""
     if isinstance(dimension, Choice):
-        index = {(type(value), value): at for at, value in enumerate(dimension.values)}
-        return np.array([index.get((type(value), value), np.nan) for value in values], dtype=np.float64)
+        # By their texts: 1 and True are equal, and a list has no hash.
+        index = {repr(value): at for at, value in enumerate(dimension.values)}
+        return np.array([index.get(repr(value), np.nan) for value in values], dtype=np.float64)
     return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
 
 

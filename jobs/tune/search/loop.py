@@ -48,7 +48,7 @@ class Search:
         self._watcher = watcher
         self._began = time.monotonic()
         self._before = recorder.seconds
-        self._trials = TrialQueue(recorder, limits, watcher, lambda: self.seconds)
+        self._trials = TrialQueue(recorder, limits, watcher, lambda: self.seconds, lambda: self.workers)
         self._executions = Executions(recorder, pool, slots, self._trials, limit=limits.trial_seconds, attempt=attempt)
         self._leaving: set[str] = set()
         self._idle: set[str] = set()  # workers that were paused without a trial at the last refresh
@@ -67,13 +67,14 @@ class Search:
         """Run until a rule ends the search, and return which.
 
         Raises:
-            UserCodeError: too many trials have failed.
+            UserCodeError: too many trials have failed, or the first ones alike.
             InputError: the objective cannot be loaded on a worker, or no worker is large enough for a trial.
             ClusterError: the scheduler is gone, or there is no worker for too long.
             Stopped: what the watcher raises.
         """
         try:
             while (why := self._rules.ended(self._recorder, self.seconds)) is None:
+                self._trials.check_failures()
                 self._refresh_workers()
                 self._fill()
                 self._watcher.on_change(self._executions.running)

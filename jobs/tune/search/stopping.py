@@ -46,8 +46,10 @@ class Limits:
         trial_seconds: seconds of a trial, if limited.
         failures: maximum failed trials.
         losses: maximum losses of a trial alone on a worker; one that has had so many is failed.
+        alike: whether the first trials end the job if all of them fail with one type of exception.
     """
 
     trial_seconds: float | None
     failures: int
     losses: int
+    alike: bool = False

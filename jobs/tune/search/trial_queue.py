@@ -16,6 +16,8 @@ from jobs.tune.search.stopping import Limits
 
 LOST: tuple[TrialEvent, ...] = ("lost", "quarantine", "lost_alone")
 """Events of a trial whose worker is gone."""
+ALIKE = 3
+"""Trials, or as many as there are workers, whose failures are a bug if none has had another end."""
 FAULTS = 10
 """Maximum faults of the cluster or the storage in a row, with pauses between; one more ends the attempt."""
 PAUSE_SECONDS = 10.0
@@ -30,10 +32,19 @@ class TrialQueue:
         limits: what ends a trial, or the job.
         watcher: observes the search.
         clock: returns the seconds of the study, all attempts together.
+        workers: returns the number of workers.
     """
 
-    def __init__(self, recorder: StudyRecorder, limits: Limits, watcher: Watcher, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        recorder: StudyRecorder,
+        limits: Limits,
+        watcher: Watcher,
+        clock: Callable[[], float],
+        workers: Callable[[], int],
+    ) -> None:
         self._recorder, self._limits, self._watcher, self._clock = recorder, limits, watcher, clock
+        self._workers, self._kinds, self._last = workers, set[str](), ("", "")
         self._waiting: deque[PendingTrial] = deque(recorder.unfinished())
         # Those that were lost alone may have killed a worker of the last attempt.
         self._states: dict[int, TrialState] = {
@@ -135,11 +146,28 @@ class TrialQueue:
 
     def _count_failure(self, trial: PendingTrial, outcome: Outcome) -> None:
         self._failures += 1
+        # Without a traceback it is no exception: a timeout, or a trial that was lost too often.
+        self._kinds.add(outcome.error.partition(":")[0] if outcome.details else f"trial {trial.number}")
+        self._last = f"the last, trial {trial.number}: {outcome.error}", outcome.details
         if self._failures > self._limits.failures:
+            last, details = self._last
+            limit = f"{argument('max_failures')} {self._limits.failures}"
+            raise UserCodeError(f"{self._failures:,} trials have failed ({limit}); {last}", details)
+
+    def check_failures(self) -> None:
+        """Check that not all trials have failed so far, with one type of exception, and enough of them for a bug.
+
+        Raises:
+            UserCodeError: they have.
+        """
+        enough = self._failures >= max(ALIKE, self._workers())
+        alike = len(self._kinds) == 1 and self._recorder.counts["failed"] == self._recorder.done
+        if self._limits.alike and enough and alike:
+            last, details = self._last
+            more = f"then {argument('retry')} failed runs them again; {argument('max_failures')} 20 would go on"
+            where = f"see failures/ in {argument('run')}"
             raise UserCodeError(
-                f"{self._failures:,} trials have failed ({argument('max_failures')} {self._limits.failures}); the "
-                f"last, trial {trial.number}: {outcome.error}",
-                outcome.details,
+                f"the first {self._failures} trials have all failed alike; {where}; {more}; {last}", details
             )
 
     def _warn_of_silence(self) -> None:

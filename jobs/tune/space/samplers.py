@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler
 
 from jobs.errors import InputError, argument
 from jobs.formatting import one_line
-from jobs.tune.space.dimensions import Value
+from jobs.tune.space.dimensions import Value, listed_choices
 from jobs.tune.space.space import Space, draw
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
     if name == "grid":
         _refuse(set(options) - {"points"}, "only points")
         grid_size(space, options)
-        return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))
+        with listed_choices():
+            return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))  # type: ignore[arg-type]
     if name == "qmc":  # its position in the sequence is in the journal, so all attempts scramble it alike
         return samplers.QMCSampler(
             **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}

@@ -20,13 +20,19 @@ from jobs.options import NOT_YAML
 from jobs.tune.space.dimensions import Choice, Dimension, Float, Integer, Value
 
 KINDS = ("uniform", "log", "integer", "choice")
+ALIASES = {"loguniform": "log"}
+"""Other libraries' names of kinds."""
 
 Space: TypeAlias = Mapping[str, Dimension]
 
 
-def uniform(low: float, high: float) -> Float:
-    """Return a number in [low, high], all equally likely; raises InputError for an empty range."""
-    return Float(low, high)
+def uniform(low: float, high: float, *, step: float | None = None) -> Float:
+    """Return a number in [low, high], or of low, low + step, ..., high, all equally likely.
+
+    Raises:
+        InputError: the range is empty, or does not end with a step.
+    """
+    return Float(low, high, step=step)
 
 
 def log(low: float, high: float) -> Float:
@@ -34,14 +40,25 @@ def log(low: float, high: float) -> Float:
     return Float(low, high, log=True)
 
 
-def integer(low: int, high: int, *, log: bool = False) -> Integer:
-    """Return an integer in low .. high; `log` makes its logarithm uniform; raises InputError for an empty range."""
-    return Integer(low, high, log)
+def integer(low: int, high: int, *, log: bool = False, step: int = 1) -> Integer:
+    """Return an integer in low .. high, every step-th one; `log` makes its logarithm uniform.
+
+    Raises:
+        InputError: the range is empty, or does not end with a step.
+    """
+    return Integer(low, high, log, step)
 
 
 def choice(values: Iterable[Value]) -> Choice:
     """Return one of `values`, all equally likely; raises InputError if there are none, or two are equal."""
-    return Choice(tuple(value.item() if isinstance(value, np.generic) else value for value in values))
+    return Choice(tuple(map(_listed, values)))
+
+
+def _listed(value: Any) -> Any:
+    """Return a value as JSON would give it back: NumPy's as Python's, a tuple as a list."""
+    if isinstance(value, list | tuple):
+        return [_listed(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check(space: Any) -> dict[str, Dimension]:
@@ -146,23 +163,26 @@ def _name(name: Any, where: str) -> str:
 def _dimension(entry: Any, where: str) -> Dimension:
     if not isinstance(entry, Mapping) or not entry:
         raise InputError(f"{where} is {entry!r}, but must be {{kind: [...]}} with a kind of {', '.join(KINDS)}")
-    entry = dict(entry)
+    entry = {ALIASES.get(name, name): values for name, values in entry.items()}
     scaled = "integer" in entry and entry.pop("log", False)
     if scaled not in (True, False):
         raise InputError(f"{where}: log is {scaled!r}, but beside integer must be true or false")
+    step = {"step": _number(entry.pop("step"))} if "step" in entry and entry.keys() & {"uniform", "integer"} else {}
     kind, values = _only(entry, where)
     if not isinstance(values, list):
         raise InputError(f"{where}: {kind} is {values!r}, but must be a list")
     if kind != "choice" and len(values) != 2:
         raise InputError(f"{where}: {kind} is {values!r}, but must be [low, high]")
     try:
-        return _make(kind, values, scaled=scaled)
+        return _make(kind, values, scaled=scaled, **step)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
 
 
 def _only(entry: Mapping[Any, Any], where: str) -> tuple[str, Any]:
     """Return the one kind of an entry, and its arguments."""
+    if "step" in entry:
+        raise InputError(f"{where}: a step goes with uniform or integer only; remove it")
     for name in entry:
         if name not in KINDS:
             raise InputError(f"{where}: {name!r} is no kind{nearest(str(name), KINDS)} (kinds: {', '.join(KINDS)})")
@@ -173,11 +193,11 @@ def _only(entry: Mapping[Any, Any], where: str) -> tuple[str, Any]:
     return next(iter(entry.items()))
 
 
-def _make(kind: str, values: list[Any], *, scaled: bool) -> Dimension:
+def _make(kind: str, values: list[Any], *, scaled: bool, **step: Any) -> Dimension:
     if kind == "choice":
         return choice(values)
     low, high = (_number(value) for value in values)
-    return integer(low, high, log=scaled) if kind == "integer" else Float(low, high, log=kind == "log")
+    return integer(low, high, log=scaled, **step) if kind == "integer" else Float(low, high, log=kind == "log", **step)
 
 
 def _number(value: Any) -> Any:
