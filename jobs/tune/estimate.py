@@ -24,4 +24,4 @@ def rows(options: Options, workers: int, threads: int, gpus: float) -> Iterator[
         return
     trials = plural(checked.trials, "trial")
     yield "search", f"{trials} of {options.objective}, {options.sampler}, pruner {options.prunes}"
-    yield "space", ", ".join(checked.space)
+    yield "space", ", ".join(checked.space) or "what the objective asks for as it runs"

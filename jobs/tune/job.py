@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,13 @@ from jobs.tune.search.loop import Search
 from jobs.tune.search.placement import Slots
 from jobs.tune.search.stopping import Limits, Rules
 from jobs.tune.space.pruners import make_pruner
-from jobs.tune.space.samplers import make_sampler
+from jobs.tune.space.samplers import make_sampler, sampler_of
 from jobs.tune.trials.checkpoint import delete_checkpoint
 from jobs.tune.trials.execution import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
 SHOWN = 10
@@ -173,7 +175,14 @@ def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[St
         )
         sampler = make_sampler(options.sampler, checked.space, options.seed, recorder.asked, options.sampler_options)
         recorder.use(sampler, make_pruner(options.prunes, options.pruner_options))
+        if not checked.space:
+            recorder.source.sampler_of = partial(_sampler_of, options)
+        recorder.source.enqueue([], {} if checked.space else options.fixed)
         yield recorder
+
+
+def _sampler_of(options: Options, number: int, known: int) -> BaseSampler:
+    return sampler_of(options.sampler, options.seed, number, known, options.sampler_options)
 
 
 def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyRecorder, observer: Observer) -> Search:
@@ -257,11 +266,12 @@ def _of_new_code(checked: Plan, recorder: StudyRecorder) -> str:
 
 def _result_of(checked: Plan, recorder: StudyRecorder, trial: FrozenTrial) -> dict[str, Any]:
     """Return a trial's fields in result.json: number, value or values, params, and code if there are several."""
-    cells = row(trial, list(checked.space), checked.options.metric)
+    names = list(checked.space or trial.params)
+    cells = row(trial, names, checked.options.metric)
     values = [float(value) for value in trial.values]
     value = (
         {"value": values[0]} if len(values) == 1 else {"values": dict(zip(checked.options.metric, values, strict=True))}
     )
-    params = {name: cells[f"params_{name}"] for name in checked.space}
+    params = {name: cells[f"params_{name}"] for name in names}
     code = trial.user_attrs[RUN].get("code") if codes_text(recorder.codes, checked.identity) else None
     return {"number": trial.number, **value, "params": params, **({"code": code} if code else {})}

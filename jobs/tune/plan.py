@@ -17,7 +17,7 @@ from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import grid_size, make_sampler
 from jobs.tune.space.space import Space, draw
 from jobs.tune.trials.code import roots_of, sources_of
-from jobs.tune.trials.objective import function_of, user_code
+from jobs.tune.trials.objective import defines_by_run, function_of, user_code
 from jobs.usercode import UserCode
 
 
@@ -28,7 +28,7 @@ class Plan:
     Attributes:
         options: as given.
         source: the objective, as it is sent.
-        space: the search space.
+        space: the search space; empty where the objective asks for its hyperparameters.
         identity: of the study, by name.
         trials: maximum trials; at most those of a grid.
         files: paths or URLs of the files that trials read, as far as the objective's module names them.
@@ -55,7 +55,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
     given = options.objective if objective is None else objective
     source = user_code(given)
     module = sys.modules.get(str(getattr(function_of(source), "__module__", None)))
-    space = _parameters(options, module)
+    space = _parameters(options, module, by_run=defines_by_run(function_of(source)))
     make_sampler(options.sampler, space, options.seed, 0, options.sampler_options)
     make_pruner(options.prunes, options.pruner_options)
     trials = options.trials
@@ -77,8 +77,15 @@ def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], 
         return (), f"a change of the data would not be noticed: they cannot be looked at from here ({error})"
 
 
-def _parameters(options: Options, module: ModuleType | None) -> Space:
-    """Return the space, after a check of the parameters of a trial."""
+def _parameters(options: Options, module: ModuleType | None, *, by_run: bool) -> Space:
+    """Return the space, after a check of the parameters of a trial; none of an objective that asks for them."""
+    if by_run:
+        if options.space is not None:
+            raise InputError(
+                f"{argument('space')} is given, but {options.objective} takes the trial alone, and asks it for its "
+                f"hyperparameters (trial.suggest_float, ...); leave {argument('space')} out"
+            )
+        return {}
     space = _space(options, module)
     if twice := sorted(space.keys() & options.fixed.keys()):
         raise InputError(f"{argument('fixed')} {twice[0]} is in the {argument('space')} too; remove one of them")

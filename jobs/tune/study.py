@@ -34,8 +34,9 @@ class Study:
 
     Args:
         client: a Dask client; `jobs.connect` gives one.
-        objective: a function of the hyperparameters, a dict, and optionally the trial; or 'module:function'.
-        space: name -> dimension, see `jobs.tune.space`.
+        objective: a function of the hyperparameters, a dict, and optionally the trial; or of one argument called
+            `trial`, as Optuna's are; or 'module:function'.
+        space: name -> dimension, see `jobs.tune.space`; none of an objective that asks the trial for them.
         options: as of `dask-jobs tune`, with `_` for `-`: run, metric, direction, sampler, pruner, seed, ...
 
     Attributes:
@@ -46,12 +47,14 @@ class Study:
         InputError: an option, the space or the objective cannot be used.
     """
 
-    def __init__(self, client: Client, objective: Any, space: Mapping[str, Dimension], **options: Any) -> None:
+    def __init__(
+        self, client: Client, objective: Any, space: Mapping[str, Dimension] | None = None, **options: Any
+    ) -> None:
         self._client, self._objective = client, objective
         self.url = options.pop("run", None) or f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"
         place = {
             "objective": objective_code(objective).name,
-            "space": spaces.plain(spaces.check(space)),
+            "space": None if space is None else spaces.plain(spaces.check(space)),
             "run": str(self.url),
         }
         for name in options:
@@ -95,7 +98,7 @@ class Study:
         if not trials:
             return None
         best = min(trials, key=partial(rank, maximize=study.direction == StudyDirection.MAXIMIZE))
-        names = study.user_attrs[IDENTITY]["space"]
+        names = study.user_attrs[IDENTITY]["space"] or best.params
         return {"number": best.number, "value": best.values[0], "params": {name: best.params[name] for name in names}}
 
     def rows(self) -> list[dict[str, Any]]:

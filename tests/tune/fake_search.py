@@ -6,7 +6,7 @@ import itertools
 from typing import Any, get_args
 
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import PendingTrial
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.search import states
 from jobs.tune.search.executions import Executions
 from jobs.tune.search.placement import Slots, Worker
@@ -38,6 +38,15 @@ class Fake:
 
     def answer(self, address: str, execution_id: str, step: int, reason: str | None) -> None:
         self.calls.append(("answer", address, execution_id, step, reason))
+
+    def reply(self, address: str, execution_id: str, request: int, reply: Any) -> None:
+        self.calls.append(("reply", address, execution_id, request, reply))
+
+    def suggest(self, _number: int, name: str, _wanted: Any) -> tuple[float, str]:
+        return 0.5, name
+
+    def attribute(self, number: int, name: str, value: Any) -> None:
+        self.calls.append(("attribute", number, name, value))
 
     def quit(self, address: str) -> None:
         self.calls.append(("quit", address))
@@ -103,6 +112,11 @@ class Search:
             self.executions.on_message({**where, "kind": "start"})
         elif event == "report":
             self.executions.on_message({**where, "kind": "report", "step": 4, "value": 0.5, "waits": True})
+        elif event == "request":
+            asked = {"request": 1, "what": "suggest", "name": "x", "wanted": "{}", "step": 0}
+            self.executions.on_message({**where, "kind": "request", **asked})
+        elif event == "attribute":
+            self.executions.on_message({**where, "kind": "attribute", "name": "n", "value": "[1]"})
         elif event == "future":
             self.executions.on_message({"kind": "future", "execution_id": ID, "number": 0, "error": "E"})
         elif event in names(messages.EndState):

@@ -11,7 +11,7 @@ from fake_search import ID, Search, names
 
 from jobs.errors import InputError
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import PendingTrial
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.search import states
 from jobs.tune.search.placement import Worker
 from jobs.tune.search.running import News
@@ -30,6 +30,8 @@ def _calls(action: str, event: str) -> list[tuple[Any, ...]]:
         "abandon": [("answer", "a", ID, 4 if event == "report" else 0, "abandoned")],
         "note_start": [],
         "record_report": [("report", 0, 4, 0.5), ("answer", "a", ID, 4, None)],
+        "reply": [("reply", "a", ID, 1, {"value": 0.5, "error": "x"})],
+        "record_attribute": [("attribute", 0, "n", [1])],
         "stop": [("answer", "a", ID, 0, "timeout")],
         "quit_worker": [("quit", "a")],
         "refuse": [],

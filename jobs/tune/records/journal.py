@@ -189,7 +189,13 @@ class Journal(BaseJournalBackend):
 
 
 class RecordStorage(JournalStorage):
-    """Optuna's storage on a `Journal`, for studies of which no trial is enqueued."""
+    """Optuna's storage on a `Journal`.
+
+    Attributes:
+        waiting: whether a trial is enqueued.
+    """
+
+    waiting = False
 
     def get_all_trials(
         self,
@@ -199,6 +205,6 @@ class RecordStorage(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return a study's trials in some states."""
         # Asked at each new trial, by a look at all that there are: after some thousand of them most of its time.
-        if states == (TrialState.WAITING,):
+        if states == (TrialState.WAITING,) and not self.waiting:
             return []
         return super().get_all_trials(study_id, deepcopy, states)

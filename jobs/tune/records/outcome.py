@@ -8,6 +8,9 @@ from typing import Literal, TypeAlias, TypeGuard
 State: TypeAlias = Literal["complete", "pruned", "failed", "diverged"]
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "diverged")
 
+RESERVED = ("run", "losses", "earlier")
+"""User attributes of Optuna's trials that are this package's, `RUN`, `LOSSES` and `EARLIER` of `records.table`."""
+
 
 def is_state(text: str) -> TypeGuard[State]:
     """Return whether it is an end state of a trial; an execution has others too."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
@@ -28,19 +27,11 @@ from jobs.tune.records.table import (
     rows,
     state_of,
 )
-from jobs.tune.space.dimensions import Value
-from jobs.tune.space.space import Space, draw
+from jobs.tune.records.trial_source import PendingTrial, TrialSource
+from jobs.tune.space.dimensions import listed_choices
+from jobs.tune.space.space import Space
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-@dataclass(frozen=True)
-class PendingTrial:
-    """A trial to run: its number, its hyperparameters, and how often it was lost while it ran alone on a worker."""
-
-    number: int
-    params: dict[str, Value]
-    losses: int = 0
 
 
 def check_recorded(recorded: Recorded, identity: Mapping[str, Any], *, accept_new_code: bool) -> int:
@@ -69,7 +60,7 @@ class StudyRecorder:
         journal: this attempt's, with the records that it resumes from.
         attempt: this attempt's number.
         identity: the study's, by name; `objective` and `directions` among it.
-        space: the search space.
+        space: the search space; empty where the objective asks for its hyperparameters.
         seed: for a trial whose record was torn.
         metrics: names of the objectives, if they have any.
         constraints: metrics that must be <= 0 in a trial that counts.
@@ -81,6 +72,7 @@ class StudyRecorder:
         since_best: number of trials that have ended since.
         seconds: when the last one ended, in seconds of the study.
         reported: whether any trial has reported.
+        source: makes the trials.
 
     Raises:
         InputError: the journal's records are not those of a study.
@@ -108,10 +100,11 @@ class StudyRecorder:
         self.seconds = 0.0
         self.reported = False
         self._code = code_of(identity)
+        self._pruned: dict[int, tuple[int, bool]] = {}
         self._open(attempt, identity)
 
     def _open(self, attempt: int, identity: Mapping[str, Any]) -> None:
-        with replayed():
+        with replayed(), listed_choices():
             self._storage = RecordStorage(self._journal)
             new = not self._storage.get_all_studies()
             self.study = optuna.create_study(
@@ -126,6 +119,7 @@ class StudyRecorder:
             self.study.set_user_attr(IDENTITY, dict(identity))
         if new:
             self._name_metrics()
+        self.source = TrialSource(self.study, self._storage, self._space, self._seed)
         # The mark comes last, and older logs go after it: a log that is cut off before is not the study yet.
         self.study.set_user_attr(ATTEMPT, attempt)
         self._journal.supersede()
@@ -164,33 +158,45 @@ class StudyRecorder:
         return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)  # noqa: SLF001  Optuna has no public name
+        return self.source.id_of(number)
 
     def ask(self) -> PendingTrial:
         """Return a new trial."""
-        trial = self.study.ask({name: dimension.distribution() for name, dimension in self._space.items()})
+        trial = self.source.ask()
         self._journal.commit()
         self.asked += 1
-        params = trial.params  # a copy at each use
-        return PendingTrial(trial.number, {name: params[name] for name in self._space})
+        return trial
 
     def unfinished(self) -> list[PendingTrial]:
         """Return the unfinished trials of an earlier attempt; a torn record is completed from the seed."""
-        pending = []
-        for trial in self._trials():
-            if trial.state == TrialState.RUNNING:
-                missing = self._space.keys() - trial.params.keys()
-                drawn = draw(self._space, self._seed, trial.number) if missing else {}
-                for name in missing:
-                    kind = self._space[name].distribution()
-                    self._storage.set_trial_param(
-                        self._id(trial.number), name, kind.to_internal_repr(drawn[name]), kind
-                    )
-                known = {**drawn, **trial.params}
-                params = {name: known[name] for name in self._space}
-                pending.append(PendingTrial(trial.number, params, int(trial.user_attrs.get(LOSSES, 0))))
+        pending = self.source.unfinished()
         self._journal.commit()
         return pending
+
+    def suggest(self, number: int, name: str, wanted: Mapping[str, Any]) -> tuple[float, str]:
+        """Return the value of a hyperparameter that a trial asks for, recorded; or what is wrong with it, in words."""
+        reply = self.source.suggest(number, name, wanted)
+        self._journal.commit()
+        return reply
+
+    def attribute(self, number: int, name: str, value: Any) -> None:
+        """Record a user attribute of a trial."""
+        self._storage.set_trial_user_attr(self._id(number), name, value)
+        self._journal.commit()
+
+    def prune(self, number: int, step: int) -> bool:
+        """Return whether a trial is to be stopped for its report of a step; asked again, the same."""
+        if (known := self._pruned.get(number)) and known[0] == step:
+            return known[1]
+        trial = self.trial(number)
+        stop = trial.last_step == step and self._prunes(trial)
+        self._pruned[number] = step, stop
+        self._journal.commit()
+        return stop
+
+    def _prunes(self, trial: FrozenTrial) -> bool:
+        # Optuna's pruners compare one value: of several objectives none could prune.
+        return self.prunes and len(self.directions) == 1 and self.study.pruner.prune(self.study, trial)
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Record an intermediate value, and return whether the trial is to be stopped.
@@ -202,8 +208,8 @@ class StudyRecorder:
         if trial.last_step is not None and step <= trial.last_step:
             return False
         self._storage.set_trial_intermediate_value(self._id(number), step, value)
-        # Optuna's pruners compare one value: of several objectives none could prune.
-        stop = self.prunes and len(self.directions) == 1 and self.study.pruner.prune(self.study, self.trial(number))
+        # An objective that asks for its hyperparameters asks for this too.
+        stop = bool(self._space) and self._prunes(self.trial(number))
         self._journal.commit()
         return stop
 
@@ -239,6 +245,8 @@ class StudyRecorder:
             self._constrain(where, outcome)
         values = list(outcome.values) if outcome.state == "complete" else None
         self.study.tell(number, values, state=self._state(outcome))
+        self.source.forget(number)
+        self._pruned.pop(number, None)
         self._journal.commit(outcome.seconds)
         self._count(self.trial(number))
 

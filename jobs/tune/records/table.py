@@ -18,6 +18,7 @@ from jobs.errors import InputError
 from jobs.runs.identity import code_of
 from jobs.storage import Storage
 from jobs.tune.records import journal as journals
+from jobs.tune.records.outcome import RESERVED
 from jobs.tune.space.dimensions import listed_choices
 
 IDENTITY = "identity"
@@ -77,18 +78,26 @@ def find_study(storage: Storage) -> optuna.Study | None:
 def rows(study: optuna.Study) -> list[dict[str, Any]]:
     """Return the table of a study's trials, a dict each, by their numbers; see `row`.
 
-    Where a study has had more than one code, `code` is the one by which a trial ended; where failed trials were tried
-    again, `failures` is how often a trial had failed before.
+    User attributes are columns `user_attrs_NAME`. Where a study has had more than one code, `code` is the one by which
+    a trial ended; where failed trials were tried again, `failures` is how often a trial had failed before.
     """
     identity, trials = study.user_attrs[IDENTITY], study.get_trials(deepcopy=False)
-    names, metrics, mixed = list(identity["space"]), identity["metric"], is_mixed(trials, identity)
+    names = names_of(trials, identity)
+    attributes = list(dict.fromkeys(name for trial in trials for name in trial.user_attrs if name not in RESERVED))
+    metrics, mixed = identity["metric"], is_mixed(trials, identity)
     again = any(EARLIER in trial.user_attrs for trial in trials)
     return [
         row(trial, names, metrics)
+        | {f"user_attrs_{name}": trial.user_attrs.get(name) for name in attributes}
         | ({"failures": len(trial.user_attrs.get(EARLIER, ()))} if again else {})
         | ({"code": _run(trial).get("code")} if mixed else {})
         for trial in trials
     ]
+
+
+def names_of(trials: Sequence[FrozenTrial], identity: Mapping[str, Any]) -> list[str]:
+    """Return the names of a study's hyperparameters; of those that the objective asks for, all that any trial has."""
+    return list(identity["space"] or dict.fromkeys(name for trial in trials for name in trial.params))
 
 
 def _run(trial: FrozenTrial) -> dict[str, Any]:
@@ -170,7 +179,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else json.dumps(value) if isinstance(value, list | dict) else str(value)
     if isinstance(value, str) and text.startswith(FORMULA) and not NUMBER.fullmatch(text):
         text = f"'{text}"
     # Not by `csv`, which leaves a \r as it is, where readers end a line.

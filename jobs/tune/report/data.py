@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
+from jobs.errors import InputError
 from jobs.runs.display.progress import EXTREMES
 from jobs.tune import space as spaces
 from jobs.tune.records.table import IDENTITY, codes, feasible, find_study, pareto_front, rows, state_of
+from jobs.tune.space.dimensions import Choice, Float, Integer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from jobs.storage import Storage
@@ -30,7 +34,7 @@ class Search:
     Attributes:
         study: Optuna's, to be read only.
         trials: its trials.
-        space: name -> dimension.
+        space: name -> dimension; where the objective asks for its hyperparameters, some trials may lack some.
         metrics: names of the objectives; `value` for one without a name.
     """
 
@@ -73,6 +77,13 @@ class Search:
             return self.values
         last = [_last(trial) for trial in self.trials]
         return np.where(np.isnan(self.values), np.array(last, dtype=np.float64).reshape(-1, 1), self.values)
+
+    @cached_property
+    def usual(self) -> NDArray[np.bool_]:
+        """Whether each trial (n,) has a score and no other end than complete or pruned; and some hyperparameter."""
+        usual: NDArray[np.bool_] = np.isin(self.states, ["complete", "pruned"])
+        asked: NDArray[np.bool_] = np.array([bool(trial.params) for trial in self.trials], dtype=bool)
+        return np.asarray(usual & asked & np.isfinite(self.scores).all(axis=1), dtype=np.bool_)
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
@@ -147,4 +158,26 @@ def read_search(storage: Storage) -> Search | None:
         return None
     identity = study.user_attrs[IDENTITY]
     metrics = identity["metric"] or ["value"]
-    return Search(study, study.get_trials(deepcopy=False), spaces.parse(identity["space"]), metrics)
+    trials = study.get_trials(deepcopy=False)
+    space = spaces.parse(identity["space"]) if identity["space"] else _asked_for(trials)
+    return Search(study, trials, space, metrics)
+
+
+def _asked_for(trials: list[FrozenTrial]) -> dict[str, Dimension]:
+    """Return the space of hyperparameters that the objective asks for: of each name the range of all trials."""
+    asked: dict[str, list[BaseDistribution]] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            asked.setdefault(name, []).append(distribution)
+    return {name: _of_all(name, asked[name], trials) for name in asked}
+
+
+def _of_all(name: str, asked: list[BaseDistribution], trials: list[FrozenTrial]) -> Dimension:
+    kind = asked[0]._asdict()
+    if "choices" not in kind:
+        low, high = min(one._asdict()["low"] for one in asked), max(one._asdict()["high"] for one in asked)
+        with contextlib.suppress(InputError):  # a single value, or a range that is too large for a space
+            return (Integer if isinstance(low, int) else Float)(low, high, kind["log"])
+    values = [value for one in trials if name in one.params for value in [one.params[name]]]
+    seen = {repr(value): value for value in kind.get("choices", values)}
+    return Choice(tuple(seen.values()))

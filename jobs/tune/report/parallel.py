@@ -28,8 +28,8 @@ MAX_LINES = 400
 def parallel(search: Search) -> Section | None:
     """Return the section with one line per trial; None if none has a value, or there is only one axis."""
     order = search.order()
-    known = np.isin(search.states[order], ["complete", "pruned"]) & np.isfinite(search.scores[order]).all(axis=1)
-    shown = np.array([at for at in order[known] if search.space.keys() <= search.trials[at].params.keys()][:MAX_LINES])
+    known = search.usual[order]
+    shown = order[known][:MAX_LINES]
     if not shown.size:
         return None
     axes = [_dimension(search, shown, name, dimension) for name, dimension in search.space.items()]
@@ -55,7 +55,9 @@ class Axis:
 
 
 def _dimension(search: Search, shown: NDArray[np.intp], name: str, dimension: Dimension) -> Axis:
-    place = coordinates(dimension, [search.trials[at].params[name] for at in shown[::-1]])
+    given = [search.trials[at].params for at in shown[::-1]]
+    # A line has a gap where its trial lacks the hyperparameter.
+    place = np.where([name in one for one in given], coordinates(dimension, [one.get(name) for one in given]), np.nan)
     if isinstance(dimension, Choice):
         most = max(1, len(dimension.values) - 1)
         ticks = list(enumerate(labels(dimension)))
@@ -109,7 +111,7 @@ def _columns(
     search: Search, shown: NDArray[np.intp], heights: list[NDArray[np.float64]], width: int
 ) -> dict[str, object]:
     """Return the columns of the lines: where each goes, its rank among those shown from 0 to 1, and its tooltip."""
-    parameters = [[str(search.trials[at].params[name]) for at in shown] for name in search.space]
+    parameters = [[str(search.trials[at].params.get(name, "")) for at in shown] for name in search.space]
     return {
         "xs": [list(range(width))] * shown.size,
         "ys": np.round(np.array(heights).T, 4).tolist(),

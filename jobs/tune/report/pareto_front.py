@@ -70,7 +70,7 @@ def _rows(search: Search) -> list[list[str]]:
         [
             str(trial.number),
             *(number(value) for value in trial.values),
-            *(short(trial.params[name], 5) for name in search.space),
+            *(short(trial.params[name], 5) if name in trial.params else "" for name in search.space),
         ]
         for trial in order[:MAX_ROWS]
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from bokeh.models import ColumnDataSource
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
@@ -29,8 +30,7 @@ MAX_SLICES = 12
 
 def _scored(search: Search) -> NDArray[np.intp]:
     """Return the trials (m,) with a value, or a last report if they were pruned."""
-    usual = np.isin(search.states, ["complete", "pruned"]) & np.isfinite(search.scores).all(axis=1)
-    return np.flatnonzero(usual & np.array([search.space.keys() <= trial.params.keys() for trial in search.trials]))
+    return np.flatnonzero(search.usual)
 
 
 def importances(search: Search) -> dict[str, float]:
@@ -38,23 +38,36 @@ def importances(search: Search) -> dict[str, float]:
 
     Optuna's PED-ANOVA (arXiv 2304.10255). Pruned trials count with their last report: for it only the best tenth needs
     exact values, and a pruned trial is not among them. Empty if there are fewer than `MIN_TRIALS` trials with a value.
+    A hyperparameter that some of them lack has none.
     """
     shown = _scored(search)
-    if shown.size < MIN_TRIALS:
+    common = [name for name in search.space if all(name in search.trials[at].params for at in shown)]
+    if shown.size < MIN_TRIALS or not common:
         return {}
     copy = optuna.create_study(directions=search.study.directions)
     copy.add_trials(
         create_trial(
             state=TrialState.COMPLETE,
             values=search.scores[at].tolist(),
-            params=search.trials[at].params,
-            distributions=search.trials[at].distributions,
+            params={name: _hashable(value) for name, value in search.trials[at].params.items()},
+            distributions={name: _of_hashable(kind) for name, kind in search.trials[at].distributions.items()},
         )
         for at in shown
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental, and its warnings on odd studies
         return optuna.importance.get_param_importances(copy, evaluator=PedAnovaImportanceEvaluator())
+
+
+def _hashable(value: Any) -> Any:
+    """Return a value, and the text of a list: Optuna's evaluator looks choices up."""
+    return repr(value) if isinstance(value, list) else value
+
+
+def _of_hashable(kind: BaseDistribution) -> BaseDistribution:
+    if not isinstance(kind, CategoricalDistribution):
+        return kind
+    return CategoricalDistribution([_hashable(value) for value in kind.choices])
 
 
 def importance(search: Search, shares: dict[str, float]) -> Section:
@@ -73,7 +86,7 @@ def slices(search: Search, shares: dict[str, float]) -> Section | None:
     if not shown.size:
         return None
     shown = shown[np.argsort(search.states[shown] == "complete", kind="stable")]  # complete ones on top
-    names = list(shares) or list(search.space)
+    names = [*shares, *(name for name in search.space if name not in shares)]
     pairs = [(metric, name) for metric in range(len(search.metrics)) for name in names]
     source = ColumnDataSource({"number": shown, **colours(search.states[shown])})
     for metric in range(len(search.metrics)):
@@ -102,12 +115,14 @@ def _slice(
 ) -> figure:
     metric, name = pair
     dimension = search.space[name]
-    place = coordinates(dimension, [search.trials[at].params[name] for at in shown])
+    given = [search.trials[at].params for at in shown]
+    # Without a number for a trial that lacks the hyperparameter: no dot is drawn for it.
+    place = np.where([name in one for one in given], coordinates(dimension, [one.get(name) for one in given]), np.nan)
     # Columns by number: Bokeh makes HTML of a tooltip's template, and a name may hold anything.
     number = list(search.space).index(name)
     column, text = f"x{number}", f"p{number}"
     source.data[column] = place + jitter(shown.size) if isinstance(dimension, Choice) else place
-    source.data[text] = [str(search.trials[at].params[name]) for at in shown]
+    source.data[text] = [str(one.get(name, "")) for one in given]
     tips = [("trial", "@number"), (name, f"@{text}"), (search.metrics[metric], f"@y{metric}{{0.[0000]}}")]
     log = not isinstance(dimension, Choice) and dimension.log
     options = {"tools": TOOLS, "tooltips": tips, "x_axis_label": name, "x_axis_type": "log" if log else "linear"}

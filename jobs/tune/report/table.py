@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def trials(search: Search) -> Section:
     order = search.order()
     useful = [int(at) for at in order[np.isin(search.states[order], ["complete", "pruned"])][:MAX_BEST]]
     failed = [int(at) for at in np.flatnonzero(search.states == "failed")]
-    shown, names = failed[-MAX_FAILED:], list(search.space)
+    shown = failed[-MAX_FAILED:]
     data = {
         "all": {
             "columns": list(search.rows[0]),
@@ -32,7 +32,7 @@ def trials(search: Search) -> Section:
         "metrics": search.metrics,
         "head": _head(search),
         "best": _best(search, useful),
-        "failed": [(str(at), search.rows[at]["error"] or "", _params(search.rows[at], names)) for at in shown],
+        "failed": [(str(at), search.rows[at]["error"] or "", _params(search, at)) for at in shown],
         "failures": len(failed),
     }
     return Section("Trials", "job/trials.html", data)
@@ -51,8 +51,9 @@ def _order(search: Search, shown: list[int]) -> str:
     return f"{', then '.join(there)}; of each the {first}" if there[1:] else first
 
 
-def _params(row: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {short(row[f'params_{name}'], 5)}" for name in names)
+def _params(search: Search, at: int) -> str:
+    params = search.trials[at].params
+    return ", ".join(f"{name} {short(params[name], 5)}" for name in search.space if name in params)
 
 
 def _head(search: Search) -> list[str]:
@@ -72,7 +73,8 @@ def _best(search: Search, shown: list[int]) -> list[list[str]]:
     for at in shown:
         row, values = search.rows[at], search.scores[at] if single else search.values[at]
         texts = [number(float(value)) if np.isfinite(value) else "" for value in values]
-        params = [short(row[f"params_{name}"], 5) for name in search.space]
+        given = search.trials[at].params
+        params = [short(given[name], 5) if name in given else "" for name in search.space]
         seconds = "" if row["seconds"] is None else number(row["seconds"], 3)
         worker = (row["worker"] or "").rpartition("//")[2]
         state = row["state"] if search.feasible[at] else "breaks a constraint"

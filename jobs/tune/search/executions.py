@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -9,13 +10,14 @@ from functools import partial
 
 from jobs.errors import InputError
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import PendingTrial, StudyRecorder
+from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.search.executor import Pool
 from jobs.tune.search.placement import Slots
 from jobs.tune.search.running import News, RunningTrial, news_of
 from jobs.tune.search.states import ExecutionAction, ExecutionEvent, TrialEvent, of_execution
 from jobs.tune.search.trial_queue import TrialQueue
-from jobs.tune.trials.messages import ExecutionMessage
+from jobs.tune.trials.messages import ExecutionMessage, Reply
 
 _UNKNOWN = PendingTrial(-1, {})
 """Stands for the trial of an execution that this attempt does not wait for."""
@@ -55,6 +57,8 @@ class Executions:
             "abandon": self._abandon,
             "note_start": self._note_start,
             "record_report": self._record_report,
+            "reply": self._reply,
+            "record_attribute": self._record_attribute,
             "stop": self._stop,
             "quit_worker": self._quit_worker,
             "refuse": self._refuse,
@@ -162,6 +166,20 @@ class Executions:
             self._pool.answer(execution.address, execution.execution_id, news.step, "pruned" if stop else None)
         if stop:
             self.on_event(execution, "hopeless")
+
+    def _reply(self, execution: RunningTrial, news: News) -> None:
+        assert news.request is not None
+        number, request = execution.trial.number, news.request
+        if request["what"] == "prune":
+            value, error = float(self._recorder.prune(number, request["step"])), ""
+        else:
+            value, error = self._recorder.suggest(number, request["name"], json.loads(request["wanted"]))
+        reply = Reply(value=value, error=error)
+        self._pool.reply(execution.address, execution.execution_id, request["request"], reply)
+
+    def _record_attribute(self, execution: RunningTrial, news: News) -> None:
+        assert news.attribute is not None
+        self._recorder.attribute(execution.trial.number, news.attribute["name"], json.loads(news.attribute["value"]))
 
     def _stop(self, execution: RunningTrial, _news: News) -> None:
         execution.stopped = time.monotonic()

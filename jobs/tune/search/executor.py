@@ -18,7 +18,7 @@ from jobs.cluster.topics import subscribe
 from jobs.errors import ClusterError
 from jobs.tune.search.placement import Worker
 from jobs.tune.trials.execution import Settings
-from jobs.tune.trials.messages import Event, ReadyEvent, StopReason
+from jobs.tune.trials.messages import Event, ReadyEvent, Reply, StopReason
 from jobs.tune.trials.worker import TrialPlugin, run_trial
 
 REFRESH_SECONDS = 5.0
@@ -176,6 +176,15 @@ class Pool:
         self._send(
             lambda: call(
                 rpc, self._key, address, TrialPlugin.answer, execution_id=execution_id, step=step, reason=reason
+            )
+        )
+
+    def reply(self, address: str, execution_id: str, request: int, reply: Reply) -> None:
+        """Send the reply to a request of an execution."""
+        rpc = self._client.rpc
+        self._send(
+            lambda: call(  # not `reply=`, which is Dask's own field of a message
+                rpc, self._key, address, TrialPlugin.respond, execution_id=execution_id, request=request, response=reply
             )
         )
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from jobs.tune.records.outcome import Outcome, is_state
-from jobs.tune.records.recorder import PendingTrial
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.search.states import ExecutionState
-from jobs.tune.trials.messages import ExecutionMessage
+from jobs.tune.trials.messages import AttributeEvent, ExecutionMessage, RequestEvent
 
 GRACE_SECONDS = 5.0
 """How long a trial that is out of time may take to notice, at its next report; then its worker process is ended."""
@@ -78,6 +78,8 @@ class News:
         value: of a report.
         waits: whether the execution waits for an answer to it.
         outcome: how the execution ended, if by itself; `failed` stands for end states that no trial has.
+        request: what it asks for.
+        attribute: what it wants to be noted.
     """
 
     why: str = ""
@@ -85,6 +87,8 @@ class News:
     value: float = 0.0
     waits: bool = False
     outcome: Outcome | None = None
+    request: RequestEvent | None = None
+    attribute: AttributeEvent | None = None
 
 
 def news_of(message: ExecutionMessage) -> News:
@@ -95,6 +99,10 @@ def news_of(message: ExecutionMessage) -> News:
         return News(message["error"])
     if message["kind"] == "start":
         return News()
+    if message["kind"] == "request":
+        return News(request=message)
+    if message["kind"] == "attribute":
+        return News(attribute=message)
     state, error = message["state"], message.get("error", "")
     outcome = Outcome(
         state if is_state(state) else "failed",

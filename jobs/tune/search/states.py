@@ -27,7 +27,7 @@ pending: waits for a slot; active: has an execution; quarantined: waits for a wo
 killed one; active_quarantined: has an execution there; ended: recorded.
 """
 
-Message: TypeAlias = EndState | Literal["start", "report", "future"]
+Message: TypeAlias = EndState | Literal["start", "report", "request", "attribute", "future"]
 """What a worker or Dask sends of an execution; its end is an event for each way to end."""
 ExecutionEvent: TypeAlias = (
     Message
@@ -61,6 +61,8 @@ ExecutionAction: TypeAlias = Literal[
     "abandon",
     "note_start",
     "record_report",
+    "reply",
+    "record_attribute",
     "stop",
     "quit_worker",
     "refuse",
@@ -116,6 +118,22 @@ EXECUTIONS: Mapping[ExecutionEvent, _Row] = {
         "queued": ("queued", "record_report"),  # its start message was lost with a connection
         "running": ("running", "record_report"),
         "late": ("late", "record_report"),
+        "pruned": ("pruned", "ignore"),
+        "pruned_late": ("pruned_late", "ignore"),
+    },
+    "request": {
+        "released": ("released", "abandon"),
+        "queued": ("queued", "reply"),
+        "running": ("running", "reply"),
+        "late": ("late", "ignore"),  # it has been stopped, for which its wait ends
+        "pruned": ("pruned", "ignore"),
+        "pruned_late": ("pruned_late", "ignore"),
+    },
+    "attribute": {
+        "released": ("released", "abandon"),
+        "queued": ("queued", "record_attribute"),
+        "running": ("running", "record_attribute"),
+        "late": ("late", "record_attribute"),
         "pruned": ("pruned", "ignore"),
         "pruned_late": ("pruned_late", "ignore"),
     },

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from jobs.errors import ClusterError, UserCodeError, argument, spelled
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import PendingTrial, StudyRecorder
+from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.search.running import News, Watcher
 from jobs.tune.search.states import TrialAction, TrialEvent, TrialState, of_trial
 from jobs.tune.search.stopping import Limits

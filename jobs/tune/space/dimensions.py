@@ -174,6 +174,18 @@ class Choice:
         return {"choice": list(self.values)}
 
 
+def dimension_of(distribution: BaseDistribution) -> Dimension:
+    """Return Optuna's distribution as a dimension.
+
+    Raises:
+        InputError: there is none with its range.
+    """
+    options = distribution._asdict()
+    if "choices" in options:
+        return Choice(tuple(options["choices"]))
+    return (Integer if isinstance(options["low"], int) else Float)(**options)
+
+
 Dimension: TypeAlias = Float | Integer | Choice
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import warnings
@@ -16,7 +17,7 @@ from optuna.samplers import BaseSampler
 
 from jobs.errors import InputError, argument
 from jobs.formatting import one_line
-from jobs.tune.space.dimensions import Value, listed_choices
+from jobs.tune.space.dimensions import Float, Value, dimension_of, listed_choices
 from jobs.tune.space.space import Space, draw
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 NEEDED = {"gp": "torch"}
 """Sampler -> the package that Optuna needs for it and does not bring."""
+ANY: Space = {"x": Float(0, 1), "y": Float(0, 1)}
+"""A space on which a sampler's options are checked where the study has none."""
 GRID_POINTS = 5
 CHECKED_PROPOSALS = {"qmc": 1, "tpe": 12, "gp": 1, "cmaes": 12, "nsgaii": 1}
 """Sampler -> proposals after which its options are checked; the 11th is TPE's first that is not random."""
@@ -61,6 +64,39 @@ class Random(BaseSampler):
         return draw(self._space, self._seed, trial.number)[param_name]
 
 
+class RandomByName(BaseSampler):
+    """Draws each hyperparameter that trial k asks for from the seed, k and its name alone, in any order."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002  Optuna's signature
+        """Return nothing: each is drawn by itself."""
+        return {}
+
+    def sample_relative(
+        self,
+        study: Study,  # noqa: ARG002  Optuna's signature
+        trial: FrozenTrial,  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002  Optuna's signature
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Return one of them."""
+        # 3, for a sequence of its own, see `trials.execution.trial_seed`; the name as a number.
+        name = int.from_bytes(hashlib.blake2b(param_name.encode(), digest_size=8).digest())
+        random = np.random.default_rng(np.random.SeedSequence([self._seed, trial.number, 3, name]))
+        return dimension_of(param_distribution).draw(random)
+
+
 class Grid(samplers.GridSampler):
     """Optuna's grid; the study ends with the grid by its number of trials."""
 
@@ -89,7 +125,7 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
 
     Args:
         name: random, grid, qmc, tpe, gp, cmaes or nsgaii.
-        space: the search space.
+        space: the search space; empty where the objective asks for its hyperparameters.
         seed: the study's seed.
         begun: number of trials in the study so far.
         options: further arguments of Optuna's sampler; for a grid `points`, per dimension.
@@ -106,8 +142,8 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             if name in CHECKED_PROPOSALS:
-                _try(_make(name, space, seed, begun, options), CHECKED_PROPOSALS[name], space)
-            return _make(name, space, seed, begun, options)
+                _try(_make(name, space, seed, (begun,), options), CHECKED_PROPOSALS[name], space or ANY)
+            return _make(name, space, seed, (begun,), options)
     except InputError:
         raise
     except Exception as error:
@@ -115,6 +151,21 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
         raise InputError(
             f"{argument('sampler')} {name} does not take these {argument('sampler_options')}: {reason}"
         ) from error
+
+
+def sampler_of(name: str, seed: int, number: int, known: int, options: Mapping[str, Any]) -> BaseSampler:
+    """Return the sampler of one trial whose objective asks for its hyperparameters, after `make_sampler`'s check.
+
+    Args:
+        name: as of `make_sampler`.
+        seed: the study's seed.
+        number: the trial.
+        known: number of its hyperparameters that are recorded: the rest is not to repeat the draws for these.
+        options: as of `make_sampler`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _make(name, {}, seed, (number, known), options)
 
 
 def _try(sampler: BaseSampler, trials: int, space: Space) -> None:
@@ -126,8 +177,13 @@ def _try(sampler: BaseSampler, trials: int, space: Space) -> None:
         study.tell(study.ask(distributions), float(number))
 
 
-def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, Any]) -> BaseSampler:
+def _make(name: str, space: Space, seed: int, begun: Sequence[int], options: Mapping[str, Any]) -> BaseSampler:
     if name == "grid":
+        if not space:
+            raise InputError(
+                f"{argument('sampler')} grid needs the whole space before, but this objective asks for its "
+                "hyperparameters as it runs; take another sampler"
+            )
         _refuse(set(options) - {"points"}, "only points")
         grid_size(space, options)
         with listed_choices():
@@ -136,10 +192,10 @@ def _make(name: str, space: Space, seed: int, begun: int, options: Mapping[str, 
         return samplers.QMCSampler(
             **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}
         )
-    own = _seed(seed, begun)
+    own = _seed(seed, *begun)
     if name == "random":
         _refuse(set(options), "none")
-        return Random(space, seed)
+        return Random(space, seed) if space else RandomByName(seed)
     if name == "tpe":
         return samplers.TPESampler(**{"seed": own, **options})
     if name == "nsgaii":

@@ -14,8 +14,9 @@ from jobs.errors import ClusterError, InputError
 from jobs.formatting import error_first_line
 from jobs.storage import open_storage
 from jobs.tune.trials.checkpoint import Checkpoint
+from jobs.tune.trials.define_by_run import DefineByRunTrial, is_pruned
 from jobs.tune.trials.messages import ExecutionEnd
-from jobs.tune.trials.objective import Function, finite, scores, wants_trial
+from jobs.tune.trials.objective import Function, defines_by_run, finite, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode, no_forked_child
 
@@ -63,12 +64,12 @@ class Task:
     worker: str
     scratch: str
 
-    def trial(self, link: Link, signal: Signal) -> Trial:
+    def trial(self, link: Link, signal: Signal, function: Function) -> Trial:
         """Return the trial as the user's function gets it."""
-        settings = self.settings
-        return Trial(
+        settings, by_run = self.settings, defines_by_run(function)
+        return (DefineByRunTrial if by_run else Trial)(
             self.number,
-            {**settings.fixed, **self.params},
+            dict(settings.fixed) if by_run else {**settings.fixed, **self.params},
             seed=trial_seed(settings.seed, self.number),
             workers=(self.worker,),
             threads=settings.threads,
@@ -83,7 +84,7 @@ class Task:
 
 def run(function: Function, task: Task, link: Link, signal: Signal) -> ExecutionEnd:
     """Call the user's function, and return how that ended."""
-    trial = task.trial(link, signal)
+    trial = task.trial(link, signal, function)
     end = _call(function, trial, task.settings)
     trial.send_held()
     # A fault after the driver has stopped the trial is not retried: no execution would resume from the checkpoint.
@@ -98,8 +99,7 @@ def run(function: Function, task: Task, link: Link, signal: Signal) -> Execution
 def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     try:
         with no_forked_child():
-            # Copies: the function may change what it gets.
-            returned = function(dict(trial.params), trial) if wants_trial(function) else function(dict(trial.params))
+            returned = function(*_arguments(function, trial))
         if trial.ended is None:  # else the function has caught `Stop`: what it returns then does not count
             values, metrics = scores(returned, settings.metrics, settings.constraints)
             trial.save()
@@ -114,9 +114,17 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
     except InputError as error:  # an error of all trials: the shipped network's --fixed
         return {"state": "broken", "error": error.text, "details": error.details}
     except BaseException as error:  # noqa: BLE001  also sys.exit() in a trial must end that trial only
-        if trial.ended is None:
+        if trial.ended is None and not is_pruned(error):
             return {"state": "failed", "error": _line(error), "details": traceback.format_exc()[-DETAILS:]}
-    return {"state": trial.ended or "pruned"}  # the function may raise trial.Stop by itself
+    # The function may raise trial.Stop or Optuna's TrialPruned by itself.
+    return {"state": trial.ended or ("diverged" if trial.diverged else "pruned")}
+
+
+def _arguments(function: Function, trial: Trial) -> tuple[Any, ...]:
+    """Return the arguments of the user's function: copies, since it may change what it gets."""
+    if isinstance(trial, DefineByRunTrial):
+        return (trial,)
+    return (dict(trial.params), trial) if wants_trial(function) else (dict(trial.params),)
 
 
 def _line(error: BaseException) -> str:

@@ -38,6 +38,36 @@ class Report(TypedDict):
     waits: bool
 
 
+class Request(TypedDict):
+    """A trial asks the driver and waits for the reply; asked again, since it may be lost, it gets the same one.
+
+    suggest: the value of the hyperparameter `name`, of the distribution `wanted`, JSON of `trials.distribution`.
+    prune: whether the trial is to be stopped for its report of `step`.
+    """
+
+    kind: Literal["request"]
+    request: int
+    what: Literal["suggest", "prune"]
+    name: str
+    wanted: str
+    step: int
+
+
+class Attribute(TypedDict):
+    """A user attribute of a trial, its value as JSON."""
+
+    kind: Literal["attribute"]
+    name: str
+    value: str
+
+
+class Reply(TypedDict):
+    """The reply to a request: a value as Optuna stores it (a choice's index), or 0 or 1; or what is wrong with it."""
+
+    value: float
+    error: str
+
+
 class StartEvent(TypedDict):
     """An execution has begun."""
 
@@ -49,6 +79,22 @@ class StartEvent(TypedDict):
 
 class ReportEvent(Report):
     """A report, and of which execution."""
+
+    execution_id: str
+    worker: str
+    number: int
+
+
+class RequestEvent(Request):
+    """A request, and of which execution."""
+
+    execution_id: str
+    worker: str
+    number: int
+
+
+class AttributeEvent(Attribute):
+    """A user attribute, and of which execution."""
 
     execution_id: str
     worker: str
@@ -99,7 +145,9 @@ class FutureEvent(TypedDict):
     error: str
 
 
-ExecutionMessage: TypeAlias = StartEvent | ReportEvent | EndEvent | FutureEvent
+TrialMessage: TypeAlias = Report | Request | Attribute
+"""What a trial sends while it runs."""
+ExecutionMessage: TypeAlias = StartEvent | ReportEvent | RequestEvent | AttributeEvent | EndEvent | FutureEvent
 """The messages of an execution."""
 Event: TypeAlias = ExecutionMessage | ReadyEvent | LeavingEvent | GoneEvent
 """The events of a search, in the order in which the scheduler saw them; `gone` and `future` are the driver's own."""

@@ -1,7 +1,7 @@
 """The user's function: the same one on driver and workers, and what it may return.
 
 It is sent as `module:function`, imported on each side, or pickled. It takes the hyperparameters, a dict, and
-optionally the trial; it returns a number, or a dict of them.
+optionally the trial; or the trial alone, which it asks for them. It returns a number, or several.
 """
 
 from __future__ import annotations
@@ -71,11 +71,9 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
     Raises:
         InputError: it takes no argument, or needs more than two, or its signature raises.
     """
-    with usercode.refused(f"{where} does not say what arguments it takes", ": give a plain function"):
-        try:
-            parameters = list(inspect.signature(function).parameters.values())
-        except (TypeError, ValueError):
-            return False  # a built-in without a signature: one argument
+    parameters = _parameters(function, where)
+    if parameters is None:
+        return False  # a built-in: one argument
     named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in named if p.default is p.empty]
     rest = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -86,19 +84,38 @@ def wants_trial(function: Function, where: str = "objective") -> bool:
     return len(named) > 1 and (len(needed) > 1 or named[1].name == "trial")
 
 
+def _parameters(function: Function, where: str) -> list[inspect.Parameter] | None:
+    """Return a function's parameters; None of one without a signature."""
+    with usercode.refused(f"{where} does not say what arguments it takes", ": give a plain function"):
+        try:
+            return list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            return None
+
+
+def defines_by_run(function: Function) -> bool:
+    """Return whether a function asks the trial for its hyperparameters: its one argument is called `trial`."""
+    named = [
+        p for p in _parameters(function, "objective") or [] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return bool(named) and named[0].name == "trial" and not wants_trial(function)
+
+
 def scores(returned: Any, metrics: Sequence[str], constraints: Sequence[str]) -> tuple[list[float], dict[str, float]]:
     """Return the objectives' values, in the order of `metrics`, and all metrics that a function has returned.
 
     What is named neither in `metrics` nor in `constraints` may be anything; only finite numbers of it are returned.
 
     Args:
-        returned: a number, or a dict name -> number.
+        returned: a number, or a dict name -> number; or several objectives, a tuple or list in the order of `metrics`.
         metrics: which of a dict are the objectives; none if there is one, returned as a number.
         constraints: other metrics that must be there.
 
     Raises:
         TypeError: it is neither, a number is missing, or there are too many, or one's name is too long.
     """
+    if isinstance(returned, tuple | list) and len(returned) == len(metrics) > 1 and not constraints:
+        returned = dict(zip(metrics, returned, strict=True))
     if not isinstance(returned, Mapping):
         if metrics[1:] or constraints:
             names = ", ".join([*metrics, *constraints])

@@ -1,7 +1,7 @@
 """`--isolate`: each execution in a process of its own, a child of the worker's, so that all its memory is released.
 
 The child is `python -m jobs.tune.trials.subprocess FD`, where FD is its end of a pipe. The worker sends its Python
-path and the task, then the driver's answers; the child sends its reports to the driver, and last its end.
+path and the task, then the driver's answers; the child sends its messages to the driver, and last its end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection, Pipe
-from typing import Literal, TypeAlias, Unpack
+from typing import Any, Literal, TypeAlias, cast
 
 import cloudpickle
 
@@ -24,15 +24,15 @@ from jobs.runs.display.log import ROLE, collect_logs
 from jobs.tune.trials import execution as tasks
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Task
-from jobs.tune.trials.messages import ExecutionEnd, Report, StopReason
-from jobs.tune.trials.trial import Link, Signal
+from jobs.tune.trials.messages import ExecutionEnd, TrialMessage
+from jobs.tune.trials.trial import Answer, Link, Signal
 
 LOOK_SECONDS = 0.5
 """Interval of checks whether a trial that is to end has ended."""
 END_SECONDS = 3.0
 """Grace period of such a trial, or one that closed its pipe; then its process is killed, before the worker's is."""
 
-_Message: TypeAlias = tuple[Literal["report"], Report] | tuple[Literal["end"], ExecutionEnd]
+_Message: TypeAlias = tuple[Literal["message"], TrialMessage] | tuple[Literal["end"], ExecutionEnd]
 """The child's messages."""
 
 
@@ -48,7 +48,7 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
             ours.send(sys.path)  # the user's modules are found as they are here
             # `send` has plain pickle, which takes no function of a script or notebook.
             ours.send_bytes(cloudpickle.dumps(task))
-            signal.follow(lambda step, reason: _pass_on(ours, step, reason))
+            signal.follow(lambda answer: _pass_on(ours, answer))
             return _listen(child, ours, link, signal)
         except (EOFError, OSError):
             return {"state": "died", "error": f"its process {_how(child)}"}
@@ -58,15 +58,15 @@ def run(task: Task, link: Link, signal: Signal) -> ExecutionEnd:
             child.wait()  # until its memory is free: the next trial may take this slot at once
 
 
-def _pass_on(pipe: Connection, step: int, reason: StopReason | None) -> None:
+def _pass_on(pipe: Connection, answer: Answer) -> None:
     try:
-        pipe.send((step, reason))
+        pipe.send(answer)
     except OSError:
         return  # it has ended, which `_listen` reads from the pipe as well
 
 
 def _listen(child: subprocess.Popen[bytes], pipe: Connection, link: Link, signal: Signal) -> ExecutionEnd:
-    """Forward the child's reports until it sends its end, or is to end and does not.
+    """Forward the child's messages until it sends its end, or is to end and does not.
 
     Raises:
         EOFError, OSError: the child has ended, or closed the pipe.
@@ -102,8 +102,8 @@ class _Link:
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._lock = pipe, threading.Lock()
 
-    def send(self, **report: Unpack[Report]) -> None:
-        self.put(("report", report))
+    def send(self, **message: Any) -> None:
+        self.put(("message", cast("TrialMessage", message)))
 
     def put(self, message: _Message) -> None:
         with self._lock:  # the user's threads may report beside each other, and a message is several writes
@@ -114,10 +114,10 @@ def _take_answers(pipe: Connection, signal: Signal) -> None:
     """Receive the driver's answers; end with the worker."""
     while True:
         try:
-            step, reason = pipe.recv()
+            answer: Answer = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)  # the worker is gone; `sys.exit` in this thread would end the thread alone
-        signal.answer(step, reason)
+        signal.take(answer)
 
 
 def main() -> None:

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Unpack
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from jobs.tune.space.dimensions import Value
+from jobs.tune.trials.attribute import attribute
 from jobs.tune.trials.checkpoint import Checkpoint
-from jobs.tune.trials.messages import Report, StopReason
+from jobs.tune.trials.messages import Reply, Report, StopReason
 from jobs.tune.trials.score import number
 
 WAIT_SHARE = 0.1
@@ -31,11 +32,15 @@ class Stop(Exception):
     """Ends a trial early; raised by `trial.report`, not to be caught by the user's function."""
 
 
-class Link(Protocol):
-    """How a trial's reports reach the driver."""
+Answer: TypeAlias = tuple[Literal["answer"], int, StopReason | None] | tuple[Literal["reply"], int, Reply]
+"""What the driver answers: its decision on a step, or the reply to a request."""
 
-    def send(self, **report: Unpack[Report]) -> None:
-        """Send a report, from any thread."""
+
+class Link(Protocol):
+    """How a trial's messages reach the driver."""
+
+    def send(self, **message: Any) -> None:
+        """Send the fields of a `TrialMessage`, from any thread."""
 
 
 class Signal:
@@ -44,7 +49,8 @@ class Signal:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._answered = -1
-        self._listener: Callable[[int, StopReason | None], None] | None = None
+        self._replies: dict[int, Reply] = {}
+        self._listener: Callable[[Answer], None] | None = None
         self.reason: StopReason | None = None
 
     def answer(self, step: int, reason: StopReason | None) -> None:
@@ -55,20 +61,41 @@ class Signal:
             self.reason = self.reason or reason
             self._changed.notify_all()
             if self._listener:
-                self._listener(step, reason)
+                self._listener(("answer", step, reason))
 
-    def follow(self, listener: Callable[[int, StopReason | None], None] | None) -> None:
-        """Forward all answers, those before this call as one; None ends that."""
+    def reply(self, request: int, reply: Reply) -> None:
+        """Set the driver's reply to a request."""
+        with self._changed:
+            self._replies[request] = reply
+            self._changed.notify_all()
+            if self._listener:
+                self._listener(("reply", request, reply))
+
+    def take(self, answer: Answer) -> None:
+        """Set what another signal has forwarded."""
+        if answer[0] == "answer":
+            self.answer(answer[1], answer[2])
+        else:
+            self.reply(answer[1], answer[2])
+
+    def follow(self, listener: Callable[[Answer], None] | None) -> None:
+        """Forward all answers, the decisions before this call as one; None ends that."""
         with self._changed:
             # Called under the lock, so that no answer falls between those before and those after.
             self._listener = listener
             if listener and (self.reason or self._answered >= 0):
-                listener(self._answered, self.reason)
+                listener(("answer", self._answered, self.reason))
 
     def wait(self, step: int, seconds: float) -> None:
         """Wait until the step is decided on, or the trial is to stop, or so many seconds have passed."""
         with self._changed:
             self._changed.wait_for(lambda: self.reason or self._answered >= step, timeout=seconds)
+
+    def wait_for_reply(self, request: int, seconds: float) -> Reply | None:
+        """Return the reply to a request; None if the trial is to stop, or so many seconds have passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.reason or request in self._replies, timeout=seconds)
+            return self._replies.pop(request, None)
 
 
 class Trial:
@@ -84,6 +111,7 @@ class Trial:
     """
 
     Stop: ClassVar[type[Exception]] = Stop
+    diverged = False
 
     def __init__(
         self,
@@ -107,6 +135,7 @@ class Trial:
         self._held: tuple[int, float] | None = None
         self._step: int | None = None
         self.ended: StopReason | Literal["diverged"] | None = None
+        self._attributes: dict[str, Any] = {}
 
     @property
     def checkpoint(self) -> Path:
@@ -134,6 +163,25 @@ class Trial:
     def last_step(self) -> int | None:
         """The last step that this execution has reported; None if it has reported nothing yet."""
         return self._step
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """What `set_user_attr` has set in this execution."""
+        return dict(self._attributes)
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Keep a value with the trial, as a column `user_attrs_KEY` of the tables.
+
+        Raises:
+            TypeError: `key` is not a text, or JSON cannot hold `value`.
+            ValueError: `key` is one of this package's own, or they are too large.
+        """
+        self._link.send(**attribute(key, value))
+        self._attributes[key] = value
+
+    def should_prune(self) -> bool:
+        """Return False: the report that stops this trial raises `Stop`."""
+        return False
 
     def report(self, value: float, step: int) -> None:
         """Send the driver a score so far, after `step` steps: 1, 2, 3, ... of whatever is the same for all trials.
@@ -181,7 +229,7 @@ class Trial:
         """Send the last report if it was not sent; the trial's end calls it."""
         if self._held and self._signal.reason is None:
             step, value = self._held
-            self._link.send(kind="report", step=step, value=value, waits=waits)
+            self._link.send(**Report(kind="report", step=step, value=value, waits=waits))
         self._held = None
 
     def _end(self, reason: StopReason | Literal["diverged"]) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, cast
 
 from distributed import Worker, get_worker
 
@@ -22,7 +22,7 @@ from jobs.errors import ClusterError, JobError
 from jobs.tune.trials import subprocess as isolated
 from jobs.tune.trials.code import checked
 from jobs.tune.trials.execution import Settings, Task, clean, run
-from jobs.tune.trials.messages import Event, ExecutionEnd, Report, StopReason
+from jobs.tune.trials.messages import Event, ExecutionEnd, Reply, StopReason
 from jobs.tune.trials.objective import Function
 from jobs.tune.trials.trial import Signal
 
@@ -133,6 +133,11 @@ class TrialPlugin(CallPlugin):
         if signal := self._signals.get(execution_id):
             signal.answer(step, reason)
 
+    async def respond(self, *, execution_id: str, request: int, response: Reply) -> None:
+        """Receive the driver's reply to a request of one execution, which may have ended meanwhile."""
+        if signal := self._signals.get(execution_id):
+            signal.reply(request, response)
+
     async def quit(self) -> None:
         """End this process, and with it a trial that does not end by itself."""
         self._end_process()
@@ -150,10 +155,6 @@ class TrialPlugin(CallPlugin):
     def send(self, event: Event) -> None:
         """Send an event to the driver, from any thread."""
         self.worker.log_event(self.key, event)  # off the event loop Dask defers it to there
-
-    def send_report(self, number: int, execution_id: str, report: Report) -> None:
-        """Send a report of an execution to the driver, from any thread."""
-        self.send({**report, "execution_id": execution_id, "worker": self.worker.address, "number": number})
 
     def run(self, number: int, execution_id: str, params: dict[str, Any]) -> None:
         """Run one execution of a trial, and send the driver its start and its end."""
@@ -203,8 +204,9 @@ class _Link:
     execution_id: str
     number: int
 
-    def send(self, **report: Unpack[Report]) -> None:
-        self.plugin.send_report(self.number, self.execution_id, report)
+    def send(self, **message: Any) -> None:
+        where = {"execution_id": self.execution_id, "worker": self.plugin.worker.address, "number": self.number}
+        self.plugin.send(cast("Event", {**message, **where}))
 
 
 def _quiet(record: logging.LogRecord) -> bool:
