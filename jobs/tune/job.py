@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,12 @@ from jobs.tune.records.journal import Journal, Recorded
 from jobs.tune.records.recorder import StudyRecorder, check_recorded
 from jobs.tune.records.result import check_result
 from jobs.tune.records.retry import reopened, retried
-from jobs.tune.records.table import RUN, row
+from jobs.tune.records.table import RUN, left_out, row
+from jobs.tune.search.callbacks import Callback, Callbacks
 from jobs.tune.search.executor import Pool
 from jobs.tune.search.loop import Search
 from jobs.tune.search.placement import Slots
+from jobs.tune.search.running import Watcher
 from jobs.tune.search.stopping import Limits, Rules
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import make_sampler, sampler_of
@@ -42,14 +44,18 @@ from jobs.tune.trials.execution import Settings
 
 if TYPE_CHECKING:
     from distributed import Client
-    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
 SHOWN = 10
 """Numbers of trials that a line has at most."""
 
 
-def run(options: Options, client: Client | None = None, objective: Any = None) -> dict[str, Any]:
+def run(
+    options: Options,
+    client: Client | None = None,
+    objective: Any = None,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return the content of result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set.
@@ -58,6 +64,7 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
         options: all options.
         client: a cluster to use; one is started or connected to, by the options, if there is none.
         objective: a function in the place of `options.objective`, which is then its name.
+        callbacks: functions that are called here with Optuna's study and trial, when one has ended.
 
     Raises:
         JobError: it failed or was stopped; the run folder has the error too.
@@ -70,7 +77,7 @@ def run(options: Options, client: Client | None = None, objective: Any = None) -
         ended = attempt.ended(lambda result: _is_its(result, checked, attempt.folder))
         if ended and options.retry:
             ended["message"] += "; no trial has failed, so none runs again"
-        return ended or _attempt(checked, attempt, client)
+        return ended or _attempt(checked, attempt, client, callbacks)
 
 
 def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
@@ -131,7 +138,7 @@ def _reopened(recorded: Recorded, folder: Run, reporter: LiveTable) -> Recorded:
     return recorded
 
 
-def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str, Any]:
+def _attempt(checked: Plan, attempt: Attempt, client: Client | None, callbacks: Sequence[Callback]) -> dict[str, Any]:
     """Run one attempt: check everything, claim the folder, resume from the journal, and return the result."""
     options, folder = checked.options, attempt.folder
     reporter = attempt.show(LiveTable("tune"))
@@ -147,7 +154,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None) -> dict[str
         recorded = _reopened(recorded, folder, reporter)
     recorder = attempt.stack.enter_context(open_recorder(checked, folder, recorded))
     observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
-    search = _search(checked, attempt, client, recorder, observer)
+    search = _search(checked, attempt, client, recorder, Callbacks(observer, recorder, callbacks))
     with attempt.saving(observer.save):
         message = search.run()
     observer.save()
@@ -176,16 +183,12 @@ def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[St
         sampler = make_sampler(options.sampler, checked.space, options.seed, recorder.asked, options.sampler_options)
         recorder.use(sampler, make_pruner(options.prunes, options.pruner_options))
         if not checked.space:
-            recorder.source.sampler_of = partial(_sampler_of, options)
-        recorder.source.enqueue([], {} if checked.space else options.fixed)
+            recorder.source.sampler_of = partial(sampler_of, options.sampler, options.seed, options.sampler_options)
+        recorder.source.enqueue(checked.enqueued, {} if checked.space else options.fixed)
         yield recorder
 
 
-def _sampler_of(options: Options, number: int, known: int) -> BaseSampler:
-    return sampler_of(options.sampler, options.seed, number, known, options.sampler_options)
-
-
-def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyRecorder, observer: Observer) -> Search:
+def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyRecorder, observer: Watcher) -> Search:
     options, folder = checked.options, attempt.folder
     settings = Settings(
         source=checked.source,
@@ -238,6 +241,7 @@ def _outcome(checked: Plan, folder: Run, recorder: StudyRecorder, message: str) 
         "unfinished": recorder.asked - recorder.done,
         **({"retried": again} if (again := retried(recorder.study.get_trials(deepcopy=False))) else {}),
         "lost_executions": recorder.lost_executions,
+        **({"left_out": names} if (names := left_out(recorder.study.get_trials(deepcopy=False))) else {}),
         "objective": checked.options.objective,
         "sampler": checked.options.sampler,
         "pruner": checked.options.prunes,

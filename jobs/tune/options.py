@@ -52,6 +52,11 @@ class Options(JobOptions):
         description="YAML file of the hyperparameters: lines like 'dropout: {uniform: [0, 1]}' with uniform, log, "
         "integer or choice; in a --config file also the lines themselves (default: SPACE of the objective's module)",
     )
+    enqueue: Annotated[str | list[dict[str, Any]] | None, OptionHelp(SEARCH, "PATH", path=True)] = Field(
+        default=None,
+        description="YAML or JSON file of hyperparameters that run first, lines like '- {dropout: 0.5}', each of a "
+        "trial, whose others the sampler proposes; in a --config file also the list itself",
+    )
     fixed: Annotated[dict[str, Any], OptionHelp(COMPUTE)] = Field(
         default_factory=dict,
         description="constants passed to every trial beside its hyperparameters: --fixed epochs=20 "

@@ -13,6 +13,7 @@ from jobs.errors import ClusterError, InputError, argument
 from jobs.tune import space as spaces
 from jobs.tune.options import Options
 from jobs.tune.records.identity import identity_of
+from jobs.tune.space.enqueued import enqueued
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import grid_size, make_sampler
 from jobs.tune.space.space import Space, draw
@@ -30,6 +31,7 @@ class Plan:
         source: the objective, as it is sent.
         space: the search space; empty where the objective asks for its hyperparameters.
         identity: of the study, by name.
+        enqueued: known hyperparameters that run first.
         trials: maximum trials; at most those of a grid.
         files: paths or URLs of the files that trials read, as far as the objective's module names them.
         code: digests of the objective's source, which workers compare; none of one that is sent by value.
@@ -40,6 +42,7 @@ class Plan:
     source: UserCode
     space: Space
     identity: Mapping[str, Any]
+    enqueued: Sequence[dict[str, Any]]
     trials: int
     code: Mapping[str, str]
     files: Sequence[str]
@@ -64,7 +67,10 @@ def plan(options: Options, objective: Any = None) -> Plan:
     found = usercode.call("objective", sources_of, given)
     identity = identity_of(options, space, found)
     code = found if roots_of(source) else {}
-    return Plan(options, source, space, identity, trials, code, *_files(options, module))
+    known = enqueued(options.enqueue, space)
+    if known and options.sampler == "grid":
+        raise InputError(f"{argument('enqueue')} adds to a grid what is not on it; take another {argument('sampler')}")
+    return Plan(options, source, space, identity, known, trials, code, *_files(options, module))
 
 
 def _files(options: Options, module: ModuleType | None) -> tuple[Sequence[str], str]:

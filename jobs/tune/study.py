@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,19 @@ from jobs.tune.job import run
 from jobs.tune.options import Options
 from jobs.tune.plan import plan
 from jobs.tune.records.table import IDENTITY, feasible, find_study, load_study, rank, rows
+from jobs.tune.search.callbacks import Callback
 from jobs.tune.space.dimensions import Dimension
+from jobs.tune.space.enqueued import enqueued
 from jobs.tune.trials.objective import objective_code
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+def _terminate(terminator: Any, study: Any, _trial: Any) -> None:
+    if terminator.should_terminate(study):
+        study.stop()
+
 
 OURS = ("config", "scheduler", "workers", "threads", "connect_timeout", "retry")
 """Options without a use here: a study has its client, and no options file; `retry` is for one call of `run`."""
@@ -37,6 +45,9 @@ class Study:
         objective: a function of the hyperparameters, a dict, and optionally the trial; or of one argument called
             `trial`, as Optuna's are; or 'module:function'.
         space: name -> dimension, see `jobs.tune.space`; none of an objective that asks the trial for them.
+        callbacks: functions that are called in this process with Optuna's study, to be read, and trial, when one has
+            ended; `study.stop()` ends the search, `study.enqueue_trial(params)` adds a trial.
+        terminator: one of Optuna's, or any object whose `should_terminate(study)` ends the search.
         options: as of `dask-jobs tune`, with `_` for `-`: run, metric, direction, sampler, pruner, seed, ...
 
     Attributes:
@@ -48,9 +59,20 @@ class Study:
     """
 
     def __init__(
-        self, client: Client, objective: Any, space: Mapping[str, Dimension] | None = None, **options: Any
+        self,
+        client: Client,
+        objective: Any,
+        space: Mapping[str, Dimension] | None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        terminator: Any = None,
+        **options: Any,
     ) -> None:
         self._client, self._objective = client, objective
+        self._callbacks: list[Callback] = [
+            *callbacks,
+            *([] if terminator is None else [partial(_terminate, terminator)]),
+        ]
         self.url = options.pop("run", None) or f"runs/tune-{time.strftime('%Y%m%d-%H%M%S')}"
         place = {
             "objective": objective_code(objective).name,
@@ -82,8 +104,22 @@ class Study:
             if name not in ("trials", "max_seconds", "target", "patience", "deadline", "retry"):
                 raise InputError(f"Study.run: there is no limit {name!r}; give it to Study")
         options = validated(Options, {**self._options.model_dump(), **changes})
-        self.result = run(options, self._client, self._objective)
+        self.result = run(options, self._client, self._objective, self._callbacks)
         return self.result
+
+    def enqueue(self, params: Mapping[str, Any]) -> None:
+        """Let known hyperparameters run first, in the next `run`: all of a trial's, or some of them.
+
+        Those that the study has had already, by an earlier call with the same ones, do not run again.
+
+        Raises:
+            InputError: a name or a value is not in the space.
+        """
+        known = self._options.enqueue
+        known = known if isinstance(known, list) else enqueued(known, {})
+        options = validated(Options, {**self._options.model_dump(), "enqueue": [*known, dict(params)]})
+        plan(options, self._objective)
+        self._options = options
 
     @property
     def best(self) -> dict[str, Any] | None:

@@ -66,7 +66,9 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Pareto front", plural(len(front), "trial")))
     for trial in front:
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
-        lines.append((f"  trial {trial['number']}", values + (f", by code {trial['code']}" if "code" in trial else "")))
+        values += f", by code {trial['code']}" if "code" in trial else ""
+        params = ", ".join(f"{name} {short(value, 4)}" for name, value in trial["params"].items())
+        lines.append((f"  trial {trial['number']}", f"{values}: {params}"))
     counts = {state: count for state, count in result["trials"].items() if count}
     counts |= {"unfinished": result["unfinished"]} if result["unfinished"] else {}
     attempts = f" in {result['attempt']} attempts" if result["attempt"] > 1 else ""
@@ -76,6 +78,7 @@ def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("trials", ", ".join(f"{count:,} {state}" for state, count in counts.items()) or "none"),
         *_retried(result),
         *_lost(result),
+        *_left_out(result),
         ("search", f"{result['sampler']}, pruner {result['pruner']}"),
         ("time", f"{result['seconds']:.2f} s on {workers}{attempts}"),
         *command_time(result),
@@ -98,6 +101,12 @@ def _retried(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _lost(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     count = result["lost_executions"]
     return [("lost workers", f"{plural(count, 'execution')} retried")] if count else []
+
+
+def _left_out(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the objective has returned and no table has."""
+    names = ", ".join(map(printable, result.get("left_out", ())))
+    return [("left out", f"{names}: not a number; keep it in trial.checkpoint, or by set_user_attr")] if names else []
 
 
 def _code(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -76,6 +76,7 @@ def test_samplers(asked: Any, sampler: str) -> None:
         assert study.result["trials"]["complete"] == 14
         assert all(0 <= x <= 1 and 1e-3 <= y <= 1 for x, y, _ in tables[-1])
         assert len({x for x, _, _ in tables[-1]}) > 10
+        assert len({x for x, _, _ in tables[-1][:2]}) == 2
     assert tables[0][0] == tables[1][0]
 
 

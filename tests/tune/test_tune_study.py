@@ -218,9 +218,12 @@ def test_metrics_and_constraints(studies: Any) -> None:
 
 
 def test_several_objectives_have_a_front(studies: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """With several metrics the result is the non-dominated trials, which the summary lists below a heading."""
+    """With several metrics the result is the non-dominated trials, which the summary lists with what they are of.
+
+    It names entries of the returned dict that are not numbers, and so in no table.
+    """
     study = studies(
-        trials.metrics, X, metric=["accuracy", "cost"], direction=["maximize", "minimize"], sampler="nsgaii"
+        trials.histories, X, metric=["accuracy", "cost"], direction=["maximize", "minimize"], sampler="nsgaii"
     )
     result = study.run(trials=12)
     table = study.rows()
@@ -238,7 +241,12 @@ def test_several_objectives_have_a_front(studies: Any, capsys: pytest.CaptureFix
     show(result, study.url)
     lines = capsys.readouterr().out.splitlines()
     heading = next(at for at, line in enumerate(lines) if line.startswith("Pareto front  "))
-    assert all(line.startswith("  trial ") for line in lines[heading + 1 : heading + 1 + len(result["front"])])
+    listed = lines[heading + 1 : heading + 1 + len(result["front"])]
+    for line, trial in zip(listed, result["front"], strict=True):
+        assert line.startswith(f"  trial {trial['number']} ")
+        assert f": x {trial['params']['x']:.4g}" in line
+    assert result["left_out"] == ["history (ndarray)", "kind (str)"]
+    assert any("history (ndarray), kind (str): not a number" in line for line in lines)
 
 
 def test_a_missing_metric_fails_the_trial(studies: Any) -> None:

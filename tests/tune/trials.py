@@ -187,6 +187,11 @@ def metrics(params):
     return {"accuracy": params["x"], "cost": params["x"] ** 2, "excess": params["x"] - 1}
 
 
+def histories(params):
+    """Return metrics, and what is none."""
+    return {**metrics(params), "history": np.arange(3.0), "kind": "a"}
+
+
 def sleeps(params):
     """Take 20 ms."""
     time.sleep(0.02)

@@ -24,7 +24,8 @@ class Outcome:
     Attributes:
         state: complete, pruned (stopped early), failed (user code, a timeout, or lost workers), diverged (NaN).
         values: the objectives' values; empty unless complete.
-        metrics: all that the function returned, if it was a dict.
+        metrics: the numbers that the function returned, if it was a dict.
+        left_out: what else was in it, each with its type.
         error: one line.
         details: the traceback of the user's code.
         seconds: of its last execution.
@@ -36,6 +37,7 @@ class Outcome:
     state: State
     values: tuple[float, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     error: str = ""
     details: str = ""
     seconds: float = 0.0

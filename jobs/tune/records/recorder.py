@@ -73,6 +73,7 @@ class StudyRecorder:
         seconds: when the last one ended, in seconds of the study.
         reported: whether any trial has reported.
         source: makes the trials.
+        stopped: whether a callback has stopped the search.
 
     Raises:
         InputError: the journal's records are not those of a study.
@@ -98,7 +99,7 @@ class StudyRecorder:
         self.best: FrozenTrial | None = None
         self.since_best = 0
         self.seconds = 0.0
-        self.reported = False
+        self.reported = self.stopped = False
         self._code = code_of(identity)
         self._pruned: dict[int, tuple[int, bool]] = {}
         self._open(attempt, identity)
@@ -155,10 +156,7 @@ class StudyRecorder:
 
     def trial(self, number: int) -> FrozenTrial:
         """Return a trial in its present state, to be read only."""
-        return self._storage.get_trial(self._id(number))
-
-    def _id(self, number: int) -> int:
-        return self.source.id_of(number)
+        return self._storage.get_trial(self.source.id_of(number))
 
     def ask(self) -> PendingTrial:
         """Return a new trial."""
@@ -181,7 +179,7 @@ class StudyRecorder:
 
     def attribute(self, number: int, name: str, value: Any) -> None:
         """Record a user attribute of a trial."""
-        self._storage.set_trial_user_attr(self._id(number), name, value)
+        self._storage.set_trial_user_attr(self.source.id_of(number), name, value)
         self._journal.commit()
 
     def prune(self, number: int, step: int) -> bool:
@@ -207,7 +205,7 @@ class StudyRecorder:
         trial = self.trial(number)
         if trial.last_step is not None and step <= trial.last_step:
             return False
-        self._storage.set_trial_intermediate_value(self._id(number), step, value)
+        self._storage.set_trial_intermediate_value(self.source.id_of(number), step, value)
         # An objective that asks for its hyperparameters asks for this too.
         stop = bool(self._space) and self._prunes(self.trial(number))
         self._journal.commit()
@@ -215,12 +213,12 @@ class StudyRecorder:
 
     def lost(self, number: int, losses: int) -> None:
         """Record how often a trial was lost while it ran alone on its worker."""
-        self._storage.set_trial_user_attr(self._id(number), LOSSES, losses)
+        self._storage.set_trial_user_attr(self.source.id_of(number), LOSSES, losses)
         self._journal.commit()
 
     def tell(self, number: int, outcome: Outcome, at: float) -> None:
         """Record a trial's outcome, `at` seconds after the study's begin, all attempts together."""
-        where = self._id(number)
+        where = self.source.id_of(number)
         run: dict[str, Any] = {
             "state": outcome.state,
             "at": round(at, 3),
@@ -232,6 +230,7 @@ class StudyRecorder:
         extra = {
             "error": outcome.error,
             "metrics": outcome.metrics,
+            "left_out": list(outcome.left_out),
             "lost_executions": outcome.lost_executions,
         }
         run |= {name: value for name, value in extra.items() if value}

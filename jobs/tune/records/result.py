@@ -46,6 +46,7 @@ class _Result(_Model):
     unfinished: int
     retried: dict[str, int] = {}
     lost_executions: int
+    left_out: list[str] = []
     sampler: str
     pruner: str
     direction: Annotated[list[Literal["maximize", "minimize"]], Field(min_length=1)]

@@ -145,6 +145,11 @@ def lost_executions(trials: Sequence[FrozenTrial]) -> int:
     return sum(trial.user_attrs.get(RUN, {}).get("lost_executions", 0) for trial in trials)
 
 
+def left_out(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return what objectives have returned beside numbers, and no table has: `NAME (TYPE)`."""
+    return sorted({name for trial in trials for name in _run(trial).get("left_out", ())})
+
+
 def row(trial: FrozenTrial, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     """Return a trial as a row, with columns as in Optuna's table: number, state, value, params_NAME, and how it ran.
 

@@ -69,17 +69,23 @@ class TrialSource:
             else:
                 self._enqueued.append(entry)
 
+    def enqueue_next(self, entry: Mapping[str, Any]) -> None:
+        """Run known hyperparameters next, after those that were enqueued before."""
+        self._enqueued.append({**entry, **self._fixed})
+
     def ask(self) -> PendingTrial:
         """Return a new trial."""
         entry = self._enqueued.popleft() if self._enqueued else self._fixed
         with _quiet():
             if entry:
-                self._study.enqueue_trial(dict(entry))
+                optuna.Study.enqueue_trial(self._study, dict(entry))  # not the study's own, see `search.callbacks`
                 self._storage.waiting = True
             if self.sampler_of is not None:
                 self._study.sampler = self.sampler_of(self._storage.get_n_trials(self._study._study_id), 0)  # noqa: SLF001  as of `_id`
             trial = self._study.ask({name: dimension.distribution() for name, dimension in self._space.items()})
             self._storage.waiting = False
+            # Proposed now, as for a space, and not at the first question: others may end in between.
+            _ = trial.relative_params
         if self.sampler_of is not None:
             self._open[trial.number] = trial, self._study.sampler
         params = trial.params  # a copy at each use

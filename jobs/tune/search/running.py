@@ -108,8 +108,9 @@ def news_of(message: ExecutionMessage) -> News:
         state if is_state(state) else "failed",
         tuple(message.get("values", ())),
         message.get("metrics", {}),
-        error,
-        message.get("details", ""),
-        message["seconds"],
+        error=error,
+        details=message.get("details", ""),
+        seconds=message["seconds"],
+        left_out=tuple(message.get("left_out", ())),
     )
     return News(error or "its worker had to let it go", outcome=outcome)

@@ -193,7 +193,7 @@ Dimension: TypeAlias = Float | Integer | Choice
 def listed_choices() -> Iterator[None]:
     """Ignore Optuna's warning of choices that are lists, wherever it makes distributions: JSON can hold them."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Choices for a categorical distribution", UserWarning)
+        warnings.filterwarnings("ignore", "Choices for a categorical|.* contains a value with the type", UserWarning)
         yield
 
 

@@ -153,15 +153,15 @@ def make_sampler(name: str, space: Space, seed: int, begun: int, options: Mappin
         ) from error
 
 
-def sampler_of(name: str, seed: int, number: int, known: int, options: Mapping[str, Any]) -> BaseSampler:
+def sampler_of(name: str, seed: int, options: Mapping[str, Any], number: int, known: int) -> BaseSampler:
     """Return the sampler of one trial whose objective asks for its hyperparameters, after `make_sampler`'s check.
 
     Args:
         name: as of `make_sampler`.
         seed: the study's seed.
+        options: as of `make_sampler`.
         number: the trial.
         known: number of its hyperparameters that are recorded: the rest is not to repeat the draws for these.
-        options: as of `make_sampler`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -188,11 +188,13 @@ def _make(name: str, space: Space, seed: int, begun: Sequence[int], options: Map
         grid_size(space, options)
         with listed_choices():
             return Grid(grid(space, options.get("points", GRID_POINTS)), seed=_seed(seed))  # type: ignore[arg-type]
-    if name == "qmc":  # its position in the sequence is in the journal, so all attempts scramble it alike
-        return samplers.QMCSampler(
-            **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **options}
-        )
     own = _seed(seed, *begun)
+    if name == "qmc":  # its position in the sequence is in the journal, so all attempts scramble it alike
+        # What it draws by itself would else be alike in all trials, of which each has a sampler of its own.
+        rest = {} if space else {"independent_sampler": samplers.RandomSampler(seed=own)}
+        return samplers.QMCSampler(
+            **{"scramble": True, "seed": _seed(seed), "warn_independent_sampling": False, **rest, **options}
+        )
     if name == "random":
         _refuse(set(options), "none")
         return Random(space, seed) if space else RandomByName(seed)

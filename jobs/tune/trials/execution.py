@@ -16,7 +16,7 @@ from jobs.storage import open_storage
 from jobs.tune.trials.checkpoint import Checkpoint
 from jobs.tune.trials.define_by_run import DefineByRunTrial, is_pruned
 from jobs.tune.trials.messages import ExecutionEnd
-from jobs.tune.trials.objective import Function, defines_by_run, finite, scores, wants_trial
+from jobs.tune.trials.objective import Function, defines_by_run, finite, left_out, scores, wants_trial
 from jobs.tune.trials.trial import Link, Signal, Stop, Trial
 from jobs.usercode import UserCode, no_forked_child
 
@@ -106,7 +106,12 @@ def _call(function: Function, trial: Trial, settings: Settings) -> ExecutionEnd:
             if not finite([*values, *(metrics[name] for name in settings.constraints)]):
                 return {"state": "diverged"}
             metrics = {clean(name): value for name, value in metrics.items() if finite([value])}
-            return {"state": "complete", "values": values, "metrics": metrics}
+            return {
+                "state": "complete",
+                "values": values,
+                "metrics": metrics,
+                "left_out": [*map(clean, left_out(returned))],
+            }
     except Stop:
         pass
     except ClusterError as error:

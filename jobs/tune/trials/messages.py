@@ -20,11 +20,15 @@ timeout and abandoned: the driver has stopped it.
 
 
 class ExecutionEnd(TypedDict):
-    """How an execution has ended: with values and metrics if complete, an error and details if something failed."""
+    """How an execution has ended: with values and metrics if complete, an error and details if something failed.
+
+    left_out: entries of the returned dict that are no numbers, each with its type.
+    """
 
     state: EndState
     values: NotRequired[list[float]]
     metrics: NotRequired[dict[str, float]]
+    left_out: NotRequired[list[str]]
     error: NotRequired[str]
     details: NotRequired[str]
 

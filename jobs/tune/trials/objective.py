@@ -21,8 +21,8 @@ from jobs.usercode import UserCode
 Function: TypeAlias = Callable[..., Any]
 PICKLE_LIMIT = 10_000_000
 RULE = "return a number"
-MAX_METRICS, MAX_NAME = 1_000, 200
-"""Maximum number of metrics of a trial, and characters of one's name."""
+MAX_METRICS, MAX_NAME, MAX_LEFT_OUT = 1_000, 200, 20
+"""Maximum number of metrics of a trial, characters of one's name, and entries that are named as no metrics."""
 
 
 def objective_code(objective: Any) -> UserCode:
@@ -145,6 +145,17 @@ def _numbers(returned: Mapping[Any, Any]) -> dict[str, float]:
             f"most {MAX_NAME}"
         )
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def left_out(returned: Any) -> list[str]:
+    """Return the entries of a returned dict that are not numbers, and so in no table: `NAME (TYPE)`, the first ones."""
+    found = []
+    for name, value in returned.items() if isinstance(returned, Mapping) else ():
+        try:
+            number(value, "", "")
+        except TypeError:
+            found.append(f"{str(name)[:MAX_NAME]} ({type(value).__name__})")
+    return found[:MAX_LEFT_OUT]
 
 
 def finite(values: Sequence[float]) -> bool:
