@@ -145,6 +145,9 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None, callbacks: 
     read(checked, folder)
     if checked.unseen:
         reporter.log("data", message=checked.unseen)
+    if not checked.space and options.direction == ["maximize"]:
+        what = f"the largest value is the best ({argument('direction')} maximize); Optuna's own default is minimize"
+        reporter.log("direction", message=what)
     attempt.check_data()
     attempt.bits.add("the driver", arithmetic())
     client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.tune.trials.trial import Trial
+from jobs.tune.trials.trial import Stop, Trial
 
 
 def Report(trial: Trial, monitor: str = "val_accuracy") -> Any:  # noqa: N802  called as Keras's callbacks are
@@ -55,6 +55,8 @@ def _callback() -> type[Any]:
                 self._begins = False
             finite = math.isfinite(logs.get("loss", 0.0))
             self._trial.report(logs[self._monitor] if finite else math.nan, self._before + epoch + 1)
+            if self._trial.should_prune():  # of an objective of one argument, whose `report` does not raise
+                raise Stop
 
     return ReportCallback
 

@@ -21,6 +21,8 @@ from jobs.errors import InputError, UserCodeError
 from jobs.storage import open_storage
 from jobs.tune import Study, space
 from jobs.tune.records.table import find_study
+from jobs.tune.report.data import read_search
+from jobs.tune.report.space import importances
 from jobs.tune.trials import define_by_run
 from jobs.tune.trials.define_by_run import DefineByRunTrial
 from jobs.tune.trials.trial import Signal, Stop
@@ -56,6 +58,9 @@ def test_conditional_hyperparameters(asked: Any, tmp_path: Path) -> None:
     assert study.best["params"] == {name: best[f"params_{name}"] for name in names} == result["best"]["params"]
     write_report(open_storage(tmp_path / "run"))
     assert "Parallel coordinates" in (tmp_path / "run/report.html").read_text()
+    search = read_search(open_storage(tmp_path / "run"))
+    assert search is not None
+    assert set(importances(search)) == {"x", "deep", "layers", "rate"}  # not of units, which some lack
     again = asked(asking.conditional, "again", isolate=True)
     again.run(trials=4)
     assert _table(again) == _table(study)[:4]

@@ -13,6 +13,7 @@ import pytest
 from jobs.keras.runtime import import_tensorflow
 from jobs.tune import Stop, Trial
 from jobs.tune.keras import Report
+from jobs.tune.trials.define_by_run import DefineByRunTrial
 from jobs.tune.trials.trial import Signal
 
 
@@ -24,6 +25,8 @@ class Driver:
         self.signal, self.stop_after = Signal(), stop_after
 
     def send(self, **message: Any) -> None:
+        if message["kind"] != "report":
+            return
         self.reports.append((message["step"], message["value"]))
         if message["step"] == self.stop_after:
             self.signal.answer(message["step"], "pruned")
@@ -81,6 +84,18 @@ def test_stop_passes_out_of_fit(model):
         model.fit(X, Y, epochs=9, callbacks=[Report(trial, monitor="loss")], verbose=0)
     assert [step for step, _ in driver.reports] == [1, 2]
     assert trial.ended == "pruned"
+
+
+def test_a_trial_that_asks_ends_fit(model):
+    """Its `report` raises nothing, so the callback asks whether it is to be pruned."""
+    driver = Driver()
+    about: dict[str, Any] = {"seed": 0, "workers": ("here",), "threads": 1}
+    trial = DefineByRunTrial(0, {}, **about, link=driver, signal=driver.signal, checkpoint=Path)
+    answers = iter([0.0, 1.0])
+    driver.signal.wait_for_reply = lambda *_: {"value": next(answers), "error": ""}
+    with pytest.raises(Stop):
+        model.fit(X, Y, epochs=9, callbacks=[Report(trial, monitor="loss")], verbose=0)
+    assert next(answers, None) is None
 
 
 @pytest.mark.parametrize("monitor", ["loss", "val_loss", "val_accuracy"])

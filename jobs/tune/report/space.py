@@ -56,7 +56,7 @@ def importances(search: Search) -> dict[str, float]:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental, and its warnings on odd studies
-        return optuna.importance.get_param_importances(copy, evaluator=PedAnovaImportanceEvaluator())
+        return optuna.importance.get_param_importances(copy, evaluator=PedAnovaImportanceEvaluator(), params=common)
 
 
 def _hashable(value: Any) -> Any:
