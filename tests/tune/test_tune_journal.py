@@ -20,7 +20,8 @@ from jobs.tune import Study, space
 from jobs.tune.records import journal
 from jobs.tune.records.journal import Journal
 from jobs.tune.records.outcome import Outcome
-from jobs.tune.records.recorder import PendingTrial, StudyRecorder
+from jobs.tune.records.recorder import StudyRecorder
+from jobs.tune.records.trial_source import PendingTrial
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import Random
 
@@ -60,6 +61,25 @@ def test_an_attempt_goes_on_from_the_last_one(storage: Storage) -> None:
     assert again.unfinished() == [PendingTrial(5, running.params, 2)]
     log.close()
     assert {name.split(".")[0] for name in storage.list("journal/")} == {"journal/0002"}
+
+
+def test_an_enqueued_trial_that_is_cut_off(storage: Storage) -> None:
+    """Wherever its records end, the trial has the hyperparameters that it was given, and comes once."""
+    recorder, log = _recorder(storage, 1)
+    before = len(_lines(storage))
+    recorder.source.enqueue([{"x": 0.5}], {})
+    asked = recorder.ask()
+    assert asked.params == {"x": 0.5, "n": space.draw(SPACE, 0, 0)["n"]}
+    log.close()
+    lines = _lines(storage)
+    for attempt, end in enumerate(range(before + 1, len(lines) + 1), start=2):
+        _replace(storage, b"".join(lines[:end]))
+        again, log = _recorder(storage, attempt)
+        again.source.enqueue([{"x": 0.5}], {})
+        assert again.unfinished() == [asked]
+        assert again.ask().params == space.draw(SPACE, 0, 1)
+        log.close()
+        storage.delete_log(journal.name(attempt))
 
 
 def test_optuna_opens_a_local_journal_as_it_is(tmp_path: Path) -> None:
