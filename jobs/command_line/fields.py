@@ -100,7 +100,8 @@ def _reader(field: FieldInfo) -> Reader | None:
     kinds = [get_origin(kind) or kind for kind in _kinds(field.annotation)]
     if dict in kinds:
         return texts.mapped_or_text if str in kinds else texts.mapped
-    return texts.listed if list in kinds else None
+    # A list beside a text is for a --config file: here it is the text, a path.
+    return texts.listed if list in kinds and str not in kinds else None
 
 
 def _option(name: str, field: FieldInfo) -> Option:

@@ -12,7 +12,9 @@ import trials
 from distributed import Client
 
 from jobs.errors import InputError, UserCodeError
+from jobs.options import parse
 from jobs.tune import Study, space
+from jobs.tune.options import Options
 
 X = {"x": space.uniform(0, 1, step=0.25), "y": space.integer(1, 9), "c": space.choice(["a", [1, 2]])}
 
@@ -41,6 +43,13 @@ def test_known_hyperparameters_run_first(studies: Any, tmp_path: Path) -> None:
     assert table[1][1:] == list(space.draw(X, 0, 1).values())[1:]
     assert study.rows()[0]["user_attrs_kind"] == [3, {"c": [1, 2]}]
     assert '"[3, {""c"": [1, 2]}]"' in (tmp_path / "run/trials.csv").read_text()
+
+
+def test_the_option(tmp_path: Path) -> None:
+    """On the command line it is a path, in a --config file a path or the list itself."""
+    assert parse(Options, "dask-jobs tune", ["--enqueue", "known.yaml"]).enqueue == "known.yaml"
+    (tmp_path / "job.yaml").write_text("enqueue: [{x: 1}, {x: 0.5}]\n")
+    assert parse(Options, "dask-jobs tune", ["--config", str(tmp_path / "job.yaml")]).enqueue == [{"x": 1}, {"x": 0.5}]
 
 
 def test_known_hyperparameters_of_an_objective_that_asks(client: Client, tmp_path: Path) -> None:
