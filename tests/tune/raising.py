@@ -32,3 +32,8 @@ def goes(params):
         "cancelled": asyncio.CancelledError(),
         "own": Leave(),
     }[params["x"]]
+
+
+def of_two_kinds(params, trial):
+    """Raise one exception or another."""
+    raise KeyError("b") if trial.number % 2 else ValueError(params["x"])

@@ -34,7 +34,8 @@ def test_known_hyperparameters_run_first(studies: Any, tmp_path: Path) -> None:
     (tmp_path / "known.yaml").write_text("- {x: 0.5, y: 3, c: [1, 2]}\n- {x: 1}\n- {x: 1}\n")
     study = studies(noted, X, enqueue=str(tmp_path / "known.yaml"))
     study.run(trials=2)
-    study.enqueue({"x": 0, "c": "a"})
+    study.enqueue({"x": 0, "c": (1, 2)})
+    study.run(trials=4)
     study.run(trials=5)
     table = _params(study)
     assert table[0] == [0.5, 3, [1, 2]]

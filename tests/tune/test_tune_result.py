@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trials
 import yaml
 
 from jobs import cli
 from jobs.commands import write_report
 from jobs.errors import UserCodeError
 from jobs.storage import open_storage
-from jobs.tune import Study
+from jobs.tune import Study, space
 
 MODULE = "SPACE = {'x': {'uniform': [0, 1]}}\ndef train(parameters):\n    return FACTOR * parameters['x']\n"
 
@@ -153,3 +154,15 @@ def test_when_all_have_failed_the_first_traceback_is_told(studies: Any) -> None:
         study.run(trials=2)
     assert caught.value.details.startswith("trial 0: Mumbled\n\nTraceback")
     assert "in mumbles" in caught.value.details
+
+
+def test_lists_as_choices(studies: Any, tmp_path: Path) -> None:
+    """The function gets a list; each sampler takes it, and so do the tables and the report."""
+    dimensions = {"layers": space.choice([[64], [64, 32]]), "x": space.uniform(0, 1, step=0.25)}
+    for trials_of, sampler in enumerate(("random", "grid", "tpe", "cmaes"), start=2):
+        study = studies(trials.of_layers, dimensions, sampler=sampler)
+        study.run(trials=2 * trials_of)
+    assert {str(row["params_layers"]): row["value"] for row in study.rows()} == {"[64]": 64.0, "[64, 32]": 96.0}
+    assert study.best["params"]["layers"] == [64, 32]
+    write_report(open_storage(study.url))
+    assert "[64, 32]" in (tmp_path / "run/report.html").read_text()

@@ -141,36 +141,6 @@ def test_too_many_failures_end_the_job(studies: Any) -> None:
     assert sum(row["state"] == "failed" for row in study.rows()) == 3
 
 
-def test_a_bug_of_all_trials_ends_the_search(studies: Any) -> None:
-    """Three trials, or as many as workers, that all fail with one exception end a search; not where some do not."""
-    told = (
-        r"^the first [34] trials have all failed alike; see failures/ in run; .*the last, .*ValueError: x is negative$"
-    )
-    study = studies(trials.fails, {"x": space.uniform(-2, -1)})
-    with pytest.raises(UserCodeError, match=told) as caught:
-        study.run(trials=50)
-    assert "raise ValueError" in caught.value.details
-    assert len(study.rows()) <= 6
-    with pytest.raises(UserCodeError, match="all failed alike"):  # again, and nothing has a value still
-        study.run(trials=50)
-
-
-def test_failures_of_several_kinds_go_on(studies: Any) -> None:
-    """Trials that fail with different exceptions are no bug of all."""
-    with pytest.raises(UserCodeError, match="all 8 trials have failed"):
-        studies(trials.of_two_kinds, X).run(trials=8)
-
-
-def test_lists_as_choices(studies: Any) -> None:
-    """The function gets a list; each sampler takes it, and so do the tables and the report."""
-    dimensions = {"layers": space.choice([[64], [64, 32]]), "x": space.uniform(0, 1, step=0.25)}
-    for trials_of, sampler in enumerate(("random", "grid", "tpe", "cmaes"), start=2):
-        study = studies(trials.of_layers, dimensions, sampler=sampler)
-        study.run(trials=2 * trials_of)
-    assert {str(row["params_layers"]): row["value"] for row in study.rows()} == {"[64]": 64.0, "[64, 32]": 96.0}
-    assert study.best["params"]["layers"] == [64, 32]
-
-
 def test_all_trials_failed(studies: Any) -> None:
     """A study without a trial that did not fail is the user's error."""
     with pytest.raises(UserCodeError, match=r"all 3 trials have failed; see failures/"):

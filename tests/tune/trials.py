@@ -73,11 +73,6 @@ def fails(params):
     return params["x"]
 
 
-def of_two_kinds(params, trial):
-    """Raise one exception or another."""
-    raise KeyError("b") if trial.number % 2 else ValueError(params["x"])
-
-
 def of_layers(params):
     """Return the number of units in a list of layers."""
     return sum(params["layers"])

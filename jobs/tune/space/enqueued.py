@@ -54,7 +54,7 @@ def _checked(entry: Any, space: Space, where: str) -> dict[str, Any]:
     }
     for name, value in checked.items():
         try:
-            json.dumps(value, allow_nan=False)
+            checked[name] = value = json.loads(json.dumps(value, allow_nan=False))  # noqa: PLW2901  a tuple is a list there
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}: {name} is {given(value)}, but must be what JSON can hold ({error})") from error
         if space and name not in space:
