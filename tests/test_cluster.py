@@ -15,7 +15,7 @@ import pytest
 from distributed import LocalCluster, wait
 
 from jobs import connect
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.errors import ClusterError, InputError
 
 FORKED = """import os, sys, numpy as np
@@ -32,7 +32,7 @@ assert os.getpid() not in parents and len(set(parents)) == 1, parents
 @pytest.fixture
 def elsewhere() -> Iterator[LocalCluster]:
     """Yield a cluster that was started by somebody else."""
-    with _local(1, 1) as cluster:
+    with local_cluster(1, 1) as cluster:
         yield cluster
 
 

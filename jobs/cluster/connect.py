@@ -3,33 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
-import logging
-import multiprocessing
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dask
-import distributed.utils
 from distributed import Client, LocalCluster
 from distributed.core import rpc
 from distributed.security import Security
 
 from jobs.cluster.alive import cancel
 from jobs.cluster.arrival import Arrival
+from jobs.cluster.local import local_cluster
 from jobs.cluster.polling import POLL_SECONDS
-from jobs.cluster.resources import GpuCluster, share, visible
+from jobs.cluster.resources import share, visible
 from jobs.cpu import Cpu, use
 from jobs.errors import ClusterError, InputError, argument
-
-RESTART_TIMEOUT = "1h"
-"""How long a worker process on this machine may take to be started again; 15 s, Dask's own, are short on a busy one."""
+from jobs.formatting import plural
 
 
-@contextlib.contextmanager
+class ConnectedClient(Client):  # type: ignore[misc]  # distributed is untyped here
+    """A `distributed.Client` that ends, when it is closed, the workers that were started for it on this machine.
+
+    It is closed by `close`, at the end of a `with` block, or at the end of the program.
+
+    Args:
+        address: a scheduler's, or a cluster.
+        timeout: seconds that the scheduler has to answer.
+    """
+
+    def __init__(self, address: str | LocalCluster, timeout: float) -> None:
+        self._to_close = contextlib.ExitStack()
+        self._local = not isinstance(address, str)
+        super().__init__(address, timeout=timeout)
+        atexit.register(self.close)  # before Dask's own, which would end the workers first
+
+    def own(self, started: contextlib.ExitStack) -> None:
+        """Take over what is to be closed after the client."""
+        self._to_close = started
+
+    def close(self, *arguments: Any, **options: Any) -> None:
+        """Close the client, and then the workers that were started for it."""
+        atexit.unregister(self.close)
+        try:
+            super().close(*arguments, **options)
+        finally:
+            self._to_close.close()
+
+    def __repr__(self) -> str:
+        """Return what it is a client of, and what closing it ends."""
+        if self.status != "running":
+            return f"<Client: {self.status}>"
+        address, workers = self.scheduler.address, plural(self._scheduler_identity.get("n_workers", 0), "worker")
+        if self._local:
+            return f"<Client of {workers} on this machine: {address}; close() ends them>"
+        return f"<Client of the scheduler {address}, {workers}>"
+
+
 def connect(
     scheduler: str | None = None,
     *,
@@ -43,8 +75,11 @@ def connect(
     degraded_start_after: float | None = None,
     cpu: Cpu = "native",
     poll: Callable[[], None] = lambda: None,
-) -> Iterator[Client]:
-    """Yield a client whose workers are there and have the driver's software versions; close all that was started.
+) -> ConnectedClient:
+    """Return a client whose workers are there and have the driver's software versions; its `close` ends those started.
+
+    In a `with` block it is closed at its end, without one by `close()`, or at the end of the program. Each call without
+    an address starts workers of its own.
 
     Args:
         scheduler: an address; `$DASK_SCHEDULER_ADDRESS` or Dask's setting `scheduler-address` if None; without either,
@@ -79,80 +114,21 @@ def connect(
             shares = share(visible(), gpus, workers) if gpus else None
             # Dask's count minds CPU affinity and cgroup, where os.cpu_count() is the machine's.
             count = len(shares) if shares else workers or min(dask.system.CPU_COUNT, most or dask.system.CPU_COUNT)
-            address = stack.enter_context(_local(count, threads, shares, preload))
+            address = stack.enter_context(local_cluster(count, threads, shares, preload))
         else:
             count = workers or 1
-        client = stack.enter_context(_client(address, connect_timeout, poll))
-        Arrival(client, workers_timeout, poll).wait(count, degraded_start_after)
-        yield client
+        with contextlib.ExitStack() as unless_ready:
+            client = unless_ready.enter_context(contextlib.closing(_client(address, connect_timeout, poll)))
+            Arrival(client, workers_timeout, poll).wait(count, degraded_start_after)
+            unless_ready.pop_all()
+        client.own(stack.pop_all())
+        return client
 
 
 def named_scheduler(given: str | None) -> str | None:
     """Return the address that is given, or that `$DASK_SCHEDULER_ADDRESS` or Dask's setting has; None without any."""
     named: str | None = given or dask.config.get("scheduler-address", None)
     return named
-
-
-@contextlib.contextmanager
-def _local(
-    workers: int, threads: int, shares: list[list[str]] | None = None, preload: Sequence[str] = ()
-) -> Iterator[LocalCluster]:
-    """Yield a cluster of processes on this machine; no dashboard, since evaluations are not tasks."""
-    settings = {
-        # Read whenever a worker is lost: later than that, Dask ends the nanny that starts it again.
-        "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
-        # For a dashboard, which there is none of: half of what an idle worker computes, 3 % of a core.
-        "distributed.worker.profile.enabled": False,
-        # How often each process looks whether its event loop is late by 3 s: 50 times a second is half of the rest.
-        "distributed.admin.tick.interval": "200ms",
-    }
-    # Not `fork`: a copy of this process would hang by locks of its threads; the fork server has only imported.
-    if preload and sys.platform == "linux" and not visible():
-        settings["distributed.worker.multiprocessing-method"] = "forkserver"
-        multiprocessing.set_forkserver_preload(["distributed", *preload])
-        distributed.utils._forkserver_preload_set = True  # noqa: SLF001  else Dask replaces the list by its own
-    with _silenced(), dask.config.set(settings), _start(workers, threads, shares) as cluster:
-        yield cluster
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Leave information out of Dask's records, as LocalCluster does, though by its handlers: others may be there."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _start(workers: int, threads: int, shares: list[list[str]] | None) -> LocalCluster:
-    """Start the cluster, out of Ctrl-C's reach.
-
-    Dask's threads, and the worker processes that they start, inherit a mask that blocks SIGINT: Ctrl-C on a terminal
-    goes to all processes, but only the driver is to act on it. Starting Python's resource tracker would lift the mask
-    (it unblocks SIGINT in the thread that first needs it), so that comes first.
-    """
-    # Python starts it once per process, so that no later call lifts the mask.
-    resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        options: dict[str, Any] = {
-            "threads_per_worker": threads,
-            "processes": True,
-            # The scheduler's HTTP server starts without a dashboard too, by default on port 8787 of all interfaces.
-            "dashboard_address": "127.0.0.1:0",
-            "scheduler_kwargs": {"dashboard": False},
-        }
-        return GpuCluster(shares, **options) if shares else LocalCluster(n_workers=workers, **options)
-    except RuntimeError as error:
-        raise ClusterError(
-            f"workers did not start on this machine ({error}); a script that calls connect() needs "
-            "`if __name__ == '__main__':` before it, since each worker imports the script"
-        ) from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 async def answers(address: str, seconds: float) -> None:
@@ -185,11 +161,22 @@ async def _answers_polling(address: str, seconds: float, poll: Callable[[], None
         cancel(asking)
 
 
-def _client(address: str | LocalCluster, timeout: float, poll: Callable[[], None]) -> Client:
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on an event loop of its own, in another thread where this one has one that runs: a notebook's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+def _client(address: str | LocalCluster, timeout: float, poll: Callable[[], None]) -> ConnectedClient:
     try:
         if isinstance(address, str):
-            asyncio.run(_answers_polling(address, timeout, poll))  # a loop of its own: there is no client yet
-        return Client(address, timeout=timeout)
+            _run(_answers_polling(address, timeout, poll))  # there is no client yet, nor its event loop
+        return ConnectedClient(address, timeout)
     except ValueError as error:
         raise InputError(
             f"{argument('scheduler')} is {address!r}, but must be an address like tcp://host:8786 ({error})"

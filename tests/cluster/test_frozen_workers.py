@@ -15,7 +15,7 @@ import pytest
 from distributed import Client
 
 from jobs import connect
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.errors import Stopped, TooFewWorkers
 from jobs.minimize import job as minimize_job
 from jobs.minimize.options import Options as MinimizeOptions
@@ -45,7 +45,7 @@ def frozen(client: Client, count: int) -> Iterator[list[str]]:
 @pytest.fixture
 def client() -> Iterator[Client]:
     """Yield a client of two worker processes that somebody else has started."""
-    with _local(2, 1) as cluster, Client(cluster) as client:
+    with local_cluster(2, 1) as cluster, Client(cluster) as client:
         client.wait_for_workers(2)
         yield client
 

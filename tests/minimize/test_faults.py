@@ -18,7 +18,7 @@ from watching import frozen, serial
 
 from jobs import connect
 from jobs.cluster import membership, plugin
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.errors import ClusterError, Stopped
 from jobs.minimize import Objective
 from jobs.minimize.evaluate.by_messages import distributed
@@ -29,7 +29,7 @@ from jobs.sharding.blocks import Blocks
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
     """Yield a cluster of three workers that a test may break."""
-    with dask.config.set({"distributed.scheduler.worker-ttl": "10s"}), _local(3, 1) as cluster:
+    with dask.config.set({"distributed.scheduler.worker-ttl": "10s"}), local_cluster(3, 1) as cluster:
         yield cluster
 
 

@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster, Worker
 from faulty import Watched
 from waiting import until
 
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.minimize import Objective
 
 DRIVER = """
@@ -35,7 +35,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
     """Yield a cluster of two workers of its own, for drivers that come and go."""
-    with _local(2, 1) as cluster:
+    with local_cluster(2, 1) as cluster:
         yield cluster
 
 

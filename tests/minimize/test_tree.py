@@ -17,7 +17,7 @@ from faulty import Bad, Watched
 from waiting import until
 from watching import frozen, serial
 
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.errors import UserCodeError
 from jobs.minimize import Objective
 from jobs.minimize.evaluate.by_messages import tree
@@ -106,7 +106,7 @@ def client() -> Iterator[Client]:
     """Yield the client of a cluster whose workers' processes a test may kill: they are started again."""
     with (
         dask.config.set({"distributed.scheduler.worker-ttl": "10s"}),
-        _local(WORKERS, 1) as cluster,
+        local_cluster(WORKERS, 1) as cluster,
         Client(cluster) as client,
     ):
         yield client

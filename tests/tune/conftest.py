@@ -13,7 +13,7 @@ import trials
 from distributed import Client, LocalCluster
 
 from jobs import connect
-from jobs.cluster.connect import _local
+from jobs.cluster.local import local_cluster
 from jobs.tune import Study
 
 
@@ -27,7 +27,7 @@ def client() -> Iterator[Client]:
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
     """Yield a cluster of two workers with two threads each that a test may break."""
-    with dask.config.set({"distributed.scheduler.worker-ttl": "10s"}), _local(2, 2) as cluster:
+    with dask.config.set({"distributed.scheduler.worker-ttl": "10s"}), local_cluster(2, 2) as cluster:
         yield cluster
 
 

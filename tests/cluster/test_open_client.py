@@ -1,0 +1,84 @@
+"""connect without `with`: a client that has the workers it started, until it is closed or the program ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import dask
+import psutil
+import pytest
+from distributed import Client
+from waiting import until
+
+from jobs import connect
+from jobs.errors import ClusterError
+from jobs.formatting import plural
+
+SETTING = "distributed.deploy.lost-worker-timeout"
+LEFT_OPEN = """import os
+from jobs import connect
+client = connect(workers=1)
+(worker,) = client.run(os.getpid).values()
+print(worker)
+"""
+
+
+def _gone(process: int) -> bool:
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_client_closes_what_it_has_started() -> None:
+    """Two calls start two clusters; closing one, twice too, ends its workers, and leaves the other and its settings."""
+    before = dask.config.get(SETTING)
+    first, second = connect(workers=1), connect(workers=1)
+    try:
+        assert isinstance(first, Client)
+        assert first.scheduler.address != second.scheduler.address
+        (lost,), (kept,) = ({*client.run(os.getpid).values()} for client in (first, second))
+        started = f"{plural(1, 'worker')} on this machine"
+        assert repr(second) == f"<Client of {started}: {second.scheduler.address}; close() ends them>"
+        first.close()
+        first.close()
+        until(lambda: _gone(lost))
+        assert repr(first) == "<Client: closed>"
+        assert set(second.run(os.getpid).values()) == {kept}
+        assert dask.config.get(SETTING) != before
+    finally:
+        first.close()
+        second.close()
+    assert dask.config.get(SETTING) == before
+
+
+def test_a_client_of_another_cluster_leaves_it() -> None:
+    """One that has started nothing closes nothing but itself, and says whose scheduler it has."""
+    with connect(workers=1) as owner:
+        client = connect(owner.scheduler.address)
+        assert repr(client) == f"<Client of the scheduler {owner.scheduler.address}, 1 worker>"
+        client.close()
+        assert owner.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_program_that_closes_nothing_ends_its_workers() -> None:
+    """At the end of the program they are ended in order, without a word."""
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    until(lambda: _gone(int(done.stdout)))
+
+
+def test_within_a_running_event_loop() -> None:
+    """A notebook's cell runs in one; there an address is asked for an answer as anywhere."""
+
+    async def cell(address: str) -> int:
+        with connect(address) as client:
+            return int(client.submit(sum, [1, 2]).result())
+
+    async def nobody() -> None:
+        connect("tcp://127.0.0.1:1", connect_timeout=5)
+
+    with connect(workers=1) as owner:
+        assert asyncio.run(cell(owner.scheduler.address)) == 3
+    with pytest.raises(ClusterError, match="no answer"):
+        asyncio.run(nobody())
