@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs import registry
+from jobs.code_files import add_current_folder
 from jobs.errors import AccessError, InputError, UserCodeError, argument
 from jobs.formatting import printable
 
@@ -37,7 +36,7 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     from jobs.options import parse
 
     began = time.monotonic()
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    add_current_folder()
     job = registry.find(name)
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
     cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
@@ -122,7 +121,7 @@ def check(arguments: Sequence[str]) -> None:
     name = arguments[0] if arguments and not arguments[0].startswith("-") else min(can)
     if name not in can:
         raise InputError(f"job {name!r} has nothing to check before a run; {', '.join(can)} has")
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    add_current_folder()
     can[name].load_check()(arguments[arguments[:1] == [name] :])
 
 
@@ -171,7 +170,7 @@ def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output:
     from jobs.datasets.prediction import check_output, open_rows, write_predictions
     from jobs.runs.folder import OWN_FILES
 
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  where a user's module is, as with `python -m`
+    add_current_folder()
     try:
         rows = open_rows(data)
     except InputError as error:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import cloudpickle
 
+from jobs.code_files import CodeFile, code_file, named_file, why_missing
 from jobs.errors import ClusterError, InputError, JobError, Stopped, UserCodeError, argument, as_ours, nearest
 from jobs.formatting import error_first_line, error_line
 
@@ -22,24 +23,32 @@ MISSING = object()
 
 
 class UserCode:
-    """The user's code, an object or `module:name`, the same on the driver and each worker.
+    """The user's code, an object, `module:name` or `file.py:name`, the same on the driver and each worker.
 
-    A name is imported in each process. An object is sent as bytes, which are unpickled at the first `load`: Dask
-    unpickles messages on the worker's event loop, where none of the user's code may run.
+    A name is imported in each process; a file is imported as the module that it is, and sent to workers that do not
+    have it. An object is sent as bytes, which are unpickled at the first `load`: Dask unpickles messages on the
+    worker's event loop, where none of the user's code may run.
 
     Args:
         noun: the name of the argument that it came from, such as `problem`, for messages.
-        given: an object, or `module:name`.
+        given: an object, `module:name`, or `path/to/file.py:name`.
         example: an example of `module:name`, for messages.
 
     Attributes:
         noun: as given.
-        spec: `module:name`; None of an object.
+        spec: `module:name`, also of a file; None of an object.
+
+    Raises:
+        InputError: there is no such file.
     """
 
     def __init__(self, noun: str, given: Any, example: str) -> None:
         self.spec = given if isinstance(given, str) else None
         self.noun, self._example = noun, example
+        self._file: CodeFile | None = None
+        if self.spec is not None and (named := named_file(self.spec)):
+            self._file = code_file(argument(noun), named[0])
+            self.spec = f"{self._file.module}:{named[1]}"
         self._object = None if isinstance(given, str) else given
         self._data = b""
 
@@ -63,7 +72,7 @@ class UserCode:
             InputError: it cannot be imported or unpickled here.
         """
         if self.spec is not None:
-            return load(argument(self.noun), self.spec, self._example)
+            return _load(argument(self.noun), self.spec, self._example, self._file)
         if self._object is None and self._data:
             self._object = unpickle(f"the {self.noun}", self._data)
         return self._object
@@ -92,22 +101,30 @@ class UserCode:
 
 
 def load(given_as: str, spec: str, example: str) -> Any:
-    """Return the object that `module:name` names.
+    """Return the object that `module:name` or `path/to/file.py:name` names.
 
     Args:
         given_as: the argument that it came from, for messages, such as `create_model`.
-        spec: `module:name`.
+        spec: the name.
         example: an example of one, for messages.
 
     Raises:
         InputError: it is not of that form, or cannot be imported, or its module has no such name.
     """
+    if named := named_file(spec):
+        file = code_file(given_as, named[0])
+        return _load(given_as, f"{file.module}:{named[1]}", example, file)
+    return _load(given_as, spec, example, None)
+
+
+def _load(given_as: str, spec: str, example: str, file: CodeFile | None) -> Any:
     module, _, name = spec.partition(":")
-    if not (module and name):
-        raise InputError(f"{given_as} is {spec!r}, but must be 'module:function', such as {example!r}")
-    rest = "; the module must be on the Python path of the driver and of every worker, or in their current folder"
-    with refused(f"{given_as} {spec}: cannot import it", rest):
-        found = importlib.import_module(module)
+    if not (module.strip(".") and name) or "/" in module or module.startswith("."):
+        raise InputError(
+            f"{given_as} is {spec!r}, but must be 'module:function' or 'file.py:function', such as {example!r}"
+        )
+    with refused(f"{given_as} {spec}: cannot import it", lambda error: why_missing(error, module, file)):
+        found = importlib.import_module(module) if file is None else file.load()
     with refused(f"{given_as} {spec}: cannot be read from its module", ""):
         if (value := getattr(found, name, MISSING)) is not MISSING:
             return value
@@ -127,8 +144,12 @@ def unpickle(what: str, data: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def refused(what: str, rest: str) -> Iterator[None]:
+def refused(what: str, rest: str | Callable[[BaseException], str]) -> Iterator[None]:
     """Translate any exception of loading or inspecting the user's object to an InputError: `WHAT (TypeError: ...)REST`.
+
+    Args:
+        what: which cannot be loaded.
+        rest: the remedy, or a function of the error that returns it.
 
     Raises:
         InputError: it raised any exception, also `SystemExit`, except for a ClusterError.
@@ -139,7 +160,8 @@ def refused(what: str, rest: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, ClusterError) or is_interrupt(error):
             raise_ours(error)
-        raise InputError(f"{what} ({error_line(error)}){rest}", traceback.format_exc()) from error
+        remedy = rest if isinstance(rest, str) else rest(error)
+        raise InputError(f"{what} ({error_line(error)}){remedy}", traceback.format_exc()) from error
 
 
 def only_exceptions(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -18,6 +18,7 @@ from distributed import LocalCluster
 
 from jobs.cluster.processes import without_main
 from jobs.cluster.resources import GpuCluster, visible
+from jobs.code_files import check_own_package
 from jobs.errors import ClusterError
 
 RESTART_TIMEOUT = "1h"
@@ -40,7 +41,12 @@ def local_cluster(
         threads: of each.
         shares: the GPUs of each, instead of `workers`.
         preload: modules that the fork server imports.
+
+    Raises:
+        InputError: they would import another package in this one's place.
+        ClusterError: a worker does not start.
     """
+    check_own_package()  # their Python path is this process's
     with _while_open(), contextlib.ExitStack() as stack:
         # Not `fork`: a copy of this process would hang by locks of its threads; the fork server has only imported.
         if preload and sys.platform == "linux" and not visible():

@@ -65,7 +65,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
     if options.sampler == "grid":
         trials = min(trials, grid_size(space, options.sampler_options))
     found = usercode.call("objective", sources_of, given)
-    identity = identity_of(options, space, found)
+    identity = identity_of(options, source.name, space, found)
     code = found if roots_of(source) else {}
     known = enqueued(options.enqueue, space)
     if known and options.sampler == "grid":

@@ -16,6 +16,8 @@ CASES = {
     "http.server:test": (".", "of Python's standard library"),
     "runs.fetched.evil:problem": (".", "which lies in the run folder"),
     "evil:problem": ("runs/fetched", "which lies in the run folder"),
+    "./runs/fetched/evil.py:problem": (".", "which lies in the run folder"),
+    "/tmp/evil.py:problem": (".", "outside the current folder"),
 }
 
 

@@ -134,7 +134,8 @@ def test_frozen_code_stays_as_it_was() -> None:
 
 def test_errors_name_the_argument() -> None:
     """What is wrong is refused in one line that begins with the argument."""
-    with pytest.raises(InputError, match=r"loss is 'loss', but must be 'module:function', such as 'my_model:loss'"):
+    rule = r"loss is 'loss', but must be 'module:function' or 'file.py:function', such as 'my_model:loss'"
+    with pytest.raises(InputError, match=rule):
         UserCode("loss", "loss", "my_model:loss").load()
     with pytest.raises(InputError, match=r"loss nowhere:loss: cannot import it \(ModuleNotFoundError: "):
         UserCode("loss", "nowhere:loss", "my_model:loss").load()

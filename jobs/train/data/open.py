@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from jobs.code_files import named_file
 from jobs.datasets.rows import RowSource, row_source
 from jobs.errors import InputError
 from jobs.train.data.rows import ArrayRows
@@ -72,7 +73,9 @@ def is_factory(opened: RowSource | Factory) -> TypeIs[Factory]:
 
 
 def is_function(text: str) -> bool:
-    """Return whether a text is `module:function`, not a data set's spec."""
+    """Return whether a text is `module:function` or `file.py:function`, not a data set's spec."""
+    if named_file(text):
+        return text.partition(":")[0] not in KINDS
     found = re.fullmatch(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*", text)
     return bool(found) and found[1] not in KINDS  # type: ignore[index]
 

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from jobs.tune.space.space import Space
 
 
-def identity_of(options: Options, space: Space, sources: Mapping[str, str]) -> dict[str, Any]:
+def identity_of(options: Options, objective: str, space: Space, sources: Mapping[str, str]) -> dict[str, Any]:
     """Return name -> value of all that must be the same when a study is resumed.
 
     Args:
         options: the options.
+        objective: module:function, also of one that is named by its file.
         space: the search space.
         sources: digests of the objective's source code.
     """
     return {
-        "objective": options.objective,
+        "objective": objective,
         "space": spaces.plain(space),
         "fixed": options.fixed,
         "metric": options.metric,
