@@ -98,16 +98,14 @@ def write_report(storage: Storage) -> str:
         InputError: it is not a run folder, a file of it cannot be read, or its job is not installed here.
         ClusterError: the storage failed.
     """
-    from jobs.report import report_page
+    from jobs import report
     from jobs.runs.folder import read_run
 
     run = read_run(storage)
     if run.job not in registry.names():
         known = ", ".join(registry.names())
         raise InputError(f"{storage.url}: its job is {run.job!r}, but a report can be made for {known}")
-    text = report_page(run, storage, registry.find(run.job).load_report())
-    storage.write("report.html", text.encode(errors="backslashreplace"))
-    return storage.address("report.html")
+    return report.write_report(run, storage, registry.find(run.job).load_report())[0]
 
 
 def check(arguments: Sequence[str]) -> None:

@@ -27,7 +27,9 @@ from jobs.formatting import printable_line, printable_lines
 
 MARK = "\ue000"
 """Mark before an argument's name in an error's text; of Unicode's private use area, so no other text has it."""
-MARKED = re.compile(rf"{MARK}(\w+)")
+ENTRY = "\ue001"
+"""Mark between an argument's name and that of an entry of it."""
+MARKED = re.compile(rf"{MARK}(\w+)(?:{ENTRY}(\w+))?")
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions of using what was read from a damaged file, or one of another version."""
 _command_line = False
@@ -123,9 +125,14 @@ def print_note(text: str) -> None:
     sys.stderr.write(f"dask-jobs: {printable_line(text)}\n")
 
 
-def argument(name: str) -> str:
-    """Return an argument's name for the text of a JobError, such as `max_iterations`: marked, translated when shown."""
-    return MARK + name
+def argument(name: str, entry: str = "") -> str:
+    """Return an argument's name for the text of a JobError, such as `max_iterations`: marked, translated when shown.
+
+    Args:
+        name: of the argument.
+        entry: of one that is a dict: `options.disp`, or on the command line `--options disp`.
+    """
+    return MARK + name + (ENTRY + entry if entry else "")
 
 
 @contextlib.contextmanager
@@ -145,7 +152,12 @@ def spelled(text: str) -> str:
 
 
 def _spelled(text: str, *, as_options: bool) -> str:
-    return MARKED.sub(lambda match: f"--{match[1].replace('_', '-')}" if as_options else match[1], text)
+    def name(match: re.Match[str]) -> str:
+        if as_options:
+            return f"--{match[1].replace('_', '-')}" + (f" {match[2]}" if match[2] else "")
+        return match[1] + (f".{match[2]}" if match[2] else "")
+
+    return MARKED.sub(name, text)
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -139,7 +139,9 @@ class SerialJobOptions(JobOptions):
     @model_validator(mode="after")
     def _one_thread(self) -> Self:
         if self.workers == 0 and self.threads > 1:
-            raise ValueError(f"--threads is {self.threads}, but with --workers 0 all happens on one thread")
+            raise ValueError(
+                f"{argument('threads')} is {self.threads}, but with {argument('workers')} 0 all happens on one thread"
+            )
         return self
 
 

@@ -1,6 +1,7 @@
 """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
-Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it; and problems: `softmax`,
+Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it, or on a problem
+with a run folder, whose result is a `MinimizeResult`; and problems: `softmax`,
 `keras` (any Keras model), or any object as `Problem` describes.
 """
 
@@ -12,12 +13,12 @@ from jobs.lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from jobs.minimize.objective import Objective
-    from jobs.minimize.optimize.minimize import minimize
     from jobs.minimize.problems.base import Problem
+    from jobs.minimize.python import MinimizeResult, minimize
 
-__all__ = ["Objective", "Problem", "minimize"]
+__all__ = ["MinimizeResult", "Objective", "Problem", "minimize"]
 # Dask and SciPy are imported at first use: `jobs.minimize.entry`, which every command imports, must be cheap.
 __getattr__, __dir__ = _lazy(
     __name__,
-    {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"},
+    {"MinimizeResult": "python", "Objective": "objective", "Problem": "problems.base", "minimize": "python"},
 )

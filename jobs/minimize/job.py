@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
 from jobs.runs.run import Run
 from jobs.sources import digest
-from jobs.usercode import only_exceptions
+from jobs.usercode import call, only_exceptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,31 +43,53 @@ LIMITS = ("maxiter", "maxfun", "maxfev")
 """Options that may grow between attempts: they end a run, but do not change its iterations."""
 
 
-def run(options: Options) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Given:
+    """What a caller in Python gives beside options.
+
+    Attributes:
+        problem: loaded, in the place of `options.problem`, which is then its name; None for the options' own.
+        x0: the start, (n,); None for that of the options or the problem.
+        client: of the cluster; None for that of the options.
+        callback: called with theta after each iteration.
+    """
+
+    problem: CheckedProblem | None = None
+    x0: Vector | None = None
+    client: Client | None = None
+    callback: Callable[[Vector], Any] | None = None
+
+
+def run(options: Options, given: Given | None = None) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return the content of result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set. The
     problem and its data must then be the result's.
 
+    Args:
+        options: all options.
+        given: what they cannot say.
+
     Raises:
         JobError: the run failed or was stopped; the error is in the run folder too.
     """
     methods.check_options(methods.find(options.method), options.options)
+    given = given or Given()
     with attempt_on("minimize", options) as attempt:
-        problem = problem_of(options)
+        problem = given.problem or problem_of(options)
         attempt.reads(files(problem.problem))
-        ended = attempt.ended(lambda _: _is_its(options, attempt.folder, problem))
-        return ended or _attempt(options, attempt, problem)
+        ended = attempt.ended(lambda _: _is_its(options, attempt.folder, problem, given))
+        return ended or _attempt(options, attempt, problem, given)
 
 
-def _is_its(options: Options, folder: Run, problem: CheckedProblem) -> bool:
+def _is_its(options: Options, folder: Run, problem: CheckedProblem, given: Given) -> bool:
     """Return True if the result in the folder is that of the requested run.
 
     Raises:
         InputError: it is another run's.
     """
     with Objective(None, problem, l2=options.l2, on_nan=options.on_nan) as objective:
-        x0 = _minimization(options, objective, _start(options, folder)).x0
+        x0 = _minimization(options, objective, _start(options, folder, given)).x0
         _check_kept(folder, _identity(options, objective, x0))
     return True
 
@@ -95,18 +118,16 @@ def problem_of(options: Options) -> CheckedProblem:
     return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
 
 
-def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dict[str, Any]:
+def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given: Given) -> dict[str, Any]:
     """Run one attempt: check everything, claim the folder, replay, continue, and write the result."""
     folder = attempt.folder
     reporter = attempt.show(Reporter("minimize", options.max_iterations, "iterations", at_most=True))
     attempt.check_data()
-    if options.workers == 0:
-        reporter.doing("working in this process")
-    client = attempt.connect("jobs.minimize.job") if options.workers != 0 else None
+    client = given.client or _connected(options, attempt, reporter)
     attempt.bits.add("the driver", arithmetic())
     objective = attempt.stack.enter_context(_objective(options, attempt, client, problem))
     _warm_start(folder, reporter)
-    minimization = _minimization(options, objective, _start(options, folder))
+    minimization = _minimization(options, objective, _start(options, folder, given))
     identity = _identity(options, objective, minimization.x0)
     begun = journals.check(folder.storage, identity)
     _check_kept(folder, identity)
@@ -123,9 +144,16 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem) -> dic
     objective.on_evaluation = observer.on_evaluation
     reporter.doing("loading the data, first evaluation")
     with attempt.saving(functools.partial(observer.save, best=True)):
-        result = _solve(minimization, observer, options.method)
+        result = _solve(minimization, observer, options.method, given.callback)
     origin = {"identity": identity, **attempt.bits.as_result(), **attempt.data.as_result()}
     return finish(folder, objective, observer, result, origin)
+
+
+def _connected(options: Options, attempt: Attempt, reporter: Reporter) -> Client | None:
+    if options.workers == 0:
+        reporter.doing("working in this process")
+        return None
+    return attempt.connect("jobs.minimize.job")
 
 
 def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> None:
@@ -137,19 +165,28 @@ def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> N
     reporter.doing("checking the problem on its first rows")
     for finding in objective.check(start):
         if finding.verdict == "wrong":
-            raise InputError(f"{finding.text}; `dask-jobs check` tries it by itself, --no-check goes on without")
+            rest = "`dask-jobs check` tries it by itself; --no-check, in Python check=False, goes on without"
+            raise InputError(f"{finding.text}; {rest}")
         if finding.verdict == "doubtful":
             reporter.log("check", message=finding.text)
 
 
-def _solve(minimization: Minimization, observer: Observer, method: str) -> OptimizeResult:
+def _solve(
+    minimization: Minimization, observer: Observer, method: str, callback: Callable[[Vector], Any] | None
+) -> OptimizeResult:
     """Run SciPy; a TypeError or ValueError of its own, not of an evaluation, means bad options.
 
     Raises:
         InputError: SciPy does not take an option's value.
     """
+
+    def on_iteration(theta: Vector, *_: object) -> None:
+        observer.on_iteration()
+        if callback:
+            call("callback", callback, theta.copy())
+
     try:
-        return only_exceptions(minimization.solve, observer.on_iteration)
+        return only_exceptions(minimization.solve, on_iteration)
     except (TypeError, ValueError) as error:
         if is_of_evaluation(error):
             raise
@@ -192,10 +229,10 @@ def _warm_start(folder: Run, reporter: Reporter) -> None:
         )
 
 
-def _start(options: Options, folder: Run) -> Vector | None:
-    """Return the starting point: a warm start's, that of --x0, or None for the problem's own."""
+def _start(options: Options, folder: Run, given: Given) -> Vector | None:
+    """Return the starting point: a warm start's, the given one, or None for the problem's own."""
     if (warm := folder.load_array(WARM)) is not None or options.x0 is None:
-        return warm
+        return given.x0 if warm is None else warm
     try:
         return read_array(Path(options.x0).read_bytes())
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Self
@@ -100,7 +101,7 @@ class Objective:
         self.sum: Evaluator = (
             EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
         )
-        self.identity = fingerprint(made, here)
+        self._made, self._expected = made, here
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._memo: dict[bytes, Vector] = {}
@@ -113,6 +114,11 @@ class Objective:
         where = f"on {plural(self.sum.workers, 'worker')}" if self.sum.workers else "in this process"
         size = f"{plural(self.n, 'parameter')}, {plural(self.rows, 'row')}"
         return f"<Objective of {type(self.problem).__name__}: {size}, {where}>"
+
+    @functools.cached_property
+    def identity(self) -> dict[str, str]:
+        """The problem's identity, name -> value."""
+        return fingerprint(self._made, self._expected)
 
     @property
     def has_gradient(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
+from jobs.errors import argument
 from jobs.formatting import given
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
 from jobs.options import SerialJobOptions, is_huge, read_scalar
@@ -103,7 +104,7 @@ class Options(SerialJobOptions):
         options = {key: read_scalar(value) if isinstance(value, str) else value for key, value in options.items()}
         for key, value in options.items():
             if is_huge(value) or (isinstance(value, str) and key != "factorization_method"):
-                raise ValueError(f"--options {key} is {given(value)}, but must be a number")
+                raise ValueError(f"{argument('options', key)} is {given(value)}, but must be a number")
         return options
 
     @model_validator(mode="after")
@@ -111,13 +112,12 @@ class Options(SerialJobOptions):
         """Reject options that would not be read."""
         if self.problem is not None:
             unread = {
-                "--data": self.data,
-                "--classes": self.classes,
-                "--dtype": self.dtype if self.dtype != "float64" else None,
+                "data": self.data,
+                "classes": self.classes,
+                "dtype": self.dtype if self.dtype != "float64" else None,
             }
             for name, value in unread.items():
                 if value is not None:
-                    raise ValueError(
-                        f"{name} {value} and --problem {self.problem} exclude each other: it loads its own data"
-                    )
+                    both = f"{argument(name)} {value} and {argument('problem')} {self.problem}"
+                    raise ValueError(f"{both} exclude each other: it loads its own data")
         return self

@@ -1,6 +1,6 @@
 """The report of a run as one HTML file: its outcome and progress, its options, and how to resume it.
 
-Public: `report_page`. It works for a run in any state, from a snapshot of the run folder.
+Public: `report_page`, `write_report`. It works for a run in any state, from a snapshot of the run folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,24 @@ if TYPE_CHECKING:
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-__all__ = ["report_page"]
+__all__ = ["report_page", "write_report"]
+
+
+def write_report(run: RunFolder, storage: Storage, job: JobReport) -> tuple[str, str]:
+    """Write report.html into the run folder at `storage`; return its path or URL, and the page.
+
+    Args:
+        run: the content of the folder.
+        storage: the folder.
+        job: the report of its job.
+
+    Raises:
+        InputError: a file of the folder is damaged.
+        ClusterError: the storage failed.
+    """
+    text = report_page(run, storage, job)
+    storage.write("report.html", text.encode(errors="backslashreplace"))
+    return storage.address("report.html"), text
 
 
 def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def signals(self, started: Callable[[], bool]) -> Iterator[None]:
-        """Record SIGTERM and SIGINT within the context; a second one has its former handler.
+        """Record SIGTERM and SIGINT within the context, in the main thread; a second one has its former handler.
 
         Args:
             started: whether there is something to save; if not, a signal ends the job at once.
@@ -71,7 +72,9 @@ class StopRequest:
                 raise Stopped(begun)
             haste.begin(self._stopped(number))  # raises, but nowhere else than in a request to a store
 
-        old = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        # Python lets no other thread set them: there a job is stopped by its deadline alone.
+        numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        old = {int(number): signal.getsignal(number) for number in numbers}
         for number in old:
             signal.signal(number, note)
         try:

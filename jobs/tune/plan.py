@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs import usercode
 from jobs.errors import ClusterError, InputError, argument
+from jobs.parts import code_roots
 from jobs.tune import space as spaces
 from jobs.tune.options import Options
 from jobs.tune.records.identity import identity_of
@@ -17,7 +18,7 @@ from jobs.tune.space.enqueued import enqueued
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import grid_size, make_sampler
 from jobs.tune.space.space import Space, draw
-from jobs.tune.trials.code import roots_of, sources_of
+from jobs.tune.trials.code import sources_of
 from jobs.tune.trials.objective import defines_by_run, function_of, user_code
 from jobs.usercode import UserCode
 
@@ -66,7 +67,7 @@ def plan(options: Options, objective: Any = None) -> Plan:
         trials = min(trials, grid_size(space, options.sampler_options))
     found = usercode.call("objective", sources_of, given)
     identity = identity_of(options, source.name, space, found)
-    code = found if roots_of(source) else {}
+    code = found if code_roots(source) else {}
     known = enqueued(options.enqueue, space)
     if known and options.sampler == "grid":
         raise InputError(f"{argument('enqueue')} adds to a grid what is not on it; take another {argument('sampler')}")

@@ -202,7 +202,7 @@ def test_the_job_checks_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(Path(__file__).parent)
     options = {"problem": "line:wrong", "workers": 0, "max_iterations": 3}
     folder = tmp_path / "run"
-    with pytest.raises(InputError, match=r"its entry 2 is 0.*--no-check goes on without"):
+    with pytest.raises(InputError, match=r"its entry 2 is 0.*--no-check, in Python check=False, goes on without"):
         run(Options(**options, run=str(folder)))
     assert not list(folder.glob("attempts/*"))
     assert run(Options(**options, check=False, run=str(folder)))["fun"] > 0

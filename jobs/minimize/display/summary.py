@@ -28,10 +28,11 @@ SHOWN = 12
 def show(result: Mapping[str, Any], run: str) -> None:
     """Print a result: how it ended, the numbers, where the time went, a hint, and the next command."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    style, verdict = ("green", "converged") if result["success"] else ("yellow", "not converged")
+    verdict, message = head(result)
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    print_rows(console, [*_lines(result, run), ("run folder", run)])
+    style = f"bold {'green' if result['success'] else 'yellow'}"
+    console.print(Text.assemble((verdict, style), printable(f"{again}: {message}")))
+    print_rows(console, [*lines(result, run), ("run folder", run)])
     if hint := result["diagnostics"].get("hint"):
         console.print(Text(printable(f"hint: {hint}"), style="yellow"))
     console.print(Text(printable(f"plots: dask-jobs report {run}"), style="dim"))
@@ -51,7 +52,13 @@ def damage(dropped: int, replayed: int) -> str:
     return f"damaged after {plural(replayed, 'evaluation')}; the next {dropped:,} are computed again, to the same bits"
 
 
-def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+def head(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how a run has ended: in a word, and as SciPy says it."""
+    return "converged" if result["success"] else "not converged", str(result["message"])
+
+
+def lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    """Return the numbers of a result: names and texts."""
     spent, norm = result["diagnostics"], result["gradient_norm"]
     lost = spent.get("workers_lost", 0)
     return [

@@ -170,7 +170,7 @@ def check_options(method: Method, options: Mapping[str, Any]) -> None:
     for key in options:
         if key not in method.options:
             hint = nearest(key, method.options) or f" (it takes {', '.join(method.options)})"
-            raise InputError(f"{argument('options')} {key}: {method.name} takes no option {key!r}{hint}")
+            raise InputError(f"{argument('options', key)}: {method.name} takes no option {key!r}{hint}")
 
 
 def check_needs(method: Method, objective: Function) -> None:

@@ -85,7 +85,7 @@ class Minimization:
         check_needs(self._method, objective)
         self.x0 = objective.x0() if x0 is None else check_theta("x0", x0, objective.n)
         given = attribute_of(objective.problem, "bounds", None) if bounds is None else bounds
-        self._bounds = call("bounds", _bounds, self._method, given, objective.n)
+        self._bounds = call("bounds", bounds_of, self._method, given, objective.n)
         constraints = guarded(constraints or attribute_of(objective.problem, "constraints", ()))
         if constraints and not self._method.constraints:
             takers = ", ".join(method.name for method in METHODS.values() if method.constraints)
@@ -213,7 +213,7 @@ class _Shifted:
         return f" The Hessian was shifted by up to {self._largest:.1e} to be positive definite."
 
 
-def _bounds(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
+def bounds_of(method: Method, bounds: Any, n: int) -> optimize.Bounds | None:
     """Return bounds as SciPy's `Bounds` of two (n,) vectors.
 
     Raises:

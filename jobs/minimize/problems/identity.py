@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.errors import InputError
 from jobs.minimize.problems.base import CheckedProblem, block_rows, has, rows
+from jobs.parts import Parts, code_sources
 from jobs.sources import check_sources, digest, home, sources
 from jobs.usercode import UserCode, call
 
@@ -50,14 +51,17 @@ def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
     """Return the identity of a problem, name -> value, so that a journal is never replayed into another one.
 
     It is the problem's own `fingerprint()` where there is one, else its factory or class with the source of the modules
-    they came from; always with the number of rows and the problem's x0.
+    they came from, and of an object its attributes; always with the number of rows and the problem's x0.
     """
     problem, code = made.problem, made.code
     parts = {"rows": here.text, "x0 of the problem": digest(made.x0.tobytes())}
     if has(problem, "fingerprint"):
         return parts
-    name = type(problem).__qualname__ if code.spec is None else code.spec
-    return parts | {"problem": name, **here.sources}
+    if code.spec is not None:
+        return parts | {"problem": code.spec, **here.sources}
+    kind = UserCode("problem", type(problem), "")
+    held = Parts().describe(getattr(problem, "__dict__", problem))
+    return parts | {"problem": kind.name, "attributes of the problem": held, **code_sources(kind)}
 
 
 def _roots(code: UserCode, problem: Any) -> tuple[Any, ...]:

@@ -5,36 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.sources import SOURCE, check_sources, home, sources, users
+from jobs.parts import code_roots, code_sources
+from jobs.sources import check_sources
 from jobs.tune.trials.objective import Function, function_of, objective_code
-from jobs.tune.trials.parts import Parts
 from jobs.usercode import UserCode
 
 
 def sources_of(objective: Any) -> dict[str, str]:
-    """Return `source of NAME` -> digest of all source code that an objective is made of.
-
-    One that workers import is its modules, see `jobs.sources.sources`. One that is sent by value, as from a notebook or
-    a script, is its own source with all that it holds and uses from there, see `jobs.tune.trials.parts`; what it uses
-    of the user's modules counts as these do.
+    """Return `source of NAME` -> digest of all source code that an objective is made of, see `jobs.parts.code_sources`.
 
     Args:
         objective: module:function, which has been imported, or a function.
     """
-    code = objective_code(objective)
-    if roots := roots_of(code):
-        return sources(*roots)
-    parts = Parts()
-    digest = parts.describe(objective)
-    return {f"{SOURCE}{code.name}": digest, **sources(*users(parts.modules))}
-
-
-def roots_of(code: UserCode) -> tuple[Any, ...]:
-    """Return the objects or names that lead to an objective's modules; none of one that is sent by value."""
-    if code.spec is not None:
-        return code.roots()
-    module = home(code.load())
-    return () if module is None else (module,)
+    return code_sources(objective_code(objective))
 
 
 def checked(code: UserCode, driver: Mapping[str, str]) -> Function:
@@ -48,6 +31,6 @@ def checked(code: UserCode, driver: Mapping[str, str]) -> Function:
         InputError: it cannot be loaded here, or its source differs.
     """
     function = function_of(code)
-    if driver and (roots := roots_of(code)):
+    if driver and (roots := code_roots(code)):
         check_sources(driver, *roots)
     return function

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.tune.trials.parts import Parts
+from jobs.parts import Parts
 
 RUNNER = """
 import json, os, runpy, sys

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, EllipsisType, FunctionType, ModuleType, NoneType
 from typing import Any
 
-from jobs.sources import digest, home, imported
+from jobs.sources import SOURCE, digest, home, imported, sources, users
+from jobs.usercode import UserCode
 
 PLAIN = frozenset({bool, int, float, complex, str, bytes, NoneType, EllipsisType})
 HIDDEN = ("__dict__", "__weakref__", "__firstlineno__", "__static_attributes__")
@@ -23,6 +24,31 @@ DEPTH = 60
 """Objects that are nested deeper do not count."""
 PARTS = 100_000
 """Maximum objects that count, numbers and texts aside."""
+
+
+def code_sources(code: UserCode) -> dict[str, str]:
+    """Return `source of NAME` -> digest of all source code that an object of the user's is made of.
+
+    What workers import is its modules, see `jobs.sources.sources`. What is sent by value, as from a notebook or a
+    script, is its own source with all that it holds and uses from there; what it uses of the user's modules counts as
+    these do.
+
+    Args:
+        code: the object, which has been imported if it is named.
+    """
+    if roots := code_roots(code):
+        return sources(*roots)
+    parts = Parts()
+    own = parts.describe(code.load())
+    return {f"{SOURCE}{code.name}": own, **sources(*users(parts.modules))}
+
+
+def code_roots(code: UserCode) -> tuple[Any, ...]:
+    """Return the objects or names that lead to the modules of the user's code; none of what is sent by value."""
+    if code.spec is not None:
+        return code.roots()
+    module = home(code.load())
+    return () if module is None else (module,)
 
 
 class Parts:
