@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -55,6 +56,8 @@ def run(
     client: Client | None = None,
     objective: Any = None,
     callbacks: Sequence[Callback] = (),
+    *,
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return the content of result.json.
 
@@ -65,6 +68,7 @@ def run(
         client: a cluster to use; one is started or connected to, by the options, if there is none.
         objective: a function in the place of `options.objective`, which is then its name.
         callbacks: functions that are called here with Optuna's study and trial, when one has ended.
+        stop: set to end the search with the trials that are done; the same call goes on.
 
     Raises:
         JobError: it failed or was stopped; the run folder has the error too.
@@ -77,13 +81,13 @@ def run(
         ended = attempt.ended(lambda result: _is_its(result, checked, attempt.folder))
         if ended and options.retry:
             ended["message"] += "; no trial has failed, so none runs again"
-        return ended or _attempt(checked, attempt, client, callbacks)
+        return ended or _attempt(checked, attempt, client, callbacks, stop=stop or threading.Event())
 
 
 def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     """Return whether a result is the requested study's; False if it is except for code that is accepted.
 
-    Also False if it has failed trials that are to be tried again.
+    Also False if the search was stopped before its end, or has failed trials that are to be tried again.
 
     Raises:
         InputError: it is another study's, or damaged.
@@ -93,7 +97,8 @@ def _is_its(result: Mapping[str, Any], checked: Plan, folder: Run) -> bool:
     accept_new_code = checked.options.accept_new_code
     before = result["identity"]
     same = is_same(f"result {address}", "study", before, checked.identity, accept_new_code=accept_new_code)
-    return same and not (checked.options.retry and result["trials"].get("failed"))
+    again = result.get("stopped") or (checked.options.retry and result["trials"].get("failed"))
+    return same and not again
 
 
 def _check_threads(options: Options) -> None:
@@ -138,7 +143,9 @@ def _reopened(recorded: Recorded, folder: Run, reporter: LiveTable) -> Recorded:
     return recorded
 
 
-def _attempt(checked: Plan, attempt: Attempt, client: Client | None, callbacks: Sequence[Callback]) -> dict[str, Any]:
+def _attempt(
+    checked: Plan, attempt: Attempt, client: Client | None, callbacks: Sequence[Callback], *, stop: threading.Event
+) -> dict[str, Any]:
     """Run one attempt: check everything, claim the folder, resume from the journal, and return the result."""
     options, folder = checked.options, attempt.folder
     reporter = attempt.show(LiveTable("tune"))
@@ -157,12 +164,13 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None, callbacks: 
         recorded = _reopened(recorded, folder, reporter)
     recorder = attempt.stack.enter_context(open_recorder(checked, folder, recorded))
     observer = Observer(folder, reporter, recorder, checked.trials, options.max_seconds)
-    search = _search(checked, attempt, client, recorder, Callbacks(observer, recorder, callbacks))
+    search = _search(checked, attempt, client, recorder, Callbacks(observer, recorder, callbacks), stop=stop)
     with attempt.saving(observer.save):
         message = search.run()
     observer.save()
     outcome = _outcome(checked, folder, recorder, message)
     outcome |= keep_network(folder.storage, outcome["best"] and outcome["best"]["number"])
+    outcome |= {"stopped": True} if stop.is_set() and recorder.done < checked.trials else {}
     outcome |= {"seconds": search.seconds, "attempt": folder.attempt, "workers": search.workers}
     outcome = folder.finish(outcome | attempt.bits.as_result() | attempt.data.as_result())
     reporter.record("done", trials=recorder.done, success=outcome["success"], seconds=round(search.seconds, 3))
@@ -191,7 +199,15 @@ def open_recorder(checked: Plan, folder: Run, recorded: Recorded) -> Iterator[St
         yield recorder
 
 
-def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyRecorder, observer: Watcher) -> Search:
+def _search(
+    checked: Plan,
+    attempt: Attempt,
+    client: Client,
+    recorder: StudyRecorder,
+    observer: Watcher,
+    *,
+    stop: threading.Event,
+) -> Search:
     options, folder = checked.options, attempt.folder
     settings = Settings(
         source=checked.source,
@@ -211,7 +227,7 @@ def _search(checked: Plan, attempt: Attempt, client: Client, recorder: StudyReco
         recorder,
         Pool(client, study, folder.attempt, settings, gpus, timeout=timeout, poll=folder.poll, bits=attempt.bits),
         Slots(options.threads_per_trial, options.gpus_per_trial),
-        rules=Rules(checked.trials, options.max_seconds, options.target, options.patience),
+        rules=Rules(checked.trials, options.max_seconds, options.target, options.patience, stop),
         limits=Limits(options.trial_timeout, options.failures, options.max_losses, alike=options.max_failures is None),
         watcher=observer,
         attempt=folder.attempt,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,9 +14,12 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from jobs.errors import InputError
+from jobs.formatting import plural, short
 from jobs.options import validated
 from jobs.storage import open_storage
 from jobs.tune import space as spaces
+from jobs.tune import summary
+from jobs.tune.entry import JOB
 from jobs.tune.job import run
 from jobs.tune.options import Options
 from jobs.tune.plan import plan
@@ -26,6 +31,9 @@ from jobs.tune.trials.objective import objective_code
 
 if TYPE_CHECKING:
     from distributed import Client
+    from optuna.trial import FrozenTrial
+
+    from jobs.report.notebook import Report
 
 
 def _terminate(terminator: Any, study: Any, _trial: Any) -> None:
@@ -85,6 +93,7 @@ class Study:
         self._options = validated(Options, {**place, **options})
         plan(self._options, objective)
         self.result: dict[str, Any] = {}
+        self._stop = threading.Event()
 
     def run(self, trials: int | None = None, **limits: Any) -> dict[str, Any]:
         """Run until the study has so many trials, or another rule ends it; returns the content of result.json.
@@ -104,8 +113,13 @@ class Study:
             if name not in ("trials", "max_seconds", "target", "patience", "deadline", "retry"):
                 raise InputError(f"Study.run: there is no limit {name!r}; give it to Study")
         options = validated(Options, {**self._options.model_dump(), **changes})
-        self.result = run(options, self._client, self._objective, self._callbacks)
+        self._stop.clear()
+        self.result = run(options, self._client, self._objective, self._callbacks, stop=self._stop)
         return self.result
+
+    def stop(self) -> None:
+        """End the search that runs, from another thread; its trials are given up, and the next `run` goes on."""
+        self._stop.set()
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
         """Let known hyperparameters run first, in the next `run`: all of a trial's, or some of them.
@@ -136,6 +150,63 @@ class Study:
         best = min(trials, key=partial(rank, maximize=study.direction == StudyDirection.MAXIMIZE))
         names = study.user_attrs[IDENTITY]["space"] or best.params
         return {"number": best.number, "value": best.values[0], "params": {name: best.params[name] for name in names}}
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The hyperparameters of the best trial, see `best`.
+
+        Raises:
+            InputError: there is none.
+        """
+        return dict(self._found()["params"])
+
+    @property
+    def best_value(self) -> float:
+        """The score of the best trial, see `best`.
+
+        Raises:
+            InputError: there is none.
+        """
+        return float(self._found()["value"])
+
+    def _found(self) -> dict[str, Any]:
+        if (best := self.best) is None:
+            several = len(self._options.direction) > 1
+            why = "it has several metrics; see front in `result`" if several else "no trial is complete"
+            raise InputError(f"this study has no best trial: {why}")
+        return best
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials in the run folder as Optuna has them; `rows` has the same as dicts, with seconds and workers."""
+        study = find_study(open_storage(self.url))
+        return [] if study is None else study.get_trials()
+
+    def report(self) -> Report:
+        """Write report.html into the run folder, and return its path or URL; a notebook shows the report.
+
+        Raises:
+            InputError: nothing has run yet, or a file of the folder cannot be read.
+        """
+        from jobs.report.notebook import Report
+
+        return Report.write(str(self.url), JOB.load_report())
+
+    def __repr__(self) -> str:
+        """Return the objective, the run folder, and how many trials it has."""
+        return f"<Study of {self._options.objective} in {self.url}: {plural(len(self.trials), 'trial')}>"
+
+    def _repr_html_(self) -> str:
+        from jobs.report.notebook import table
+
+        folder = ("run folder", str(self.url))
+        if self.result:
+            return table(*summary.head(self.result), [*summary.lines(self.result), folder])
+        states = Counter(trial.state.name.lower() for trial in self.trials)
+        counts = ", ".join(f"{count:,} {state}" for state, count in states.items()) or "none"
+        best = [(f"  {name}", short(value, 6)) for name, value in self.best["params"].items()] if self.best else []
+        value = [("best", short(self.best["value"], 10)), *best] if self.best else []
+        return table("study", self._options.objective, [*value, ("trials", counts), folder])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table of trials, a dict each: number, state, value, params_NAME, steps, seconds, ..."""

@@ -29,10 +29,11 @@ def show(result: Mapping[str, Any], run: str) -> None:
     """
     check_result(result, f"{run.rstrip('/')}/result.json")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    style, verdict = ("green", "done") if result["success"] else ("yellow", "nothing found")
+    verdict, message = head(result)
+    style = "green" if result["success"] else "yellow"
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    print_rows(console, [*_lines(result), *_again(result), *_files(run), *_network(result, run), *_code(result)])
+    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {message}")))
+    print_rows(console, [*lines(result), *_again(result), *_files(run), *_network(result, run), *_code(result)])
 
 
 def _network(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
@@ -56,7 +57,13 @@ def _files(run: str) -> list[tuple[str, str]]:
     return [*lines, ("next", f"dask-jobs report {shlex.quote(run)}")]
 
 
-def _lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def head(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how a search has ended: in a word, and in a sentence."""
+    return "done" if result["success"] else "nothing found", str(result["message"])
+
+
+def lines(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the best trial and the numbers of a search: names and texts."""
     lines = []
     if best := result["best"]:
         by = f", by code {best['code']}" if "code" in best else ""

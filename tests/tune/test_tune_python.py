@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trials
 from distributed import Client
+from waiting import until
 
 from jobs.errors import InputError
 from jobs.storage import open_storage
@@ -84,3 +86,38 @@ def test_options_that_a_study_does_not_have(studies: Any, client: Client) -> Non
         studies(trials.quadratic).run(seed=3)
     with pytest.raises(InputError, match="^trials is 0"):
         studies(trials.quadratic).run(trials=0)
+
+
+def test_a_study_as_optunas(studies: Any, tmp_path: Path) -> None:
+    """best_params, best_value and trials are Optuna's; before a trial is complete there is no best one."""
+    study = studies(trials.quadratic)
+    assert (study.trials, study.best) == ([], None)
+    assert repr(study) == f"<Study of trials:quadratic in {tmp_path / 'run'}: 0 trials>"
+    assert "trials</th><td style" in study._repr_html_()
+    with pytest.raises(InputError, match="^this study has no best trial: no trial is complete"):
+        _ = study.best_params
+    study.run(trials=4)
+    loaded = load_study(open_storage(tmp_path / "run"))
+    assert (study.best_params, study.best_value) == (loaded.best_params, loaded.best_value)
+    assert [trial.number for trial in study.trials] == [0, 1, 2, 3]
+    again = studies(trials.quadratic)
+    for one in (study, again):
+        assert f"{study.best_value:.10g}" in one._repr_html_()
+        assert str(tmp_path / "run") in one._repr_html_()
+    assert "srcdoc" in again.report()._repr_html_()
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_a_study_that_is_stopped(studies: Any) -> None:
+    """`stop` ends it with what is done, and the same call goes on."""
+    study = studies(trials.sleeps, X, trials=10_000)
+    searching = threading.Thread(target=study.run)
+    searching.start()
+    until(lambda: any(trial.state.is_finished() for trial in study.trials))
+    study.stop()
+    searching.join(60)
+    done = sum(study.result["trials"].values())
+    assert (study.result["message"], study.result["stopped"]) == ("stopped by Study.stop()", True)
+    assert 1 <= done < 10_000
+    assert study.run(trials=done + 1)["message"] == f"all {done + 1:,} trials are done"
+    assert study.run(trials=done + 1)["already"]

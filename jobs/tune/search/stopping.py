@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from jobs.tune.records.recorder import StudyRecorder
 
@@ -16,12 +17,14 @@ class Rules:
         seconds: seconds of the study, all attempts together.
         target: a score that is good enough.
         patience: trials without a better one.
+        stop: set to end the search.
     """
 
     trials: int
     seconds: float | None = None
     target: float | None = None
     patience: int | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def ended(self, recorder: StudyRecorder, seconds: float) -> str | None:
         """Return the rule, in words, by which the search has ended after so many seconds of the study; None if not."""
@@ -29,6 +32,8 @@ class Rules:
             return f"all {self.trials:,} trials are done"
         if recorder.stopped:
             return "a callback has stopped the search"
+        if self.stop.is_set():
+            return "stopped by Study.stop()"
         if self.target is not None and recorder.best is not None:
             value = float(recorder.best.value or 0.0)
             if value >= self.target if recorder.maximize else value <= self.target:
