@@ -12,6 +12,7 @@ from jobs.errors import InputError, argument
 from jobs.runs.attempt import Attempt
 from jobs.runs.identity import is_code, is_same
 from jobs.runs.run import Run
+from jobs.sources import sources
 from jobs.train.data.open import Data
 from jobs.train.event_files import EventFiles
 from jobs.train.group.trainer import ClusterTrainer
@@ -89,7 +90,7 @@ def train(
     folder = attempt.folder
     attempt.bits.differing = "admit" if options.mixed else "refuse"
     trainer = attempt.stack.enter_context(closing(_trainer(options, attempt, subject.code, client, monitor)))
-    plan = _plan(options, subject, folder, trainer.workers, {name: v for name, v in identity.items() if is_code(name)})
+    plan = _plan(options, subject, folder, trainer.workers, _named_code(subject, identity))
     monitor.doing("building the model, opening the data")
     facts = trainer.load(plan)
     identity |= _identity(options, plan, trainer, facts)
@@ -124,6 +125,16 @@ def train(
         **notes,
     }
     return finish(folder, trainer, fit, facts, origin, advice=subject.advice)
+
+
+def _named_code(subject: Subject, identity: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of what workers import; the source of what is sent by value is not compared."""
+    data = [one for one in (subject.data, subject.validation) if isinstance(one, Data)]
+    found = {name: value for name, value in identity.items() if is_code(name)}
+    if subject.code.spec is not None and all(not one.by_value for one in data):
+        return found
+    named = sources(*subject.code.roots(), *(root for one in data for root in one.roots))
+    return {name: value for name, value in found.items() if name in named}
 
 
 def compare(what: str, before: Mapping[str, Any], now: Mapping[str, Any], *, accept_new_code: bool = False) -> None:

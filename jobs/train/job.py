@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.datasets.rows import RowSource, files_of, identity_of
 from jobs.errors import InputError, argument
-from jobs.runs.attempt import Attempt, attempt_on
+from jobs.parts import code_sources
+from jobs.runs.attempt import attempt_on
 from jobs.sources import sources
 from jobs.train.attempt import Subject, connected, is_its, train
 from jobs.train.data.open import Data, Factory, is_factory
@@ -17,22 +19,46 @@ from jobs.train.monitor import Monitor
 from jobs.train.options import Options
 from jobs.usercode import UserCode
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 EVERY = 10
 """Default steps between two averages of parameters."""
 
 
-def run(options: Options) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Given:
+    """What a caller in Python gives in the place of options, which then name it.
+
+    Attributes:
+        code: the model's factory.
+        data: of the training.
+        validation: as of `Subject`.
+        client: of the cluster; None: all happens in this process.
+    """
+
+    code: UserCode
+    data: Data
+    validation: float | Data | None
+    client: Client | None
+
+
+def run(options: Options, given: Given | None = None) -> dict[str, Any]:
     """Run the job on its run folder until it ends, and return what is in result.json.
 
     A run that has already ended with these options is not repeated: its result is returned with `already` set; with
     more epochs it goes on where it was.
 
+    Args:
+        options: all options.
+        given: what they cannot say.
+
     Raises:
         JobError: the run failed or was stopped; the error is in the run folder too.
     """
     with attempt_on("train", options) as attempt:
-        code, data = _code(options), _data(options)
-        validation = _validation(options)
+        code, data = (given.code, given.data) if given else (_code(options), _data(options))
+        validation = given.validation if given else _validation(options)
         named = {"data": data} | ({"validation": validation} if isinstance(validation, Data) else {})
         opened = {name: one.open() for name, one in named.items()}
         attempt.reads([file for one in opened.values() if not is_factory(one) for file in files_of(one)])
@@ -41,7 +67,14 @@ def run(options: Options) -> dict[str, Any]:
         ended = attempt.ended(
             lambda result: is_its(options, attempt.folder, result, identity, accept_new_code=accepted)
         )
-        return ended or _attempt(options, attempt, code, identity)
+        if ended:
+            return ended
+        preload = "jobs.keras.preload", "jobs.train.job"
+        subject = _subject(options, code, data, validation)
+        monitor = attempt.show(Monitor(attempt.folder))
+        attempt.check_data()
+        client = given.client if given else connected(options, attempt, *preload)
+        return train(options, attempt, subject, identity, client=client, monitor=monitor)
 
 
 def _example(options: Options) -> ModuleType:
@@ -80,17 +113,17 @@ def _contents(opened: Mapping[str, RowSource | Factory]) -> dict[str, str]:
 
 def _sources(code: UserCode, data: Mapping[str, Data]) -> dict[str, str]:
     """Return the digests of the user's code."""
-    return sources(*code.roots(), *(root for one in data.values() for root in one.roots))
+    found = sources(*code.roots(), *(root for one in data.values() for root in one.roots))
+    for one in data.values():
+        found |= one.own_sources()
+    return found if code.spec is not None else found | code_sources(code)
 
 
-def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[str, str]) -> dict[str, Any]:
-    """Run one attempt of the model and the data that the options name."""
-    monitor = attempt.show(Monitor(attempt.folder))
-    attempt.check_data()
-    subject = Subject(
+def _subject(options: Options, code: UserCode, data: Data, validation: float | Data | None) -> Subject:
+    return Subject(
         code,
-        _data(options),
-        _validation(options),
+        data,
+        validation,
         batch_size=options.batch_size,
         every=(options.every or EVERY) if options.averaging == "parameters" else 0,
         slots=options.slots,
@@ -98,5 +131,3 @@ def _attempt(options: Options, attempt: Attempt, code: UserCode, identity: dict[
         accept_new_code=options.accept_new_code,
         pauses=getattr(_example(options), "SHOW_EVERY", 0) if options.model is None else 0,
     )
-    client = connected(options, attempt, "jobs.keras.preload", "jobs.train.job")
-    return train(options, attempt, subject, identity, client=client, monitor=monitor)

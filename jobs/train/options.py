@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
+from jobs.errors import argument
 from jobs.options import SerialJobOptions, Tracker
 from jobs.train.loop.saving import Saving
 
@@ -78,7 +79,9 @@ class TrainingOptions(SerialJobOptions):
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if isinstance(value, str) and not re.fullmatch(r"[1-9]\d*|(\d+\.?\d*|\.\d+)s", value):
-            raise ValueError(f"--save-every is {value!r}, but must be a number of steps, such as 200, or seconds: 60s")
+            raise ValueError(
+                f"{argument('save_every')} is {value!r}, but must be a number of steps, such as 200, or seconds: 60s"
+            )
         return value
 
     @property
@@ -159,9 +162,12 @@ class Options(TrainingOptions):
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""
         if self.every is not None and self.averaging == "gradient":
-            raise ValueError(f"--every {self.every} needs --averaging parameters: gradients are averaged in each step")
+            raise ValueError(
+                f"{argument('every')} {self.every} needs {argument('averaging')} parameters: gradients are averaged in each step"
+            )
         if self.example is not None and (self.model is not None or self.data is not None):
-            raise ValueError(f"--example {self.example} has its own model and data: leave out --model and --data")
+            both = f"{argument('model')} and {argument('data')}"
+            raise ValueError(f"{argument('example')} {self.example} has its own model and data: leave out {both}")
         if self.model is not None and self.data is None:
-            raise ValueError(f"--model {self.model} needs --data")
+            raise ValueError(f"{argument('model')} {self.model} needs {argument('data')}")
         return self

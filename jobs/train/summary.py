@@ -43,11 +43,12 @@ def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str
         predicts: arguments of the command that predicts by its network.
     """
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-    style, verdict = ("green", "trained") if result["success"] else ("yellow", "not trained")
+    verdict, message = head(result)
+    style = "green" if result["success"] else "yellow"
     again = " earlier (this run had ended already; nothing was done)" if result.get("already") else ""
-    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {result['message']}")))
-    *lines, folder = _lines(result, run)
-    print_rows(console, [*lines, *more, folder])
+    console.print(Text.assemble((verdict, f"bold {style}"), printable(f"{again}: {message}")))
+    *numbers, folder = lines(result, run)
+    print_rows(console, [*numbers, *more, folder])
     if skipped := result.get("skipped"):
         text = f"{plural(skipped, 'step')} of {result['steps']:,} were skipped, since their loss was not finite"
         console.print(Text(printable(text), style="yellow"))
@@ -59,7 +60,13 @@ def show_with(result: Mapping[str, Any], run: str, more: Sequence[tuple[str, str
     console.print(Text(printable(f"predictions: dask-jobs predict {run} {predicts}"), style="dim"))
 
 
-def _lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+def head(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how a training has ended: in a word, and in a sentence."""
+    return "trained" if result["success"] else "not trained", str(result["message"])
+
+
+def lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
+    """Return the numbers of a result: names and texts, the run folder last."""
     lines = [(_name(name), short(value, 5)) for name, value in model_numbers(result).items()]
     if best := result.get("best"):
         lines.append(("lowest loss", f"{short(best['loss'], 5)}, of epoch {best['epoch']}"))

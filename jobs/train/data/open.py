@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.code_files import named_file
 from jobs.datasets.rows import RowSource, row_source
 from jobs.errors import InputError
+from jobs.parts import code_sources
 from jobs.train.data.rows import ArrayRows
 from jobs.usercode import UserCode, call
 
@@ -60,6 +61,17 @@ class Data:
     def text(self) -> str:
         """What the data are called, for the run's identity and messages."""
         return self._spec if self._code is None else self._code.name
+
+    @property
+    def by_value(self) -> bool:
+        """Whether they are given as an object, which is sent."""
+        return self._code is not None and self._code.spec is None
+
+    def own_sources(self) -> dict[str, str]:
+        """Return the digests of the source of a function that is given as an object."""
+        if self._code is None or self._code.spec is not None or not inspect.isroutine(self._code.load()):
+            return {}
+        return code_sources(self._code)
 
     @property
     def roots(self) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,14 @@ class ArrayRows:
         if labels.size != len(labels) or labels.dtype.kind not in "iu" or not len(labels):
             return np.zeros(0, np.int64)
         return np.array([labels.argmin(), labels.argmax()])
+
+    def fingerprint(self) -> str:
+        """Return a digest of all rows."""
+        found = hashlib.blake2b(digest_size=16)
+        for array in self._arrays:
+            found.update(f"{array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data if array.dtype.kind != "O" else repr(array).encode())
+        return found.hexdigest()
 
     def read(self, start: int, stop: int) -> Any:
         """Return rows start .. stop - 1 of each array."""
