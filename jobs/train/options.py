@@ -162,9 +162,8 @@ class Options(TrainingOptions):
     def _fit_together(self) -> Options:
         """Reject options that would not be read."""
         if self.every is not None and self.averaging == "gradient":
-            raise ValueError(
-                f"{argument('every')} {self.every} needs {argument('averaging')} parameters: gradients are averaged in each step"
-            )
+            other = f"{argument('averaging')} parameters"
+            raise ValueError(f"{argument('every')} {self.every} needs {other}: gradients are averaged in each step")
         if self.example is not None and (self.model is not None or self.data is not None):
             both = f"{argument('model')} and {argument('data')}"
             raise ValueError(f"{argument('example')} {self.example} has its own model and data: leave out {both}")
