@@ -66,7 +66,7 @@ def code_cells(path: Path) -> list[Any]:
 
 
 def execute(path: Path) -> None:
-    """Execute a notebook in a folder of its own, and keep its outputs but for what it has logged."""
+    """Execute a notebook in a folder of its own, and keep its outputs but for warnings."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder, kernel(Path(folder)) as ours:
         for number, cell in enumerate((one for one in notebook.cells if one.cell_type == "code"), start=1):
