@@ -30,6 +30,8 @@ MARK = "\ue000"
 ENTRY = "\ue001"
 """Mark between an argument's name and that of an entry of it."""
 MARKED = re.compile(rf"{MARK}(\w+)(?:{ENTRY}(\w+))?")
+IN_PYTHON = {"give the same command again": "make the same call again", "the same command": "the same call"}
+"""Phrases of the command line's, with those for a caller in Python."""
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions of using what was read from a damaged file, or one of another version."""
 _command_line = False
@@ -147,7 +149,10 @@ def command_line() -> Iterator[None]:
 
 
 def spelled(text: str) -> str:
-    """Return a text with the arguments that `argument` marked in this process's spelling: `l1`, or `--l1`."""
+    """Return a text with the arguments that `argument` marked in this process's spelling: `l1`, or `--l1`.
+
+    In Python, "the same command" is "the same call".
+    """
     return _spelled(text, as_options=_command_line)
 
 
@@ -157,7 +162,10 @@ def _spelled(text: str, *, as_options: bool) -> str:
             return f"--{match[1].replace('_', '-')}" + (f" {match[2]}" if match[2] else "")
         return match[1] + (f".{match[2]}" if match[2] else "")
 
-    return MARKED.sub(name, text)
+    text = MARKED.sub(name, text)
+    for phrase, other in () if as_options else IN_PYTHON.items():
+        text = text.replace(phrase, other)
+    return text
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -94,7 +94,7 @@ def test_cells(ours: Kernel, folder: Path) -> None:
         stopped = _interrupted(ours, process, source, folder / run / "status.json")
         errors = [(one["ename"], one["evalue"]) for one in stopped if one["output_type"] == "error"]
         assert [name for name, _ in errors] == ["Stopped"], stopped
-        assert errors[0][1].startswith("stopped by SIGINT; all is saved")
+        assert errors[0][1].startswith("stopped by SIGINT; all is saved: the same call goes on")
     assert ours.value("sorted(client.run(os.getpid).values())") == workers
     (folder / "slow").unlink()
     assert "<b>converged</b>" in _html(ours.run(MINIMIZE))

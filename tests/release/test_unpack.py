@@ -198,7 +198,7 @@ WHOLE = tar(REGULAR)
 )
 def test_odd_trailers(stderr: bytes, tmp_path: Path) -> None:
     """A trailer that is missing, no JSON, of another form, or of other bytes means that not all came."""
-    with pytest.raises(ClusterError, match="not all of the run folder came; the same command tries again"):
+    with pytest.raises(ClusterError, match="not all of the run folder came; the same call tries again"):
         _into(sent(WHOLE, stderr), tmp_path / "here")
 
 
@@ -214,7 +214,7 @@ def test_words_after_the_trailer(tmp_path: Path) -> None:
 )
 def test_odd_ends_of_a_command(status: bytes, tmp_path: Path) -> None:
     """Without the API's word on how the command ended, the connection counts as lost."""
-    with pytest.raises(ClusterError, match="the connection to the pod was lost; the same command tries again"):
+    with pytest.raises(ClusterError, match="the connection to the pod was lost; the same call tries again"):
         _into(sent(WHOLE, status=status), tmp_path / "here")
 
 

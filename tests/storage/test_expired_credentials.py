@@ -62,7 +62,7 @@ def test_credentials_that_expire(s3, server, monkeypatch, status, code):
             job.run(options)
     assert caught.value.exit_code == 3
     assert ("ExpiredToken" if code == "ExpiredToken" else "access denied") in str(caught.value)
-    assert "give the same command again" in str(caught.value)
+    assert "make the same call again" in str(caught.value)
     Expiring.expire = staticmethod(lambda: None)
     assert job.run(options)["success"]
 

@@ -99,7 +99,7 @@ def test_late_is_failed(studies: Any) -> None:
     study = studies(trials.naps, trial_timeout=0.3)
     with pytest.raises(Exception, match="all 2 trials have failed"):
         study.run(trials=2)
-    assert {row["error"] for row in study.rows()} == {"took longer than 0.3 s (--trial-timeout)"}
+    assert {row["error"] for row in study.rows()} == {"took longer than 0.3 s (trial_timeout)"}
 
 
 def test_a_worker_that_is_full_is_started_again(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_deaf_trial_is_ended_with_its_worker(
     )
     study.run(trials=8)
     for row in study.rows():
-        expected = ("failed", "took longer than 3 s (--trial-timeout)") if row["params_x"] < 0 else ("complete", None)
+        expected = ("failed", "took longer than 3 s (trial_timeout)") if row["params_x"] < 0 else ("complete", None)
         assert (row["state"], row["error"]) == expected
     assert study.result["trials"]["failed"] > 0
 

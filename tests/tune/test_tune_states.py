@@ -16,7 +16,7 @@ from jobs.tune.search import states
 from jobs.tune.search.placement import Worker
 from jobs.tune.search.running import News
 
-LATE = "took longer than 5 s (--trial-timeout)"
+LATE = "took longer than 5 s (trial_timeout)"
 EXECUTION_STATES, EXECUTION_EVENTS = names(states.ExecutionState), names(states.ExecutionEvent)
 TRIAL_STATES, TRIAL_EVENTS = names(states.TrialState), names(states.TrialEvent)
 AGAIN = ("again", "trial 0 is tried again: E")

@@ -233,7 +233,7 @@ def test_target(studies: Any) -> None:
     assert study.best["value"] >= 0.5
     assert sum(result["trials"].values()) < 500
     assert result["message"] == (
-        f"trial {study.best['number']} has reached the target: {study.best['value']:.6g} (--target 0.5)"
+        f"trial {study.best['number']} has reached the target: {study.best['value']:.6g} (target 0.5)"
     )
 
 
@@ -241,7 +241,7 @@ def test_patience(studies: Any) -> None:
     """The search ends when so many trials in a row were no better."""
     study = studies(trials.sleeps, X)
     result = study.run(trials=500, patience=5)
-    assert result["message"] == "no better score in 5 trials (--patience 5)"
+    assert result["message"] == "no better score in 5 trials (patience 5)"
     ended = sorted((row for row in study.rows() if row["state"] == "complete"), key=lambda row: row["at"])
     assert len(ended) - 5 <= [row["number"] for row in ended].index(study.best["number"]) + 1
 
@@ -250,7 +250,7 @@ def test_seconds(studies: Any, traces: Path) -> None:
     """The search ends when its time is over; trials that were not done then are done when it is given more."""
     study = studies(trials.waits, _with(traces))
     result = study.run(trials=2, max_seconds=3)
-    assert result["message"] == "the time is over (--max-seconds 3)"
+    assert result["message"] == "the time is over (max_seconds 3)"
     assert result["unfinished"] == 2
     assert [row["state"] for row in study.rows()] == ["running", "running"]
     (traces / "go").touch()
@@ -266,7 +266,7 @@ def test_a_trial_out_of_time_is_stopped_at_its_report(studies: Any) -> None:
     failed = [row for row in study.rows() if row["params_x"] < 0]
     assert failed
     for row in failed:
-        assert row["error"] == "took longer than 1 s (--trial-timeout)"
+        assert row["error"] == "took longer than 1 s (trial_timeout)"
 
 
 def test_an_objective_that_never_reports_is_told_of_once(studies: Any, capfd: pytest.CaptureFixture[str]) -> None:

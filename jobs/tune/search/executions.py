@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
-from jobs.errors import InputError
+from jobs.errors import InputError, argument, spelled
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import StudyRecorder
 from jobs.tune.records.trial_source import PendingTrial
@@ -205,7 +205,7 @@ class Executions:
     def _end_overtime(self, execution: RunningTrial, news: News) -> None:
         """Fail a trial for its timeout, however it ended; its values and metrics are kept."""
         outcome = news.outcome or Outcome("failed", seconds=execution.seconds)
-        error = f"took longer than {self._limit:g} s (--trial-timeout)"
+        error = f"took longer than {self._limit:g} s ({spelled(argument('trial_timeout'))})"
         self._end(execution, replace(news, outcome=replace(outcome, state="failed", error=error)))
 
     def _pass_on(self, event: TrialEvent, execution: RunningTrial, news: News) -> None:

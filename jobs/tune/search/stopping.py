@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from jobs.errors import argument, spelled
 from jobs.tune.records.recorder import StudyRecorder
 
 
@@ -37,11 +38,14 @@ class Rules:
         if self.target is not None and recorder.best is not None:
             value = float(recorder.best.value or 0.0)
             if value >= self.target if recorder.maximize else value <= self.target:
-                return f"trial {recorder.best.number} has reached the target: {value:.6g} (--target {self.target:g})"
+                option = f"{spelled(argument('target'))} {self.target:g}"
+                return f"trial {recorder.best.number} has reached the target: {value:.6g} ({option})"
         if self.patience is not None and recorder.best is not None and recorder.since_best >= self.patience:
-            return f"no better score in {recorder.since_best:,} trials (--patience {self.patience})"
+            return (
+                f"no better score in {recorder.since_best:,} trials ({spelled(argument('patience'))} {self.patience})"
+            )
         if self.seconds is not None and seconds >= self.seconds:
-            return f"the time is over (--max-seconds {self.seconds:g})"
+            return f"the time is over ({spelled(argument('max_seconds'))} {self.seconds:g})"
         return None
 
 
