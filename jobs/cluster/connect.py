@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -161,21 +162,32 @@ async def _answers_polling(address: str, seconds: float, poll: Callable[[], None
         cancel(asking)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine on an event loop of its own, in another thread where this one has one that runs: a notebook's."""
+def _wait_for_answer(address: str, seconds: float, poll: Callable[[], None]) -> None:
+    """Do as `answers`, on an event loop of its own; in another thread where this one's runs, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(work)
+        asyncio.run(_answers_polling(address, seconds, poll))
         return
+    interrupted = threading.Event()
+
+    def poll_too() -> None:
+        if interrupted.is_set():
+            raise asyncio.CancelledError
+        poll()
+
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
+        waiting = thread.submit(asyncio.run, _answers_polling(address, seconds, poll_too))
+        try:
+            waiting.result()
+        finally:
+            interrupted.set()
 
 
 def _client(address: str | LocalCluster, timeout: float, poll: Callable[[], None]) -> ConnectedClient:
     try:
         if isinstance(address, str):
-            _run(_answers_polling(address, timeout, poll))  # there is no client yet, nor its event loop
+            _wait_for_answer(address, timeout, poll)  # there is no client yet, nor its event loop
         return ConnectedClient(address, timeout)
     except ValueError as error:
         raise InputError(

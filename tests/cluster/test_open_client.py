@@ -25,6 +25,22 @@ client = connect(workers=1)
 print(worker)
 """
 
+INTERRUPTED = """import asyncio, os, signal, socket, threading
+from jobs import connect
+silent = socket.create_server(("127.0.0.1", 0))
+def interrupt():
+    silent.accept()
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+async def cell():
+    connect(f"tcp://127.0.0.1:{silent.getsockname()[1]}", connect_timeout=1e6)
+loop = asyncio.new_event_loop()  # without the handler of asyncio.run, as in a kernel
+try:
+    loop.run_until_complete(cell())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
 
 def _gone(process: int) -> bool:
     return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
@@ -82,3 +98,9 @@ def test_within_a_running_event_loop() -> None:
         assert asyncio.run(cell(owner.scheduler.address)) == 3
     with pytest.raises(ClusterError, match="no answer"):
         asyncio.run(nobody())
+
+
+def test_an_interrupt_within_a_running_event_loop() -> None:
+    """It ends the wait for a scheduler that accepts and never answers."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "interrupted\n", done.stderr
