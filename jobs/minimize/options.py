@@ -37,7 +37,7 @@ class Options(SerialJobOptions):
         "npz:FILE or npy:FOLDER with arrays x and y; each local or s3:// (default: digits)",
     )
     problem: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
-        default=None, description="your own problem instead: module:function, a function that returns it"
+        default=None, description="your own problem instead: module:function or file.py:function, which returns it"
     )
     classes: Annotated[PositiveInt | None, OptionHelp(COMPUTE)] = Field(
         default=None, description="number of classes (default: the largest label + 1)"

@@ -44,8 +44,9 @@ class Options(JobOptions):
 
     objective: Annotated[str, OptionHelp(COMPUTE, "module:function")] = Field(
         default="jobs.tune.cnn:train",
-        description="module:function; the function takes the hyperparameters, a dict, and optionally the trial, and "
-        "returns a score or a dict of metrics; the default trains a small network on the shipped digits",
+        description="module:function or file.py:function; the function takes the hyperparameters, a dict, and "
+        "optionally the trial, and returns a score or a dict of metrics; the default trains a small "
+        "network on the shipped digits",
     )
     space: Annotated[str | dict[str, Any] | None, OptionHelp(COMPUTE, "PATH", path=True)] = Field(
         default=None,

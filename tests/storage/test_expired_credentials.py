@@ -79,7 +79,7 @@ def test_credentials_that_expire_for_the_status(s3, server, monkeypatch):
                 patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
                 attempt.folder.status("running", now=True)
 
-    with pytest.raises(ClusterError, match=r"credentials are not valid \(400\).*; renew them, then give the"):
+    with pytest.raises(ClusterError, match=r"credentials are not valid \(400\).*; renew them, then make the"):
         write_status()
     assert json.loads(open_storage(f"{s3}/run").read("status.json"))["exit_code"] == 3
 
