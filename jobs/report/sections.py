@@ -104,6 +104,8 @@ def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
         "advice": HOW_TO_RESUME.get(run.state, HOW_TO_RESUME["running"]),
         "command": " ".join(["dask-jobs", shlex.quote(run.job), *flags, "--run"]),
         "url": shlex.quote(run.url),
+        # What a notebook or a script defines has no other name, and no command line can give it.
+        "in_python": any(isinstance(value, str) and value.startswith("__main__:") for value in changed.values()),
     }
     return Section("Go on, or repeat", "report/go_on.html", data)
 

@@ -102,7 +102,9 @@ def test_cells(ours: Kernel, folder: Path) -> None:
     assert "all 50 trials are done" in _html(ours.run(STUDY))
     assert ours.value("sorted(study.best_params)") == "['x']"
     for report in ("result.report()", "study.report()"):
-        assert _html(ours.run(report)).startswith("<iframe sandbox=")
+        frame = _html(ours.run(report))
+        assert frame.startswith("<iframe sandbox=")
+        assert "the same call there, with this folder" in frame
     ours.run(PROBLEM.replace("a, b = theta", "b, a = theta[::-1]"))
     (error,) = (one for one in ours.run(MINIMIZE) if one["output_type"] == "error")
     assert "source of __main__:Slow was" in error["evalue"]
