@@ -16,7 +16,7 @@ from jobs.minimize.softmax import probabilities
 from jobs.options import validated
 from jobs.runs.folder import RunFolder, read_array, readable
 from jobs.runs.identity import warn_of_new_code
-from jobs.runs.named_code import check_named
+from jobs.runs.named_code import check_named, is_by_value
 from jobs.storage import Storage
 
 PREDICT = "problem.predict(theta, x)"
@@ -41,6 +41,11 @@ def predictor(run: RunFolder, storage: Storage) -> Predictor:
     given = {name: value for name, value in run.options.items() if name != "job"}
     options = validated(Options, given)
     if options.problem is not None:
+        if is_by_value(options.problem):
+            raise InputError(
+                f"{run.url}: its problem, {options.problem}, was given in Python, where no command finds it: call the "
+                "problem's predict(result.x, x) there"
+            )
         check_named(run, options.problem)
         return _of_problem(run, load_problem(options.problem), theta)
     with readable(run.url, "result.json"):  # not of the data: they may be gone

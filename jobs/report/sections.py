@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.runs.display.progress import counted
 from jobs.runs.display.progress import counted
 from jobs.runs.folder import RunFolder
+from jobs.runs.named_code import is_by_value
 
 STATES = {"done": "good", "failed": "bad", "running": "busy"}
 HOW_TO_RESUME = {
@@ -105,7 +106,7 @@ def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:
         "command": " ".join(["dask-jobs", shlex.quote(run.job), *flags, "--run"]),
         "url": shlex.quote(run.url),
         # What a notebook or a script defines has no other name, and no command line can give it.
-        "in_python": any(isinstance(value, str) and value.startswith("__main__:") for value in changed.values()),
+        "in_python": any(isinstance(value, str) and is_by_value(value) for value in changed.values()),
     }
     return Section("Go on, or repeat", "report/go_on.html", data)
 

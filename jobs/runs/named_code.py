@@ -10,6 +10,15 @@ from jobs.errors import InputError
 from jobs.runs.folder import RunFolder
 
 
+def is_by_value(spec: str) -> bool:
+    """Return whether `module:function` names what a notebook, a script or a function defined: no command has it.
+
+    Args:
+        spec: of a run's options.
+    """
+    return spec.startswith("__main__:") or "<locals>" in spec
+
+
 def check_named(run: RunFolder, spec: str) -> None:
     """Check that `module:function` of a run's options may be loaded: the folder may come from a pod that lies.
 

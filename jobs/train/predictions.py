@@ -6,7 +6,7 @@ from jobs.datasets.prediction import Predictor
 from jobs.keras.model_file import predictor as of_file
 from jobs.runs.folder import RunFolder
 from jobs.runs.identity import warn_of_new_code
-from jobs.runs.named_code import check_named
+from jobs.runs.named_code import check_named, is_by_value
 from jobs.sources import sources
 from jobs.storage import Storage
 from jobs.usercode import UserCode
@@ -20,7 +20,7 @@ def predictor(run: RunFolder, storage: Storage) -> Predictor:
     """
     named = run.options.get("model")
     code = None
-    if isinstance(named, str):
+    if isinstance(named, str) and not is_by_value(named):
         check_named(run, named)
         code = UserCode("model", named, "my_model:create_model")
     found = of_file(storage, code)

@@ -11,7 +11,7 @@ from jobs.keras.model_file import predictor as of_file
 from jobs.runs.checkpoint import StoredState
 from jobs.runs.folder import RunFolder, readable
 from jobs.runs.identity import warn_of_new_code
-from jobs.runs.named_code import check_named
+from jobs.runs.named_code import check_named, is_by_value
 from jobs.sources import sources
 from jobs.storage import Storage
 from jobs.tune.options import Options
@@ -57,9 +57,10 @@ def predictor(run: RunFolder, storage: Storage) -> Predictor:
     if number is None:
         raise InputError(f"{run.url} has no {MODEL}: {error or _why(several=several)}")
     code = None
-    if (named := run.options.get("objective")) not in (None, SHIPPED):
-        check_named(run, str(named))
-        code = objective_code(str(named))  # its module may register layers
+    named = str(run.options.get("objective") or SHIPPED)
+    if named != SHIPPED and not is_by_value(named):
+        check_named(run, named)
+        code = objective_code(named)  # its module may register layers
         warn_of_new_code(run, lambda: sources(*code.roots()))
     return of_file(storage, code)
 

@@ -13,6 +13,7 @@ from distributed import Client
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, OptimizeResult
 
+from jobs.commands import predict
 from jobs.errors import InputError, Stopped
 from jobs.minimize import MinimizeResult, Objective, minimize, softmax
 
@@ -91,6 +92,9 @@ def test_another_problem_is_another_run(tmp_path: Path) -> None:
             return stop - start + 0
 
     local = Objective(None, Other()).identity
+    minimize(Other(), run=str(tmp_path / "local"))
+    with pytest.raises(InputError, match=r"its problem, .*Other, was given in Python, where no command finds it"):
+        predict(str(tmp_path / "local"), data="digits")
     name = f"source of {__name__}:{Other.__qualname__}"
     assert local == Objective(None, Other()).identity
     assert name in local

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
+from jobs.commands import predict
 from jobs.errors import InputError
 from jobs.train import TrainResult, train
 
@@ -42,7 +43,9 @@ def test_a_training_as_the_command_has_it(client_of: Callable[[int], Client], tm
         train(create_model, (rows, labels + 1), client=client_of(1), epochs=3, **options)
     with pytest.raises(InputError, match="source of .*create_model was"):
         train(factory(bias=False), (rows, labels), client=client_of(1), epochs=3, **options)
-    assert (tmp_path / "run/model.keras").is_file()
+    np.savez(tmp_path / "rows.npz", x=rows)
+    predict(run, data=f"npz:{tmp_path / 'rows.npz'}", output=str(tmp_path / "rows.csv"))
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 65
     assert "<b>trained</b>" in first._repr_html_()
     assert first.report() == str(tmp_path / "run/report.html")
 
