@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 
-import dask
 import psutil
 import pytest
 from distributed import Client
@@ -17,7 +16,19 @@ from jobs import connect
 from jobs.errors import ClusterError
 from jobs.formatting import plural
 
-SETTING = "distributed.deploy.lost-worker-timeout"
+SETTINGS = """import dask, distributed
+from jobs import connect
+def as_before():
+    return dask.config.get("distributed.deploy.lost-worker-timeout") == before
+before = dask.config.get("distributed.deploy.lost-worker-timeout")
+seen = [as_before()]
+first, second = connect(workers=1), connect(workers=1)
+seen.append(as_before())
+first.close()
+seen.append(as_before())
+second.close()
+print(*seen, as_before())
+"""
 LEFT_OPEN = """import os
 from jobs import connect
 client = connect(workers=1)
@@ -47,8 +58,7 @@ def _gone(process: int) -> bool:
 
 
 def test_a_client_closes_what_it_has_started() -> None:
-    """Two calls start two clusters; closing one, twice too, ends its workers, and leaves the other and its settings."""
-    before = dask.config.get(SETTING)
+    """Two calls start two clusters; closing one, twice too, ends its workers, and leaves the other."""
     first, second = connect(workers=1), connect(workers=1)
     try:
         assert isinstance(first, Client)
@@ -61,11 +71,15 @@ def test_a_client_closes_what_it_has_started() -> None:
         until(lambda: _gone(lost))
         assert repr(first) == "<Client: closed>"
         assert set(second.run(os.getpid).values()) == {kept}
-        assert dask.config.get(SETTING) != before
     finally:
         first.close()
         second.close()
-    assert dask.config.get(SETTING) == before
+
+
+def test_settings_hold_until_the_last_client_is_closed() -> None:
+    """Whichever is closed first; then they are as before."""
+    done = subprocess.run([sys.executable, "-c", SETTINGS], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "True False False True\n", done.stderr
 
 
 def test_a_client_of_another_cluster_leaves_it() -> None:
