@@ -31,10 +31,8 @@ class Rules:
         """Return the rule, in words, by which the search has ended after so many seconds of the study; None if not."""
         if recorder.done >= self.trials:
             return f"all {self.trials:,} trials are done"
-        if recorder.stopped:
-            return "a callback has stopped the search"
-        if self.stop.is_set():
-            return "stopped by Study.stop()"
+        if recorder.stopped or self.stop.is_set():
+            return "a callback has stopped the search" if recorder.stopped else "stopped by Study.stop()"
         if self.target is not None and recorder.best is not None:
             value = float(recorder.best.value or 0.0)
             if value >= self.target if recorder.maximize else value <= self.target:
