@@ -42,12 +42,14 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
     cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
     from jobs.runs.display.show import COMMAND_SECONDS, show_result
+    from jobs.runs.provenance.record import typed
     from jobs.runs.run import NOT_OBSERVED
 
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
     try:
-        result = job.load_run()(options)
+        with typed("dask-jobs", name, *arguments):
+            result = job.load_run()(options)
         if log_result:
             from jobs.runs.display.log import log
             from jobs.runs.run import as_yaml
@@ -73,7 +75,7 @@ def show(url: str) -> int:
     Raises:
         InputError: it is not a run folder, or its job is not installed here.
     """
-    from jobs.runs.display.show import show_result, show_status
+    from jobs.runs.display.show import show_provenance, show_result, show_status
     from jobs.runs.folder import read_run
     from jobs.runs.owner import dead_driver
     from jobs.storage import open_storage
@@ -84,9 +86,12 @@ def show(url: str) -> int:
     if folder.job not in registry.names():
         raise InputError(f"{url} is no run of {' or '.join(registry.names())}: it says {folder.job!r}")
     if folder.state != "done":
-        return show_status(folder, url, dead)
-    show_result(registry.find(folder.job).load_show(), folder.result, url)
-    return 0
+        code = show_status(folder, url, dead)
+    else:
+        show_result(registry.find(folder.job).load_show(), folder.result, url)
+        code = 0
+    show_provenance(storage)
+    return code
 
 
 def write_report(storage: Storage) -> str:

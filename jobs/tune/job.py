@@ -40,6 +40,7 @@ from jobs.tune.search.stopping import Limits, Rules
 from jobs.tune.space.pruners import make_pruner
 from jobs.tune.space.samplers import make_sampler, sampler_of
 from jobs.tune.trials.checkpoint import delete_checkpoint
+from jobs.tune.trials.code import roots_of
 from jobs.tune.trials.execution import Settings
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def run(
     """
     with attempt_on("tune", options) as attempt:
         checked = plan(options, objective)
+        attempt.folder.options = checked.options  # with the space itself: its file may be elsewhere, or changed, later
         if client is None:
             _check_threads(options)
         attempt.reads(checked.files)
@@ -151,7 +153,7 @@ def _attempt(checked: Plan, attempt: Attempt, client: Client | None, callbacks: 
     attempt.check_data()
     attempt.bits.add("the driver", arithmetic())
     client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))
-    attempt.start()
+    attempt.start(*roots_of(checked.source), identity=checked.identity)
     recorded = read(checked, folder)  # again, now that no other driver appends to it
     if options.retry:
         recorded = _reopened(recorded, folder, reporter)

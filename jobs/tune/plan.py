@@ -27,7 +27,7 @@ class Plan:
     """A checked search.
 
     Attributes:
-        options: as given.
+        options: as given, with the space itself in the place of its file.
         source: the objective, as it is sent.
         space: the search space; empty where the objective asks for its hyperparameters.
         identity: of the study, by name.
@@ -70,6 +70,8 @@ def plan(options: Options, objective: Any = None) -> Plan:
     known = enqueued(options.enqueue, space)
     if known and options.sampler == "grid":
         raise InputError(f"{argument('enqueue')} adds to a grid what is not on it; take another {argument('sampler')}")
+    if space:
+        options = options.model_copy(update={"space": spaces.plain(space)})
     return Plan(options, source, space, identity, known, trials, code, *_files(options, module))
 
 
