@@ -16,7 +16,7 @@ import pytest
 import yaml
 from waiting import until
 
-from jobs import cli
+from jobs import cli, registry
 from jobs.runs.provenance.reading import read_provenance
 from jobs.storage import Storage, open_storage
 from jobs.tune import space
@@ -156,6 +156,10 @@ def test_a_search_from_the_command_line(tmp_path: Path, space_file: str) -> None
     assert provenance.code is not None
     assert "trials.py" in provenance.code.sources
     kept = yaml.safe_load((tmp_path / "run/options.yaml").read_text())
+    curve = registry.find("tune").load_curve()(open_storage(tmp_path / "run"))
+    assert curve is not None
+    assert curve.points[-1][1] == result["best"]["value"]
+    assert [number for number, _ in curve.points] == [1, 2, 3, 4, 5, 6]
     assert kept["space"] == provenance.identity["space"] == yaml.safe_load(Path(space_file).read_text())
     code, out, _ = _end(_run(*arguments[:-4], "--trials", "3"))
     assert code == 2

@@ -14,7 +14,7 @@ from jobs.formatting import printable_line
 from jobs.runs.display.console import print_rows
 from jobs.runs.display.progress import counted, metrics_text
 from jobs.runs.folder import RunFolder, readable
-from jobs.runs.owner import Owner
+from jobs.runs.owner import STALE, Owner, state_of
 from jobs.runs.provenance.reading import read_provenance
 from jobs.storage import Storage
 
@@ -70,7 +70,7 @@ def show_provenance(storage: Storage) -> None:
 
 def _state(folder: RunFolder, dead: Owner | None) -> str:
     attempt, error = f"attempt {folder.status.get('attempt', 0)}", folder.status.get("error")
-    if dead and folder.state == "running":
+    if dead and state_of(folder, dead) == STALE:
         return (
             f"{folder.job} not running, {attempt}: its driver, process {dead.process}, is gone; "
             "the same command on this run folder resumes it"

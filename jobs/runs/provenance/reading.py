@@ -13,12 +13,12 @@ from jobs.errors import InputError
 from jobs.formatting import plural
 from jobs.runs.folder import readable
 from jobs.runs.provenance.code import FOLDER as CODE
-from jobs.runs.provenance.record import FOLDER
 from jobs.storage import MIB
 
 if TYPE_CHECKING:
     from jobs.storage import Storage
 
+FOLDER = "provenance/"
 MAX_BYTES = 4 * MIB
 MAX_ROWS = 2000
 """Maximum rows of a table in a report: a folder from elsewhere may name any number of packages."""
@@ -62,7 +62,7 @@ class Code(BaseModel):
 
 
 class Provenance(BaseModel):
-    """What `jobs.runs.provenance.record` writes of an attempt."""
+    """What `jobs.runs.provenance.record` has written of an attempt."""
 
     attempt: int
     time: str

@@ -17,13 +17,13 @@ from jobs.runs.provenance.code import FOLDER as CODE
 from jobs.runs.provenance.code import keep, modules_of, name_of
 from jobs.runs.provenance.git import commit_of
 from jobs.runs.provenance.packages import packages
+from jobs.runs.provenance.reading import FOLDER
 
 if TYPE_CHECKING:
     from jobs.options import JobOptions
     from jobs.sources import Source
     from jobs.storage import Storage
 
-FOLDER = "provenance/"
 PLACE = {"image": "DASK_JOBS_IMAGE", "release": "DASK_JOBS_RELEASE", "namespace": "POD_NAMESPACE"}
 """What is known of a pod -> the environment variable by which its chart passes it."""
 _command: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
