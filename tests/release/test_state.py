@@ -189,3 +189,16 @@ dask-jobs: error: the cluster failed
     assert (log.attempt, log.error, log.doing, log.retry) == (2, "", "", "")
     assert log.progress is not None
     assert (log.progress.done, log.progress.seconds_left) == (520, 48.0)
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [("done", ("done", 0)), ("user-code-failed", ("failed", 1))])
+def test_a_moment_after_the_end(recorded: str, expected: tuple[str, int]) -> None:
+    """The driver's container has ended, its Job has no condition yet: the exit code is the truth."""
+    found = objects(recorded)
+    jobs = tuple({**job, "status": {**job.get("status", {}), "conditions": []}} for job in found.jobs)
+    found = replace(found, jobs=jobs)
+    run = present_run(found)
+    assert run is not None
+    release = release_state(found, run)
+    assert (release.phase, release.exit_code) == expected
+    assert release.finished is not None
