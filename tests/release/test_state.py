@@ -202,3 +202,18 @@ def test_a_moment_after_the_end(recorded: str, expected: tuple[str, int]) -> Non
     release = release_state(found, run)
     assert (release.phase, release.exit_code) == expected
     assert release.finished is not None
+
+
+@pytest.mark.parametrize(
+    ("moments", "left"),
+    [
+        (("2026-11-20T14:00:00.000Z", "2026-11-20T14:00:10.000Z"), 20),
+        ((100.0, 110.0), 20),
+        (("soon", "0001-01-01"), None),
+    ],
+)
+def test_times_of_log_lines(moments: tuple[Any, Any], left: float | None) -> None:
+    """Moments are in ISO 8601, or as in earlier images in seconds since 1970; a line without one counts for nothing."""
+    event = {"job": "minimize", "event": "progress", "total": 30}
+    log = lines.read([json.dumps({**event, "time": moment, "done": 10 * at}) for at, moment in enumerate(moments)])
+    assert (log.progress and log.progress.seconds_left) == (None if left is None else pytest.approx(left))
