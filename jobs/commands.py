@@ -165,7 +165,10 @@ def list_runs(folders: Sequence[str], output: str, *, state: str | None = None, 
 
     found = rows(folders)
     if not found:
-        raise InputError(f"there is no run folder in {', '.join(folders)}: name the folder that has your runs")
+        where = ", ".join(folders)
+        raise InputError(
+            f"there is no run folder in {where}: name the folder that has them; releases: dask-jobs status"
+        )
     kept = [row for row in found if state in (None, row.state) and job in (None, row.job)]
     sys.stdout.write(for_people(kept) if output == "table" else tables.for_programs(output, for_programs(kept)))
 

@@ -86,7 +86,8 @@ def plan_rerun(job: Job, run: RunFolder, url: str, arguments: Sequence[str]) -> 
         raise InputError(
             f"{argument('config')} {typed['config']}: rerun takes the options of {url}; give others singly"
         )
-    before = {name: value for name, value in run.options.items() if name not in _left_out(model, run, typed)}
+    left_out = _left_out(model, run, typed)
+    before = {name: value for name, value in run.options.items() if name not in left_out}
     options = validated(model, {**before, **typed, "run": typed.get("run") or next_folder(url)})
     if open_storage(url) == open_storage(str(options.run)):
         raise InputError(f"{argument('run')} {options.run} is the run that is to be repeated: give another folder")

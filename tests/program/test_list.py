@@ -86,7 +86,10 @@ def test_the_table_is_for_people(tmp_path: Any, capsys: pytest.CaptureFixture[st
     assert main(["list", "--job", "tune", "runs/done", "runs"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert main(["list", "nowhere"]) == 2
-    assert "there is no run folder in nowhere: name the folder that has your runs" in capsys.readouterr().err
+    assert (
+        "there is no run folder in nowhere: name the folder that has them; releases: dask-jobs status"
+        in capsys.readouterr().err
+    )
 
 
 HOSTILE = [

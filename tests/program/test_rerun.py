@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,14 @@ def test_a_scheduler_is_not_taken_over(place: Path, capsys: pytest.CaptureFixtur
     code, out, notes = _rerun(capsys, "runs/a", "--workers", "0")
     assert code == 0, notes
     assert "the run's scheduler tcp://fit-driver-1:8786 is not used: give --scheduler, or --workers of this" in notes
+    assert notes.count("the run's scheduler") == 1
     assert out.splitlines()[-1] == "the same bits as runs/a (x.npy)"
+
+
+def test_instructions_are_chosen_before_numpy_is_loaded() -> None:
+    """What rerun reads of a folder needs no NumPy: `--cpu portable` of a run is set before it is loaded."""
+    script = "import sys, jobs.commands, jobs.catalog.rerun; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_comparison(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
