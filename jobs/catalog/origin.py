@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.errors import DAMAGED, InputError
-from jobs.options import PLACEMENT_OPTIONS
+from jobs.options import COMMON_OPTIONS
 from jobs.runs.provenance.reading import read_provenance
 from jobs.sources import digest
 
@@ -24,7 +24,7 @@ def differing_options(job: Job, runs: Sequence[Mapping[str, Any]]) -> dict[str, 
     """Return name -> each run's value of the options that differ, but for where and how long the runs ran."""
     model = job.load_options()
     defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
-    left_out = PLACEMENT_OPTIONS | set(model.RESUMES) | {"job"}
+    left_out = (COMMON_OPTIONS - {"cpu"}) | set(model.RESUMES) | {"job"}
     names = sorted({str(name) for run in runs for name in run} - left_out)
     values = {name: [run.get(name, defaults.get(name)) for run in runs] for name in names}
     return {name: each for name, each in values.items() if any(one != each[0] for one in each)}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 """`module:function`."""
+HOOKS = ("on_end", "observer")
+"""Options that call programs beside the job: a folder from elsewhere must not choose a command."""
 ABOUT = """Start a run again, in a new folder: with its options, those given here in their place, and the code that is
 here, or the copy of it in the run folder. At the end a line says whether the result has the same bits.
 
@@ -96,7 +98,10 @@ def plan_rerun(job: Job, run: RunFolder, url: str, arguments: Sequence[str]) -> 
 
 def _left_out(model: type[JobOptions], run: RunFolder, typed: Mapping[str, Any]) -> set[str]:
     """Return the options of a run that do not count elsewhere: its place, and what resumed it."""
-    names = {"job", "run", "config", *model.RESUMES}
+    names = {"job", "run", "config", *model.RESUMES, *HOOKS}
+    for name in HOOKS:
+        if run.options.get(name) and name not in typed:
+            print_note(f"--{name.replace('_', '-')} of the run is not taken over: give it anew, if it is to be called")
     if scheduler := run.options.get("scheduler"):
         # The number of workers was of that cluster, too.
         names |= {"scheduler", "workers"}

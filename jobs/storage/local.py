@@ -197,9 +197,7 @@ class LocalStorage(Storage):
 
 def _is_folder_with_files(entry: os.DirEntry[str]) -> bool:
     with contextlib.suppress(OSError):  # one that may not be read has none for us
-        if entry.is_dir():
-            with os.scandir(entry.path) as inside:
-                return any(True for _ in inside)
+        return entry.is_dir() and bool(os.listdir(entry.path))  # noqa: PTH208  an entry is no Path
     return False
 
 

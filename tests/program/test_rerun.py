@@ -159,6 +159,18 @@ def test_a_scheduler_is_not_taken_over(place: Path, capsys: pytest.CaptureFixtur
     assert out.splitlines()[-1] == "the same bits as runs/a (x.npy)"
 
 
+def test_a_command_of_the_folder_is_not_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was called at the end, or with each event, is not taken over: the folder may come from elsewhere."""
+    options = yaml.safe_load((place / "runs/a/options.yaml").read_text())
+    changed = {**options, "on_end": "touch ran", "observer": "again_model:problem"}
+    (place / "runs/a/options.yaml").write_text(yaml.safe_dump(changed))
+    code, _, notes = _rerun(capsys, "runs/a")
+    assert code == 0, notes
+    assert "--on-end of the run is not taken over: give it anew, if it is to be called" in notes
+    assert "--observer of the run is not taken over" in notes
+    assert not (place / "ran").exists()
+
+
 def test_instructions_are_chosen_before_numpy_is_loaded() -> None:
     """What rerun reads of a folder needs no NumPy: `--cpu portable` of a run is set before it is loaded."""
     script = "import sys, jobs.commands, jobs.catalog.rerun; sys.exit('numpy' in sys.modules)"
