@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from jobs import registry
 from jobs.code_files import add_current_folder
-from jobs.errors import AccessError, InputError, UserCodeError, argument
+from jobs.errors import AccessError, InputError, UserCodeError, argument, print_note
 from jobs.formatting import printable
 
 if TYPE_CHECKING:
     from jobs.job import Job
+    from jobs.options import JobOptions
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
+RELEASE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 STREAMS_SECONDS = 0.1
 """Delay that keeps the order of lines on a container's two streams, which its runtime reads separately."""
 
@@ -41,13 +44,59 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
     job = registry.find(name)
     options = parse(job.load_options(), f"dask-jobs {name}", arguments)
     cpu.use(options.cpu)  # before the job is loaded, and with it NumPy
-    from jobs.runs.display.show import COMMAND_SECONDS, show_result
-    from jobs.runs.run import NOT_OBSERVED
-
     if options.run is None:
         options = options.model_copy(update={"run": f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"})
+    _run(job, options, (name, *arguments), began, log_result=log_result)
+    return 0
+
+
+def rerun(url: str, arguments: Sequence[str]) -> int:
+    """Run the job of the run at `url` again in a new folder, print its result and whether it has the same bits.
+
+    Args:
+        url: the run folder.
+        arguments: options in the place of the run's, `--run` and `--code` among them.
+
+    Raises:
+        JobError: it is not a run folder, an option is wrong, or the job failed or was stopped.
+    """
+    from jobs import cpu
+    from jobs.catalog.rerun import code_on_path, plan_rerun
+    from jobs.runs.folder import read_run
+    from jobs.storage import open_storage
+
+    began = time.monotonic()
+    add_current_folder()
+    storage = open_storage(url)
+    run = read_run(storage)
+    if run.job not in registry.names():
+        raise InputError(f"{url} is no run of {' or '.join(registry.names())}: it says {run.job!r}")
+    job = registry.find(run.job)
+    again = plan_rerun(job, run, url, arguments)
+    cpu.use(again.options.cpu)
+    with code_on_path(again, run, storage):
+        print_note(f"run folder {again.options.run}; --run {again.options.run} would resume it")
+        _run(job, again.options, ("rerun", url, *arguments), began)
+    from jobs.catalog.verdict import verdict
+
+    sys.stdout.write(verdict(job, url, str(again.options.run)) + "\n")
+    return 0
+
+
+def _run(job: Job, options: JobOptions, command: Sequence[str], began: float, *, log_result: bool = False) -> None:
+    """Run a job to its end, and print its result; `began` is when the command did, by `time.monotonic`.
+
+    Raises:
+        JobError: it failed, or was stopped.
+    """
+    from jobs.runs.display.show import COMMAND_SECONDS, show_result
+    from jobs.runs.provenance.record import typed
+    from jobs.runs.run import NOT_OBSERVED
+
+    name = job.name
     try:
-        result = job.load_run()(options)
+        with typed("dask-jobs", *command):
+            result = job.load_run()(options)
         if log_result:
             from jobs.runs.display.log import log
             from jobs.runs.run import as_yaml
@@ -64,7 +113,6 @@ def run_job(name: str, arguments: Sequence[str], *, log_result: bool = False) ->
             sys.stderr.write(f"dask-jobs: warning: {printable(wrong)}\n")
     except SystemExit as end:
         raise UserCodeError(f"the user's code ended this process by sys.exit({end.code!r})") from end
-    return 0
 
 
 def show(url: str) -> int:
@@ -73,20 +121,83 @@ def show(url: str) -> int:
     Raises:
         InputError: it is not a run folder, or its job is not installed here.
     """
-    from jobs.runs.display.show import show_result, show_status
-    from jobs.runs.folder import read_run
+    from jobs.runs.display.show import show_provenance, show_result, show_status
+    from jobs.runs.folder import NoRunFolder, read_run
     from jobs.runs.owner import dead_driver
     from jobs.storage import open_storage
 
     storage = open_storage(url)
     dead = dead_driver(storage)  # first: what it has written by then, it may have ended well
-    folder = read_run(storage)
+    try:
+        folder = read_run(storage)
+    except NoRunFolder as error:
+        other = f"dask-jobs list {url} lists the runs below it"
+        if RELEASE_NAME.fullmatch(url) and not storage.folders():
+            other = f"dask-jobs status {url} shows a release"
+        raise InputError(f"{error.text}; {other}") from error
     if folder.job not in registry.names():
         raise InputError(f"{url} is no run of {' or '.join(registry.names())}: it says {folder.job!r}")
     if folder.state != "done":
-        return show_status(folder, url, dead)
-    show_result(registry.find(folder.job).load_show(), folder.result, url)
-    return 0
+        code = show_status(folder, url, dead)
+    else:
+        show_result(registry.find(folder.job).load_show(), folder.result, url)
+        code = 0
+    show_provenance(storage)
+    return code
+
+
+def list_runs(folders: Sequence[str], output: str, *, state: str | None = None, job: str | None = None) -> None:
+    """Print the runs in some folders and below them.
+
+    Args:
+        folders: paths or URLs.
+        output: table, json or csv.
+        state: only runs of this state.
+        job: only runs of this job.
+
+    Raises:
+        InputError: a folder cannot be listed, or holds no run.
+        ClusterError: the storage failed.
+    """
+    from jobs.catalog import output as tables
+    from jobs.catalog.listing import rows
+    from jobs.catalog.show_list import for_people, for_programs
+
+    found = rows(folders)
+    if not found:
+        where = ", ".join(folders)
+        raise InputError(
+            f"there is no run folder in {where}: name the folder that has them; releases: dask-jobs status"
+        )
+    kept = [row for row in found if state in (None, row.state) and job in (None, row.job)]
+    sys.stdout.write(for_people(kept) if output == "table" else tables.for_programs(output, for_programs(kept)))
+
+
+def compare(urls: Sequence[str], output: str) -> None:
+    """Print a comparison of runs.
+
+    Args:
+        urls: run folders.
+        output: table, json, csv or html.
+
+    Raises:
+        InputError: one is not a run folder, or a file of it cannot be read; or there is only one.
+        ClusterError: the storage failed.
+    """
+    from jobs.catalog import output as tables
+    from jobs.catalog.compare import for_people, for_programs, read_runs
+
+    if len(urls) < 2:
+        raise InputError(f"{urls[0]} is one run: give at least two, or dask-jobs show {urls[0]}")
+    runs = read_runs(urls)
+    if output == "html":
+        from jobs.catalog.page import comparison_page
+
+        sys.stdout.write(comparison_page(runs))
+    elif output == "table":
+        sys.stdout.write(for_people(runs))
+    else:
+        sys.stdout.write(tables.for_programs(output, for_programs(runs)))
 
 
 def write_report(storage: Storage) -> str:

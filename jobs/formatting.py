@@ -11,6 +11,8 @@ LONGEST = 120
 """Maximum characters of a value in an error's text."""
 LONGEST_LINE, LINE_END = 2000, 500
 """Maximum characters of an error's line, and those kept of its end, which has the remedy."""
+_USERS = re.compile(r"(?<=//)[^\s\"]*@|[^\s\"/:]+:[^\s\"/]*@")
+"""The user and the password in a URL; a password may have a `/`."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode's categories of what a terminal does not show but does, such as to move or to turn the direction."""
@@ -69,6 +71,11 @@ def printable_lines(text: str) -> str:
 def _controls(letter: str) -> bool:
     # \u200c and \u200d join letters of some scripts, and emojis.
     return letter not in "\n\t\u200c\u200d" and unicodedata.category(letter) in _CONTROLS
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without the users and passwords that URLs in it may have."""
+    return _USERS.sub("", text)
 
 
 def printable_line(text: str) -> str:

@@ -17,11 +17,27 @@ from jobs.formatting import error_line
 if TYPE_CHECKING:  # importing them would slow every command down
     from jobs.datasets.prediction import Predictor
     from jobs.options import JobOptions
-    from jobs.report.content import JobReport
+    from jobs.report.content import Curve, JobReport
     from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
 
-COMMANDS = frozenset({"check", "show", "report", "predict", "plan", "status", "wait", "logs", "cancel", "fetch"})
+COMMANDS = frozenset(
+    {
+        "check",
+        "list",
+        "compare",
+        "show",
+        "report",
+        "predict",
+        "rerun",
+        "plan",
+        "status",
+        "wait",
+        "logs",
+        "cancel",
+        "fetch",
+    }
+)
 """The program's own commands, whose names no job may have."""
 T = TypeVar("T")
 
@@ -76,6 +92,10 @@ class Job:
         check: part: `check(arguments)` tries what its options name before a run, or raises InputError (empty: none).
         logged: part: `logged(result)` returns the files that the result can restore, a `Logged`, or raises ValueError
             if it is not a result of this job (empty: none).
+        results: the numbers of result.json that `list` and `compare` show, the most important one first: `loss=fun`, or
+            `best=best.value` of what lies deeper; `*=history.*.-1` are the last of all lists there.
+        exact: what has the bits of a result: files of the run folder, or entries of result.json as `result.json:best`.
+        curve: part: `curve(storage)` returns how a run went, for `compare`, a `Curve` (empty: none).
         files: its files in the run folder, beside those of every job; a name that ends with `/` is a folder.
         resume_only: those of them that are needed only to resume it; `dask-jobs fetch` skips them by default.
         beside_result: the content of a run folder beside the result, for messages.
@@ -97,6 +117,9 @@ class Job:
     predict_files: str = ""
     check: str = ""
     logged: str = ""
+    results: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    curve: str = ""
     files: tuple[str, ...] = ()
     resume_only: tuple[str, ...] = ()
     beside_result: str = ""
@@ -188,6 +211,14 @@ class Job:
         """
         return self._function("check")
 
+    def load_curve(self) -> Callable[[Storage], Curve | None]:
+        """Return the function that returns how a run went.
+
+        Raises:
+            InputError: it cannot be loaded, or is none.
+        """
+        return self._function("curve") if self.curve else _no_curve
+
     def load_logged(self) -> Callable[[Mapping[str, Any]], Logged]:
         """Return the function that restores other files from a result.
 
@@ -253,6 +284,10 @@ def _interrupts() -> Iterator[None]:
 
 def _no_estimate(options: Any, workers: int, threads: int, gpus: float) -> Iterable[tuple[str, str]]:  # noqa: ARG001
     return ()
+
+
+def _no_curve(storage: Storage) -> None:  # noqa: ARG001
+    return None
 
 
 def _nothing_logged(result: Mapping[str, Any]) -> Logged:  # noqa: ARG001  the result alone is logged

@@ -49,6 +49,8 @@ class JobOptions(BaseModel):
     """A job's own options that may change between attempts, since they decide where it runs, not what it computes."""
     OWN_TRACKERS: ClassVar[tuple[str, ...]] = ()
     """Trackers of the option `log` that the job writes itself."""
+    RESUMES: ClassVar[tuple[str, ...]] = ()
+    """Options about what the run folder holds already, which mean nothing for a run that begins."""
 
     run: Annotated[str | None, OptionHelp(RESULTS, "FOLDER", path=True)] = Field(
         default=None,
@@ -160,12 +162,22 @@ def parse(options: type[AnyOptions], program: str, arguments: Sequence[str]) -> 
         InputError: an option is unknown or its value is invalid; one line that names all of them.
         SystemExit: for --help, with code 0.
     """
-    from jobs.command_line.fields import OptionsCommand
-
-    typed = OptionsCommand(options, program).given(arguments)
+    typed = parse_typed(options, program, arguments)
     path = typed.get("config")
     values = {**_read_yaml(options, path, program.rpartition(" ")[2]), **typed} if path else typed
     return validated(options, values)
+
+
+def parse_typed(options: type[BaseModel], program: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options that the command line's arguments have, not yet checked.
+
+    Raises:
+        InputError: an option is unknown, or lacks its value.
+        SystemExit: for --help, with code 0.
+    """
+    from jobs.command_line.fields import OptionsCommand
+
+    return OptionsCommand(options, program).given(arguments)
 
 
 def validated(options: type[AnyOptions], values: Mapping[str, Any]) -> AnyOptions:

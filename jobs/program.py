@@ -25,13 +25,16 @@ COMMANDS = {
         "check": "try a problem on its first rows: sums, equal bits, derivatives; what a block costs",
     },
     "a run's folder": {
+        "list": "list the runs in a folder, one line each",
         "show": "print a run's state: its result, or its status",
+        "compare": "compare runs: options, results, and what they were made of",
         "report": "write a run's report: one HTML file with plots",
         "predict": "predict the rows of a data set, or images, by a run's model",
+        "rerun": "start a run's job again in a new folder, and compare the results' bits",
     },
     RELEASES: {
         "plan": "show before installing what a values file requests of a cluster",
-        "status": "show a release's state, and the cause if it is stuck",
+        "status": "show a release's state, and the cause if it is stuck; without a name list all",
         "wait": "follow it to its end, bring its result here, and exit with its exit code",
         "logs": "print what its driver, scheduler or workers have written",
         "cancel": "stop it with its state saved",
@@ -44,6 +47,8 @@ EXAMPLES = (
     "dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7",
     "dask-jobs tune --objective my_model:train --space space.yaml --trials 200 --run runs/search",
     "dask-jobs report runs/digits",
+    "dask-jobs list runs",
+    "dask-jobs compare runs/digits runs/mnist",
     "dask-jobs wait fit -n science",
 )
 NOTES = """The same command on the same run folder resumes the run, also after kill -9.
@@ -112,6 +117,7 @@ def _command(name: str) -> Callable[[Sequence[str]], int]:
         job: functools.partial(commands.run_job, job) for job in registry.names()
     }
     found |= {"check": _check, "show": _show, "report": _report, "predict": _predict}
+    found |= {"list": _list, "compare": _compare, "rerun": _rerun}
     if name not in found:
         known = dict.fromkeys([*found, *RELEASE_COMMANDS])
         near = "" if name.startswith("-") else nearest(name, known)
@@ -144,7 +150,7 @@ def _show(arguments: Sequence[str]) -> int:
 
 
 def _predict(arguments: Sequence[str]) -> int:
-    from jobs.command_line.command import predict_command
+    from jobs.command_line.run_commands import predict_command
 
     command = predict_command()
     if not arguments:
@@ -153,6 +159,35 @@ def _predict(arguments: Sequence[str]) -> int:
     given = command.context(arguments).params
     commands.predict(given["run"], given["files"], data=given["data"], output=given["output"])
     return 0
+
+
+def _list(arguments: Sequence[str]) -> int:
+    from jobs.command_line.run_commands import list_command
+
+    given = list_command().context(arguments).params
+    commands.list_runs(given["folders"] or ("runs",), given["output"], state=given["state"], job=given["job"])
+    return 0
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    from jobs.command_line.run_commands import compare_command
+
+    command = compare_command()
+    if not arguments:
+        sys.stdout.write(command.help_page())
+        return 2
+    given = command.context(arguments).params
+    commands.compare(given["runs"], given["output"])
+    return 0
+
+
+def _rerun(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0].startswith("-"):
+        from jobs.command_line.run_commands import rerun_command
+
+        sys.stdout.write(rerun_command().help_page())
+        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+    return commands.rerun(arguments[0], arguments[1:])
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -165,7 +200,7 @@ def _is_run(arguments: Sequence[str]) -> bool:
 
 
 def _usage(name: str, text: str, arguments: Sequence[str]) -> int:
-    from jobs.command_line.command import run_command
+    from jobs.command_line.run_commands import run_command
 
     sys.stdout.write(run_command(name, text).help_page())
     return 0 if arguments and arguments[0] in ("-h", "--help") else 2
@@ -183,14 +218,16 @@ def _complete(instruction: str) -> int:
 
 def _to_complete(name: str) -> Command:
     """Return a command with its options, for completion."""
-    from jobs.command_line.command import Command, predict_command, run_command
+    from jobs.command_line import run_commands
+    from jobs.command_line.command import Command
     from jobs.command_line.fields import OptionsCommand
 
     if any(name in group for group in COMMANDS.values()):
         if name in RELEASE_COMMANDS:
             command: object = _release_command(name)
         else:
-            command = predict_command() if name == "predict" else run_command(name, "")
+            made = getattr(run_commands, f"{name}_command", None)
+            command = made() if made else run_commands.run_command(name, "")
         assert isinstance(command, Command)
         return command
     return OptionsCommand(registry.find(name).load_options(), f"dask-jobs {name}")

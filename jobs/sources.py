@@ -47,6 +47,16 @@ class Source:
     text: str
 
     @property
+    def digest(self) -> str:
+        """Of the text."""
+        return digest(self.content)
+
+    @property
+    def content(self) -> bytes:
+        """The text as bytes."""
+        return self.text.encode(errors="surrogatepass")
+
+    @property
     def label(self) -> str:
         """The name of the file in messages: my_model.py, package/part.py, package/__init__.py."""
         package = self.name if self.package else self.name.rpartition(".")[0]
@@ -61,7 +71,7 @@ class Source:
         for bound, module in self._bound:
             parts = module.split(".")
             if all(parts) and (names is None or bound in names or bound == "*"):  # beyond the top of a package: not all
-                yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+                yield from _parts(module)
 
     @functools.cached_property
     def _bound(self) -> list[tuple[str, str]]:
@@ -98,26 +108,45 @@ def _parsed(text: str) -> ast.Module:
 
 
 def sources(*roots: Any) -> dict[str, str]:
-    """Return `source of FILE` -> digest for the modules that define `roots`, and all of the user's that these import.
+    """Return `source of FILE` -> digest for the modules of `user_modules`.
+
+    Args:
+        roots: modules, names of modules, or objects with a module, such as functions and classes.
+    """
+    found = user_modules(*roots)
+    return dict(sorted((SOURCE + source.label, source.digest) for source in found))
+
+
+def user_modules(*roots: Any) -> list[Source]:
+    """Return the modules that define `roots`, the packages that they are in, and all of the user's that these import.
 
     The standard library, installed packages and this package end the search, unless a root is in one itself. A module
     without a source (a notebook's cell) is left out. The source of an imported module is that of its first use here.
 
     Args:
-        roots: modules, names of modules, or objects with a module, such as functions and classes.
+        roots: as of `sources`; the first one's module comes first.
     """
-    names = [name for root in roots if (name := _module_of(root)) is not None]
+    names = list(dict.fromkeys(name for root in roots if (name := _module_of(root)) is not None))
     own = {_family(name) for name in names}
-    found: dict[str, str] = {}
-    pending, seen = list(names), set(names)
+    found: list[Source] = []
+    # Python runs the __init__.py of each package that a module is in before the module.
+    around = [package for name in names for package in _parts(name)[:-1] if _is_users(package, own)]
+    pending = list(dict.fromkeys([*names, *around]))
+    seen = set(pending)
     while pending and len(seen) < MODULES:
-        source = _source(pending.pop())
+        source = _source(pending.pop(0))
         if source is not None:
-            found[SOURCE + source.label] = digest(source.text.encode(errors="surrogatepass"))
+            found.append(source)
             new = [name for name in dict.fromkeys(source.imports()) if name not in seen and _is_users(name, own)]
             seen.update(new)
             pending += new
-    return dict(sorted(found.items()))
+    return found
+
+
+def _parts(module: str) -> list[str]:
+    """Return a module's packages, from the outermost on, and itself."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def check_sources(driver: Mapping[str, str], *roots: Any) -> None:

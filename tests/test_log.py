@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ def _in_pod(script: str, role: str = "worker") -> list[Any]:
 
 def test_an_event_is_one_line_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
     """Time, job and event come first; NaN and infinity are text, what is not printable is escaped."""
+    before = time.time()
     log("minimize", "progress", done=1, loss=float("nan"), step=float("-inf"), message="a\n\x1b[31m\u2028b", name="ö")
     text = capsys.readouterr().err
     assert text.count("\n") == 1
@@ -39,7 +43,8 @@ def test_an_event_is_one_line_as_ever(capsys: pytest.CaptureFixture[str]) -> Non
     assert list(line)[:3] == ["time", "job", "event"]
     fields = {"done": 1, "loss": "nan", "step": "-inf", "message": "a\n\x1b[31m\u2028b", "name": "ö"}
     assert {key: line[key] for key in list(line)[1:]} == {"job": "minimize", "event": "progress", **fields}
-    assert isinstance(line["time"], float)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+    assert before - 0.001 <= datetime.fromisoformat(line["time"]).timestamp() <= time.time()
 
 
 def test_a_signal_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

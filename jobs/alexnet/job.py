@@ -97,7 +97,7 @@ def _attempt(options: Options, attempt: Attempt) -> dict[str, Any]:
     if (index := kept_index(options, folder.storage)) is not None:
         found = find_labels(options, index)
         check_identity(folder, content_of(index, found[1]))
-    attempt.start()
+    attempt.start(identity=chosen | settings_of(options))
     if index is None or found is None:
         monitor.doing("indexing the tars")
         index = make_index(options, attempt, client)

@@ -14,17 +14,6 @@ from jobs.command_line.overview import WIDTH
 from jobs.command_line.scan import scan, title
 from jobs.errors import InputError, nearest
 
-PREDICT = """Predicts the rows of a data set by the model of a run that has ended, and writes a CSV: the row, what is
-predicted, a number for each class, and the label where there is one. With labels of classes the accuracy is said at
-the end.
-
-Of alexnet, images are read and resized as the training did; the likeliest classes of each one are printed."""
-PREDICT_EXAMPLES = """dask-jobs predict runs/digits --data digits --output digits.csv
-dask-jobs predict runs/mnist --data idx:/data/mnist/t10k | head
-dask-jobs predict runs/my-problem --data npz:s3://bucket/new.npz --output s3://bucket/new.csv
-dask-jobs predict runs/cnn --data npy:/data/new
-dask-jobs predict runs/a1 cat.jpg dog.jpg"""
-
 
 class Option(click.Option):
     """An option in a group of `--help`.
@@ -167,65 +156,6 @@ def _usage_error_text(error: click.UsageError) -> str:
     if isinstance(error, click.BadParameter) and error.param is not None:
         return f"argument {title(error.param)}: {error.message}"
     return error.message
-
-
-class PredictCommand(Command):
-    """The command `predict`, whose usage begins with the run, as that of the other commands of a run folder does."""
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Return the parts of its usage."""
-        run, files = (param.metavar or "" for param in self.get_params(ctx) if isinstance(param, click.Argument))
-        return [run, "--data DATA [--output FILE] |", run, files.strip("[]")]
-
-
-def run_command(name: str, about: str) -> Command:
-    """Return a command that takes a run folder and nothing else, for its help and for completion.
-
-    Args:
-        name: its name.
-        about: its help text.
-    """
-    run = _run_argument()
-    examples = f"dask-jobs {name} runs/digits\ndask-jobs {name} s3://bucket/runs/7"
-    return Command(name, params=[run], help=about, examples=examples, options_metavar="")
-
-
-def predict_command() -> Command:
-    """Return the command that predicts by a run's model."""
-    path = completer((), path=True)
-    files = Argument(
-        ["files"],
-        metavar="[FILE...]",
-        nargs=-1,
-        help="images, paths of this machine, for a run of alexnet",
-        shell_complete=path,
-    )
-    data = Option(
-        ["--data"],
-        metavar="DATA",
-        help="rows to predict: digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; labels may be missing",
-        shell_complete=path,
-    )
-    output = Option(
-        ["--output"],
-        metavar="FILE",
-        help="CSV file, a path or s3://bucket/key, which is written completely or not at all (default: standard "
-        "output)",
-        shell_complete=path,
-    )
-    return PredictCommand(
-        "predict",
-        params=[_run_argument(), files, data, output],
-        help=PREDICT,
-        examples=PREDICT_EXAMPLES,
-        options_metavar="",
-    )
-
-
-def _run_argument() -> Argument:
-    return Argument(
-        ["run"], metavar="RUN", help="run folder, a path or s3://bucket/prefix", shell_complete=completer((), path=True)
-    )
 
 
 def completer(choices: Sequence[str], *, path: bool = False) -> Callable[..., list[CompletionItem]] | None:

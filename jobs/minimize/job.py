@@ -27,6 +27,7 @@ from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
 from jobs.minimize.problems.base import CheckedProblem, files, load_problem
+from jobs.minimize.problems.identity import roots_of
 from jobs.npy import read_array
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
@@ -133,7 +134,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given:
     _check_kept(folder, identity)
     if options.check and not begun:  # a journal is replayed without the data
         _check_problem(objective, minimization.x0, reporter)
-    attempt.start(workers=objective.sum.workers)
+    attempt.start(*roots_of(problem.code, problem.problem), identity=identity, workers=objective.sum.workers)
     limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
     journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
     objective.journal = attempt.stack.enter_context(contextlib.closing(journal))

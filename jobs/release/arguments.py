@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from jobs.command_line.command import Argument, Command, Option
+from jobs.errors import InputError
 
 if TYPE_CHECKING:
     from jobs.release.api.client import Cluster
@@ -100,9 +102,34 @@ def command(about: str, *, examples: str, exit_codes: Mapping[str, str]) -> Call
     return decorate
 
 
-def release_argument() -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Return a decorator that adds the release's name."""
-    return click.argument("release", cls=Argument, metavar="RELEASE", help="the name that helm install gave it")
+def release_argument(*, optional: str = "") -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds the release's name.
+
+    Args:
+        optional: what is done without one; it must be given if that is empty.
+    """
+    return click.argument(
+        "release",
+        cls=Argument,
+        metavar="[RELEASE]" if optional else "RELEASE",
+        required=not optional,
+        callback=_release,
+        help="the name that helm install gave it" + (f" (default: {optional})" if optional else ""),
+    )
+
+
+def _release(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Refuse a path, as a callback of the argument.
+
+    Raises:
+        InputError: it is one.
+    """
+    if text is not None and ("/" in text or text.startswith("s3:")):
+        what = "a run folder" if (Path(text) / "options.yaml").exists() else "a path, and no release's name"
+        raise InputError(
+            f"{text} is {what}: dask-jobs show {text} shows a run's state, dask-jobs list those in a folder"
+        )
+    return text
 
 
 def _cluster_options() -> list[Option]:

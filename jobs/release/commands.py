@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -18,8 +19,10 @@ INTERRUPTED = 130
 
 
 @command(
-    "Show a release's state: phase, progress, workers, and the cause and remedy if it is stuck.",
+    "Show a release's state: phase, progress, workers, and the cause and remedy if it is stuck. Without a name all "
+    "releases of the namespace, a line each.",
     examples="""dask-jobs status fit
+dask-jobs status -n team-a
 dask-jobs status fit -n team-a --json | jq .phase""",
     exit_codes={
         "0": "while it is pending or runs, and when it is done; else the job's:",
@@ -29,19 +32,28 @@ dask-jobs status fit -n team-a --json | jq .phase""",
         "4": "stopped",
     },
 )
-@release_argument()
+@release_argument(optional="all of the namespace")
 @click.option("--json", "as_json", is_flag=True, help="for programs")
-def status(release: str, cluster: ClusterOptions, *, as_json: bool) -> int:
+def status(release: str | None, cluster: ClusterOptions, *, as_json: bool) -> int:
     """Print a release's state; return 0, or the exit code of a job that has ended otherwise.
 
     Raises:
         JobError: no such release, or the cluster refused or did not answer.
     """
     from jobs.release.api.snapshot import read
-    from jobs.release.status import show
+    from jobs.release.status import releases, show
     from jobs.release.status.state import release_state
 
-    objects, run = read(cluster.connect(), release)
+    if release is None:
+        found = cluster.connect()
+        sys.stdout.write(releases.text(found, releases.read_all(found), as_json=as_json))
+        return 0
+    try:
+        objects, run = read(cluster.connect(), release)
+    except InputError as error:
+        if not (Path(release) / "options.yaml").exists():
+            raise
+        raise InputError(f"{error.text}; {release} is a run folder here: dask-jobs show {release}") from error
     state = release_state(objects, run)
     if as_json:
         sys.stdout.write(show.as_json(state) + "\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.report.page import page
-from jobs.report.sections import arithmetic, head, how_to_resume, non_defaults, options, versions
+from jobs.report.sections import arithmetic, head, how_to_resume, non_defaults, options, provenance, versions
 from jobs.runs.folder import readable
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def report_page(run: RunFolder, storage: Storage, job: JobReport) -> str:
             sections.append(versions(run))
         if "arithmetic" in run.result:  # a job of another package may not say it
             sections.append(arithmetic(run))
+        sections += provenance(storage)
         sections.append(how_to_resume(run, changed))
         top = head(run, content.title, content.summary, job.steps)
         return page(f"{content.title} · {run.state}", top, sections, content.package)

@@ -52,6 +52,25 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """How a run went, for its comparison with others.
+
+    Attributes:
+        x: what the x axis counts, such as `evaluations`.
+        y: the quantity, such as `loss`.
+        points: (x, y) of each step.
+        falls: whether lower is better.
+        steps: whether it is a best so far, which is constant between two points.
+    """
+
+    x: str
+    y: str
+    points: Sequence[tuple[float, float]]
+    falls: bool = True
+    steps: bool = False
+
+
+@dataclass(frozen=True)
 class JobReport:
     """The report of one job's runs: its options' defaults, the noun of its progress, and its content."""
 

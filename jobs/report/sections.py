@@ -8,16 +8,18 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jobs.errors import InputError
 from jobs.report.html import duration
 from jobs.report.page import Section
+from jobs.runs.display.progress import counted
+from jobs.runs.named_code import is_by_value
+from jobs.runs.provenance.reading import read_provenance, tables
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from jobs.runs.display.progress import counted
-from jobs.runs.display.progress import counted
-from jobs.runs.folder import RunFolder
-from jobs.runs.named_code import is_by_value
+    from jobs.runs.folder import RunFolder
+    from jobs.storage import Storage
 
 STATES = {"done": "good", "failed": "bad", "running": "busy"}
 HOW_TO_RESUME = {
@@ -96,6 +98,18 @@ def arithmetic(run: RunFolder) -> Section:
         "Arithmetic" if run.result["bits"] == "equal" else "Arithmetic: mixed, so the last bits are not reproducible"
     )
     return Section(title, "report/table.html", {"head": ("", *(kind["processes"] for kind in kinds)), "rows": rows})
+
+
+def provenance(storage: Storage) -> list[Section]:
+    """Return the section of what the last attempt was made of, folded; none where the folder does not have it."""
+    try:
+        found = read_provenance(storage)
+    except InputError as error:
+        return [Section("Provenance", "report/text.html", {"text": str(error)})]
+    if found is None:
+        return []
+    note = f"{found.command_line}. {found.code.text if found.code else ''}"
+    return [Section("Provenance", "report/provenance.html", {"note": note, "tables": tables(found)})]
 
 
 def how_to_resume(run: RunFolder, changed: dict[str, Any]) -> Section:

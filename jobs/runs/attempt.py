@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dask
@@ -16,6 +17,7 @@ from jobs.runs.data_files import DataFiles
 from jobs.runs.display.console import Log
 from jobs.runs.display.log import ROLE, collected_logs
 from jobs.runs.display.mode import mode, using
+from jobs.runs.provenance import record as provenance
 from jobs.runs.run import Run
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 DEGRADED_START_SECONDS = 30.0
 """Maximum wait of a resumed run for the workers that it asks for; then it has a degraded start, with those present."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 AnyLog = TypeVar("AnyLog", bound=Log)
 
 
@@ -116,10 +119,12 @@ class Attempt:
             )
         )
 
-    def start(self, **fields: Any) -> None:
+    def start(self, *roots: Any, identity: Mapping[str, Any] = NOTHING, **fields: Any) -> None:
         """Claim the attempt's number and begin to digest the data; from now on an error is written to the run folder.
 
         Args:
+            roots: of the user's code, as of `jobs.sources.sources`, for the provenance.
+            identity: of the run, as far as it is known, for the provenance.
             fields: of the log line, beside the attempt's number and the run folder.
 
         Raises:
@@ -130,6 +135,7 @@ class Attempt:
         arithmetic = ArithmeticFile(self.folder.storage, self.bits, self.folder.attempt)
         arithmetic.write()
         self.folder.on_status = arithmetic.write  # for workers that join later
+        provenance.write(self.folder.storage, self.folder.attempt, self.folder.options, identity, roots)
         self.stack.enter_context(self.data)  # after the number: only a driver that has one may write the notes
 
     @contextlib.contextmanager

@@ -8,20 +8,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from jobs import npy
 from jobs.errors import DAMAGED, InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.options import from_yaml
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from jobs.storage import Storage
 
-OWN_FILES = ("options.yaml", "result.json", "status.json", "data.json", "arithmetic.json", "report.html", "attempts/")
+OWN_FILES = (
+    "options.yaml",
+    "result.json",
+    "status.json",
+    "data.json",
+    "arithmetic.json",
+    "report.html",
+    "attempts/",
+    "provenance/",
+    "code/",
+)
 """What runs of all jobs and their reports write; a name that ends with `/` is a folder."""
+
+
+class NoRunFolder(InputError):
+    """A folder that has none of the files of a run."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ def read_run(storage: Storage) -> RunFolder:
     """
     files = {name: _read(storage, name) for name in ("options.yaml", "status.json", "result.json")}
     if files["options.yaml"] is None and files["status.json"] is None:
-        raise InputError(
+        raise NoRunFolder(
             f"{storage.url!r} is no run folder: it has no options.yaml; give the folder that the job had as "
             f"{argument('run')}"
         )
@@ -84,12 +96,33 @@ def read_run(storage: Storage) -> RunFolder:
     )
 
 
+def glance(storage: Storage) -> RunFolder | None:
+    """Read as little of a folder as shows how its run stands; None if it is no run folder.
+
+    Options are read only where there is neither status nor result: parsing them takes longer than all else.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    files = {name: _read(storage, name) for name in ("status.json", "result.json")}
+    options = None if any(files.values()) else _read(storage, "options.yaml")
+    if options is None and not any(files.values()):
+        return None
+    status, result = (_mapping(name, content) for name, content in files.items())
+    return RunFolder(storage.url, _mapping("options.yaml", options), status, result)
+
+
 def read_array(storage: Storage, name: str) -> NDArray[np.float64] | None:
     """Read an array of the run folder at `storage`; None if the file is missing.
 
     Raises:
         InputError: the file is damaged.
     """
+    # Not above: the commands that look at many folders need no arrays, and rerun chooses the processor's kernels first.
+    import numpy as np
+
+    from jobs import npy
+
     if (content := _read(storage, name)) is None:
         return None
     try:

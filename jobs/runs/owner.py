@@ -15,7 +15,10 @@ from jobs.errors import DAMAGED
 from jobs.runs.encoding import as_json
 
 if TYPE_CHECKING:
+    from jobs.runs.folder import RunFolder
     from jobs.storage import Storage
+
+STALE = "stale"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ def last_owner(storage: Storage) -> Owner | None:
         except DAMAGED:
             return None
     return None
+
+
+def state_of(run: RunFolder, dead: Owner | None) -> str:
+    """Return a run's state; `stale` if it is as running, and its last driver, of this machine, is gone."""
+    return STALE if dead and run.state == "running" else run.state
 
 
 def dead_driver(storage: Storage) -> Owner | None:

@@ -184,6 +184,10 @@ class Storage(ABC):
     def list(self, prefix: str = "") -> Names:
         """Return the names of all files, also in subfolders, that start with `prefix`, sorted; those that are plain."""
 
+    @abstractmethod
+    def folders(self) -> Names:
+        """Return the plain names of the folders directly in this one that hold something, sorted."""
+
     def stream(self, name: str, start: int = 0, chunk: int = 8 * MIB) -> Generator[bytes]:
         """Yield the bytes of `name` from `start` to its end, `chunk` at a time, the last piece shorter.
 

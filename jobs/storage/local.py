@@ -14,7 +14,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 from jobs.errors import InputError, argument
-from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Stamp, Storage, changed
+from jobs.storage.base import MIB, TEMPORARY, LogWriter, Names, Stamp, Storage, changed, is_plain
 from jobs.storage.local_files import create_file, replace_file, sync_folder, translate_errors, write_all
 
 SYNC_SECONDS = 30.0
@@ -185,6 +185,20 @@ class LocalStorage(Storage):
                 if not file.startswith(TEMPORARY)
             ]
         return sorted(names)
+
+    def folders(self) -> Names:
+        """See `Storage.folders`."""
+        try:
+            with translate_errors(self.url), os.scandir(self.url) as entries:
+                return sorted(one.name for one in entries if is_plain(one.name) and _is_folder_with_files(one))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def _is_folder_with_files(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # one that may not be read has none for us
+        return entry.is_dir() and bool(os.listdir(entry.path))  # noqa: PTH208  an entry is no Path
+    return False
 
 
 def _walk(root: Path, first: str) -> Iterator[tuple[Path, str]]:

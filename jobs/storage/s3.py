@@ -246,3 +246,11 @@ class S3Storage(Storage):
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         names = [key.removeprefix(self._prefix) for key in keys]
         return sorted(name for name in names if is_plain(name) and not name.rpartition("/")[2].startswith(TEMPORARY))
+
+    def folders(self) -> Names:
+        """See `Storage.folders`."""
+        with self._errors(""):
+            paginator = self._client().get_paginator("list_objects_v2")
+            pages = paginator.paginate(Bucket=self._bucket, Prefix=self._prefix, Delimiter="/")
+            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+        return sorted(name for key in found if is_plain(name := key.removeprefix(self._prefix).rstrip("/")))

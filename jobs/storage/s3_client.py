@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.errors import AccessError, ClusterError, InputError, argument
-from jobs.formatting import one_line
+from jobs.formatting import one_line, without_credentials
 from jobs.storage import haste
 from jobs.storage.base import Access
 
@@ -144,7 +144,7 @@ def _denied(address: str, access: Access, error: Any) -> AccessError:
 
 def _text(error: BaseException) -> str:
     """Return an error's text on one line, without the user and password that a URL in it may have."""
-    return re.sub(r"(?<=//)[^\s\"]*@|[^\s\"/:]+:[^\s\"/]*@", "", one_line(error))
+    return without_credentials(one_line(error))
 
 
 def _endpoint(access: Access) -> str:

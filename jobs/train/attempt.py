@@ -111,7 +111,7 @@ def train(
     what, accepted = f"the checkpoint in {folder.url}", subject.accept_new_code
     fit.check(lambda before: compare(what, before, identity, accept_new_code=accepted))
     if not folder.attempt:  # a job that prepares its data has claimed the folder before
-        attempt.start(workers=trainer.workers)
+        attempt.start(*_roots(subject), identity=identity, workers=trainer.workers)
     with attempt.saving(lambda: _save(fit, files)):
         fit.start()
         files.begin(folder.attempt, fit.step, facts)
@@ -165,6 +165,13 @@ def is_its(
     if bool(result.get("weights", {}).get("best_by")) != options.restore_best:
         return False
     return int(result.get("epochs", 0)) >= options.epochs or bool(result.get("ended"))
+
+
+def _roots(subject: Subject) -> list[Any]:
+    """Return the roots of the user's code; callbacks count by the name of their module."""
+    data = [one for one in (subject.data, subject.validation) if isinstance(one, Data)]
+    callbacks = [subject.callbacks.partition(":")[0]] if subject.callbacks else []
+    return [*subject.code.roots(), *(root for one in data for root in one.roots), *callbacks]
 
 
 def _save(fit: Fit, files: EventFiles) -> None:

@@ -107,6 +107,7 @@ class Options(TrainingOptions):
     """
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (*TrainingOptions.MAY_CHANGE, "callbacks", "accept_new_code")
+    RESUMES: ClassVar[tuple[str, ...]] = ("accept_new_code",)
 
     model: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None,

@@ -12,6 +12,16 @@ JOB = Job(
     content="jobs.tune.report.content:content",
     predict="jobs.tune.network:predictor",
     estimate="jobs.tune.estimate:rows",
+    results=(
+        "best=best.value",
+        "best trial=best.number",
+        "hyperparameters=best.params",
+        "complete=trials.complete",
+        "pruned=trials.pruned",
+        "failed=trials.failed",
+    ),
+    exact=("result.json:best", "result.json:front"),
+    curve="jobs.tune.report.history:curve",
     files=("trials.json", "trials.csv", "model.keras", "journal/", "failures/", "checkpoints/"),
     beside_result="table of trials, journal, checkpoints",
 )

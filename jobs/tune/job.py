@@ -17,6 +17,7 @@ from jobs.arithmetic import arithmetic
 from jobs.cluster.arrival import versions
 from jobs.errors import InputError, JobError, UserCodeError, argument
 from jobs.formatting import plural
+from jobs.parts import code_roots
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.identity import code_of, is_same
 from jobs.runs.run import Run
@@ -75,6 +76,7 @@ def run(
     """
     with attempt_on("tune", options) as attempt:
         checked = plan(options, objective)
+        attempt.folder.options = checked.options  # with the space itself: its file may be elsewhere, or changed, later
         if client is None:
             _check_threads(options)
         attempt.reads(checked.files)
@@ -158,7 +160,7 @@ def _attempt(
     attempt.check_data()
     attempt.bits.add("the driver", arithmetic())
     client = client or attempt.connect("jobs.tune.job", gpus=math.ceil(options.gpus_per_trial))
-    attempt.start()
+    attempt.start(*code_roots(checked.source), identity=checked.identity)
     recorded = read(checked, folder)  # again, now that no other driver appends to it
     if options.retry:
         recorded = _reopened(recorded, folder, reporter)

@@ -41,6 +41,7 @@ class Options(JobOptions):
 
     model_config = ConfigDict(allow_inf_nan=False)
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("accept_new_code", "retry")
+    RESUMES: ClassVar[tuple[str, ...]] = ("accept_new_code", "retry")
 
     objective: Annotated[str, OptionHelp(COMPUTE, "module:function")] = Field(
         default="jobs.tune.cnn:train",

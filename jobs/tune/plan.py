@@ -28,7 +28,7 @@ class Plan:
     """A checked search.
 
     Attributes:
-        options: as given.
+        options: as given, with what its files hold in their place.
         source: the objective, as it is sent.
         space: the search space; empty where the objective asks for its hyperparameters.
         identity: of the study, by name.
@@ -71,6 +71,9 @@ def plan(options: Options, objective: Any = None) -> Plan:
     known = enqueued(options.enqueue, space)
     if known and options.sampler == "grid":
         raise InputError(f"{argument('enqueue')} adds to a grid what is not on it; take another {argument('sampler')}")
+    files: dict[str, Any] = {"space": spaces.plain(space)} if space else {}
+    files |= {"enqueue": [dict(one) for one in known]} if isinstance(options.enqueue, str) else {}
+    options = options.model_copy(update=files)
     return Plan(options, source, space, identity, known, trials, code, *_files(options, module))
 
 

@@ -106,6 +106,7 @@ SEEN: list[tuple[Any, ...]] = [
     ("image.repository", "me/jobs", image, "me/jobs:0.1.0"),
     ("image.tag", "7", image, "localhost/dask-jobs:7"),
     ("image.digest", DIGEST, image, f"localhost/dask-jobs@{DIGEST}"),
+    ("image.digest", DIGEST, lambda r: r.env("driver")["DASK_JOBS_IMAGE"], f"localhost/dask-jobs@{DIGEST}"),
     ("image.pullPolicy", "Never", lambda r: r.container("scheduler")["imagePullPolicy"], "Never"),
     ("image.pullSecrets", ["a"], lambda r: r.driver_pod["spec"]["imagePullSecrets"], [{"name": "a"}]),
     *role("workers", "worker_pod", "worker", "1280Mi"),

@@ -15,6 +15,7 @@ from seeds import seeded, times
 from jobs.cli import main
 
 SHOW, REPORT = ["show", "RUN"], ["report", "RUN"]
+LIST, COMPARE = ["list", "RUN", "--output", "json"], ["compare", "RUN", "RUN"]
 
 
 def mutations(folder: Path, work: Path, seed: int, count: int) -> Iterator[str]:

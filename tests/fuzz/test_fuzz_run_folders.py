@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from damaged_folders import REPORT, SHOW, check, run_quietly
+from damaged_folders import COMPARE, LIST, REPORT, SHOW, check, run_quietly
 
 MINIMIZE = ["minimize", "--workers", "0", "--max-iterations", "4"]
 TUNE = ["tune", "--objective", "trials:quadratic", "--space", "SPACE", "--trials", "5", "--workers", "1", "--seed", "0"]
@@ -38,6 +38,18 @@ def test_minimize_goes_on(minimized: Path, capsys: pytest.CaptureFixture[str]) -
 def test_show(job: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
     """What is shown of 80 damaged run folders."""
     check(request.getfixturevalue(job), [SHOW], 2, 80, capsys)
+
+
+@pytest.mark.parametrize("job", ["minimized", "tuned"])
+def test_list_and_compare(job: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is listed and compared of 40 damaged run folders."""
+    check(request.getfixturevalue(job), [LIST, COMPARE], 6, 40, capsys)
+
+
+def test_rerun(minimized: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """10 damaged run folders, whose runs are made again elsewhere."""
+    rerun = ["rerun", "RUN", "--run", str(tmp_path / "again"), "--max-iterations", "1", "--workers", "0"]
+    check(minimized, [rerun], 7, 10, capsys)
 
 
 @pytest.mark.parametrize("job", ["minimized", "tuned"])

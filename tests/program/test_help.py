@@ -63,9 +63,12 @@ EXPECTED = [
             "train",
             "tune",
             "check",
+            "list",
             "show",
+            "compare",
             "report",
             "predict",
+            "rerun",
             "plan",
             "status",
             "wait",
@@ -83,6 +86,9 @@ EXPECTED = [
     ("dask-jobs tune --no-i", {"--no-isolate"}),
     ("dask-jobs logs fit --role ''", {"driver", "scheduler", "workers"}),
     ("dask-jobs fetch --jo", {"--journal"}),
+    ("dask-jobs list --output j", {"json"}),
+    ("dask-jobs compare runs/a --output h", {"html"}),
+    ("dask-jobs rerun runs/a --co", {"--code"}),
     ("dask-jobs nothing --x", set()),
 ]
 

@@ -62,7 +62,7 @@ def test_where_a_release_is(words: list[str], where: tuple[str | None, ...]) -> 
             "--name: there is no such option; did you mean '--namespace'? (dask-jobs status --help lists them)",
         ),
         ("status", ["fit", "a", "--jsn"], "unrecognized arguments: a --jsn (dask-jobs status --help)"),
-        ("status", ["--jsn"], "the following arguments are required: RELEASE (dask-jobs status --help)"),
+        ("cancel", ["--jsn"], "the following arguments are required: RELEASE (dask-jobs cancel --help)"),
         ("status", ["fit", "-n"], "argument -n/--namespace: expected one argument (dask-jobs status --help)"),
         ("status", ["fit", "-n", "--x"], "argument -n/--namespace: expected one argument (dask-jobs status --help)"),
         ("status", ["fit", "--json=1"], "argument --json: ignored explicit argument '1' (dask-jobs status --help)"),

@@ -189,3 +189,31 @@ dask-jobs: error: the cluster failed
     assert (log.attempt, log.error, log.doing, log.retry) == (2, "", "", "")
     assert log.progress is not None
     assert (log.progress.done, log.progress.seconds_left) == (520, 48.0)
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [("done", ("done", 0)), ("user-code-failed", ("failed", 1))])
+def test_a_moment_after_the_end(recorded: str, expected: tuple[str, int]) -> None:
+    """The driver's container has ended, its Job has no condition yet: the exit code is the truth."""
+    found = objects(recorded)
+    jobs = tuple({**job, "status": {**job.get("status", {}), "conditions": []}} for job in found.jobs)
+    found = replace(found, jobs=jobs)
+    run = present_run(found)
+    assert run is not None
+    release = release_state(found, run)
+    assert (release.phase, release.exit_code) == expected
+    assert release.finished is not None
+
+
+@pytest.mark.parametrize(
+    ("moments", "left"),
+    [
+        (("2026-11-20T14:00:00.000Z", "2026-11-20T14:00:10.000Z"), 20),
+        ((100.0, 110.0), 20),
+        (("soon", "0001-01-01"), None),
+    ],
+)
+def test_times_of_log_lines(moments: tuple[Any, Any], left: float | None) -> None:
+    """Moments are in ISO 8601, or as in earlier images in seconds since 1970; a line without one counts for nothing."""
+    event = {"job": "minimize", "event": "progress", "total": 30}
+    log = lines.read([json.dumps({**event, "time": moment, "done": 10 * at}) for at, moment in enumerate(moments)])
+    assert (log.progress and log.progress.seconds_left) == (None if left is None else pytest.approx(left))

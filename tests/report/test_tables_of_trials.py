@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from browser import CHROMIUM
 
 from jobs.report.environment import new_environment
-from jobs.tune.records.table import as_csv
+from jobs.runs.tables import as_csv
 
 VALUES = [
     "=HYPERLINK(1)",

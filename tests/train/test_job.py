@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from commands import COMMAND, ENVIRONMENT, SLOW, result_of, run_here, run_job, start_job, until_saved, weights_of
 
+from jobs import registry
 from jobs.cli import main
+from jobs.runs.provenance.reading import read_provenance
 from jobs.storage import open_storage
 from jobs.train import job
 from jobs.train.loop.checkpoint import Checkpoints, Manifest
@@ -31,6 +33,12 @@ def test_the_linear_example(tmp_path):
     with np.load(tmp_path / "run" / "weights.npz") as weights:
         assert weights["line/kernel"] == pytest.approx(0.1, abs=1e-3)
         assert weights["line/bias"] == pytest.approx(0.3, abs=1e-3)
+    provenance = read_provenance(open_storage(tmp_path / "run"))
+    assert provenance.command[:2] == ["dask-jobs", "train"]
+    assert "content of the data" in provenance.identity
+    curve = registry.find("train").load_curve()(open_storage(tmp_path / "run"))
+    assert curve.y == "loss"
+    assert [epoch for epoch, _ in curve.points] == list(range(1, result_of(tmp_path / "run")["epochs"] + 1))
 
 
 def test_the_default(tmp_path):

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from waiting import until
 
-from jobs import cli
+from jobs import cli, registry
+from jobs.runs.provenance.reading import read_provenance
 from jobs.storage import Storage, open_storage
 from jobs.tune import space
 from jobs.tune.options import Options
@@ -149,6 +151,16 @@ def test_a_search_from_the_command_line(tmp_path: Path, space_file: str) -> None
     code, out, _ = _end(_run(*arguments))
     assert code == 0
     assert "nothing was done" in out
+    provenance = read_provenance(open_storage(tmp_path / "run"))
+    assert provenance is not None
+    assert provenance.code is not None
+    assert "trials.py" in provenance.code.sources
+    kept = yaml.safe_load((tmp_path / "run/options.yaml").read_text())
+    curve = registry.find("tune").load_curve()(open_storage(tmp_path / "run"))
+    assert curve is not None
+    assert curve.points[-1][1] == result["best"]["value"]
+    assert [number for number, _ in curve.points] == [1, 2, 3, 4, 5, 6]
+    assert kept["space"] == provenance.identity["space"] == yaml.safe_load(Path(space_file).read_text())
     code, out, _ = _end(_run(*arguments[:-4], "--trials", "3"))
     assert code == 2
 

@@ -78,7 +78,10 @@ spec:
       env:
         {{- /* The driver retries within its pod: a replaced pod would lose scratch space, and wait for its place anew. */}}
         {{- $retries := printf "- {name: DASK_JOBS_RETRIES, value: %q}" (toString $role.backoffLimit) }}
-        {{- include "dask-job.env" (list . (printf "%s\n%s" $retries (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}
+        {{- /* Of the run's provenance. */}}
+        {{- $image := printf "- {name: DASK_JOBS_IMAGE, value: %q}" (include "dask-job.image" .) }}
+        {{- $release := printf "- {name: DASK_JOBS_RELEASE, value: %q}" .Release.Name }}
+        {{- include "dask-job.env" (list . (printf "%s\n%s\n%s\n%s" $retries $image $release (include "dask-job.env.s3" .)) $role.env) | nindent 8 }}
       resources:
         {{- /* The run folder in scratch space is a second volume. */}}
         {{- $sizes := ternary (list $role.scratch $role.scratch) (list $role.scratch) (eq (include "dask-job.scratch" .) "true") }}

@@ -37,14 +37,14 @@ class Expected:
                 f"this worker has another problem than the driver: {here}, not {self.text}; "
                 "use the same code and the same data for both"
             )
-        if self.sources and (roots := _roots(code, problem)):
+        if self.sources and (roots := roots_of(code, problem)):
             check_sources(self.sources, *roots)
 
 
 def expected(made: CheckedProblem) -> Expected:
     """Return what the problem must be on each worker."""
     own = has(made.problem, "fingerprint")
-    return Expected(_text(made.problem), {} if own else sources(*_roots(made.code, made.problem)))
+    return Expected(_text(made.problem), {} if own else sources(*roots_of(made.code, made.problem)))
 
 
 def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
@@ -64,7 +64,7 @@ def fingerprint(made: CheckedProblem, here: Expected) -> dict[str, str]:
     return parts | {"problem": kind.name, "attributes of the problem": held, **code_sources(kind)}
 
 
-def _roots(code: UserCode, problem: Any) -> tuple[Any, ...]:
+def roots_of(code: UserCode, problem: Any) -> tuple[Any, ...]:
     """Return the roots of a problem's modules: the one that is named, its factory and class, if imported."""
     return code.roots() + ((type(problem),) if home(type(problem)) else ())
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from jobs.errors import InputError
 from jobs.minimize.display.monitor import COLUMNS
+from jobs.report.content import Curve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,20 @@ class History:
         """The index of the lowest finite loss, the first of equal ones; None if there is none."""
         finite = np.isfinite(self.loss)
         return int(np.argmin(np.where(finite, self.loss, np.inf))) if finite.any() else None
+
+
+def curve(storage: Storage) -> Curve | None:
+    """Return the lowest loss so far over the evaluations; None without one.
+
+    Raises:
+        InputError: history.csv is damaged.
+    """
+    history = read_history(storage)
+    lowest = lowest_so_far(history.loss)
+    shown = np.flatnonzero(np.isfinite(lowest))
+    shown = shown[downsample(lowest[shown])]
+    points = list(zip(history.evaluation[shown].tolist(), lowest[shown].tolist(), strict=True))
+    return Curve("evaluations", "lowest loss so far", points, steps=True) if points else None
 
 
 def read_history(storage: Storage) -> History:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from jobs import registry
@@ -124,9 +126,12 @@ def progress_of(fields: Mapping[str, Any]) -> Progress | None:
 
 
 def time_of(fields: Mapping[str, Any]) -> float | None:
-    """Return the seconds since 1970 in a JSON line; None if it has none."""
+    """Return a line's time in seconds since 1970, in which older images write it; None if it has none."""
     time = fields.get("time")
-    return time if isinstance(time, int | float) and 0 <= time < MAX_NUMBER else None
+    if isinstance(time, str):
+        with contextlib.suppress(ValueError, OverflowError):
+            time = datetime.fromisoformat(time).timestamp()
+    return float(time) if isinstance(time, int | float) and 0 <= time < MAX_NUMBER else None
 
 
 def steps_of(fields: Mapping[str, Any]) -> str:

@@ -71,9 +71,18 @@ class WantedLog:
     running: bool = False
 
 
+def names(cluster: Cluster) -> list[str]:
+    """Return the names of all releases in the namespace, sorted.
+
+    Raises:
+        JobError: the cluster did not answer or refused.
+    """
+    return sorted({job["metadata"]["labels"].get(INSTANCE, "") for job in cluster.jobs(PART_OF)} - {""})
+
+
 def _missing(cluster: Cluster, release: str) -> str:
     """Return the error text for a missing release, with a near name or the namespace that has it."""
-    here = {job["metadata"]["labels"].get(INSTANCE, "") for job in cluster.jobs(PART_OF)} - {""}
+    here = names(cluster)
     text = f"there is no release {release!r} in namespace {cluster.namespace!r}{nearest(release, here)}"
     if nearest(release, here):
         return text
@@ -81,7 +90,7 @@ def _missing(cluster: Cluster, release: str) -> str:
         jobs = cluster.jobs(f"{INSTANCE}={release},{PART_OF}", everywhere=True)
         if jobs:
             return f"{text}; there is one in namespace {jobs[0]['metadata']['namespace']!r}: add -n"
-    return f"{text} (releases here: {', '.join(sorted(here)) or 'none'}; -n names another namespace)"
+    return f"{text} (releases here: {', '.join(here) or 'none'}; -n names another namespace)"
 
 
 def _claims(cluster: Cluster, jobs: tuple[Object, ...], pods: tuple[Object, ...]) -> Iterator[Object]:

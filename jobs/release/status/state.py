@@ -41,6 +41,9 @@ Phase = Literal["pending", "starting", "running", "stopping", "suspended", "stop
 NOTE = re.compile(r"(?:exit code (\d): )?(.*)", re.DOTALL)
 """The annotation STOPPED: an exit code other than 4, and why."""
 
+FINAL = (0, 1, 2, 3)
+"""Exit codes of a driver after which the Job's policy makes no other pod."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -108,7 +111,7 @@ def release_state(objects: Objects, run: Run) -> Release:
         jobs=tuple(name(job) for job in (run.driver, run.workers) if job is not None),
         queue=label(run.driver, QUEUE),
         phase=_phase(run, log),
-        exit_code=exit_code(run),
+        exit_code=_final(run) if exit_code(run) is None else exit_code(run),
         attempt=log.attempt or max(1, failed + (not ended(run.driver))),
         doing=log.doing,
         error=log.error,
@@ -131,8 +134,9 @@ def release_state(objects: Objects, run: Run) -> Release:
 
 def _phase(run: Run, log: driver_log.Log) -> Phase:
     pods = [pod for pod in run.driver_pods if live(pod)]
-    if ended(run.driver):
-        return "done" if condition(run.driver, "Complete", "SuccessCriteriaMet") else "failed"
+    code = exit_code(run) if ended(run.driver) else _final(run)
+    if code is not None:
+        return "failed" if code else "done"
     if suspended(run.driver):
         left = any(live(pod) for pod in (*pods, *run.worker_pods))
         if left or _stop(run)[0] is not None:
@@ -176,6 +180,17 @@ def exit_code(run: Run) -> int | None:
     return ClusterError.exit_code
 
 
+def _final(run: Run) -> int | None:
+    """Return the exit code of the last driver's container if no other driver follows; None if that is not known.
+
+    The Job has its verdict a moment later: until then its pod has ended, and nothing is pending.
+    """
+    if suspended(run.driver) or not run.driver_pods:
+        return None
+    end = terminated(run.driver_pods[-1], "driver")
+    return int(end["exitCode"]) if end and end["exitCode"] in FINAL else None
+
+
 def _workers(run: Run) -> Workers:
     pods = [pod for pod in run.worker_pods if live(pod)]
     job = run.workers or {"spec": {"parallelism": 0}}
@@ -197,8 +212,10 @@ def _has_result(pod: Object) -> bool:
 
 
 def _finished(run: Run) -> float | None:
-    end = condition(run.driver, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
-    return seconds(end["lastTransitionTime"]) if end else None
+    if end := condition(run.driver, "Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended"):
+        return seconds(end["lastTransitionTime"])
+    last = terminated(run.driver_pods[-1], "driver") if _final(run) is not None else None
+    return seconds(last["finishedAt"]) if last else None
 
 
 def is_scratch(driver: Object) -> bool:

@@ -141,7 +141,7 @@ def print_rows(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     On a terminal a long text goes on below its column, elsewhere, and a command to copy, in its line. What is not
     printable is escaped: names and texts may be the user's.
     """
-    width = max(len(printable(name)) for name, _ in rows)
+    width = max((len(printable(name)) for name, _ in rows), default=0)
     room = max(console.width - width - 2, MIN_COLUMN)
     for name, text in ((printable(name), printable(text)) for name, text in rows):
         lines = [text]

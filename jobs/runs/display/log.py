@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import psutil
@@ -27,7 +28,9 @@ ROLE = "DASK_JOBS_ROLE"
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: `{"time": seconds since 1970, "job": ..., "event": ..., ...}`.
+    """Formats a record as one line of JSON: `{"time": ..., "job": ..., "event": ..., ...}`.
+
+    The time is UTC in ISO 8601, as `2026-11-20T14:05:29.123Z`.
 
     An event of this package is followed by its fields. Any other record has its level as `event`, then `logger`,
     `message` and, if it has an exception or a stack, `traceback`.
@@ -45,7 +48,7 @@ class JsonFormatter(logging.Formatter):
         fields: dict[str, Any] | None = getattr(record, "fields", None)
         if fields is None:
             fields = {"job": self._role, "event": record.levelname.lower(), **self._library(record)}
-        line = {"time": round(record.created, 3), **fields}
+        line = {"time": _moment(record.created), **fields}
         # default: an event with a value that JSON cannot encode must not be lost.
         return json.dumps({key: _finite(value) for key, value in line.items()}, default=str)
 
@@ -155,6 +158,10 @@ def _is_console(handler: logging.Handler) -> bool:
     return isinstance(handler, LineHandler) or (
         isinstance(handler, logging.StreamHandler) and handler.stream in consoles
     )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _finite(value: Any) -> Any:

@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs.errors import Stopped, UserCodeError
+from rich.console import Console
+
+from jobs.errors import InputError, Stopped, UserCodeError
 from jobs.formatting import printable_line
+from jobs.runs.display.console import print_rows
 from jobs.runs.display.progress import counted, metrics_text
 from jobs.runs.folder import RunFolder, readable
-from jobs.runs.owner import Owner
+from jobs.runs.owner import STALE, Owner, state_of
+from jobs.runs.provenance.reading import read_provenance
+from jobs.storage import Storage
 
 COMMAND_SECONDS = "command_seconds"
 """Key of the seconds of the whole command, in the result that it prints at its end; not in result.json."""
@@ -53,9 +58,19 @@ def show_result(show: Callable[[Mapping[str, Any], str], None], result: Mapping[
         show(result, url)
 
 
+def show_provenance(storage: Storage) -> None:
+    """Print in two or three lines what the last attempt was made of, if the run folder has that."""
+    try:
+        found = read_provenance(storage)
+        rows = found.rows() if found else []
+    except InputError as error:
+        rows = [("made by", str(error))]
+    print_rows(Console(highlight=False, width=None if sys.stdout.isatty() else 140), rows)
+
+
 def _state(folder: RunFolder, dead: Owner | None) -> str:
     attempt, error = f"attempt {folder.status.get('attempt', 0)}", folder.status.get("error")
-    if dead and folder.state == "running":
+    if dead and state_of(folder, dead) == STALE:
         return (
             f"{folder.job} not running, {attempt}: its driver, process {dead.process}, is gone; "
             "the same command on this run folder resumes it"

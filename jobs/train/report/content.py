@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jobs.formatting import number, plural
-from jobs.report.content import Content, Share
+from jobs.report.content import Content, Curve, Share
 from jobs.report.html import duration
 from jobs.report.page import Section
 from jobs.report.theme import AMBER, FRAME, NAVY
+from jobs.runs.folder import read_run
 from jobs.train.event_files import LEARNING_RATE, rates_of
 from jobs.train.loop.checkpoint import Checkpoints
 from jobs.train.loop.timeline import Record
@@ -52,8 +53,7 @@ def content(run: RunFolder, storage: Storage) -> Content:
     if run.result:
         history, timeline, rates = (run.result[name] for name in ("history", "timeline", "rates"))
     else:
-        manifest = Checkpoints(storage).last()
-        progress = manifest.progress if manifest else {}
+        progress = _progress(storage)
         history, timeline = dict(progress.get("history", {})), progress.get("workers", [])
         rates = rates_of(progress)
     sections = [*curves(history, rates), *([_time(run.result)] if run.result else [])]
@@ -61,6 +61,25 @@ def content(run: RunFolder, storage: Storage) -> Content:
     if run.result:
         sections.append(_numbers(run.result))
     return Content(_title(run), _summary(run, history), sections)
+
+
+def curve(storage: Storage) -> Curve | None:
+    """Return the loss over the epochs, of validation if there is one; None before the first has ended.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    run = read_run(storage)
+    history = dict((run.result or _progress(storage)).get("history", {}))
+    name = "val_loss" if history.get("val_loss") else "loss"
+    points = [(float(epoch), float(value)) for epoch, value in enumerate(history.get(name, ()), start=1)]
+    return Curve("epochs", label(name), points) if points else None
+
+
+def _progress(storage: Storage) -> dict[str, Any]:
+    """Return what the last checkpoint says of a run that has not ended."""
+    manifest = Checkpoints(storage).last()
+    return dict(manifest.progress) if manifest else {}
 
 
 def _title(run: RunFolder) -> str:

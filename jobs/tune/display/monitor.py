@@ -13,10 +13,11 @@ from jobs.runs.display.eta import EtaEstimator
 from jobs.runs.display.progress import DIRECTION, Progress
 from jobs.runs.run import Run
 from jobs.runs.save_interval import SaveInterval
+from jobs.runs.tables import as_csv, as_json
 from jobs.tune.display.live_table import FRAMES, ROWS, LiveTable, SearchStatus, TrialRow
 from jobs.tune.records.outcome import Outcome
 from jobs.tune.records.recorder import StudyRecorder
-from jobs.tune.records.table import EARLIER, RUN, as_csv, as_json, state_of
+from jobs.tune.records.table import EARLIER, RUN, state_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

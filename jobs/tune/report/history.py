@@ -7,16 +7,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bokeh.models import ColumnDataSource
 
+from jobs.report.content import Curve
 from jobs.report.page import Plot, Section
+from jobs.tune.report.data import read_search
 from jobs.tune.report.plots import BEST, TOOLS, bounds, colours, dots, key, new_figure
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
     from numpy.typing import NDArray
 
+    from jobs.storage import Storage
     from jobs.tune.report.data import Search
 
 AXES = {"number": "trial", "at": "seconds of the study"}
+
+
+def curve(storage: Storage) -> Curve | None:
+    """Return the best value so far over the trials; None of a search of several objectives, or without a value.
+
+    Raises:
+        InputError: the journal is damaged.
+    """
+    search = read_search(storage)
+    if search is None or len(search.metrics) > 1:
+        return None
+    counts = np.flatnonzero((search.states == "complete") & search.feasible)
+    pick = np.maximum if search.maximize[0] else np.minimum
+    best = pick.accumulate(search.scores[counts, 0])
+    points = list(zip((counts + 1).astype(float).tolist(), best.tolist(), strict=True))
+    name = f"best {search.metrics[0]} so far"
+    return Curve("trials", name, points, falls=not search.maximize[0], steps=True) if points else None
 
 
 def history(search: Search) -> Section:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jobs.formatting import number, short
 from jobs.report.page import Section
-from jobs.tune.records.table import finite
+from jobs.runs.tables import finite
 
 if TYPE_CHECKING:
     from jobs.tune.report.data import Search
