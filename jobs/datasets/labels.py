@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -100,12 +101,16 @@ def name(value: Any) -> str:
 
 def _of_objects(values: Values, where: str, first: int) -> Values:
     """Return Python objects as an array of their one type."""
-    missing = [value is None or type(value).__name__ in _NO_VALUES or value != value for value in values]
+    missing = [value is None or type(value).__name__ in _NO_VALUES or _is_nan(value) for value in values]
     _check_present(np.array(missing, np.bool_), values, where, first)
     kinds = {_kind(value) for value in values}
     if len(kinds) > 1 or not kinds <= {"text", "boolean", "number"}:
         raise DataError(f"{where} has labels of several kinds ({', '.join(sorted(kinds))}); make them all texts")
     return np.array([str(value) if isinstance(value, str) else value for value in values])
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _kind(value: Any) -> str:

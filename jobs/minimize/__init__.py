@@ -1,7 +1,7 @@
 """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
 Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it; and problems: `softmax`,
-`keras` (any Keras model), or any object as `Problem` describes.
+`logistic`, `poisson`, `squared`, `keras` (any Keras model), or any object as `Problem` describes.
 """
 
 from __future__ import annotations

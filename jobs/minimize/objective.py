@@ -11,6 +11,7 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
+from jobs.datasets.memory.serving import serving
 from jobs.errors import InputError, argument
 from jobs.formatting import plural
 from jobs.minimize.evaluate.by_futures.futures import FuturesEvaluator
@@ -97,9 +98,12 @@ class Objective:
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
         what = (made.code, here, blocks, on_nan)
-        self.sum: Evaluator = (
-            EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
-        )
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(serving(client, self.problem if made.code.spec is None else None))
+            self.sum: Evaluator = (
+                EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
+            )
+            self._open = opening.pop_all()
         self.identity = fingerprint(made, here)
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
@@ -202,6 +206,7 @@ class Objective:
     def close(self) -> None:
         """Release the workers' data."""
         self.sum.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from jobs.datasets.labels import classes_of, codes, encode, plain
 from jobs.errors import DataError
 
