@@ -1,7 +1,8 @@
 """Minimize a loss that is a sum over much data, by any of SciPy's optimizers.
 
-Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it; and problems: `softmax`,
-`logistic`, `poisson`, `squared`, `keras` (any Keras model), or any object as `Problem` describes.
+Public: `Objective`, a callable for `scipy.optimize`; `minimize`, any of SciPy's methods on it; `held_out`, rows for
+validation; and problems: `softmax`, `logistic`, `poisson`, `squared`, `keras` (any Keras model), or any object as
+`Problem` describes.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ if TYPE_CHECKING:
     from jobs.minimize.objective import Objective
     from jobs.minimize.optimize.minimize import minimize
     from jobs.minimize.problems.base import Problem
+    from jobs.minimize.problems.held_out import held_out
 
-__all__ = ["Objective", "Problem", "minimize"]
+__all__ = ["Objective", "Problem", "held_out", "minimize"]
 # Dask and SciPy are imported at first use: `jobs.minimize.entry`, which every command imports, must be cheap.
 __getattr__, __dir__ = _lazy(
     __name__,
-    {"Objective": "objective", "Problem": "problems.base", "minimize": "optimize.minimize"},
+    {
+        "Objective": "objective",
+        "Problem": "problems.base",
+        "held_out": "problems.held_out",
+        "minimize": "optimize.minimize",
+    },
 )

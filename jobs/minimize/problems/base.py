@@ -197,6 +197,23 @@ def block_rows(problem: Any) -> int:
     return int(attribute_of(problem, "block_rows", DEFAULT_BLOCK_ROWS))
 
 
+def penalized(problem: Any, n: int) -> Vector:
+    """Return 1.0 for the entries that regularizers act on, 0.0 for others, (n,).
+
+    Raises:
+        InputError: the problem's `penalized()` has the wrong shape.
+    """
+    if not has(problem, "penalized"):
+        return np.ones(n)
+    given = call("problem.penalized()", lambda: np.asarray(problem.penalized()))
+    if given.dtype.kind not in "biuf":
+        raise InputError("problem.penalized() must return True or False for each parameter")
+    mask = given.astype(bool)
+    if mask.shape != (n,):
+        raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
+    return np.asarray(mask, dtype=np.float64)
+
+
 def names(problem: Any, n: int) -> list[str] | None:
     """Return the names of theta's n entries; None if the problem has no names.
 

@@ -168,8 +168,8 @@ class Logistic(Regression):
 
 def scores(theta: Vector, x: Any) -> Vector:
     """Return w x + b of rows x, (rows,) float64."""
-    products: Vector = np.asarray(x @ theta[:-1].astype(x.dtype), np.float64)
-    return products + theta[-1]
+    found: Vector = np.asarray(x @ theta[:-1].astype(x.dtype), np.float64) + theta[-1]
+    return found
 
 
 def predicted(model: str, theta: Vector, x: Any) -> Vector:
