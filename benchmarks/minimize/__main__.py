@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import ray_environment
 from benchmarks.arguments import parsed
-from benchmarks.minimize import evaluation, journal, kernel, memory, overhead, portable
+from benchmarks.minimize import evaluation, fitting, journal, kernel, memory, overhead, portable
 from benchmarks.report import Table, Target, document
 from benchmarks.workload.data import Generated
 
@@ -28,6 +28,8 @@ class Extent:
         footprints: how often memory is measured.
         journals: number of parameters -> number of evaluations.
         replays: how often each journal is written and replayed.
+        fitted: rows of the logistic model that is fitted, each time by all peers.
+        fits: how often.
     """
 
     data: Generated = field(default_factory=lambda: Generated(55_000, 784))
@@ -41,6 +43,8 @@ class Extent:
     footprints: int = 2
     journals: dict[int, int] = field(default_factory=lambda: {7_850: 500, 1_000_000: 20})
     replays: int = 5
+    fitted: int = 10_000_000
+    fits: int = 3
 
 
 QUICK = Extent(
@@ -55,6 +59,8 @@ QUICK = Extent(
     footprints=1,
     journals={7_850: 20},
     replays=1,
+    fitted=20_000,
+    fits=1,
 )
 
 
@@ -85,6 +91,7 @@ def _tables(extent: Extent, ray: str | None) -> Iterator[Table]:
     yield _kernel(1 if extent is QUICK else 10)
     yield portable.run(("float64", "float32", "keras"), 2 if extent is QUICK else 30)
     yield journal.run(extent.journals, extent.replays)
+    yield fitting.run(extent.fitted, extent.fits)
 
 
 def _kernel(repeats: int) -> Table:

@@ -18,7 +18,7 @@ from jobs.arithmetic import arithmetic
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
-from jobs.minimize import softmax
+from jobs.minimize import models
 from jobs.minimize.display.monitor import Observer, Optimizer
 from jobs.minimize.journal import Journal
 from jobs.minimize.objective import Objective, is_of_evaluation
@@ -28,6 +28,7 @@ from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
 from jobs.minimize.problems.base import CheckedProblem, files, load_problem
 from jobs.minimize.problems.identity import roots_of
+from jobs.minimize.standard_errors import standard_errors
 from jobs.npy import read_array
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
@@ -116,7 +117,10 @@ def problem_of(options: Options) -> CheckedProblem:
     Raises:
         JobError: it cannot be loaded.
     """
-    return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+    if options.problem:
+        return load_problem(options.problem)
+    how = options.classes, options.dtype, (options.validation, options.validation_seed)
+    return load_problem(models.problem(options.model, options.data or "digits", *how))
 
 
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given: Given) -> dict[str, Any]:
@@ -147,6 +151,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given:
     with attempt.saving(functools.partial(observer.save, best=True)):
         result = _solve(minimization, observer, options.method, given.callback)
     origin = {"identity": identity, **attempt.bits.as_result(), **attempt.data.as_result()}
+    origin |= standard_errors(objective, np.asarray(result.x), result.fun, restricted=_restricted(options))
     return finish(folder, objective, observer, result, origin)
 
 
@@ -155,6 +160,12 @@ def _connected(options: Options, attempt: Attempt, reporter: Reporter) -> Client
         reporter.doing("working in this process")
         return None
     return attempt.connect("jobs.minimize.job")
+
+
+def _restricted(options: Options) -> str:
+    """Return what restricts the optimum beside the data."""
+    found = {"l1": options.l1, "l2": options.l2, "bounds": options.bounds is not None}
+    return next((argument(name) for name, given in found.items() if given), "")
 
 
 def _check_problem(objective: Objective, start: Vector, reporter: Reporter) -> None:

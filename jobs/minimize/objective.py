@@ -12,8 +12,10 @@ import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
+from jobs.datasets.memory.serving import serving
 from jobs.errors import InputError, argument
 from jobs.formatting import plural
+from jobs.minimize import scores
 from jobs.minimize.evaluate.by_futures.futures import FuturesEvaluator
 from jobs.minimize.evaluate.by_messages.distributed import DaskEvaluator
 from jobs.minimize.evaluate.check import Finding
@@ -25,7 +27,6 @@ from jobs.minimize.journal_log import Record
 from jobs.minimize.problems import base as problems
 from jobs.minimize.problems.identity import expected, fingerprint
 from jobs.sharding.blocks import Blocks
-from jobs.usercode import call
 
 Vector = NDArray[np.float64]
 EVALUATORS: dict[str, Callable[..., Evaluator]] = {"messages": DaskEvaluator, "futures": FuturesEvaluator}
@@ -94,13 +95,16 @@ class Objective:
         self.n = self._x0.size
         self.rows = problems.rows(self.problem)
         self._kind: Kind = "value_and_grad" if problems.has(self.problem, "value_and_grad") else "value"
-        self._l2 = l2 * penalized(self.problem, self.n) if l2 else None
+        self._l2 = l2 * problems.penalized(self.problem, self.n) if l2 else None
         blocks = Blocks(self.rows, problems.block_rows(self.problem))
         here = expected(made)
         what = (made.code, here, blocks, on_nan)
-        self.sum: Evaluator = (
-            EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
-        )
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(serving(client, self.problem if made.code.spec is None else None))
+            self.sum: Evaluator = (
+                EVALUATORS[evaluator](client, *what, **options) if client else SerialEvaluator(*what, **options)
+            )
+            self._open = opening.pop_all()
         self._made, self._expected = made, here
         self.journal: Journal | None = None
         self._clock, self._seconds = time.perf_counter(), 0.0
@@ -176,15 +180,19 @@ class Objective:
         return matrix
 
     def accuracy(self, theta: Vector) -> float | None:
-        """Return the fraction of all rows that the problem predicts right at `theta` (n,); None without `correct`.
+        """Return the fraction of the fitted rows that are predicted right at `theta` (n,); None without `correct`.
 
         It is not recorded in the journal, which holds the optimizer's evaluations.
         """
-        if not problems.has(self.problem, "correct"):
-            return None
-        # Not through the journal: a run resumed with more iterations replays the optimizer's evaluations in order, and
-        # this one is made only where a run ends.
-        return float(self.sum(Request("correct", self._vector(theta)[None]))[0]) / self.rows
+        return scores.accuracy(self.sum, self.problem, self._vector(theta))
+
+    def validation(self, theta: Vector) -> dict[str, Any] | None:
+        """Return rows, mean loss and accuracy of the rows held out, at `theta` (n,); None if none are."""
+        return scores.validation(self.sum, self.problem, self._vector(theta))
+
+    def fitted_rows(self, theta: Vector) -> int:
+        """Return how many rows are fitted: all but those that are held out."""
+        return scores.fitted_rows(self.sum, self.problem, self._vector(theta))
 
     def check(self, start: Vector | None = None) -> list[Finding]:
         """Return what is found of the problem's contract on its first rows: sums, equal bits, derivatives.
@@ -208,6 +216,7 @@ class Objective:
     def close(self) -> None:
         """Release the workers' data."""
         self.sum.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -277,23 +286,6 @@ class Objective:
         self._seconds = record.seconds
         self._clock = time.perf_counter() - record.seconds
         return record.answer
-
-
-def penalized(problem: Any, n: int) -> Vector:
-    """Return 1.0 for the entries that regularizers act on, 0.0 for others, (n,).
-
-    Raises:
-        InputError: the problem's `penalized()` has the wrong shape.
-    """
-    if not problems.has(problem, "penalized"):
-        return np.ones(n)
-    given = call("problem.penalized()", lambda: np.asarray(problem.penalized()))
-    if given.dtype.kind not in "biuf":
-        raise InputError("problem.penalized() must return True or False for each parameter")
-    mask = given.astype(bool)
-    if mask.shape != (n,):
-        raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
-    return np.asarray(mask, dtype=np.float64)
 
 
 def _check(l2: float, evaluator: str) -> None:

@@ -9,7 +9,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
 from jobs.errors import argument
 from jobs.formatting import given
+from jobs.minimize.models import ModelName
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
+from jobs.minimize.problems.held_out import MAX_SEED
 from jobs.options import SerialJobOptions, is_huge, read_scalar
 
 METHOD = "how to minimize"
@@ -25,6 +27,7 @@ class Options(SerialJobOptions):
     Examples:
       dask-jobs minimize --data digits --run runs/digits
       dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
+      dask-jobs minimize --data npz:visits.npz --model poisson --validation 0.2 --run runs/visits
       dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
       DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
     """
@@ -33,17 +36,31 @@ class Options(SerialJobOptions):
 
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
-        description="data for softmax regression: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
+        description="data for a shipped model: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
         "npz:FILE or npy:FOLDER with arrays x and y; each local or s3:// (default: digits)",
     )
     problem: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None, description="your own problem instead: module:function or file.py:function, which returns it"
     )
+    model: Annotated[ModelName, OptionHelp(COMPUTE)] = Field(
+        default="softmax",
+        description="what is fitted to the data: softmax (classes), logistic (two classes), poisson (counts) or "
+        "squared (numbers)",
+    )
     classes: Annotated[PositiveInt | None, OptionHelp(COMPUTE)] = Field(
         default=None, description="number of classes (default: the largest label + 1)"
     )
     dtype: Annotated[Literal["float64", "float32"], OptionHelp(COMPUTE)] = Field(
-        default="float64", description="what softmax computes in; sums are float64"
+        default="float64", description="what the model computes in; sums are float64"
+    )
+    validation: Annotated[float | None, OptionHelp(COMPUTE, "SHARE")] = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="share of the data's rows that is held out; the result has the loss and the accuracy on them",
+    )
+    validation_seed: Annotated[int, OptionHelp(COMPUTE)] = Field(
+        default=0, ge=0, lt=MAX_SEED, description="another number holds out other rows"
     )
     method: Annotated[str, OptionHelp(METHOD, "NAME")] = Field(
         default="L-BFGS-B",
@@ -114,6 +131,8 @@ class Options(SerialJobOptions):
             unread = {
                 "data": self.data,
                 "classes": self.classes,
+                "model": self.model if self.model != "softmax" else None,
+                "validation": self.validation,
                 "dtype": self.dtype if self.dtype != "float64" else None,
             }
             for name, value in unread.items():

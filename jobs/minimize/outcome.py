@@ -16,6 +16,8 @@ from jobs.minimize.display.monitor import Observer
 from jobs.minimize.objective import Objective, Vector
 from jobs.minimize.predictions import predicts
 from jobs.minimize.problems.base import MAX_LISTED, names
+from jobs.minimize.problems.held_out import model_of
+from jobs.minimize.problems.regression import Regression
 from jobs.minimize.saving import saved
 from jobs.runs.run import Run
 
@@ -46,13 +48,14 @@ def finish(
         "fun": float(result.fun),
         **{name: result.get(name) for name in ("nit", "nfev", "njev", "nhev", "gradient_norm")},
         **_accuracy(objective, theta),
+        **_validation(objective, theta),
         "parameters": objective.n,
         **_theta(objective.problem, theta),
         **saved(objective.problem, theta, folder.storage),
         **({"predicts": True} if predicts(objective.problem) else {}),
         "diagnostics": diagnose(objective, observer),
         **origin,
-        **_pictures(objective.problem),
+        **_model(objective.problem),
     }
     observer.finished(int(result.get("nit") or observer.iterations), bool(result.success))
     return folder.finish(outcome)
@@ -67,6 +70,12 @@ def _accuracy(objective: Objective, theta: Vector) -> dict[str, Any]:
     return {} if accuracy is None else {"accuracy": accuracy}
 
 
+def _validation(objective: Objective, theta: Vector) -> dict[str, Any]:
+    """Return what is found on the rows that are held out."""
+    found = objective.validation(theta)
+    return {} if found is None else {"validation": found}
+
+
 def _theta(problem: Any, theta: Vector) -> dict[str, Any]:
     """Return theta's norm, and theta itself with its names where that is short."""
     norm = {"x_norm": float(np.linalg.norm(theta))}
@@ -76,9 +85,17 @@ def _theta(problem: Any, theta: Vector) -> dict[str, Any]:
     return norm | {"x": theta.tolist()} | ({} if called is None else {"names": called})
 
 
-def _pictures(problem: Any) -> dict[str, Any]:
-    """Return the data for pictures of softmax's weights in the report."""
-    if not isinstance(problem, softmax.Softmax):
+def _model(problem: Any) -> dict[str, Any]:
+    """Return of a shipped model what predictions need, and of softmax the data for pictures of its weights."""
+    model = model_of(problem)
+    if isinstance(model, Regression):
+        return {"model": model.model, **_classes(model)}
+    if not isinstance(model, softmax.Softmax):
         return {}
-    shape = problem.data.shape
-    return {"image_shape": list(shape) if len(shape) == 2 else None, "classes": problem.data.classes}
+    shape = model.data.shape
+    return {"model": "softmax", "image_shape": list(shape) if len(shape) == 2 else None, **_classes(model)}
+
+
+def _classes(model: Any) -> dict[str, Any]:
+    names = [str(name) for name in getattr(model.data, "class_names", ())]
+    return {"classes": model.data.classes, **({"class_names": names} if names else {})}

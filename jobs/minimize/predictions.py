@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from jobs.datasets.prediction import Predictor
 from jobs.errors import InputError, UserCodeError
+from jobs.minimize import models
 from jobs.minimize.options import Options
 from jobs.minimize.problems.base import CheckedProblem, Vector, has, load_problem
 from jobs.minimize.problems.identity import expected, fingerprint
-from jobs.minimize.softmax import probabilities
 from jobs.options import validated
 from jobs.runs.folder import RunFolder, read_array, readable
 from jobs.runs.identity import warn_of_new_code
@@ -50,9 +50,10 @@ def predictor(run: RunFolder, storage: Storage) -> Predictor:
         return _of_problem(run, load_problem(options.problem), theta)
     with readable(run.url, "result.json"):  # not of the data: they may be gone
         classes = int(run.result["classes"])
-        if classes < 1 or theta.size % classes:
+        names = [str(name) for name in run.result.get("class_names", ())]
+        if options.model == "softmax" and (classes < 1 or theta.size % classes):
             raise ValueError(f"{theta.size} parameters of {classes} classes")
-    return Predictor(lambda x, scale: probabilities(theta, _scaled(x, scale), classes), "softmax", classes=True)
+    return models.predictor(options.model, theta, classes, names)
 
 
 def _theta(run: RunFolder, storage: Storage) -> Vector:

@@ -7,52 +7,28 @@ biases of all classes; `Softmax.weights` takes it apart, and `Softmax.save` writ
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from scipy import sparse
 
 from jobs.datasets import open_dataset
 from jobs.datasets.rows import files_of
 from jobs.errors import DataError, InputError
 from jobs.formatting import plural
-from jobs.minimize.problems import softmax_kernel
+from jobs.minimize.problems import sample as samples
+from jobs.minimize.problems import softmax_kernel, softmax_sparse
+from jobs.minimize.problems.sample import DataLike, classified
 from jobs.minimize.problems.softmax_kernel import Block, Vector
 
 DType = Literal["float64", "float32"]
 
 
-class DatasetLike(Protocol):
-    """The data's interface: a `jobs.datasets.Dataset`, or any object with these attributes and methods."""
-
-    @property
-    def rows(self) -> int:
-        """Number of samples."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one sample; it is used flat."""
-
-    @property
-    def classes(self) -> int:
-        """Labels are 0 .. classes - 1."""
-
-    @property
-    def scale(self) -> float:
-        """The factor of stored numbers."""
-
-    def read(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return samples start .. stop - 1, (stop - start, *shape) as stored, and their labels, (stop - start,)."""
-
-    def fingerprint(self) -> str:
-        """Return the identity of the data."""
-
-
-def problem(data: str | DatasetLike = "digits", classes: int | None = None, dtype: DType = "float64") -> Softmax:
+def problem(data: str | DataLike = "digits", classes: int | None = None, dtype: DType = "float64") -> Softmax:
     """Return softmax regression on a data set.
 
     Args:
@@ -69,12 +45,15 @@ def problem(data: str | DatasetLike = "digits", classes: int | None = None, dtyp
         return Softmax(open_dataset(data, classes), dtype)
     if classes is not None:
         raise InputError(f"classes is {classes!r}, but the dataset has {data.classes} of its own; leave classes out")
-    return Softmax(data, dtype)
+    source = classified(data)
+    if not source.classes:
+        raise InputError("softmax regression needs labels that are classes, but the data have numbers; see squared")
+    return Softmax(source, dtype)
 
 
 @dataclass(frozen=True)
 class Softmax:
-    """Sum over the rows of -log softmax(W x + b)[y].
+    """Sum over the rows of -log softmax(W x + b)[y], times the row's weight where the data have weights.
 
     With dtype 'float64' all is computed in float64. With 'float32' rows are stored and multiplied in float32, in half
     the memory and half the time, and blocks are summed in float64. Loss and gradient are then right to about 1e-7, the
@@ -89,12 +68,13 @@ class Softmax:
         InputError: `dtype` is another one.
     """
 
-    data: DatasetLike
+    data: DataLike
     dtype: DType = "float64"
 
+    model: ClassVar[str] = "softmax"
+
     def __post_init__(self) -> None:
-        if self.dtype not in ("float64", "float32"):
-            raise InputError(f"dtype is {self.dtype!r}, but must be 'float64' or 'float32'")
+        samples.check_dtype(self.dtype)
 
     @property
     def rows(self) -> int:
@@ -104,17 +84,12 @@ class Softmax:
     @property
     def features(self) -> int:
         """Numbers in a sample."""
-        return math.prod(self.data.shape)
+        return samples.features_of(self.data)
 
     @property
     def block_rows(self) -> int:
-        """Rows of a block, a power of two: about a million numbers, but an eighth of the rows where those are few.
-
-        At least 32 rows per class, since a block's gradient, which is written and added, is as large as so many rows;
-        at most 8,192. 1,024 for 784 features and 10 classes.
-        """
-        many = min(max(2**20 // self.features, 32 * self.data.classes), 8192)
-        return softmax_kernel.power_of_two(min(many, max(self.rows // 8, 128)))
+        """Rows of a block, see `sample.block_rows`; 1,024 for 784 features and 10 classes."""
+        return samples.block_rows(self.data, self.data.classes)
 
     def x0(self) -> Vector:
         """Return zeros, (n,) float64 with n = classes * (features + 1).
@@ -143,7 +118,7 @@ class Softmax:
 
     def names(self) -> list[str]:
         """Return the names of theta's entries: `weight[class, feature]`, then `bias[class]`."""
-        classes, features = range(self.data.classes), range(self.features)
+        classes, features = samples.class_names(self.data), samples.feature_names(self.data, self.features)
         return [f"weight[{c}, {f}]" for c in classes for f in features] + [f"bias[{c}]" for c in classes]
 
     def files(self) -> list[str]:
@@ -161,32 +136,37 @@ class Softmax:
             DataError: a label is out of range, or the files changed since they were opened.
             ClusterError: the storage cannot be reached.
         """
-        x, y = self.data.read(start, stop)
-        classes = self.data.classes
+        rows = samples.sample(self.data, self.dtype, start, stop)
+        y, classes = rows.y, self.data.classes
+        if y.ndim != 1 or y.dtype.kind not in "iu":
+            raise DataError(f"labels are {y.dtype} of shape {y.shape}, but must be integers, one a row")
         if wrong := np.flatnonzero((y < 0) | (y >= classes)).tolist():
             raise DataError(
                 f"label of row {start + wrong[0]:,} is {y[wrong[0]]}, but must be 0 to {classes - 1}; "
                 "give the right number of classes"
             )
-        rows = softmax_kernel.aligned((stop - start, self.features), self.dtype)
-        np.multiply(x.reshape(rows.shape), self.data.scale, out=rows, dtype=rows.dtype, casting="same_kind")
-        return Block(rows, y.astype(np.min_scalar_type(classes - 1)))
+        w = None if rows.w is None else rows.w.astype(self.dtype)
+        return Block(rows.x, y.astype(np.min_scalar_type(classes - 1)), w)
 
     def value_and_grad(self, theta: Vector, data: Block) -> tuple[float, Vector]:
         """Return loss and gradient, (n,) float64, summed over the rows of a block."""
-        return softmax_kernel.value_and_grad(theta, data)
+        return _kernel(data.x).value_and_grad(theta, data)  # type: ignore[no-any-return]
 
     def hessp(self, theta: Vector, v: Vector, data: Block) -> Vector:
         """Return the Hessian's product with `v`, (n,) float64, summed over the rows of a block."""
-        return softmax_kernel.hessp(theta, v, data)
+        return _kernel(data.x).hessp(theta, v, data)  # type: ignore[no-any-return]
 
     def hess(self, theta: Vector, data: Block) -> Vector:
         """Return the Hessian, (n, n) float64, summed over the rows of a block."""
-        return softmax_kernel.hess(theta, data)
+        return _kernel(data.x).hess(theta, data)  # type: ignore[no-any-return]
+
+    def dispersion(self, loss: float, count: float) -> float:  # noqa: ARG002  of a likelihood it is one number
+        """Return what the inverse Hessian is multiplied by for the covariance of theta: 1, as of any likelihood."""
+        return 1.0
 
     def correct(self, theta: Vector, data: Block) -> int:
         """Return the number of rows of a block whose own class's score is the largest."""
-        return softmax_kernel.correct(theta, data)
+        return _kernel(data.x).correct(theta, data)  # type: ignore[no-any-return]
 
     def predict(self, theta: Vector, x: NDArray[Any]) -> Vector:
         """Return the probability of each class, (rows, classes) float64, for rows x (rows, ...), scaled.
@@ -222,11 +202,10 @@ def probabilities(theta: Vector, x: NDArray[Any], classes: int) -> Vector:
     Raises:
         DataError: a row has another number of features.
     """
-    features = theta.size // classes - 1
-    if math.prod(x.shape[1:]) != features:
-        raise DataError(
-            f"the model takes rows of {plural(features, 'number')}, but those of the data have shape {x.shape[1:]}"
-        )
-    rows = softmax_kernel.aligned((len(x), features), "float64")
-    rows[...] = x.reshape(rows.shape)
-    return softmax_kernel.probabilities(theta, rows)
+    rows = samples.rows_of(x, theta.size // classes - 1)
+    return _kernel(rows).probabilities(theta, rows)  # type: ignore[no-any-return]
+
+
+def _kernel(x: Any) -> Any:
+    """Return the module of formulas for rows of a form."""
+    return softmax_sparse if sparse.issparse(x) else softmax_kernel

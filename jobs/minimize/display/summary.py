@@ -65,6 +65,7 @@ def lines(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
         ("loss", f"{result['fun']:.10g}"),
         *([("largest gradient entry", f"{norm:.3g}")] if norm is not None else []),
         *_accuracy(result),
+        *_validation(result),
         *_theta(result, run),
         *_saved(result),
         ("method", f"{result['method']}, {result['parameters']:,} parameters, {spent['rows']:,} rows"),
@@ -82,14 +83,30 @@ def _accuracy(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("accuracy", f"{result['accuracy']:.2%} of the rows it was fitted to")] if "accuracy" in result else []
 
 
+def _validation(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was found on the rows that are held out."""
+    held = result.get("validation")
+    if not held:
+        return []
+    if not held["rows"]:
+        return [("validation", "no row was held out: the share is too small for so few rows")]
+    right = f"{held['accuracy']:.2%} right, " if held.get("accuracy") is not None else ""
+    loss = "not known (all weights are 0)" if held["loss"] is None else f"{held['loss']:.6g}"
+    return [("validation", f"{right}mean loss {loss}, of {plural(held['rows'], 'row')} held out")]
+
+
 def _theta(result: Mapping[str, Any], run: str) -> list[tuple[str, str]]:
     """Return theta, one row per name or all in one, or its file if it is long."""
     count, theta = result["parameters"], result.get("x", ())
     if count > SHOWN or not theta:
         return [("x", f"{count:,} numbers of norm {float(result['x_norm']):.6g}, in {run.rstrip('/')}/x.npy")]
     numbers = [f"{float(value):.10g}" for value in theta]
+    if errors := result.get("standard_errors"):
+        numbers = [f"{text} ± {float(error):.2g}" for text, error in zip(numbers, errors, strict=True)]
     if called := result.get("names"):
-        return [(f"  {name}", text) for name, text in zip(called, numbers, strict=True)]
+        found = [(f"  {name}", text) for name, text in zip(called, numbers, strict=True)]
+        note = result.get("standard_errors_note")
+        return [*found, ("standard errors", note)] if note else found
     return [("x", ", ".join(numbers))]
 
 

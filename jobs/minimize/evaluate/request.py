@@ -14,9 +14,11 @@ from jobs.minimize.problems.base import converted
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]
-Kind = Literal["value", "value_and_grad", "hessp", "hess", "correct"]
+Kind = Literal["value", "value_and_grad", "hessp", "hess", "correct", "held_out"]
 OnNan = Literal["fail", "inf"]
 Sketch = tuple[float, float, float]
+HELD_OUT = 4
+"""Numbers of the answer for rows that are held out."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,16 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Length of the answer: k, k (1 + n), n, n * n numbers, or 1."""
+        """Length of the answer: k, k (1 + n), n, n * n numbers, 1 or 4."""
         count, n = self.thetas.shape
-        sizes = {"value": count, "value_and_grad": count * (1 + n), "hessp": n, "hess": n * n, "correct": 1}
+        sizes = {
+            "value": count,
+            "value_and_grad": count * (1 + n),
+            "hessp": n,
+            "hess": n * n,
+            "correct": 1,
+            "held_out": HELD_OUT,
+        }
         return int(sizes[self.kind])
 
     @property
@@ -75,6 +84,8 @@ def answer(problem: Any, request: Request, data: Any, where: str, on_nan: OnNan)
     if request.kind == "hess":
         matrix = call(f"hess on {where}", problem.hess, theta, data)
         return _checked("hess", matrix, (theta.size, theta.size), where)
+    if request.kind == "held_out":
+        return _checked("held_out_score", problem.held_out_score(theta, data), (HELD_OUT,), where)
     if request.kind == "correct":
         return np.array([_number(call(f"correct on {where}", problem.correct, theta, data), where, "the count")])
     pieces = [_value(problem, request.kind, theta, data, where=where, on_nan=on_nan) for theta in request.thetas]

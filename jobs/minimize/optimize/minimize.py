@@ -11,12 +11,11 @@ from scipy import optimize
 from threadpoolctl import threadpool_limits
 
 from jobs.errors import InputError, argument
-from jobs.minimize.objective import penalized
 from jobs.minimize.optimize.constraints import guarded
 from jobs.minimize.optimize.function import Function
 from jobs.minimize.optimize.l1 import Split, stationarity
 from jobs.minimize.optimize.methods import METHODS, Method, check_needs, check_options, find
-from jobs.minimize.problems.base import attribute_of, check_theta
+from jobs.minimize.problems.base import attribute_of, check_theta, penalized
 from jobs.usercode import call
 
 Vector = NDArray[np.float64]

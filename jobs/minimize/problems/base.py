@@ -43,6 +43,8 @@ class Problem(Protocol):
         correct(theta, data) -> int: how many rows of `data` are predicted right; the result has their fraction.
         predict(theta, x) -> array: what theta predicts of rows x (rows, ...) float64, which are times their data set's
             scale: (rows, k) numbers of k classes, (rows,) values, or (rows,) integers, which are classes.
+        dispersion(loss, rows) -> float: what the inverse Hessian is multiplied by for the covariance of theta; 1 if the
+            loss is a negative log-likelihood. With `hess`, the result has standard errors.
         save(theta, folder) -> None: writes the problem's own files of the result into a local folder; they come to the
             run folder under their names.
         block_rows: rows of a block, a number that depends on the data alone; 1,024 if absent.
@@ -78,7 +80,7 @@ def user_code(problem: Any) -> UserCode:
     if size > PICKLE_LIMIT:
         raise InputError(
             f"problem is {size / 1e6:,.0f} MB when pickled, but must be under {PICKLE_LIMIT / 1e6:.0f} MB: "
-            "let its load(start, stop) read the rows on the worker"
+            "let its load(start, stop) read the rows on the worker, or keep them in jobs.from_arrays"
         )
     return code
 
@@ -195,6 +197,23 @@ def rows(problem: Any) -> int:
 def block_rows(problem: Any) -> int:
     """Return the rows of a block."""
     return int(attribute_of(problem, "block_rows", DEFAULT_BLOCK_ROWS))
+
+
+def penalized(problem: Any, n: int) -> Vector:
+    """Return 1.0 for the entries that regularizers act on, 0.0 for others, (n,).
+
+    Raises:
+        InputError: the problem's `penalized()` has the wrong shape.
+    """
+    if not has(problem, "penalized"):
+        return np.ones(n)
+    given = call("problem.penalized()", lambda: np.asarray(problem.penalized()))
+    if given.dtype.kind not in "biuf":
+        raise InputError("problem.penalized() must return True or False for each parameter")
+    mask = given.astype(bool)
+    if mask.shape != (n,):
+        raise InputError(f"problem.penalized() has shape {mask.shape}, but must have ({n},)")
+    return np.asarray(mask, dtype=np.float64)
 
 
 def names(problem: Any, n: int) -> list[str] | None:

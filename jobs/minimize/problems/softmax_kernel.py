@@ -37,10 +37,12 @@ class Block:
     Attributes:
         x: (rows, features) float64 or float32 in C order; fastest from `aligned`.
         y: (rows,) unsigned integers, the class of each row.
+        w: (rows,) in the dtype of `x`, what each row counts; None: 1.
     """
 
     x: Array
     y: NDArray[Any]
+    w: Array | None = None
 
 
 def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -98,8 +100,12 @@ def value_and_grad(theta: Vector, block: Block) -> tuple[float, Vector]:
         np.exp(z, out=z)
         z /= np.add.reduce(z, axis=0, out=sums[part])
         flat[at[part]] -= 1
+        if block.w is not None:
+            z *= block.w[part]
         _add_product(z, x[part], tile, weight_gradient)
     np.add.reduce(scores, axis=1, dtype=np.float64, out=bias_gradient)
+    if block.w is not None:
+        return float(np.multiply(block.w, np.log(sums) - own, dtype=np.float64).sum()), gradient
     return float(np.log(sums).sum(dtype=np.float64) - own.sum(dtype=np.float64)), gradient
 
 
@@ -124,6 +130,8 @@ def hessp(theta: Vector, v: Vector, block: Block) -> Vector:
         u += shifts
         u -= (p * u).sum(axis=0)
         u *= p
+        if block.w is not None:
+            u *= block.w[part]
         _add_product(u, x[part], tile, weight_product)
     np.add.reduce(changes, axis=1, dtype=np.float64, out=bias_product)
     return product
@@ -147,6 +155,8 @@ def hess(theta: Vector, block: Block) -> Vector:
     for a in range(classes):
         d = -p[a] * p
         d[a] += p[a]
+        if block.w is not None:
+            d *= block.w
         for b in range(a, classes):
             matrix[of[a], of[b]] = matrix[of[b], of[a]] = x.T @ (x * d[b][:, np.newaxis])
         matrix[n + a, :n] = (d @ x).ravel()

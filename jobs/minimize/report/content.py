@@ -44,6 +44,11 @@ NUMBERS = {
     "njev": "Evaluations of the gradient",
     "nhev": "Evaluations of the Hessian",
 }
+HELD_OUT = {
+    "rows": "Rows held out",
+    "loss": "Mean loss on rows held out",
+    "accuracy": "Accuracy on rows held out",
+}
 WORK: dict[str, tuple[str, Callable[[Any], str]]] = {
     "evaluations": ("Evaluations by the workers", "{:,}".format),
     "replayed": ("Evaluations replayed from the journal", "{:,}".format),
@@ -113,7 +118,12 @@ def _parameters(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[S
     """Return theta as a table and a bar chart if it is short, from x.npy or from what result.json lists."""
     theta = np.array(result.get("x", ()), dtype=np.float64) if x is None else x
     names = result.get("names") or [f"x[{index}]" for index in range(theta.size)]
-    return [parameters(names, theta)] if 0 < theta.size <= MAX_PARAMETERS and len(names) == theta.size else []
+    errors, note = result.get("standard_errors"), result.get("standard_errors_note", "")
+    return (
+        [parameters(names, theta, errors, note)]
+        if 0 < theta.size <= MAX_PARAMETERS and len(names) == theta.size
+        else []
+    )
 
 
 def _pictures(result: dict[str, Any], x: NDArray[np.float64] | None) -> list[Section]:
@@ -142,7 +152,9 @@ def _time(result: dict[str, Any]) -> Section:
 
 def _numbers(result: dict[str, Any]) -> Section:
     """Return the result with all its digits."""
+    held = result.get("validation") or {}
     rows = [(name, result[key]) for key, name in NUMBERS.items() if result.get(key) is not None]
+    rows += [(name, held[key]) for key, name in HELD_OUT.items() if held.get(key) is not None]
     rows += [(name, text(result["diagnostics"][key])) for key, (name, text) in WORK.items()]
     return Section("Result in numbers", "report/table.html", {"head": ("Quantity", "Value"), "rows": rows})
 

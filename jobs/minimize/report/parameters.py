@@ -25,10 +25,23 @@ BAR, EDGE = 18, 60
 """Pixels of a bar and of what is around all of them."""
 
 
-def parameters(names: Sequence[str], theta: NDArray[np.float64]) -> Section:
-    """Return the section for theta (n,), n <= `MAX_PARAMETERS`, with the names of its entries."""
-    rows = [(name, float(value)) for name, value in zip(names, theta, strict=True)]
-    data = {"rows": rows, "folded": len(rows) > MAX_ROWS}
+def parameters(
+    names: Sequence[str], theta: NDArray[np.float64], errors: Sequence[float] | None = None, note: str = ""
+) -> Section:
+    """Return the section for theta (n,), n <= `MAX_PARAMETERS`.
+
+    Args:
+        names: of its entries.
+        theta: the parameters.
+        errors: their standard errors, if they are known.
+        note: why they are not.
+    """
+    rows: list[tuple[object, ...]] = [(name, float(value)) for name, value in zip(names, theta, strict=True)]
+    head = ("Parameter", "Value")
+    if errors:
+        rows = [(*row, float(error)) for row, error in zip(rows, errors, strict=True)]
+        head = (*head, "Standard error")  # type: ignore[assignment]  # one column more
+    data = {"head": head, "rows": rows, "folded": len(rows) > MAX_ROWS, "note": note}
     return Section("Parameters found", "job/parameters.html", data, [Plot("Value by parameter", _bars(names, theta))])
 
 

@@ -13,6 +13,7 @@ from dask._task_spec import Task, TaskRef
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
 from jobs.cluster.membership import scheduler_gone
+from jobs.datasets.memory.source import sources_in
 from jobs.errors import ClusterError
 from jobs.formatting import error_line
 from jobs.minimize.evaluate.by_futures import tasks
@@ -43,7 +44,8 @@ class FuturesEvaluator(ClusterEvaluator):
         unique = uuid.uuid4().hex
         self._key = f"{unique[:8]}-{unique[8:]}"  # Dask names a task group by the part of keys before 8 hex digits
         self._numbers = itertools.count()
-        recipe = tasks.Recipe(self._key, source, expected, on_nan)
+        waits = any(rows.chunked for rows in sources_in(source).values())
+        recipe = tasks.Recipe(self._key, source, expected, on_nan, waits)
         self._shards = ShardFutures(self._client, recipe, len(self._blocks), workers_timeout, self._bits)
         self._slow, self._workers = False, 0
 

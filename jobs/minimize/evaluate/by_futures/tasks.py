@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from dask.sizeof import sizeof
 from distributed import Worker, get_worker
 
+from jobs.datasets.memory.door import leave_slot
 from jobs.errors import ClusterError, DataError, InputError, JobError, UserCodeError
 from jobs.minimize.evaluate.check import FindingFields
 from jobs.minimize.evaluate.request import OnNan, Request
@@ -41,12 +42,22 @@ class Recipe:
         source: makes the problem.
         expected: what the driver's problem is, as the worker's must be.
         on_nan: 'fail' or 'inf'.
+        waits: whether loading waits for tasks, those of chunks of Dask's: it must not keep the slot that they need.
     """
 
     key: str
     source: UserCode
     expected: Expected
     on_nan: OnNan
+    waits: bool = False
+
+    def leave_slot(self) -> None:
+        """Leave the slot of this thread's task, if loading waits for others, before any lock is taken.
+
+        Also to evaluate: what is loaded is behind the same lock as what another task loads meanwhile.
+        """
+        if self.waits:
+            leave_slot()
 
 
 class LoadedBlocks:
@@ -68,6 +79,10 @@ class LoadedBlocks:
         # Not its own memory, but the blocks': Dask's dashboard, placement, spilling and adaptive scaling use it.
         return self._nbytes + object.__sizeof__(self)
 
+    def leave_slot(self) -> None:
+        """Leave the slot of this thread's task, as of `Recipe`."""
+        self._recipe.leave_slot()
+
     def load(self) -> None:
         """Load the blocks, on the worker whose task this is.
 
@@ -76,6 +91,7 @@ class LoadedBlocks:
             DataError: rows could not be loaded.
             UserCodeError: the problem's code raised.
         """
+        self.leave_slot()
         shard = self.open().shard
         try:
             shard.prepare()
@@ -177,6 +193,7 @@ def theta(request: Request) -> Request:
 
 def check(recipe: Recipe, start: Vector) -> list[FindingFields]:
     """Return what is found of the problem's contract on some rows, as of `Shard.check`."""
+    recipe.leave_slot()
     return [finding.fields() for finding in _translated(_shard_of(recipe, get_worker()).shard.check, start)]
 
 
@@ -192,6 +209,7 @@ def evaluate(request: Request, *parts: LoadedBlocks) -> PartialSum:
 
 def _evaluate(request: Request, parts: Sequence[LoadedBlocks]) -> PartialSum:
     # All parts, not the first alone: one that Dask has moved here is not held yet.
+    parts[0].leave_slot()
     own, *_ = [part.open() for part in parts]
     began, loaded = time.perf_counter(), own.shard.load_seconds
     total = own.shard.sum(request, None, [run for part in parts for run in part.runs])
