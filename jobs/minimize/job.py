@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from jobs.arithmetic import arithmetic
+from jobs.datasets import open_dataset
+from jobs.datasets.tables.kept import keep_columns
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
@@ -26,12 +28,13 @@ from jobs.minimize.optimize import methods
 from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
-from jobs.minimize.problems.base import CheckedProblem, files, load_problem
+from jobs.minimize.problems.base import CheckedProblem, attribute_of, files, load_problem
 from jobs.npy import read_array
 from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
 from jobs.runs.run import Run
 from jobs.sources import digest
+from jobs.table_options import columns_of
 from jobs.usercode import call, only_exceptions
 
 if TYPE_CHECKING:
@@ -115,7 +118,12 @@ def problem_of(options: Options) -> CheckedProblem:
     Raises:
         JobError: it cannot be loaded.
     """
-    return load_problem(options.problem or softmax.problem(options.data or "digits", options.classes, options.dtype))
+    if options.problem:
+        return load_problem(options.problem)
+    data, classes = options.data or "digits", options.classes
+    if columns := columns_of(options):
+        return load_problem(softmax.problem(open_dataset(data, classes, **columns), None, options.dtype))
+    return load_problem(softmax.problem(data, classes, options.dtype))
 
 
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given: Given) -> dict[str, Any]:
@@ -134,6 +142,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given:
     if options.check and not begun:  # a journal is replayed without the data
         _check_problem(objective, minimization.x0, reporter)
     attempt.start(workers=objective.sum.workers)
+    keep_columns(folder.storage, attribute_of(problem.problem, "data", None))
     limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
     journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
     objective.journal = attempt.stack.enter_context(contextlib.closing(journal))
@@ -248,4 +257,5 @@ def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, s
         "method": methods.find(options.method).name,
         "options": repr(sorted(chosen.items())),
         **{name: repr(getattr(options, name)) for name in ("tol", "l1", "l2", "bounds", "on_nan")},
+        **{name: repr(value) for name, value in columns_of(options).items()},
     }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jobs.datasets import open_dataset
 from jobs.datasets.rows import files_of
 from jobs.errors import DataError, InputError
-from jobs.formatting import plural
+from jobs.formatting import plural, printable
 from jobs.minimize.problems import softmax_kernel
 from jobs.minimize.problems.softmax_kernel import Block, Vector
 
@@ -142,8 +142,9 @@ class Softmax:
         return np.arange(self.x0().size) < self.data.classes * self.features
 
     def names(self) -> list[str]:
-        """Return the names of theta's entries: `weight[class, feature]`, then `bias[class]`."""
-        classes, features = range(self.data.classes), range(self.features)
+        """Return the names of theta's entries: `weight[class, feature]`, then `bias[class]`, by name or number."""
+        classes = _named(getattr(self.data, "class_names", ()), self.data.classes)
+        features = _named(getattr(self.data, "names", ()), self.features)
         return [f"weight[{c}, {f}]" for c in classes for f in features] + [f"bias[{c}]" for c in classes]
 
     def files(self) -> list[str]:
@@ -197,7 +198,7 @@ class Softmax:
         return probabilities(theta, x, self.data.classes)
 
     def save(self, theta: Vector, folder: str) -> None:
-        """Write softmax.npz: W (features, classes), b (classes,), scale () and x_shape.
+        """Write softmax.npz: W (features, classes), b (classes,), scale (), x_shape, names (features,) and class_names.
 
         The probabilities of rows x are softmax(scale * x.reshape(len(x), -1) @ W + b).
         """
@@ -208,7 +209,16 @@ class Softmax:
             b=biases,
             scale=np.float64(self.data.scale),
             x_shape=np.array(self.data.shape),
+            names=np.array(_named(getattr(self.data, "names", ()), self.features)),
+            class_names=np.array(_named(getattr(self.data, "class_names", ()), self.data.classes)),
         )
+
+
+def _named(names: Any, count: int) -> list[str]:
+    """Return the names of features or classes, printable; their numbers where the data have no such names."""
+    if isinstance(names, list | tuple) and len(names) == count:
+        return [printable(str(name)) for name in names]
+    return list(map(str, range(count)))
 
 
 def probabilities(theta: Vector, x: NDArray[Any], classes: int) -> Vector:

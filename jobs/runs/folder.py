@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from jobs.storage import Storage
 
-OWN_FILES = ("options.yaml", "result.json", "status.json", "data.json", "arithmetic.json", "report.html", "attempts/")
+OWN_FILES = (
+    "options.yaml",
+    "result.json",
+    "status.json",
+    "data.json",
+    "columns.json",
+    "arithmetic.json",
+    "report.html",
+    "attempts/",
+)
 """What runs of all jobs and their reports write; a name that ends with `/` is a folder."""
 
 
