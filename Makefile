@@ -84,6 +84,7 @@ bench-kubernetes: .venv/dev ## measure from helm install to the result (KUBECONF
 
 requirements: .venv/dev ## pin and hash the requirements anew (needs uv)
 	uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/base.txt
+	uv pip compile pyproject.toml --extra tables --constraint requirements/base.txt --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/tables.txt
 	uv pip compile pyproject.toml --extra tensorflow --extra images --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/tensorflow.txt
 	uv pip compile pyproject.toml --extra gpu --extra images --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/gpu.txt
 	echo 'setuptools>=77' | uv pip compile - --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 -q -o requirements/build.txt

@@ -17,7 +17,7 @@ from pathlib import Path
 
 # Where boto3 looks for S3 and for credentials; the other 430 services of AWS are 25 MB.
 BOTOCORE_SERVICES = {"s3", "signin", "sso", "sso-oidc", "sts"}
-TESTED = ("dask", "distributed", "fsspec", "numpy", "scipy", "tblib")
+TESTED = ("dask", "distributed", "fsspec", "numpy", "pyarrow", "scipy", "tblib")
 
 
 def main() -> None:
@@ -45,8 +45,9 @@ def unneeded(site: Path) -> Iterator[Path]:
     for service in (site / "botocore/data").iterdir():
         if service.is_dir() and service.name not in BOTOCORE_SERVICES:
             yield service
-    for_compilers = (site / "tensorflow/include", site / "clang/native", site / "torch/include")
-    yield from filter(Path.exists, for_compilers)
+    for_compilers = ("tensorflow/include", "clang/native", "torch/include", "pyarrow/include", "pyarrow/src")
+    yield from filter(Path.exists, (site / name for name in for_compilers))
+    yield from (site / "pyarrow").glob("*_flight*")  # Arrow's servers, which nothing else loads: 33 MB
     yield from (site / "nvidia").glob("*/include")
     yield from site.glob("triton*")  # torch.compile's compiler for GPUs: a gigabyte
     static = site / "bokeh/server/static"  # browsers get the minified scripts

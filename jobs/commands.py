@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 import sys
@@ -278,11 +279,13 @@ def predict(url: str, files: Sequence[str] = (), *, data: str | None = None, out
 
 def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output: str | None) -> None:
     from jobs.datasets.prediction import check_output, open_rows, write_predictions
+    from jobs.datasets.tables.kept import kept_columns
     from jobs.runs.folder import OWN_FILES
 
     add_current_folder()
     try:
-        rows = open_rows(data)
+        columns = kept_columns(storage)
+        rows = open_rows(data, columns)
     except InputError as error:
         if not job.predict_files or isinstance(error, AccessError):
             raise
@@ -293,4 +296,7 @@ def _predict_rows(job: Job, run: RunFolder, storage: Storage, data: str, output:
         saved = given if isinstance(given := run.result.get("saved"), list) else []
         own = (storage.address(str(name)) for name in (*OWN_FILES, *job.files, *saved))
         check_output(output, [*rows.files(), *own])
-    write_predictions(job.load_predict()(run, storage), rows, output)
+    predictor = job.load_predict()(run, storage)
+    if columns is not None and columns.class_names and not predictor.names:
+        predictor = dataclasses.replace(predictor, names=columns.class_names)
+    write_predictions(predictor, rows, output)

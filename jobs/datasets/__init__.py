@@ -1,9 +1,9 @@
 """Data sets of rows with labels, read by ranges of rows on the workers.
 
-`open_dataset(spec)` finds and checks one: the shipped digits, IDX files (MNIST and its kin) or NumPy arrays, on a local
-path or in S3. What it returns holds no data: it is sent to the workers, and each reads the rows it holds. `RowSource`
-is the interface of data for jobs, so that an object of the user's can be one; `row_source` takes either.
-`from_arrays` and `from_dask` make one of arrays, frames and Dask collections in memory.
+`open_dataset(spec)` finds and checks one: the shipped digits, IDX files (MNIST and its kin), NumPy arrays, or columns
+of Parquet or CSV files, on a local path or in S3. What it returns holds no data: it is sent to the workers, and each
+reads the rows it holds. `RowSource` is the interface of data for jobs, so that an object of the user's can be one;
+`row_source` takes either. `from_arrays` and `from_dask` make one of arrays, frames and Dask collections in memory.
 """
 
 from __future__ import annotations

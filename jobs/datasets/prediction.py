@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets.dataset import Dataset
-from jobs.datasets.open import open_dataset
+from jobs.datasets.open import AnyDataset, open_dataset
+from jobs.datasets.tables.columns import Columns
 from jobs.errors import InputError, UserCodeError, argument, print_note
 from jobs.storage import locate
 from jobs.usercode import call
@@ -48,14 +48,18 @@ class Predictor:
     threshold: float | None = None
 
 
-def open_rows(spec: str) -> Dataset:
+def open_rows(spec: str, columns: Columns | None = None) -> AnyDataset:
     """Return the data set that `--data` of `predict` names; its labels may be any numbers, or missing.
+
+    Args:
+        spec: as of `open_dataset`.
+        columns: the run's mapping of a table's values to numbers; None: it has none.
 
     Raises:
         InputError: there is no such data set, or it is damaged.
         ClusterError: the storage cannot be reached.
     """
-    return open_dataset(spec, unlabelled=True)
+    return open_dataset(spec, unlabelled=True, columns=columns)
 
 
 def check_output(output: str, kept: Iterable[str] = ()) -> None:
@@ -86,7 +90,7 @@ def _is_of(address: str, kept: str) -> bool:
     return address == kept or (kept.endswith("/") and address.startswith(kept))
 
 
-def write_predictions(predictor: Predictor, data: Dataset, output: str | None) -> None:
+def write_predictions(predictor: Predictor, data: AnyDataset, output: str | None) -> None:
     """Write a row of CSV for each row of the data, a block at a time, and say the accuracy if it can be known.
 
     Args:
@@ -115,7 +119,7 @@ def write_predictions(predictor: Predictor, data: Dataset, output: str | None) -
 class _Table:
     """The table of one data set; `right` of its rows are predicted right, which is `counted` if it can be."""
 
-    def __init__(self, predictor: Predictor, data: Dataset) -> None:
+    def __init__(self, predictor: Predictor, data: AnyDataset) -> None:
         self._predictor, self._data = predictor, data
         self._rows = max(1, min(BLOCK_ROWS, BLOCK_VALUES // math.prod(data.shape)))
         self._kind: Kind = "number"

@@ -6,7 +6,7 @@ import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.datasets.readers import Decompressor, Window, decompressed_size
 from jobs.storage import Storage
@@ -83,10 +83,21 @@ def _is_gzip(name: str) -> bool:
     return name.endswith(".gz")
 
 
-class SeekableFile(io.RawIOBase):
-    """A `File` with the seekable interface that zipfile requires."""
+class Ranged(Protocol):
+    """What is read by ranges: a `File`, or a file of a table."""
 
-    def __init__(self, file: File) -> None:
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes start..stop-1 of the content."""
+
+
+class SeekableFile(io.RawIOBase):
+    """What is read by ranges with the seekable interface that zipfile and PyArrow require."""
+
+    def __init__(self, file: Ranged) -> None:
         self._file = file
         self._position = 0
 

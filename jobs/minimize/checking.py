@@ -28,7 +28,7 @@ from jobs.options import parse, validated
 from jobs.runs.display.console import print_rows
 from jobs.usercode import call
 
-NAMES = ("problem", "data", "model", "classes", "dtype")
+NAMES = ("problem", "data", "model", "classes", "dtype", "label", "features", "weight")
 """Options of the job that name a problem."""
 ABOUT = """Try a problem's contract on its first block, in this process, before a run is begun with it.
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from jobs.arithmetic import arithmetic
+from jobs.datasets import open_dataset
+from jobs.datasets.tables.kept import keep_columns
 from jobs.errors import InputError, argument
 from jobs.formatting import error_line, one_line
 from jobs.minimize import journal as journals
@@ -26,7 +28,7 @@ from jobs.minimize.optimize import methods
 from jobs.minimize.optimize.minimize import Minimization
 from jobs.minimize.options import Options
 from jobs.minimize.outcome import finish
-from jobs.minimize.problems.base import CheckedProblem, files, load_problem
+from jobs.minimize.problems.base import CheckedProblem, attribute_of, files, load_problem
 from jobs.minimize.problems.identity import roots_of
 from jobs.minimize.standard_errors import standard_errors
 from jobs.npy import read_array
@@ -34,6 +36,7 @@ from jobs.runs.attempt import Attempt, attempt_on
 from jobs.runs.display.console import Reporter
 from jobs.runs.run import Run
 from jobs.sources import digest
+from jobs.table_options import columns_of
 from jobs.usercode import call, only_exceptions
 
 if TYPE_CHECKING:
@@ -119,8 +122,14 @@ def problem_of(options: Options) -> CheckedProblem:
     """
     if options.problem:
         return load_problem(options.problem)
-    how = options.classes, options.dtype, (options.validation, options.validation_seed)
-    return load_problem(models.problem(options.model, options.data or "digits", *how))
+    how = options.dtype, (options.validation, options.validation_seed)
+    data, classes, columns = options.data or "digits", options.classes, columns_of(options)
+    if columns:
+        targets = options.model in models.OF_TARGETS
+        return load_problem(
+            models.problem(options.model, open_dataset(data, classes, targets=targets, **columns), None, *how)
+        )
+    return load_problem(models.problem(options.model, data, classes, *how))
 
 
 def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given: Given) -> dict[str, Any]:
@@ -139,6 +148,7 @@ def _attempt(options: Options, attempt: Attempt, problem: CheckedProblem, given:
     if options.check and not begun:  # a journal is replayed without the data
         _check_problem(objective, minimization.x0, reporter)
     attempt.start(*roots_of(problem.code, problem.problem), identity=identity, workers=objective.sum.workers)
+    keep_columns(folder.storage, attribute_of(problem.problem, "data", None))
     limit, elsewhere = int(options.journal_limit * 2**30), attempt.bits.is_mixed
     journal = Journal(folder.storage, folder.attempt, identity, limit, elsewhere=elsewhere)
     objective.journal = attempt.stack.enter_context(contextlib.closing(journal))
@@ -260,4 +270,5 @@ def _identity(options: Options, objective: Objective, x0: Vector) -> dict[str, s
         "method": methods.find(options.method).name,
         "options": repr(sorted(chosen.items())),
         **{name: repr(getattr(options, name)) for name in ("tol", "l1", "l2", "bounds", "on_nan")},
+        **{name: repr(value) for name, value in columns_of(options).items()},
     }

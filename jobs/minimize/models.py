@@ -16,6 +16,8 @@ from jobs.minimize.problems.held_out import HeldOut
 from jobs.minimize.problems.regression import predicted
 
 ModelName = Literal["softmax", "logistic", "poisson", "squared"]
+OF_TARGETS = ("poisson", "squared")
+"""Those whose y are numbers, and no classes."""
 _OF_TWO = {"logistic": logistic.problem, "poisson": poisson.problem, "squared": squared.problem}
 
 

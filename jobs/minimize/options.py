@@ -13,6 +13,7 @@ from jobs.minimize.models import ModelName
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
 from jobs.minimize.problems.held_out import MAX_SEED
 from jobs.options import SerialJobOptions, is_huge, read_scalar
+from jobs.table_options import FeaturesOption, LabelOption, WeightOption, columns_of
 
 METHOD = "how to minimize"
 Pair = tuple[float | None, float | None]
@@ -28,6 +29,7 @@ class Options(SerialJobOptions):
       dask-jobs minimize --data digits --run runs/digits
       dask-jobs minimize --data idx:/data/mnist --workers 4 --method trust-ncg --l2 1e-4 --run runs/mnist
       dask-jobs minimize --data npz:visits.npz --model poisson --validation 0.2 --run runs/visits
+      dask-jobs minimize --data parquet:s3://bucket/churn/ --label churned --features age,visits,plan --run runs/churn
       dask-jobs minimize --problem my_model:problem --config job.yaml --run s3://bucket/runs/7
       DASK_SCHEDULER_ADDRESS=tcp://host:8786 dask-jobs minimize --data npz:s3://bucket/train.npz --run s3://bucket/runs/8
     """
@@ -37,8 +39,12 @@ class Options(SerialJobOptions):
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
         description="data for a shipped model: digits (shipped), idx:FOLDER (MNIST and its kin, gzipped or not), "
-        "npz:FILE or npy:FOLDER with arrays x and y; each local or s3:// (default: digits)",
+        "npz:FILE or npy:FOLDER with arrays x and y, parquet:PATH or csv:PATH with --label; each local or s3:// "
+        "(default: digits)",
     )
+    label: LabelOption = None
+    features: FeaturesOption = None
+    weight: WeightOption = None
     problem: Annotated[str | None, OptionHelp(COMPUTE, "module:function")] = Field(
         default=None, description="your own problem instead: module:function or file.py:function, which returns it"
     )
@@ -48,7 +54,7 @@ class Options(SerialJobOptions):
         "squared (numbers)",
     )
     classes: Annotated[PositiveInt | None, OptionHelp(COMPUTE)] = Field(
-        default=None, description="number of classes (default: the largest label + 1)"
+        default=None, description="number of classes (default: the largest label + 1, of a table its different labels)"
     )
     dtype: Annotated[Literal["float64", "float32"], OptionHelp(COMPUTE)] = Field(
         default="float64", description="what the model computes in; sums are float64"
@@ -134,6 +140,7 @@ class Options(SerialJobOptions):
                 "model": self.model if self.model != "softmax" else None,
                 "validation": self.validation,
                 "dtype": self.dtype if self.dtype != "float64" else None,
+                **columns_of(self),
             }
             for name, value in unread.items():
                 if value is not None:

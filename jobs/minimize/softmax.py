@@ -177,7 +177,7 @@ class Softmax:
         return probabilities(theta, x, self.data.classes)
 
     def save(self, theta: Vector, folder: str) -> None:
-        """Write softmax.npz: W (features, classes), b (classes,), scale () and x_shape.
+        """Write softmax.npz: W (features, classes), b (classes,), scale (), x_shape, names (features,) and class_names.
 
         The probabilities of rows x are softmax(scale * x.reshape(len(x), -1) @ W + b).
         """
@@ -188,6 +188,8 @@ class Softmax:
             b=biases,
             scale=np.float64(self.data.scale),
             x_shape=np.array(self.data.shape),
+            names=np.array(samples.feature_names(self.data, self.features)),
+            class_names=np.array(samples.class_names(self.data)),
         )
 
 

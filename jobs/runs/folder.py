@@ -23,11 +23,14 @@ OWN_FILES = (
     "result.json",
     "status.json",
     "data.json",
+    "columns.json",
     "arithmetic.json",
     "report.html",
     "attempts/",
     "provenance/",
     "code/",
+    "observers/",
+    "tensorboard/",
 )
 """What runs of all jobs and their reports write; a name that ends with `/` is a folder."""
 

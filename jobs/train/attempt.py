@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from jobs.datasets.tables.kept import keep_columns
 from jobs.errors import InputError, argument
 from jobs.runs.attempt import Attempt
 from jobs.runs.identity import is_code, is_same
@@ -112,6 +113,7 @@ def train(
     fit.check(lambda before: compare(what, before, identity, accept_new_code=accepted))
     if not folder.attempt:  # a job that prepares its data has claimed the folder before
         attempt.start(*_roots(subject), identity=identity, workers=trainer.workers)
+    keep_columns(folder.storage, subject.data.table)
     with attempt.saving(lambda: _save(fit, files)):
         fit.start()
         files.begin(folder.attempt, fit.step, facts)

@@ -13,6 +13,7 @@ from jobs.errors import InputError, argument
 from jobs.parts import code_sources
 from jobs.runs.attempt import attempt_on
 from jobs.sources import sources
+from jobs.table_options import columns_of
 from jobs.train.attempt import Subject, connected, is_its, train
 from jobs.train.data.open import Data, Factory, is_factory
 from jobs.train.monitor import Monitor
@@ -58,11 +59,12 @@ def run(options: Options, given: Given | None = None) -> dict[str, Any]:
     """
     with attempt_on("train", options) as attempt:
         code, data = (given.code, given.data) if given else (_code(options), _data(options))
-        validation = given.validation if given else _validation(options)
+        validation = given.validation if given else _validation(options, data)
         named = {"data": data} | ({"validation": validation} if isinstance(validation, Data) else {})
         opened = {name: one.open() for name, one in named.items()}
         attempt.reads([file for one in opened.values() if not is_factory(one) for file in files_of(one)])
         identity = {"model": code.name, "data": data.text, **_contents(opened), **_sources(code, named)}
+        identity |= {name: repr(value) for name, value in columns_of(options).items()}
         accepted = options.accept_new_code
         ended = attempt.ended(
             lambda result: is_its(options, attempt.folder, result, identity, accept_new_code=accepted)
@@ -91,19 +93,19 @@ def _code(options: Options) -> UserCode:
 
 def _data(options: Options) -> Data:
     if options.data:
-        return Data("data", options.data)
+        return Data("data", options.data, columns_of(options))
     module = _example(options)
-    return Data("data", "digits" if hasattr(module, "DATA") else f"{module.__name__}:data")
+    return Data("data", "digits" if hasattr(module, "DATA") else f"{module.__name__}:data", columns_of(options))
 
 
-def _validation(options: Options) -> float | Data | None:
+def _validation(options: Options, data: Data) -> float | Data | None:
     given = options.validation
     if given is None:
         return 0.1 if options.model is None and options.example in (None, "digits") else None
     try:
         return float(given)
     except ValueError:
-        return Data("validation", given)
+        return Data("validation", given, like=data)
 
 
 def _contents(opened: Mapping[str, RowSource | Factory]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 from jobs.command_line.option_help import COMPUTE, END, RESULTS, RUNS, OptionHelp
 from jobs.errors import argument
 from jobs.options import SerialJobOptions, Tracker
+from jobs.table_options import FeaturesOption, LabelOption, WeightOption
 from jobs.train.loop.saving import Saving
 
 HOW = "how to train"
@@ -115,10 +116,14 @@ class Options(TrainingOptions):
     )
     data: Annotated[str | None, OptionHelp(COMPUTE, "DATA")] = Field(
         default=None,
-        description="digits, idx:FOLDER, npz:FILE or npy:FOLDER, local or s3://; or module:function, which returns "
-        "rows, arrays (x, y), or, of (part, parts, epoch, seed), a tf.data.Dataset of that part's batches "
+        description="digits, idx:FOLDER, npz:FILE, npy:FOLDER, or with --label parquet:PATH or csv:PATH, local or "
+        "s3://; or module:function, which returns rows, arrays (x, y), or, of (part, parts, epoch, seed), a "
+        "tf.data.Dataset of that part's batches "
         "(default: digits)",
     )
+    label: LabelOption = None
+    features: FeaturesOption = None
+    weight: WeightOption = None
     example: Annotated[Literal["digits", "linear"] | None, OptionHelp(COMPUTE)] = Field(
         default=None,
         description="a model and data to begin with: digits (a small CNN), or linear, which prints its weights "

@@ -8,9 +8,11 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from mutations import damaged, flipped
 from seeds import SEED, seeded, times
+from table_files import csv, parquet
 
 from jobs.datasets import open_dataset
 from jobs.errors import InputError
@@ -36,9 +38,12 @@ def _idx(array: np.ndarray) -> bytes:
 
 X = np.arange(ROWS * 6, dtype=np.uint8).reshape(ROWS, 2, 3)
 Y = np.arange(ROWS, dtype=np.uint8) % 4
+TABLE = pa.table({"y": Y, "text": ["a", 'b "', "c\n", ","] * 5, "even": Y % 2 == 0, "x": X[:, 0, 0] / 3})
 FORMS = {
     "npy": {"x.npy": _npy(X), "y.npy": _npy(Y)},
     "npz": {"data.npz": _npz(x=X, y=Y)},
+    "parquet": {"a.parquet": parquet(TABLE, row_group_size=7), "b.parquet": parquet(TABLE, compression="none")},
+    "csv": {"a.csv": csv(TABLE), "b.csv": csv(TABLE, quoting_style="all_valid")},
     "idx": {"images-idx3-ubyte": _idx(X), "labels-idx1-ubyte.gz": gzip.compress(_idx(Y))},
 }
 
@@ -56,7 +61,8 @@ def test_damaged_data(form: str, seed: int, tmp_path: Path) -> None:
             change = head if random.random() < 0.6 else damaged(content, random)
             (tmp_path / name).write_bytes(change if name == chosen else content)
         try:
-            open_dataset(spec).read(0, ROWS)
+            data = open_dataset(spec, label="y") if form in ("parquet", "csv") else open_dataset(spec)
+            data.read(0, data.rows if form == "csv" else ROWS)
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017
             refused += 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jobs.code_files import named_file
+from jobs.datasets.open import is_table
 from jobs.datasets.rows import RowSource, row_source
-from jobs.errors import InputError
+from jobs.datasets.tables.table import Table
+from jobs.errors import InputError, argument
 from jobs.parts import code_sources
 from jobs.train.data.rows import ArrayRows
 from jobs.usercode import UserCode, call
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 Factory = Callable[[int, int, int, int], Any]
 """data(part, parts, epoch, seed) -> a tf.data.Dataset or keras PyDataset of the part's batches in that epoch."""
-KINDS = ("idx", "npz", "npy", "s3")
+KINDS = ("idx", "npz", "npy", "parquet", "csv", "s3")
 """What may stand before the colon of a data set's spec, see `jobs.datasets.open`."""
 
 
@@ -29,10 +32,19 @@ class Data:
     Args:
         name: the argument, `data` or `validation_data`.
         given: a data set's spec, `module:function` or that function, a `RowSource`, or a tuple of arrays.
+        columns: of a table: `label`, `features` and `weight`, as `open_dataset` takes them.
+        like: other data, whose mapping of a table's values to numbers is to be this one's.
+
+    Attributes:
+        table: the data, once they are opened, if they are a table.
     """
 
-    def __init__(self, name: str, given: Any) -> None:
+    def __init__(
+        self, name: str, given: Any, columns: Mapping[str, Any] = MappingProxyType({}), like: Data | None = None
+    ) -> None:
         self._name, self._spec, self._code = name, "", None
+        self._columns, self._like = dict(columns), like
+        self.table: Table | None = None
         if isinstance(given, str) and not is_function(given):
             self._spec = given
         elif isinstance(given, tuple):
@@ -48,7 +60,13 @@ class Data:
             UserCodeError: the user's function raised.
         """
         if self._code is None:
-            return row_source(self._spec, targets=True)
+            return self._opened()
+        if self._columns:
+            name, value = next(iter(self._columns.items()))
+            raise InputError(
+                f"{argument(name)} is {value!r}, but {self._code.name} is a function of yours: leave it out; it is for "
+                "the columns of parquet: and csv: data"
+            )
         value = self._code.load()
         if inspect.isroutine(value):
             if takes_parts(value):
@@ -56,6 +74,18 @@ class Data:
                 return factory
             value = call(f"{self._name} {self._code.name}", value)
         return row_source(ArrayRows(*value) if isinstance(value, tuple) else value)
+
+    def _opened(self) -> RowSource:
+        """Return the data set; a table, which is looked through to open it, is opened once, and sent as it is."""
+        if self.table is not None:
+            return self.table
+        columns = self._columns
+        if self._like is not None and is_table(self._spec) and isinstance(other := self._like.open(), Table):
+            columns = {"columns": other.columns}
+        opened = row_source(self._spec, targets=True, columns=columns)
+        if isinstance(opened, Table):
+            self.table = opened
+        return opened
 
     @property
     def text(self) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.datasets import Dataset, open_dataset
+from jobs.datasets import open_dataset
 from jobs.datasets.idx import find_idx
-from jobs.errors import DataError
+from jobs.datasets.open import AnyDataset, is_table
+from jobs.errors import DataError, InputError
 
 SPLIT = 5
 """Where there is no test set, every fifth row of each class, the 5th, 10th, ..., is for validation."""
@@ -62,13 +63,13 @@ def images_of(spec: str) -> Images:
 
 def files_of(spec: str) -> list[str]:
     """Return the paths or URLs of all files that `images_of` reads; raises as it does, but reads no image."""
-    data = open_dataset(spec)
-    sets = [data, *filter(None, [_test_set(spec, data)])]
+    data = _opened(spec)
+    sets = [data] if (test := _test_set(spec, data)) is None else [data, test]
     return [file for one in sets for file in one.files()]
 
 
 def _read(spec: str) -> Images:
-    data = open_dataset(spec)
+    data = _opened(spec)
     x, y = _pixels(data), data.read(0, data.rows)[1].astype(np.int32)
     if test := _test_set(spec, data):
         if test.shape != data.shape:
@@ -81,7 +82,15 @@ def _read(spec: str) -> Images:
     return Images(x[~held], y[~held], x[held], y[held], data.scale, data.classes)
 
 
-def _pixels(data: Dataset) -> NDArray[Any]:
+def _opened(spec: str) -> AnyDataset:
+    if is_table(spec):
+        raise InputError(
+            f"data set {spec!r} is a table, but the shipped network takes images: give IDX files or arrays"
+        )
+    return open_dataset(spec)
+
+
+def _pixels(data: AnyDataset) -> NDArray[Any]:
     """Return all rows as (rows, height, width, channels), uint8 or float32."""
     if len(data.shape) not in (2, 3):
         raise DataError(
@@ -93,7 +102,7 @@ def _pixels(data: Dataset) -> NDArray[Any]:
     return x if x.dtype == np.uint8 else x.astype(np.float32)
 
 
-def _test_set(spec: str, data: Dataset) -> Dataset | None:
+def _test_set(spec: str, data: AnyDataset) -> AnyDataset | None:
     """Return the test set beside a training set that lies in IDX files."""
     if spec == "digits" or spec.startswith(("npz:", "npy:")) or spec.endswith(".npz"):
         return None

@@ -1,0 +1,1 @@
+"""Tables: Parquet and CSV files whose columns have names. Only `jobs.datasets.open` and predictions import this."""
