@@ -21,6 +21,7 @@ import yaml
 
 from benchmarks.processes import ROOT
 from benchmarks.report import Table, Target, document, spread
+from jobs.release.api.driver_log import time_of
 
 FIRST, LONGEST = "first evaluation", 180.0
 PEERS = Path(__file__).parent / "peers"
@@ -149,7 +150,9 @@ def _until_complete(namespace: str, selector: str, *, pods: bool = False) -> flo
 
 
 def _events(log: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    """Return the JSON lines of a log, their times in seconds since 1970."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [{**line, "time": time_of(line)} for line in lines]
 
 
 @contextmanager

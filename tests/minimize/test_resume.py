@@ -218,10 +218,10 @@ def test_a_full_disk_ends_with_3_and_loses_nothing(tmp_path: Path) -> None:
     whole, cut = open_storage(tmp_path / "whole"), open_storage(tmp_path / "cut")
     assert _end(_start(*SLOW, "--workers", "0", "--run", whole.url))[0] == 0
 
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
-
-    code, _, err = _end(_start(*SLOW, "--workers", "0", "--run", cut.url, preexec_fn=small_files))
+    process = _start(*SLOW, "--workers", "0", "--run", cut.url)
+    until(lambda: cut.list("journal/"), process=process)  # the provenance is larger than that, and written before
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2500, 2500))
+    code, _, err = _end(process)
     assert code == 3, err
     assert "dask-jobs: error: " in err
     assert "Traceback" not in err

@@ -86,6 +86,10 @@ class Unwatched:
     def report(self, value: float, step: int) -> None:
         """Do nothing."""
 
+    def should_prune(self) -> bool:
+        """Return False: nobody compares it with others."""
+        return False
+
 
 def seconds(way: str, parameters: dict[str, Any], seed: int) -> float:
     """Return the seconds of one trial in this process, after a short one in the same way: they leave traces.
