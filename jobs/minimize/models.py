@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from jobs.errors import InputError, argument
 from jobs.minimize import logistic, poisson, softmax, squared
 from jobs.minimize.problems.base import Vector
 from jobs.minimize.problems.held_out import HeldOut
+from jobs.minimize.problems.names import ModelName
 from jobs.minimize.problems.regression import predicted
 
-ModelName = Literal["softmax", "logistic", "poisson", "squared"]
 OF_TARGETS = ("poisson", "squared")
 """Those whose y are numbers, and no classes."""
 _OF_TWO = {"logistic": logistic.problem, "poisson": poisson.problem, "squared": squared.problem}

@@ -9,9 +9,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 from jobs.command_line.option_help import COMPUTE, RESULTS, RUNS, OptionHelp
 from jobs.errors import argument
 from jobs.formatting import given
-from jobs.minimize.models import ModelName
 from jobs.minimize.optimize.methods import COUNT_EVALUATIONS, METHODS
-from jobs.minimize.problems.held_out import MAX_SEED
+from jobs.minimize.problems.names import MAX_SEED, ModelName
 from jobs.options import SerialJobOptions, is_huge, read_scalar
 from jobs.table_options import FeaturesOption, LabelOption, WeightOption, columns_of
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from jobs.errors import InputError, argument
+from jobs.minimize.problems.names import MAX_SEED
 from jobs.minimize.problems.softmax_kernel import aligned
 
 Vector = NDArray[np.float64]
-MAX_SEED = 2**32
 
 
 @dataclass(frozen=True)
