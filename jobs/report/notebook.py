@@ -43,7 +43,7 @@ class Report(str):
         """Return a frame with the page, which has scripts but no access to the notebook."""
         return (
             f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{html.escape(self._page)}" width="100%" '
-            f'height="{HEIGHT}" style="border: 1px solid #c4ccd4"></iframe>'
+            f'height="{HEIGHT}" style="border: 1px solid currentColor"></iframe>'
         )
 
 
