@@ -19,6 +19,7 @@ from jobs.runs.display.log import ROLE, collected_logs
 from jobs.runs.display.mode import mode, using
 from jobs.runs.provenance import record as provenance
 from jobs.runs.run import Run
+from jobs.runs.stop import unsaved
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -151,12 +152,15 @@ class Attempt:
         try:
             yield
             self.data.check_again()
-        except BaseException:
+        except BaseException as error:
             # BaseException: signals end a run by Stopped, and user code may raise SystemExit. The first error is
             # raised, not that saving failed too: both may have the same cause, the storage.
-            with contextlib.suppress(Exception):
+            try:
                 if not self.folder.superseded:
                     save()
+            except Exception as reason:  # noqa: BLE001  whatever it is, the run ends by the first
+                if (ended := unsaved(error, reason)) is not error:
+                    raise ended from error
             raise
 
 

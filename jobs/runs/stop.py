@@ -11,8 +11,19 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from jobs.errors import ClusterError, Stopped, UserCodeError
+from jobs.formatting import error_line
 from jobs.storage import haste
 from jobs.usercode import describe
+
+SAVED = "all is saved: "
+
+
+def unsaved(error: BaseException, reason: BaseException) -> BaseException:
+    """Return the error that a job ends with, in the place of this one, where saving failed for a reason."""
+    if type(error) is not Stopped or SAVED not in str(error):
+        return error
+    stopped, _, _ = str(error).partition(SAVED)
+    return Stopped(f"{stopped}the same command goes on from what was saved before ({error_line(reason)})")
 
 
 class StopRequest:
@@ -35,7 +46,7 @@ class StopRequest:
         if self._signal is not None:
             raise self._stopped(self._signal)
         if self._deadline is not None and time.monotonic() - self._began > self._deadline:
-            raise Stopped(f"stopped by the deadline of {self._deadline:g} s; all is saved: the same command goes on")
+            raise Stopped(f"stopped by the deadline of {self._deadline:g} s; {SAVED}the same command goes on")
 
     def explained(self, error: BaseException) -> BaseException:
         """Return the error that a job ends with: after a signal a storage that fails is no reason to try again."""
@@ -48,7 +59,7 @@ class StopRequest:
 
     @staticmethod
     def _stopped(number: int) -> Stopped:
-        return Stopped(f"stopped by {signal.Signals(number).name}; all is saved: the same command goes on")
+        return Stopped(f"stopped by {signal.Signals(number).name}; {SAVED}the same command goes on")
 
     @contextlib.contextmanager
     def signals(self, started: Callable[[], bool]) -> Iterator[None]:

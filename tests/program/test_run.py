@@ -13,6 +13,7 @@ import yaml
 
 from jobs.errors import ClusterError, InputError, Stopped, Superseded
 from jobs.options import JobOptions
+from jobs.runs.attempt import attempt_on
 from jobs.runs.encoding import as_json
 from jobs.runs.run import Run
 from jobs.storage import Storage
@@ -109,3 +110,22 @@ def test_a_read_only_place(tmp_path: Path) -> None:
     """No write access is one line before work begins."""
     with pytest.raises(InputError, match="no write access|not writable|cannot"):
         Run("/proc/1/run", "minimize", JobOptions())
+
+
+def _stopped_without_saving(url: str) -> None:
+    def save() -> None:
+        raise ClusterError("the workers do not answer")
+
+    with attempt_on("x", JobOptions(run=url)) as attempt:
+        attempt.start()
+        with attempt.saving(save):
+            os.kill(os.getpid(), signal.SIGTERM)
+            attempt.folder.poll()
+
+
+def test_a_stop_that_could_not_save_does_not_say_so(storage: Storage) -> None:
+    """It says why, and that the run goes on from what was saved before."""
+    with pytest.raises(
+        Stopped, match=r"^stopped by SIGTERM; the same call goes on from what was saved before \(.*not answer"
+    ):
+        _stopped_without_saving(storage.url)
