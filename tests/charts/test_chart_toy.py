@@ -26,7 +26,8 @@ def test_it_is_generated_and_rendered(tmp_path: Path) -> None:
     again = subprocess.run([*command, "--check"], env=environment, check=False, timeout=60)
     assert again.returncode == 0
     values = yaml.safe_load((chart / "values.yaml").read_text())
-    assert values.pop("job") == {"steps": 100, "points": 1_000_000, "seed": 0, "cpu": "native"}
+    watchers = {"log": [], "observer": None, "on_end": None}
+    assert values.pop("job") == {"steps": 100, "points": 1_000_000, "seed": 0, "cpu": "native", **watchers}
     assert Values.model_validate(values) == Values()
     assert "| `job.points` | `1000000` | points of each step |" in (chart / "README.md").read_text()
     assert helm("lint", "--strict", str(chart)).returncode == 0
