@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file
+from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file, is_due
 from jobs.storage import Storage
 from jobs.train.loop.callbacks import Logs, rate_of
 from jobs.train.loop.trainer import Trainer
@@ -18,8 +18,6 @@ TRAIN, VALIDATION = "train", "validation"
 LEARNING_RATE, SAMPLES_PER_SECOND = "learning_rate", "samples_per_second"
 POINTS = 100
 """Maximum points per epoch of the loss within epochs."""
-AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
-"""Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
 
 
 def rates_of(progress: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -125,9 +123,7 @@ class EventFiles:
         self.write()
 
     def _write_due(self) -> None:
-        now = time.monotonic()
-        age = min(max(AGE_SHARE * (now - self._began), MIN_SECONDS), MAX_SECONDS)
-        if now - self._written_at >= age:
+        if is_due(self._began, self._written_at):
             self.write()
 
     def write(self) -> None:

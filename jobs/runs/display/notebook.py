@@ -26,17 +26,17 @@ class NotebookLine:
         self._name = name
         self._handle: Any = None
         self._shown = 0.0
-        self._held: str | None = None
+        self._held: Progress | str | None = None
 
     def update(self, progress: Progress) -> None:
         """Show progress, a few times per second at most."""
-        self._held = _page(self._name, progress)
+        self._held = progress
         if time.monotonic() - self._shown > 1 / FRAMES:
             self.flush()
 
     def phase(self, text: str) -> None:
         """Show what is done before the first step."""
-        self._held = _wrapped(f"<b>{html.escape(self._name)}</b>  {html.escape(text)}")
+        self._held = text
         self.flush()
 
     def flush(self) -> None:
@@ -44,7 +44,7 @@ class NotebookLine:
         if self._held is None:
             return
         ipython = _ipython()
-        self._shown, page = time.monotonic(), ipython.HTML(self._held)
+        self._shown, page = time.monotonic(), ipython.HTML(_page(self._name, self._held))
         self._held = None
         if self._handle is None:
             self._handle = ipython.display(page, display_id=True)
@@ -57,8 +57,11 @@ def _ipython() -> Any:
     return importlib.import_module("IPython.display")
 
 
-def _page(name: str, progress: Progress) -> str:
-    bar = ""
+def _page(name: str, shown: Progress | str) -> str:
+    """Return progress, or a phase, as HTML."""
+    if isinstance(shown, str):
+        return _wrapped(f"<b>{html.escape(name)}</b>  {html.escape(shown)}")
+    progress, bar = shown, ""
     if progress.total and not progress.at_most:
         bar = f'<progress style="{BAR}" value="{progress.done:d}" max="{progress.total:d}"></progress>  '
     course, values = (html.escape("  ".join(texts)) for texts in (progress.course(), progress.values()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.formatting import clock, number, printable, short
 
-SHORT = {"gradient_norm": "max |g|", "samples": "samples"}
+SHORT = {"gradient_norm": "max |g|"}
 """Short names of metrics."""
 PER_SECOND = "_per_second"
 """End of the name of a metric that is a rate."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from jobs.errors import InputError
 
 FOLDER = "tensorboard/"
+AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
+"""Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
 
 
 class Scalar(NamedTuple):
@@ -33,6 +36,17 @@ def check_installed() -> None:
         import tensorboard.summary.writer.record_writer  # noqa: F401
     except ImportError as error:
         raise InputError(f"TensorBoard is needed here ({error}): pip install tensorboard") from error
+
+
+def is_due(began: float, written: float) -> bool:
+    """Return whether values that wait are to be written now.
+
+    Args:
+        began: when the attempt began, by `time.monotonic`.
+        written: when a file was written last.
+    """
+    now = time.monotonic()
+    return now - written >= min(max(AGE_SHARE * (now - began), MIN_SECONDS), MAX_SECONDS)
 
 
 def event_file(scalars: Sequence[Scalar], anew_from: int | None) -> bytes:

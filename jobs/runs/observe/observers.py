@@ -1,38 +1,17 @@
-"""All observers of a run, made from its options before any work begins."""
+"""The observers that a run's options name, made before any work begins."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Sequence
 
 from jobs.errors import InputError, argument
 from jobs.runs.observe.events import Event, Observer
-from jobs.runs.observe.stream import Channel
 from jobs.storage import Storage
 from jobs.usercode import UserCode
 
-
-class Observers:
-    """The observers of one attempt.
-
-    Args:
-        observers: name -> observer.
-    """
-
-    def __init__(self, observers: Mapping[str, Observer]) -> None:
-        self._channels = [Channel(name, observer) for name, observer in observers.items()]
-
-    def send(self, event: Event) -> None:
-        """Send an event to all; costs microseconds, whatever they do with it."""
-        for channel in self._channels:
-            channel.send(event)
-
-    def end(self, seconds: float) -> str:
-        """Wait until all is delivered, or for so many seconds; return what is wrong, or nothing."""
-        until = time.monotonic() + seconds
-        wrong = [channel.end(until) for channel in self._channels]
-        self._channels = []
-        return "; ".join(filter(None, wrong))
+TRACKERS = {"mlflow": "MlflowObserver", "wandb": "WandbObserver", "tensorboard": "TensorBoardObserver"}
+"""Name of a module here -> its class; imported where it is asked for, since each imports a package of its own."""
 
 
 def trackers(names: Sequence[str], storage: Storage) -> dict[str, Observer]:
@@ -41,26 +20,10 @@ def trackers(names: Sequence[str], storage: Storage) -> dict[str, Observer]:
     Raises:
         InputError: one is not installed.
     """
-    made: dict[str, Callable[[Storage], Observer]] = {"mlflow": _mlflow, "wandb": _wandb, "tensorboard": _tensorboard}
-    return {name: made[name](storage) for name in dict.fromkeys(names)}
-
-
-def _mlflow(storage: Storage) -> Observer:
-    from jobs.runs.observe.mlflow import MlflowObserver
-
-    return MlflowObserver(storage)
-
-
-def _wandb(storage: Storage) -> Observer:
-    from jobs.runs.observe.wandb import WandbObserver
-
-    return WandbObserver(storage)
-
-
-def _tensorboard(storage: Storage) -> Observer:
-    from jobs.runs.observe.tensorboard import TensorBoardObserver
-
-    return TensorBoardObserver(storage)
+    return {
+        name: getattr(importlib.import_module(f"jobs.runs.observe.{name}"), TRACKERS[name])(storage)
+        for name in dict.fromkeys(names)
+    }
 
 
 class UserObserver:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 
-from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file
+from jobs.runs.observe.event_file import FOLDER, Scalar, check_installed, event_file, is_due
 from jobs.runs.observe.events import Event
 from jobs.storage import Storage
-
-AGE_SHARE, MIN_SECONDS, MAX_SECONDS = 0.05, 2.0, 300.0
-"""Values wait for so large a share of the attempt's time before they are written: a long run makes few files."""
 
 
 class TensorBoardObserver:
@@ -38,9 +35,7 @@ class TensorBoardObserver:
                     Scalar(event["job"], name, step, float(value), event["time"])
                     for name, value in event["values"].items()
                 ]
-        now = time.monotonic()
-        age = min(max(AGE_SHARE * (now - self._began), MIN_SECONDS), MAX_SECONDS)
-        if now - self._written >= age or events[-1]["event"] == "end":
+        if is_due(self._began, self._written) or events[-1]["event"] == "end":
             self._write(events[-1]["attempt"])
 
     def _write(self, attempt: int) -> None:
